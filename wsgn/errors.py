@@ -1,0 +1,44 @@
+"""The tree of errors that users meet; the command line maps each branch to an exit code."""
+
+from __future__ import annotations
+
+
+class WsgnError(Exception):
+    """Base of every error that is meant for the user; its text is one clear sentence."""
+
+    exit_code = 1
+
+
+class UsageError(WsgnError, ValueError):
+    """An argument or a configuration is wrong."""
+
+    exit_code = 2
+
+
+class MissingExtraError(WsgnError, ImportError):
+    """An optional part is needed and not installed."""
+
+    exit_code = 2
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        super().__init__(
+            f"{purpose} needs an extra that is not installed: pip install 'wsgn[{extra}]'."
+        )
+
+
+class InputError(WsgnError):
+    """An input (video, annotation, feature file, checkpoint) cannot be read."""
+
+    exit_code = 3
+
+
+class EngineError(WsgnError):
+    """An engine file cannot be used on this machine, or computes something wrong."""
+
+    exit_code = 5
+
+
+class OutputError(WsgnError):
+    """A result cannot be written."""
+
+    exit_code = 6

@@ -1,0 +1,40 @@
+"""Writes frames as H.264 in mp4; the same frames give the same bytes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+
+def encode_video(
+    path: Path,
+    frames: Iterable[NDArray[np.uint8]],
+    width: int,
+    height: int,
+    frame_rate: int,
+    quality_crf: int,
+) -> int:
+    """Encodes RGB frames (H, W, 3) to `path` and returns their number."""
+    # x264's macroblock tree decides by memory that it never wrote, even in one thread: the
+    # same frames then give other bytes from run to run. Without the tree they do not.
+    options = {
+        "crf": str(quality_crf),
+        "preset": "veryfast",
+        "threads": "1",
+        "x264-params": "mbtree=0",
+    }
+    num_frames = 0
+    # Without bitexact the container would name the library version and could hold a date.
+    with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate=frame_rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.thread_count = 1
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts = num_frames
+            container.mux(stream.encode(picture))
+            num_frames += 1
+        container.mux(stream.encode(None))
+    return num_frames

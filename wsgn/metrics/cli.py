@@ -1,0 +1,155 @@
+"""The command `wsgn-eval`: detection mAP of a result file."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from wsgn.errors import OutputError, UsageError, WsgnError
+from wsgn.metrics.annotations import Truth, read_truth
+from wsgn.metrics.detection import DetectionResult, evaluate_detection
+from wsgn.metrics.detections import read_detections
+from wsgn.metrics.protocol import DEFAULT_PROTOCOL, PROTOCOLS, detection_protocol
+
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns 0 done, 2 usage, 3 unreadable input, 6 output, 130 interrupted."""
+    try:
+        arguments = _parser().parse_args(argv)
+        _print(_run(arguments))
+    except SystemExit as stop:
+        # Thus argparse ends after --help and after a usage error.
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        _abandon_stdout()
+        return 0
+    except WsgnError as error:
+        return _complain(str(error), error.exit_code)
+    except Exception as error:
+        return _complain(f"Unexpected {type(error).__name__}: {error}", 1)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wsgn-eval", description="Detection mAP of a result file under a named protocol."
+    )
+    parser.add_argument(
+        "detections", type=Path, help="JSON: results[video] = [label, segment, score]"
+    )
+    parser.add_argument(
+        "--truth", type=Path, required=True, help="JSON: database[video] = annotations"
+    )
+    parser.add_argument(
+        "--protocol",
+        choices=tuple(PROTOCOLS),
+        default=DEFAULT_PROTOCOL,
+        help="six for THUMOS14, `activitynet` for other datasets (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--subset", help="which videos of the truth (default: the only one; `test` for THUMOS14)"
+    )
+    parser.add_argument(
+        "--tiou", type=float, nargs="+", metavar="T", help="thresholds (default: those of papers)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--per-class", action="store_true", help="show every class in the table")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> str:
+    """The command's whole output."""
+    truth = _truth(arguments.truth, arguments.subset, arguments.protocol)
+    detections = read_detections(arguments.detections)
+    result = evaluate_detection(truth, detections, arguments.protocol, arguments.tiou)
+    if result.num_ignored_detections:
+        _say(
+            f"Ignored {result.num_ignored_detections} of {len(detections)} detections, in videos "
+            "that are not evaluated."
+        )
+    return _as_json(result) if arguments.json else _as_table(result, per_class=arguments.per_class)
+
+
+def _truth(path: Path, subset: str | None, protocol: str) -> Truth:
+    truth = read_truth(path, subset)
+    if len(truth.subsets) == 1:
+        return truth
+    usual = detection_protocol(protocol).subset
+    if usual in truth.subsets:
+        return read_truth(path, usual)
+    names = ", ".join(truth.subsets)
+    raise UsageError(f"{str(path)!r} has the subsets {names}; say which one with --subset.")
+
+
+def _as_json(result: DetectionResult) -> str:
+    document = {
+        "protocol": result.protocol,
+        "videos": result.num_videos,
+        "instances": result.num_instances,
+        "tiou": list(result.tiou),
+        "mAP": result.map_percent.tolist(),
+        "average_mAP": result.average_map_percent,
+        "per_class": dict(
+            zip(result.classes, result.average_precision_percent.tolist(), strict=True)
+        ),
+    }
+    return json.dumps(document)
+
+
+def _as_table(result: DetectionResult, *, per_class: bool) -> str:
+    rows = [("mAP (%)", [*result.map_percent.tolist(), result.average_map_percent])]
+    if per_class:
+        averages = result.average_precision_percent
+        rows += [
+            (label, [*row.tolist(), float(row.mean())])
+            for label, row in zip(result.classes, averages, strict=True)
+        ]
+    width = max(len(label) for label, _ in rows)
+    head = [f"{threshold:g}" for threshold in result.tiou] + ["average"]
+    lines = [
+        f"{result.protocol}: {result.num_videos} videos, {result.num_instances} instances, "
+        f"{len(result.classes)} classes",
+        " ".join([f"{'tIoU':<{width}}", *(f"{name:>7}" for name in head)]),
+    ]
+    for label, values in rows:
+        lines.append(" ".join([f"{label:<{width}}", *(f"{value:7.2f}" for value in values)]))
+    return "\n".join(lines)
+
+
+def _print(text: str) -> None:
+    """Write the result; flushing here makes a full disk or a closed pipe show now."""
+    # Labels may hold letters that the terminal's encoding lacks.
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _abandon_stdout()
+        raise OutputError(f"Cannot write the result: {error.strerror}.") from error
+
+
+def _abandon_stdout() -> None:
+    """Send what is left to nowhere: at exit the interpreter would try, and fail, once more."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _complain(sentence: str, exit_code: int) -> int:
+    _say(sentence)
+    return exit_code
+
+
+def _say(sentence: str) -> None:
+    # Whoever closed stderr does not want to hear it.
+    with contextlib.suppress(OSError):
+        print(f"wsgn-eval: {sentence}", file=sys.stderr, flush=True)
