@@ -1,0 +1,153 @@
+"""The stateless snippet graph of a model as an ONNX document."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from wsgn.checkpoint import Checkpoint
+from wsgn.config import ModelConfig
+from wsgn.errors import EngineError, OutputError, UsageError
+from wsgn.manifest import FORMAT_VERSION, METADATA_KEY, Manifest, SelectionRule
+from wsgn.model import WeakDetector
+from wsgn.selection import class_probabilities
+
+OPSET = 20
+OUTPUTS = ("selection_logits", "class_probabilities")
+
+
+class SnippetGraph(nn.Module):
+    """Frames (N, L, H, W, 3) uint8 or features (N, D) -> selection logits, class probabilities."""
+
+    def __init__(self, model: WeakDetector) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Both outputs are (N, C) float32; nothing depends on other snippets."""
+        selection_logits, class_logits = self.model.logits(inputs)
+        activation = self.model.config.class_activation
+        return selection_logits, class_probabilities(class_logits, activation)
+
+
+def describe(checkpoint: Checkpoint, model: WeakDetector) -> Manifest:
+    """The manifest of a trained model; a `UsageError` says when its training has not ended."""
+    if checkpoint.calibration is None:
+        raise UsageError(
+            "the checkpoint holds no thresholds yet, because its training has not ended: "
+            "resume it with wsgn-train --resume, then export model.safetensors."
+        )
+    config = checkpoint.model
+    rule = SelectionRule(
+        components=config.components,
+        softmax_scale=config.softmax_scale,
+        class_activation=config.class_activation,
+        variance_epsilon=config.variance_epsilon,
+        global_mean=tuple(model.global_mean.tolist()),
+        global_std=tuple(model.global_std.tolist()),
+    )
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        classes=config.classes,
+        sampling=config.sampling,
+        selection=rule,
+        prior=checkpoint.calibration.prior,
+        detection=checkpoint.calibration.detection,
+        frames=config.frames,
+        features=config.features,
+        provenance={
+            "supervision": checkpoint.train.supervision,
+            "steps": str(checkpoint.step),
+            "seed": str(checkpoint.train.seed),
+        },
+    )
+
+
+def example_input(config: ModelConfig, num_snippets: int) -> Tensor:
+    """Random input of the right shape, the same for the same size."""
+    generator = torch.Generator().manual_seed(num_snippets)
+    if config.frames is None:
+        assert config.features is not None
+        return torch.randn(num_snippets, config.features.size, generator=generator)
+    frames = config.frames
+    shape = (num_snippets, config.sampling.snippet_length, frames.height, frames.width, 3)
+    return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+
+
+def build_graph(checkpoint: Checkpoint) -> onnx.ModelProto:
+    """One self-contained document with the manifest inside, the same bytes every time."""
+    model = checkpoint.build()
+    name = "features" if checkpoint.model.frames is None else "frames"
+    with _quiet(), torch.inference_mode():
+        program = torch.onnx.export(
+            SnippetGraph(model).eval(),
+            (example_input(checkpoint.model, 2),),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[name],
+            output_names=list(OUTPUTS),
+            dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
+            verbose=False,
+        )
+    assert program is not None
+    document = program.model_proto
+    _check_dynamic(document)
+    _strip(document)
+    manifest = describe(checkpoint, model)
+    onnx.helper.set_model_props(document, {METADATA_KEY: manifest.to_json()})
+    onnx.checker.check_model(document, full_check=True)
+    return document
+
+
+def save_graph(document: onnx.ModelProto, path: Path) -> None:
+    """Write the document under a temporary name, then rename it."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(document.SerializeToString(deterministic=True))
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"the engine {path} cannot be written: {error.strerror}.") from error
+
+
+def _check_dynamic(document: onnx.ModelProto) -> None:
+    """Dimensions get specialised silently: the number of snippets must have stayed symbolic."""
+    for value in [*document.graph.input, *document.graph.output]:
+        if not value.type.tensor_type.shape.dim[0].dim_param:
+            raise EngineError(f"the export fixed the number of snippets of '{value.name}'.")
+
+
+def _strip(document: onnx.ModelProto) -> None:
+    """Remove stack traces with source paths, and names of modules: nothing runs on them."""
+    graph = document.graph
+    document.ClearField("metadata_props")
+    graph.ClearField("metadata_props")
+    graph.ClearField("value_info")
+    for item in [*graph.node, *graph.input, *graph.output, *graph.initializer]:
+        item.ClearField("metadata_props")
+    for node in graph.node:
+        node.ClearField("doc_string")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter's notes on its own progress are not for the user."""
+    names = ("torch.onnx", "onnxscript", "onnx_ir")
+    levels = [logging.getLogger(name).level for name in names]
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in zip(names, levels, strict=True):
+            logging.getLogger(name).setLevel(level)

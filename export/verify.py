@@ -1,0 +1,65 @@
+"""Parity of an exported graph: torch against ONNX Runtime on the same inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+
+from wsgn.checkpoint import Checkpoint
+from wsgn.errors import EngineError
+from wsgn.export.graph import OUTPUTS, SnippetGraph, example_input
+
+# Odd on purpose: one snippet, the example's own size, primes, a power of two and more than it.
+SIZES = (1, 2, 3, 7, 13, 32, 65)
+# Both outputs, absolute and relative; the paper's weights turn it into under 1e-4 of a score.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityRow:
+    """The largest difference of one output over all sizes."""
+
+    output: str
+    largest_difference: float
+    # Largest absolute value of the output, to judge the difference by.
+    largest_value: float
+
+
+def parity_report(
+    checkpoint: Checkpoint, path: Path, sizes: Sequence[int] = SIZES
+) -> tuple[ParityRow, ...]:
+    """Run both on random inputs of every size; an `EngineError` when they are too far apart."""
+    graph = SnippetGraph(checkpoint.build()).eval()
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    differences = dict.fromkeys(OUTPUTS, 0.0)
+    values = dict.fromkeys(OUTPUTS, 0.0)
+    for size in sizes:
+        inputs = example_input(checkpoint.model, size)
+        with torch.inference_mode():
+            expected = [output.numpy() for output in graph(inputs)]
+        found = session.run(list(OUTPUTS), {name: inputs.numpy()})
+        for output, want, have in zip(OUTPUTS, expected, found, strict=True):
+            if want.shape != have.shape:
+                raise EngineError(
+                    f"the exported graph gives {output} of shape {have.shape} for {size} "
+                    f"snippets, torch gives {want.shape}."
+                )
+            differences[output] = max(differences[output], float(np.abs(want - have).max()))
+            values[output] = max(values[output], float(np.abs(want).max()))
+    rows = tuple(
+        ParityRow(output=name, largest_difference=differences[name], largest_value=values[name])
+        for name in OUTPUTS
+    )
+    for row in rows:
+        if not row.largest_difference <= TOLERANCE * max(1.0, row.largest_value):
+            raise EngineError(
+                f"the exported graph is off: {row.output} differs from torch by "
+                f"{row.largest_difference:.2e}, at most {TOLERANCE:.0e} is allowed."
+            )
+    return rows

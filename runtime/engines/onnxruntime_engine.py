@@ -1,0 +1,204 @@
+"""The engine for ONNX files, by ONNX Runtime: one execution provider, and no silent fallback."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy.typing as npt
+
+from wsgn.errors import EngineError, UsageError
+from wsgn.manifest import Manifest
+
+from . import EngineOutputs, file_sha256
+from .onnx_file import manifest_of, read_onnx_file
+
+OUTPUT_NAMES = ("selection_logits", "class_probabilities")
+_CUDA = "CUDAExecutionProvider"
+_CPU = "CPUExecutionProvider"
+# ONNX Runtime's own lines below this (fatal) would only repeat what our errors say.
+_LOG_NOTHING = 4
+
+
+class OnnxRuntimeEngine:
+    """An ONNX file in an ONNX Runtime session."""
+
+    def __init__(self, path: Path, *, device: str = "cpu", num_threads: int | None = None) -> None:
+        file = read_onnx_file(path)
+        if file.has_external_data:
+            raise EngineError(
+                f"the engine '{path}' keeps its weights in another file: export it again as one "
+                "file with export/to_onnx.py."
+            )
+        self.manifest: Manifest = manifest_of(file)
+        self.name = path.name
+        self.sha256 = file_sha256(path)
+        self._session: Any = _open_session(path, device, num_threads)
+        self._input_name = _check_graph(self._session, self.manifest, path)
+
+    def infer(self, inputs: npt.NDArray[Any]) -> EngineOutputs:
+        """Logits of frames (N, L, H, W, 3) uint8, or of features (N, D) float32."""
+        if self._session is None:
+            raise EngineError(f"the engine '{self.name}' has been closed.")
+        try:
+            logits, probabilities = self._session.run(OUTPUT_NAMES, {self._input_name: inputs})
+        except Exception as error:
+            raise EngineError(
+                f"the engine '{self.name}' failed on an input of shape {inputs.shape}: "
+                f"{_first_line(error)}"
+            ) from error
+        expected = (len(inputs), len(self.manifest.classes))
+        if logits.shape != expected or probabilities.shape != expected:
+            raise EngineError(
+                f"the engine '{self.name}' gave outputs of shape {logits.shape} and "
+                f"{probabilities.shape} where {expected} is wanted: export it again."
+            )
+        return EngineOutputs(selection_logits=logits, class_probabilities=probabilities)
+
+    def close(self) -> None:
+        """Release the session."""
+        self._session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def default_num_threads() -> int:
+    """Threads for an engine beside one decoding thread: every core but one."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    num_cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, num_cores - 1)
+
+
+def _import_onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise EngineError(
+            f"ONNX Runtime cannot be loaded ({_first_line(error)}): pip install onnxruntime."
+        ) from error
+    onnxruntime.set_default_logger_severity(_LOG_NOTHING)
+    return onnxruntime
+
+
+def _open_session(path: Path, device: str, num_threads: int | None) -> Any:
+    onnxruntime = _import_onnxruntime()
+    provider, provider_options = _provider(onnxruntime, device)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _LOG_NOTHING
+    options.intra_op_num_threads = default_num_threads() if num_threads is None else num_threads
+    options.inter_op_num_threads = 1
+    # Spinning threads would take the cores that decode; an arena keeps memory of the largest batch.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False
+    if provider == _CUDA:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=[(provider, provider_options)]
+        )
+    except Exception as error:
+        raise EngineError(
+            f"ONNX Runtime {onnxruntime.__version__} cannot load the engine '{path}' on {device}: "
+            f"{_first_line(error)} Export it again, or install the ONNX Runtime it was made for."
+        ) from error
+    active = session.get_providers()[0]
+    if active != provider:
+        raise EngineError(
+            f"--device {device} wants {provider}, but ONNX Runtime fell back to {active}: "
+            "run 'wsgn-run doctor', mend the installation, or use --device cpu."
+        )
+    return session
+
+
+def _provider(onnxruntime: Any, device: str) -> tuple[str, dict[str, str]]:
+    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
+    if match is None:
+        raise UsageError(f"the device must be cpu, cuda or cuda:N, got '{device}'.")
+    if device == "cpu":
+        return _CPU, {}
+    available = onnxruntime.get_available_providers()
+    if _CUDA not in available:
+        raise EngineError(
+            f"--device {device} wants {_CUDA}, this ONNX Runtime {onnxruntime.__version__} has "
+            f"{', '.join(available)}: replace onnxruntime by onnxruntime-gpu "
+            "(pip uninstall onnxruntime, then pip install onnxruntime-gpu), or use --device cpu."
+        )
+    if hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()
+    return _CUDA, {"device_id": match.group(1) or "0"}
+
+
+def _check_graph(session: Any, manifest: Manifest, path: Path) -> str:
+    """Compare the graph's inputs and outputs with the manifest; the name of the input."""
+    num_classes = len(manifest.classes)
+    if manifest.frames is not None:
+        picture = manifest.frames
+        size: tuple[int, ...] = (manifest.sampling.snippet_length, picture.height, picture.width, 3)
+        name, kind = "frames", "tensor(uint8)"
+    else:
+        assert manifest.features is not None
+        size = (manifest.features.size,)
+        name, kind = "features", "tensor(float)"
+    _compare("inputs", {name: _Tensor(kind, (None, *size))}, session.get_inputs(), path)
+    output = _Tensor("tensor(float)", (None, num_classes))
+    _compare("outputs", dict.fromkeys(OUTPUT_NAMES, output), session.get_outputs(), path)
+    return name
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """Element type and shape of an input or output; None where the size is dynamic."""
+
+    kind: str
+    shape: tuple[int | None, ...]
+
+    def fits(self, wanted: _Tensor) -> bool:
+        """A dynamic size fits any; one that must be dynamic may not be fixed."""
+        return (
+            self.kind == wanted.kind
+            and len(self.shape) == len(wanted.shape)
+            and all(
+                size is None or size == other
+                for size, other in zip(self.shape, wanted.shape, strict=True)
+            )
+        )
+
+    def __str__(self) -> str:
+        sizes = ", ".join("N" if size is None else str(size) for size in self.shape)
+        return f"{self.kind} ({sizes})"
+
+
+def _compare(what: str, wanted: dict[str, _Tensor], nodes: list[Any], path: Path) -> None:
+    have = {
+        node.name: _Tensor(
+            node.type, tuple(size if isinstance(size, int) else None for size in node.shape)
+        )
+        for node in nodes
+    }
+    if set(have) != set(wanted) or not all(have[name].fits(wanted[name]) for name in wanted):
+        raise EngineError(
+            f"the engine '{path}' has the {what} {_listed(have)}, but its manifest wants "
+            f"{_listed(wanted)}: export it again with export/to_onnx.py."
+        )
+
+
+def _listed(tensors: dict[str, _Tensor]) -> str:
+    return ", ".join(f"{name} {tensor}" for name, tensor in tensors.items()) or "none"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__

@@ -1,0 +1,148 @@
+"""What exact mode keeps until the end: every snippet's outputs, and what was announced so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.manifest import Manifest
+from wsgn.segments import Segment, SnippetTimes
+from wsgn.statistics import frame_scores
+from wsgn.timing import snippet_centre_seconds, snippet_duration_seconds
+
+from .events import Event, RetractEvent, SegmentEvent
+
+FloatArray = npt.NDArray[np.float64]
+State = dict[str, npt.NDArray[np.generic]]
+
+
+class History:
+    """The outputs of all snippets of one stream (8 * C bytes each) and its provisional segments."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._starts: list[float] = []
+        self._epochs: list[int] = []
+        self._logits: list[npt.NDArray[np.float32]] = []
+        self._probabilities: list[npt.NDArray[np.float32]] = []
+        self._provisional: list[tuple[int, SegmentEvent]] = []
+
+    def append(
+        self,
+        start_seconds: float,
+        epoch: int,
+        logits: npt.NDArray[np.float32],
+        probabilities: npt.NDArray[np.float32],
+    ) -> None:
+        """Keep one snippet's outputs (C,)."""
+        self._starts.append(start_seconds)
+        self._epochs.append(epoch)
+        self._logits.append(np.array(logits, dtype=np.float32))
+        self._probabilities.append(np.array(probabilities, dtype=np.float32))
+
+    def remember(self, event: SegmentEvent, *, rev: int) -> None:
+        """Keep an announced segment; `rev` is -1 where only its start was announced."""
+        self._provisional.append((rev, event))
+
+    def frame_scores(self) -> tuple[FloatArray, SnippetTimes]:
+        """Scores (T, C) of the whole stream, as in training, and where the snippets lie."""
+        starts = np.array(self._starts)
+        times = SnippetTimes(
+            start_seconds=starts,
+            centre_seconds=snippet_centre_seconds(starts, self._manifest.sampling),
+            end_seconds=starts + snippet_duration_seconds(self._manifest.sampling),
+            epoch=np.array(self._epochs, dtype=np.int64),
+        )
+        logits = np.stack(self._logits).astype(np.float64)
+        probabilities = np.stack(self._probabilities).astype(np.float64)
+        return frame_scores(logits, probabilities, self._manifest.selection), times
+
+    def revise(
+        self, segments: Sequence[Segment], *, next_id: int, at_seconds: float, reason: str
+    ) -> list[Event]:
+        """The final events: what was announced is revised, retracted or joined by new segments.
+
+        A final segment takes the id of the announced one of its label that it overlaps most.
+        """
+        taken: dict[int, int] = {}
+        pairs = [
+            (-_overlap_seconds(segment, event), i, j)
+            for i, segment in enumerate(segments)
+            for j, (_, event) in enumerate(self._provisional)
+            if event.label == segment.label and _overlap_seconds(segment, event) > 0
+        ]
+        for _, i, j in sorted(pairs):
+            if i not in taken and j not in taken.values():
+                taken[i] = j
+        events: list[Event] = [
+            RetractEvent(id=event.id, label=event.label, at_seconds=at_seconds)
+            for j, (_, event) in enumerate(self._provisional)
+            if j not in taken.values()
+        ]
+        for i, segment in enumerate(segments):
+            if i in taken:
+                rev, event = self._provisional[taken[i]]
+                identity, rev = event.id, rev + 1
+            else:
+                identity, rev, next_id = next_id, 0, next_id + 1
+            events.append(
+                SegmentEvent(
+                    id=identity,
+                    rev=rev,
+                    label=segment.label,
+                    start_seconds=segment.start_seconds,
+                    end_seconds=segment.end_seconds,
+                    score=segment.score,
+                    final=True,
+                    at_seconds=at_seconds,
+                    reason=reason,
+                )
+            )
+        return events
+
+    def state_dict(self) -> State:
+        """The state as arrays, exact."""
+        width = len(self._manifest.classes)
+        columns = {label: index for index, label in enumerate(self._manifest.classes)}
+        provisional = [
+            (rev, e.id, columns[e.label], e.start_seconds, e.end_seconds)
+            for rev, e in self._provisional
+        ]
+        return {
+            "starts": np.array(self._starts, dtype=np.float64),
+            "epochs": np.array(self._epochs, dtype=np.int64),
+            "logits": np.array(self._logits, dtype=np.float32).reshape(-1, width),
+            "probabilities": np.array(self._probabilities, dtype=np.float32).reshape(-1, width),
+            "provisional": np.array(provisional, dtype=np.float64).reshape(-1, 5),
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from a saved state."""
+        self._starts = state["starts"].astype(np.float64).tolist()
+        self._epochs = state["epochs"].astype(np.int64).tolist()
+        self._logits = list(state["logits"].astype(np.float32))
+        self._probabilities = list(state["probabilities"].astype(np.float32))
+        self._provisional = [
+            (int(rev), self._restored(int(identity), int(column), start, end))
+            for rev, identity, column, start, end in state["provisional"].astype(float).tolist()
+        ]
+
+    def _restored(self, identity: int, column: int, start: float, end: float) -> SegmentEvent:
+        return SegmentEvent(
+            id=identity,
+            rev=0,
+            label=self._manifest.classes[column],
+            start_seconds=start,
+            end_seconds=end,
+            score=0.0,
+            final=False,
+            at_seconds=0.0,
+            reason="",
+        )
+
+
+def _overlap_seconds(segment: Segment, event: SegmentEvent) -> float:
+    start = max(segment.start_seconds, event.start_seconds)
+    return min(segment.end_seconds, event.end_seconds) - start

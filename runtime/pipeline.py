@@ -1,0 +1,268 @@
+"""A source through the engine: frames, snippets, logits, events."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.errors import EngineError, WsgnError
+from wsgn.manifest import Manifest
+from wsgn.timing import snippet_duration_seconds
+from wsgn.video import FrameGrid, Gap, Notice, ReadSummary, SampledFrame, VideoInfo, VideoReader
+
+from .detector import Detector, SnippetLogits
+from .engines import Engine
+from .events import (
+    EndEvent,
+    ErrorEvent,
+    Event,
+    GapEvent,
+    ProgressEvent,
+    RetractEvent,
+    SegmentEvent,
+    SourceEvent,
+    WarningEvent,
+)
+from .finite import FiniteGuard
+from .reader import Item, ThreadedReader
+from .rules import DetectorOptions
+from .snippets import Snippet, Snippeter
+from .stop import StopFlag
+
+Source = str | os.PathLike[str] | BinaryIO
+
+# Memory for decoded frames that wait for the engine.
+_QUEUE_BYTES = 64 * 2**20
+_QUEUE_FRAMES = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectOptions:
+    """What a user may choose of a run over one source; None takes the whole or the first."""
+
+    detector: DetectorOptions = field(default_factory=DetectorOptions)
+    # Part of the source, in seconds from its first frame.
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    # Index of the video stream.
+    stream: int | None = None
+    # Most snippets in one call of the engine: those that wait are taken, none is waited for.
+    max_batch_size: int = 16
+
+
+def detect(
+    source: Source,
+    engine: Engine,
+    options: DetectOptions | None = None,
+    *,
+    stop: StopFlag | None = None,
+) -> Iterator[Event]:
+    """Events of one source, while it is read. Raises `InputError` and `EngineError`."""
+    return Detection(source, engine, options, stop=stop).events()
+
+
+class Detection:
+    """One run over one source; see `detect` where only the events are wanted."""
+
+    def __init__(
+        self,
+        source: Source,
+        engine: Engine,
+        options: DetectOptions | None = None,
+        *,
+        name: str | None = None,
+        stop: StopFlag | None = None,
+    ) -> None:
+        self._source = source
+        self._name = name if name is not None else _source_name(source)
+        self._engine = engine
+        self._options = options or DetectOptions()
+        self._stop = stop or StopFlag()
+        self._grid = _frame_grid(engine)
+        self._detector = Detector(engine.manifest, self._options.detector)
+        self._snippeter = Snippeter(engine.manifest.sampling)
+        self._guard = FiniteGuard(engine.name)
+        # Snippets that wait for the engine.
+        self._waiting: list[Snippet] = []
+        self._num_frames = 0
+        self._summary: ReadSummary | None = None
+        self._segment_ids: set[int] = set()
+        # Of every snippet that the detector has seen, in exact mode.
+        self._start_seconds = array("d")
+        self._epochs = array("q")
+
+    def events(self) -> Iterator[Event]:
+        """Events while the source is read, from `SourceEvent` to `EndEvent`."""
+        frame_bytes = self._grid.height * self._grid.width * 3
+        capacity = max(8, min(_QUEUE_FRAMES, _QUEUE_BYTES // frame_bytes))
+        with ThreadedReader(self._open_reader, capacity=capacity) as reader:
+            for event in self._read(reader):
+                self._count(event)
+                yield event
+            self._summary = reader.summary
+        yield self.end_event()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the C classes."""
+        return self._engine.manifest.classes
+
+    def frame_scores(self) -> npt.NDArray[np.float64] | None:
+        """Scores (T, C) of the whole source, after its events; None unless in exact mode."""
+        return self._detector.frame_scores
+
+    def snippet_times(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Start in seconds and epoch of the snippets (T,) that `frame_scores` are of."""
+        return np.array(self._start_seconds), np.array(self._epochs, dtype=np.int64)
+
+    def end_event(self) -> EndEvent:
+        """How far the source came."""
+        summary = self._summary
+        sampling = self._engine.manifest.sampling
+        return EndEvent(
+            source=self._name,
+            complete=summary is not None and summary.complete,
+            seconds=self._num_frames / sampling.frame_rate if summary is None else summary.seconds,
+            frames=self._num_frames,
+            snippets=self._guard.num_snippets,
+            segments=len(self._segment_ids),
+            decode_failures=0 if summary is None else summary.decode_failures,
+        )
+
+    def _open_reader(self) -> VideoReader:
+        return VideoReader(
+            self._source,
+            self._grid,
+            stream=self._options.stream,
+            start_seconds=self._options.start_seconds,
+            end_seconds=self._options.end_seconds,
+        )
+
+    def _read(self, reader: ThreadedReader) -> Iterator[Event]:
+        announced = False
+        while not reader.finished and not self._stop.requested:
+            # Whatever waits goes to the engine rather than wait for more.
+            item = reader.take(wait=not self._waiting)
+            if reader.info is not None and not announced:
+                announced = True
+                yield self._source_event(reader.info)
+            yield from self._take(item)
+            if item is None or len(self._waiting) >= self._options.max_batch_size:
+                yield from self._infer(reader.info)
+        yield from self._finish(reader.info)
+
+    def _take(self, item: Item | None) -> Iterator[Event]:
+        if isinstance(item, SampledFrame):
+            self._num_frames += 1
+            self._waiting += self._snippeter.push([item])
+        elif isinstance(item, Gap):
+            yield GapEvent(
+                from_seconds=item.from_seconds, to_seconds=item.to_seconds, cause=item.cause
+            )
+        elif isinstance(item, Notice):
+            yield WarningEvent(code=item.code, message=item.message, at_seconds=item.seconds)
+
+    def _infer(self, info: VideoInfo | None) -> Iterator[Event]:
+        if not self._waiting:
+            return
+        snippets, self._waiting = self._waiting, []
+        outputs = self._engine.infer(np.stack([snippet.frames for snippet in snippets]))
+        usable = self._guard.usable(outputs)
+        logits = SnippetLogits(
+            start_seconds=np.array([snippet.start_seconds for snippet in snippets])[usable],
+            epoch=np.array([snippet.epoch for snippet in snippets], dtype=np.int64)[usable],
+            selection_logits=outputs.selection_logits[usable],
+            class_probabilities=outputs.class_probabilities[usable],
+        )
+        if self._options.detector.scores == "exact":
+            self._start_seconds.extend(logits.start_seconds.tolist())
+            self._epochs.extend(logits.epoch.tolist())
+        yield from self._padded_warnings(snippets)
+        yield from self._detector.push(logits)
+        yield ProgressEvent(
+            source=self._name,
+            at_seconds=snippets[-1].start_seconds
+            + snippet_duration_seconds(self._engine.manifest.sampling),
+            duration_seconds=None if info is None else info.duration_seconds,
+        )
+
+    def _finish(self, info: VideoInfo | None) -> Iterator[Event]:
+        self._waiting += self._snippeter.flush()
+        yield from self._infer(info)
+        self._guard.judge()
+        if self._guard.num_refused:
+            yield WarningEvent(
+                code="non_finite",
+                message=f"the engine gave NaN or infinity for {self._guard.num_refused} of "
+                f"{self._guard.num_snippets} snippets, which were left out.",
+            )
+        yield from self._detector.flush("signal" if self._stop.requested else "end")
+
+    def _padded_warnings(self, snippets: list[Snippet]) -> Iterator[Event]:
+        for snippet in snippets:
+            if snippet.padded:
+                yield WarningEvent(
+                    code="padded",
+                    message="a part shorter than one snippet "
+                    f"({snippet_duration_seconds(self._engine.manifest.sampling):g} s) was filled "
+                    "by repeating its last frame.",
+                    at_seconds=snippet.start_seconds,
+                )
+
+    def _count(self, event: Event) -> None:
+        if isinstance(event, SegmentEvent) and event.final:
+            self._segment_ids.add(event.id)
+        elif isinstance(event, RetractEvent):
+            self._segment_ids.discard(event.id)
+
+    def _source_event(self, info: VideoInfo) -> SourceEvent:
+        return SourceEvent(
+            source=self._name,
+            duration_seconds=info.duration_seconds,
+            frame_rate=info.frame_rate,
+            codec=info.codec,
+            width=info.width,
+            height=info.height,
+            rotation_degrees=info.rotation_degrees,
+        )
+
+
+def failure_events(source: str, error: WsgnError, end: EndEvent | None = None) -> list[Event]:
+    """The last events of a source that failed, or that could not be opened at all."""
+    if end is None:
+        end = EndEvent(
+            source=source,
+            complete=False,
+            seconds=0.0,
+            frames=0,
+            snippets=0,
+            segments=0,
+            decode_failures=0,
+        )
+    code = getattr(error, "code", "unreadable")
+    return [ErrorEvent(source=source, code=code, message=str(error)), end]
+
+
+def _source_name(source: Source) -> str:
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else "stdin"
+
+
+def _frame_grid(engine: Engine) -> FrameGrid:
+    manifest: Manifest = engine.manifest
+    if manifest.frames is None:
+        raise EngineError(
+            f"the engine '{engine.name}' takes features, not the frames of a video: give an engine "
+            "that was exported from a model with a backbone."
+        )
+    return FrameGrid(
+        frame_rate=manifest.sampling.frame_rate,
+        height=manifest.frames.height,
+        width=manifest.frames.width,
+        resize=manifest.frames.resize,
+    )

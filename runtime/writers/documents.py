@@ -1,0 +1,90 @@
+"""Final segments as text: ActivityNet-style JSON, CSV, WebVTT and SRT."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from wsgn import __version__
+
+from .result import SourceResult
+
+_DECIMALS = 6
+
+
+def render_json(results: Iterable[SourceResult]) -> str:
+    """ActivityNet's result format: `{"results": {video: [{label, score, segment}]}}`."""
+    return json.dumps(json_document(results), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def json_document(results: Iterable[SourceResult]) -> dict[str, Any]:
+    """The document that `render_json` writes."""
+    return {
+        "version": f"wsgn {__version__}",
+        "results": {
+            result.name: [
+                {
+                    "label": segment.label,
+                    "score": round(segment.score, _DECIMALS),
+                    "segment": [
+                        round(segment.start_seconds, _DECIMALS),
+                        round(segment.end_seconds, _DECIMALS),
+                    ],
+                }
+                for segment in result.segments
+            ]
+            for result in results
+        },
+        "external_data": {},
+    }
+
+
+def render_csv(result: SourceResult) -> str:
+    """One row per segment under a header."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["video", "label", "start_seconds", "end_seconds", "score"])
+    for segment in result.segments:
+        numbers = (segment.start_seconds, segment.end_seconds, segment.score)
+        writer.writerow(
+            [result.name, segment.label, *(f"{number:.{_DECIMALS}f}" for number in numbers)]
+        )
+    return text.getvalue()
+
+
+def render_vtt(result: SourceResult) -> str:
+    """WebVTT cues, `label (score)`; see https://www.w3.org/TR/webvtt1/."""
+    cues = ["WEBVTT\n"]
+    for number, segment in enumerate(result.segments, start=1):
+        times = f"{_clock(segment.start_seconds, '.')} --> {_clock(segment.end_seconds, '.')}"
+        label = html.escape(_one_line(segment.label), quote=False)
+        cues.append(f"{number}\n{times}\n{label} ({segment.score:.2f})\n")
+    return "\n".join(cues)
+
+
+def render_srt(result: SourceResult) -> str:
+    """SubRip subtitles, `label (score)`."""
+    # SubRip has no escapes, and players take <...> for markup: other brackets look the same.
+    brackets = str.maketrans({"<": "\u2039", ">": "\u203a"})
+    cues = []
+    for number, segment in enumerate(result.segments, start=1):
+        times = f"{_clock(segment.start_seconds, ',')} --> {_clock(segment.end_seconds, ',')}"
+        label = _one_line(segment.label).translate(brackets)
+        cues.append(f"{number}\n{times}\n{label} ({segment.score:.2f})\n")
+    return "\n".join(cues)
+
+
+def _one_line(label: str) -> str:
+    return " ".join(label.split())
+
+
+def _clock(seconds: float, point: str) -> str:
+    """HH:MM:SS.mmm, with more digits for the hours where they need them."""
+    milliseconds = round(max(0.0, seconds) * 1000)
+    minutes, milliseconds = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{milliseconds // 1000:02d}{point}{milliseconds % 1000:03d}"

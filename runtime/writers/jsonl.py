@@ -1,0 +1,42 @@
+"""Events as JSON lines."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..events import Event, ProgressEvent
+
+# A microsecond, and far below what a score means.
+_DECIMALS = 6
+
+
+class LineNumbers:
+    """Makes the lines of one stream of events, with `seq` counting up without gaps.
+
+    Progress is for people who watch, and gives no line.
+    """
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def line(self, event: Event) -> str:
+        """The event's line with its line end, or nothing."""
+        if isinstance(event, ProgressEvent):
+            return ""
+        document = {"seq": self._next} | _plain(event.to_dict())
+        self._next += 1
+        return json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, _DECIMALS)
+    if isinstance(value, str):
+        # A path may hold bytes that are no text.
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

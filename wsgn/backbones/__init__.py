@@ -1,0 +1,1 @@
+"""Networks from the frames of a snippet to its features."""

@@ -1,0 +1,70 @@
+"""Thresholds and priors for streaming, from the training videos and their video-level labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.checkpoint import Calibration
+from wsgn.manifest import DetectionRule, Prior
+from wsgn.predict import VideoPrediction
+
+FloatArray = npt.NDArray[np.float64]
+
+# Pseudo-observations of the prior, in snippets; docs/streaming.md has the measurement.
+PRIOR_COUNT = 8.0
+
+
+def calibrate(
+    predictions: Sequence[VideoPrediction], labels: FloatArray, prior_count: float = PRIOR_COUNT
+) -> Calibration:
+    """Calibrate on predictions of B training videos with video-level labels (B, C)."""
+    return Calibration(
+        prior=_prior(predictions, prior_count), detection=_detection(predictions, labels)
+    )
+
+
+def _prior(predictions: Sequence[VideoPrediction], count: float) -> Prior:
+    logits = [prediction.selection_logits for prediction in predictions]
+    pooled = np.concatenate(logits)  # (N, C)
+    # The variance within videos: what the local Gaussian of a whole video would see.
+    variance = np.mean([x.var(axis=0) for x in logits], axis=0)
+    maximum = pooled.max(axis=0)
+    mean_exponential = np.exp(pooled - maximum).mean(axis=0)
+    return Prior(
+        count=count,
+        mean=_floats(pooled.mean(axis=0)),
+        variance=_floats(variance),
+        log_mean_exponential=_floats(maximum + np.log(mean_exponential)),
+        maximum=_floats(np.mean([x.max(axis=0) for x in logits], axis=0)),
+    )
+
+
+def _detection(predictions: Sequence[VideoPrediction], labels: FloatArray) -> DetectionRule:
+    middles = np.array([(p.scores.min(axis=0) + p.scores.max(axis=0)) / 2 for p in predictions])
+    video_scores = np.array([p.video_scores for p in predictions])  # (B, C)
+    thresholds = _mean_over_positives(middles, labels)
+    return DetectionRule(
+        open_thresholds=_floats(thresholds),
+        close_thresholds=_floats(thresholds),
+        minimum_video_scores=_floats(_least_over_positives(video_scores, labels)),
+    )
+
+
+def _mean_over_positives(values: FloatArray, labels: FloatArray) -> FloatArray:
+    """(B, C) -> (C,) over the videos that have the class; over all where none has."""
+    weights = np.where(labels.any(axis=0), labels, 1.0)
+    mean: FloatArray = (values * weights).sum(axis=0) / weights.sum(axis=0)
+    return mean
+
+
+def _least_over_positives(values: FloatArray, labels: FloatArray) -> FloatArray:
+    """(B, C) -> (C,) half the smallest value among the videos that have the class; 0 if none."""
+    positive = np.where(labels > 0, values, np.inf)
+    return np.where(labels.any(axis=0), positive.min(axis=0) / 2, 0.0)
+
+
+def _floats(values: FloatArray) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)

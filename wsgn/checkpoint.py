@@ -1,0 +1,143 @@
+"""Checkpoints: one safetensors file with the configuration inside, no pickle anywhere."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from wsgn.config import ModelConfig, TrainConfig
+from wsgn.errors import InputError, OutputError, UsageError
+from wsgn.manifest import DetectionRule, Prior
+from wsgn.model import WeakDetector
+from wsgn.records import record_from_dict, record_to_dict
+
+FORMAT = "wsgn.checkpoint/1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What the training videos say about a model's scores; it goes into every manifest."""
+
+    prior: Prior
+    detection: DetectionRule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A trained model and all that is needed to build, calibrate or go on training it."""
+
+    model: ModelConfig
+    train: TrainConfig
+    # Updates done so far.
+    step: int
+    weights: dict[str, Tensor]
+    # Absent before training has ended.
+    calibration: Calibration | None = None
+    # Moments of the optimiser by parameter, for resuming; empty in a finished checkpoint.
+    optimizer: dict[str, Tensor]
+
+    def build(self) -> WeakDetector:
+        """The model with its weights, in evaluation mode."""
+        model = WeakDetector(self.model)
+        model.load_state_dict(self.weights)
+        return model.eval()
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint under a temporary name, then rename it: never half a file."""
+    tensors = {f"model.{name}": value for name, value in checkpoint.weights.items()}
+    tensors |= {f"optimizer.{name}": value for name, value in checkpoint.optimizer.items()}
+    document = {
+        "format": FORMAT,
+        "model": record_to_dict(checkpoint.model),
+        "train": record_to_dict(checkpoint.train),
+        "step": checkpoint.step,
+        "calibration": (
+            None if checkpoint.calibration is None else record_to_dict(checkpoint.calibration)
+        ),
+    }
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(
+            {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
+            temporary,
+            metadata={"wsgn": json.dumps(document, sort_keys=True)},
+        )
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"the checkpoint {path} cannot be written: {error.strerror}.") from error
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint; an `InputError` says what is wrong with a file that is not one."""
+    if not path.is_file():
+        raise InputError(f"the checkpoint {path} does not exist.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except Exception as error:
+        raise InputError(f"{path} is not a safetensors file, or is damaged: {error}.") from error
+    document = _document(path, metadata)
+    calibration = document["calibration"]
+    return Checkpoint(
+        model=record_from_dict(ModelConfig, document["model"], what=f"the model in {path}"),
+        train=record_from_dict(TrainConfig, document["train"], what=f"the training in {path}"),
+        step=int(document["step"]),
+        weights=_part(tensors, "model."),
+        optimizer=_part(tensors, "optimizer."),
+        calibration=(
+            None
+            if calibration is None
+            else record_from_dict(Calibration, calibration, what=f"the calibration in {path}")
+        ),
+    )
+
+
+def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    try:
+        document = json.loads(metadata["wsgn"])
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"{path} is a safetensors file without wsgn's configuration: it was not made by "
+            "wsgn-train."
+        ) from error
+    if document.get("format") != FORMAT:
+        raise UsageError(f"{path} has format {document.get('format')}, this wsgn reads {FORMAT}.")
+    return dict(document)
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)
+    }
+
+
+def optimizer_tensors(
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> dict[str, Tensor]:
+    """The optimiser's state as named tensors."""
+    state: dict[str, Tensor] = {}
+    for name, parameter in model.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            state[f"{name}/{key}"] = value
+    return state
+
+
+def restore_optimizer(
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
+) -> None:
+    """Put named tensors back where `optimizer_tensors` found them."""
+    parameters = dict(model.named_parameters())
+    for name, value in tensors.items():
+        parameter, _, key = name.rpartition("/")
+        optimizer.state[parameters[parameter]][key] = value.clone()

@@ -1,0 +1,1 @@
+"""Labelled videos as tensors: annotations, pixels or features, packed batches."""

@@ -1,0 +1,142 @@
+"""Videos as snippets of frames: decoded once onto the time grid, kept as uint8 in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tqdm import tqdm
+
+from wsgn.data.annotations import VideoAnnotation
+from wsgn.data.samples import VideoSample
+from wsgn.errors import InputError
+from wsgn.manifest import FrameInput, Sampling
+from wsgn.segments import SnippetTimes
+from wsgn.timing import snippet_centre_seconds, snippet_duration_seconds
+from wsgn.video import FrameGrid, SampledFrame, VideoReader
+
+FrameArray = npt.NDArray[np.uint8]
+
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi")
+
+# Shares of height and width, and of brightness and contrast, by which augmentation moves a video.
+_MAXIMUM_SHIFT = 0.08
+_MAXIMUM_GAIN = 0.3
+
+
+class FrameDataset:
+    """A folder of video files; see `wsgn.data.samples.VideoSource`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        videos: Sequence[VideoAnnotation],
+        classes: Sequence[str],
+        sampling: Sampling,
+        frames: FrameInput,
+        *,
+        progress: bool = True,
+    ) -> None:
+        self.classes = tuple(classes)
+        self.videos = tuple(videos)
+        self._sampling = sampling
+        grid = FrameGrid(
+            frame_rate=sampling.frame_rate,
+            height=frames.height,
+            width=frames.width,
+            resize=frames.resize,
+        )
+        paths = [_find_video(folder, video.name) for video in videos]
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            decoded = pool.map(lambda path: _read(path, grid), paths)
+            self._frames = list(
+                tqdm(
+                    decoded,
+                    total=len(paths),
+                    desc="reading videos",
+                    unit="video",
+                    disable=not progress,
+                )
+            )
+
+    def load(self, index: int) -> VideoSample:
+        """Snippets (T, L, H, W, 3) uint8 of one video."""
+        return self._sample(self._frames[index], self._sampling, offset=0)
+
+    def load_for_training(
+        self, index: int, random: np.random.Generator, *, thinning: int, augment: bool
+    ) -> VideoSample:
+        """Thinned snippets from a random first frame; augmentation is one draw for the video."""
+        frames = self._frames[index]
+        if augment:
+            frames = augmented(frames, random)
+        stride = self._sampling.snippet_stride * thinning
+        sampling = dataclasses.replace(self._sampling, snippet_stride=stride)
+        return self._sample(frames, sampling, offset=int(random.integers(stride)))
+
+    def _sample(self, frames: FrameArray, sampling: Sampling, *, offset: int) -> VideoSample:
+        snippets, starts = cut_snippets(frames, sampling, offset)
+        starts_seconds = starts / self._sampling.frame_rate
+        return VideoSample(
+            inputs=torch.from_numpy(snippets),
+            times=SnippetTimes(
+                start_seconds=starts_seconds,
+                centre_seconds=snippet_centre_seconds(starts_seconds, self._sampling),
+                end_seconds=starts_seconds + snippet_duration_seconds(self._sampling),
+                epoch=np.zeros(len(starts), dtype=np.int64),
+            ),
+        )
+
+
+def cut_snippets(
+    frames: FrameArray, sampling: Sampling, offset: int = 0
+) -> tuple[FrameArray, npt.NDArray[np.int64]]:
+    """Snippets (T, L, H, W, 3) of a video (F, H, W, 3), and the first frame (T,) of each.
+
+    As `wsgn-run` cuts them: a video shorter than a snippet is filled by repeating its last frame,
+    a tail shorter than the stride is left out. The first snippet begins at frame `offset`, or
+    earlier where that would leave none.
+    """
+    length = sampling.snippet_length
+    last = max(0, len(frames) - length)
+    first = np.arange(min(offset, last), last + 1, sampling.snippet_stride)  # (T,)
+    rows = np.minimum(first[:, None] + np.arange(length), len(frames) - 1)  # (T, L)
+    return frames[rows], first
+
+
+def augmented(frames: FrameArray, random: np.random.Generator) -> FrameArray:
+    """The whole video (F, H, W, 3) flipped, shifted and relit by one draw, as a camera might."""
+    height, width = frames.shape[1:3]
+    if random.random() < 0.5:
+        frames = frames[:, :, ::-1]
+    limit_y, limit_x = int(height * _MAXIMUM_SHIFT), int(width * _MAXIMUM_SHIFT)
+    dy = int(random.integers(-limit_y, limit_y + 1))
+    dx = int(random.integers(-limit_x, limit_x + 1))
+    rows = np.clip(np.arange(height) + dy, 0, height - 1)
+    columns = np.clip(np.arange(width) + dx, 0, width - 1)
+    frames = frames[:, rows[:, None], columns]
+    gain, bias = random.uniform(1 - _MAXIMUM_GAIN, 1 + _MAXIMUM_GAIN), random.uniform(-20, 20)
+    table = np.clip(np.arange(256) * gain + bias, 0, 255).astype(np.uint8)
+    relit: FrameArray = table[frames]
+    return relit
+
+
+def _find_video(folder: Path, name: str) -> Path:
+    for suffix in VIDEO_SUFFIXES:
+        path = folder / f"{name}{suffix}"
+        if path.is_file():
+            return path
+    raise InputError(f"video '{name}' is not in {folder} (looked for {', '.join(VIDEO_SUFFIXES)}).")
+
+
+def _read(path: Path, grid: FrameGrid) -> FrameArray:
+    with VideoReader(path, grid) as reader:
+        images = [item.image for item in reader if isinstance(item, SampledFrame)]
+    if not images:
+        raise InputError(f"{path} holds no frames.")
+    return np.stack(images)

@@ -1,0 +1,23 @@
+"""Losses on video scores, and on frame scores for the supervised variant."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy
+
+# Scores are kept this far from 0 and 1, where the logarithm ends.
+_MARGIN = 1e-7
+
+
+def score_loss(scores: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy of scores in [0, 1], mean over rows and classes (section 3.4).
+
+    Both are (B, C) of videos, or (N, C) of snippets. `mean_one` scaling can lift a score over 1;
+    it counts as 1 then.
+    """
+    return binary_cross_entropy(scores.clamp(_MARGIN, 1 - _MARGIN), labels)
+
+
+def normalised_labels(labels: Tensor) -> Tensor:
+    """0/1 labels (B, C) divided by their sum; a row without labels stays zero."""
+    return labels / labels.sum(dim=1, keepdim=True).clamp(min=1)

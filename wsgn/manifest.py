@@ -1,0 +1,226 @@
+"""What a host must know about an engine besides its graph: one strict JSON document.
+
+It travels inside an ONNX file's metadata under `METADATA_KEY`, and in a sidecar beside formats that
+carry no metadata. docs/manifest.md describes every field for people who write a host of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+
+from wsgn.errors import UsageError
+from wsgn.records import record_from_dict, record_to_dict
+
+FORMAT_VERSION = 1
+METADATA_KEY = "wsgn.manifest"
+
+COMPONENTS = ("local_gaussian", "global_gaussian", "temporal_softmax")
+SOFTMAX_SCALES = ("sum_one", "mean_one", "max_one")
+CLASS_ACTIVATIONS = ("softmax", "sigmoid")
+RESIZE_MODES = ("stretch", "centre_crop")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UsageError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How a video becomes snippets: a time grid of frames, cut into overlapping runs."""
+
+    # Frames per second of the time grid on which the video is sampled.
+    frame_rate: float
+    # Frames in a snippet, L.
+    snippet_length: int
+    # Frames from the start of a snippet to the start of the next.
+    snippet_stride: int
+
+    def __post_init__(self) -> None:
+        _require(
+            math.isfinite(self.frame_rate) and self.frame_rate > 0,
+            f"frame_rate must be a positive number of frames per second, got {self.frame_rate}.",
+        )
+        for name in ("snippet_length", "snippet_stride"):
+            value = getattr(self, name)
+            _require(value >= 1, f"{name} must be at least 1 frame, got {value}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameInput:
+    """Engine input `frames` (N, L, height, width, 3) uint8 RGB."""
+
+    # Pixels.
+    height: int
+    width: int
+    # How a picture of another shape gets there: one of RESIZE_MODES.
+    resize: str = "stretch"
+
+    def __post_init__(self) -> None:
+        _require(
+            self.height >= 1 and self.width >= 1,
+            f"input height and width must be positive, got {self.height} x {self.width}.",
+        )
+        _require(
+            self.resize in RESIZE_MODES,
+            f"resize must be one of {', '.join(RESIZE_MODES)}, got '{self.resize}'.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureInput:
+    """Engine input `features` (N, size) float32."""
+
+    # Channels of a feature vector, D.
+    size: int
+
+    def __post_init__(self) -> None:
+        _require(self.size >= 1, f"feature size must be at least 1, got {self.size}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionRule:
+    """How frame scores follow from selection logits and class probabilities (eqs. 3 to 7)."""
+
+    # Subset of COMPONENTS that is averaged; empty is the naive model (eq. 1), whose weight is 1.
+    components: tuple[str, ...]
+    # What the temporal softmax is scaled to, one of SOFTMAX_SCALES; sum_one is the literal paper.
+    softmax_scale: str
+    # How class probabilities were made inside the graph, one of CLASS_ACTIVATIONS; informative.
+    class_activation: str
+    # mu_l and s_l of the global Gaussian, one per class; empty when it is not in use.
+    global_mean: tuple[float, ...] = ()
+    global_std: tuple[float, ...] = ()
+    # Added to the variance of eq. 3 inside the root.
+    variance_epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        unknown = set(self.components) - set(COMPONENTS)
+        _require(
+            not unknown and len(set(self.components)) == len(self.components),
+            f"components must be distinct names out of {', '.join(COMPONENTS)}, "
+            f"got {list(self.components)}.",
+        )
+        _require(
+            self.softmax_scale in SOFTMAX_SCALES,
+            f"softmax_scale must be one of {', '.join(SOFTMAX_SCALES)}, "
+            f"got '{self.softmax_scale}'.",
+        )
+        _require(
+            self.class_activation in CLASS_ACTIVATIONS,
+            f"class_activation must be one of {', '.join(CLASS_ACTIVATIONS)}, "
+            f"got '{self.class_activation}'.",
+        )
+        _require(self.variance_epsilon > 0, "variance_epsilon must be positive.")
+        _require(all(s > 0 for s in self.global_std), "every global_std must be positive.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """Statistics of the training videos' selection logits, for the first seconds of a stream."""
+
+    # Number of pseudo-observations that the prior stands for, in snippets.
+    count: float
+    # Per class: mean and population variance of the logits.
+    mean: tuple[float, ...]
+    variance: tuple[float, ...]
+    # Per class: log of the mean of exp(logit), and the largest logit of a typical video.
+    log_mean_exponential: tuple[float, ...]
+    maximum: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        _require(self.count >= 0, f"the prior's count must not be negative, got {self.count}.")
+        _require(all(v >= 0 for v in self.variance), "the prior's variances must not be negative.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionRule:
+    """How segments follow from frame scores."""
+
+    # Per class: a segment opens above the first and closes at or below the second (online only).
+    open_thresholds: tuple[float, ...]
+    close_thresholds: tuple[float, ...]
+    # Per class: a class whose video score is lower is not reported in a whole video.
+    minimum_video_scores: tuple[float, ...]
+    # A class must also reach this share of the video's largest video score (paper: 0.1).
+    video_score_gate: float = 0.1
+    # Only strictly longer segments are kept (paper: 1 s).
+    minimum_duration_seconds: float = 1.0
+    # Online: how long the score must stay low before a segment ends.
+    merge_gap_seconds: float = 0.0
+    # Weight of the video score in a segment's score (paper: 0.2).
+    video_score_weight: float = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything a host needs to turn an engine's outputs into segments."""
+
+    format_version: int
+    # Class names, in the order of the engine's output columns.
+    classes: tuple[str, ...]
+    sampling: Sampling
+    selection: SelectionRule
+    prior: Prior
+    detection: DetectionRule
+    # Exactly one of the two is given.
+    frames: FrameInput | None = None
+    features: FeatureInput | None = None
+    # Words for people: what made this engine. Nothing is derived from it.
+    provenance: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require(
+            self.format_version == FORMAT_VERSION,
+            f"the manifest has format version {self.format_version}, this wsgn reads version "
+            f"{FORMAT_VERSION}: export the engine again, or install the matching wsgn.",
+        )
+        _require(
+            len(self.classes) >= 1 and len(set(self.classes)) == len(self.classes),
+            "the manifest must name at least one class, each once.",
+        )
+        _require(
+            (self.frames is None) != (self.features is None),
+            "the manifest must describe either frames or features as input.",
+        )
+        self._check_lengths()
+
+    def _check_lengths(self) -> None:
+        expected = len(self.classes)
+        lengths = {
+            f"prior.{name}": len(getattr(self.prior, name))
+            for name in ("mean", "variance", "log_mean_exponential", "maximum")
+        }
+        for name in ("open_thresholds", "close_thresholds", "minimum_video_scores"):
+            lengths[f"detection.{name}"] = len(getattr(self.detection, name))
+        if "global_gaussian" in self.selection.components:
+            lengths["selection.global_mean"] = len(self.selection.global_mean)
+            lengths["selection.global_std"] = len(self.selection.global_std)
+        for name, length in lengths.items():
+            _require(
+                length == expected,
+                f"the manifest's {name} has {length} values for {expected} classes.",
+            )
+
+    def to_json(self) -> str:
+        """The document as compact JSON with sorted keys: equal manifests give equal bytes."""
+        return json.dumps(record_to_dict(self), sort_keys=True, separators=(",", ":"))
+
+    @staticmethod
+    def from_json(text: str) -> Manifest:
+        """Read a document; a `UsageError` says what is wrong with it."""
+        try:
+            document = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UsageError(f"the manifest is not JSON: {error}.") from error
+        if not isinstance(document, dict):
+            raise UsageError("the manifest must be a JSON object.")
+        version = document.get("format_version")
+        if version != FORMAT_VERSION:
+            raise UsageError(
+                f"the manifest has format version {version}, this wsgn reads version "
+                f"{FORMAT_VERSION}: export the engine again, or install the matching wsgn."
+            )
+        return record_from_dict(Manifest, document, what="the manifest")

@@ -1,0 +1,28 @@
+"""Where snippets lie in time. The only place that turns a snippet's position into seconds."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.manifest import Sampling
+
+
+def snippet_start_seconds(index: int, sampling: Sampling) -> float:
+    """Start of snippet `index` of a video without gaps, in seconds from its first frame."""
+    return index * sampling.snippet_stride / sampling.frame_rate
+
+
+def snippet_duration_seconds(sampling: Sampling) -> float:
+    """Time that a snippet covers, from the start of its first frame to the end of its last."""
+    return sampling.snippet_length / sampling.frame_rate
+
+
+Seconds = TypeVar("Seconds", float, npt.NDArray[np.float64])
+
+
+def snippet_centre_seconds(start_seconds: Seconds, sampling: Sampling) -> Seconds:
+    """Centre of a snippet (or of many) whose first frame lies at `start_seconds`."""
+    return start_seconds + snippet_duration_seconds(sampling) / 2

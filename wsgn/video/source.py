@@ -1,0 +1,165 @@
+"""Opening what the user named, and saying in one sentence what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+
+from wsgn.video.errors import VideoError
+from wsgn.video.stream_input import BoxScan, StreamInput, scan_boxes
+
+Source = str | os.PathLike[str] | BinaryIO
+
+# A network source that is silent for so long is given up; files need no limit.
+NETWORK_TIMEOUT_SECONDS = 10.0
+# Twice 8K; a damaged header may claim any size, and memory would follow it.
+MAXIMUM_PIXELS = 1 << 26
+# Demuxers that take any text for a video, by the file's name alone.
+_TEXT_FORMATS = {"tty", "bin", "adf", "idf", "xbin"}
+
+# For the decoder alone: `options` of av.open corrupts memory before PyAV 18 where streams turn up
+# late (FLV).
+DECODER_OPTIONS = {"max_pixels": str(MAXIMUM_PIXELS)}
+
+
+@dataclass(frozen=True)
+class OpenSource:
+    """An open container and what it was opened from."""
+
+    name: str
+    container: InputContainer
+    # Going back is possible and quick.
+    seekable: bool
+    # Set when the bytes come from a file object.
+    stream: StreamInput | None
+
+
+def open_source(source: Source) -> OpenSource:
+    """Open a path, a URL or a binary file object; a `VideoError` says why not."""
+    if isinstance(source, str) and "://" in source:
+        return _open_url(source)
+    if isinstance(source, str | os.PathLike):
+        return _open_path(os.fspath(source))
+    return _open_stream(source)
+
+
+def _open_url(url: str) -> OpenSource:
+    timeout = (NETWORK_TIMEOUT_SECONDS, NETWORK_TIMEOUT_SECONDS)
+    name = _without_credentials(url)
+    try:
+        container = av.open(url, "r", metadata_errors="ignore", timeout=timeout)
+    except (FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a video"
+        raise VideoError("not_opened", f"{name} cannot be opened: {reason}.") from error
+    return OpenSource(name, container, False, None)
+
+
+def _without_credentials(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _open_path(path: str) -> OpenSource:
+    is_regular = _check_path(path)
+    try:
+        # The prefix keeps a colon in the name from being taken for a protocol.
+        container = av.open(f"file:{path}", "r", metadata_errors="ignore")
+    except (FFmpegError, ValueError) as error:
+        raise _classify(path, _scan_path(path) if is_regular else BoxScan()) from error
+    return OpenSource(path, _check_format(path, container), is_regular, None)
+
+
+def _check_path(path: str) -> bool:
+    """Whether it is a regular file; raises when it cannot be read."""
+    try:
+        status = Path(path).stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise VideoError("directory", f"{path} is a directory; name the video files in it.")
+        if not stat.S_ISREG(status.st_mode):
+            return False
+        with Path(path).open("rb"):
+            pass
+    except PermissionError as error:
+        message = f"no permission to read {path}; change its access rights or copy it."
+        raise VideoError("permission", message) from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise VideoError("missing", f"there is no file {path}.") from error
+    except (OSError, ValueError) as error:
+        raise VideoError("unreadable", f"{path} cannot be read: {error}.") from error
+    if status.st_size == 0:
+        raise _empty(path)
+    return True
+
+
+def _open_stream(file: BinaryIO) -> OpenSource:
+    stream = StreamInput(file)
+    try:
+        container = av.open(stream, "r", metadata_errors="ignore")
+    except (FFmpegError, ValueError) as error:
+        if stream.error is not None:
+            message = f"{stream.name} cannot be read: {stream.error}."
+            raise VideoError("unreadable", message) from error
+        if stream.num_bytes_read == 0:
+            raise _empty(stream.name) from error
+        scan = stream.scan() if stream.seekable() else BoxScan(is_mp4=stream.starts_like_mp4)
+        raise _classify(stream.name, scan, piped=not stream.seekable()) from error
+    container = _check_format(stream.name, container)
+    return OpenSource(stream.name, container, stream.seekable(), stream)
+
+
+def _check_format(name: str, container: InputContainer) -> InputContainer:
+    if container.format.name in _TEXT_FORMATS:
+        container.close()
+        raise _not_a_video(name)
+    return container
+
+
+def _scan_path(path: str) -> BoxScan:
+    try:
+        with Path(path).open("rb") as file:
+            return scan_boxes(file)
+    except OSError:
+        return BoxScan()
+
+
+def _classify(name: str, scan: BoxScan, *, piped: bool = False) -> VideoError:
+    if not scan.is_mp4:
+        return _not_a_video(name)
+    if piped:
+        return index_behind_pictures(name)
+    if not scan.has_index:
+        return VideoError(
+            "no_moov",
+            f"{name}: the index (moov) of this MP4 is missing, so the recording or copy was not "
+            "finished; copy it again, or repair it with a complete file of the same camera.",
+        )
+    return VideoError(
+        "damaged_index", f"{name}: the index (moov) of this MP4 is damaged; copy the file again."
+    )
+
+
+def index_behind_pictures(name: str) -> VideoError:
+    """What a pipe with an MP4 gets whose pictures have gone by when its index comes."""
+    return VideoError(
+        "no_moov",
+        f"{name}: the index (moov) of this MP4 is missing or stands behind the pictures, which "
+        "a pipe cannot go back to; give the file by name, or write it with +faststart.",
+    )
+
+
+def _empty(name: str) -> VideoError:
+    return VideoError("empty", f"{name} is empty (0 bytes).")
+
+
+def _not_a_video(name: str) -> VideoError:
+    return VideoError(
+        "not_a_video", f"{name} is not a video, or its beginning is damaged beyond recognition."
+    )
