@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import onnx
@@ -47,7 +47,7 @@ def describe(checkpoint: Checkpoint, model: WeakDetector) -> Manifest:
     config = checkpoint.model
     rule = SelectionRule(
         components=config.components,
-        softmax_scale=config.softmax_scale,
+        softmax_scale=config.scoring_softmax_scale,
         class_activation=config.class_activation,
         variance_epsilon=config.variance_epsilon,
         global_mean=tuple(model.global_mean.tolist()),
@@ -114,7 +114,8 @@ def save_graph(document: onnx.ModelProto, path: Path) -> None:
         temporary.write_bytes(document.SerializeToString(deterministic=True))
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise OutputError(f"the engine {path} cannot be written: {error.strerror}.") from error
 
 

@@ -11,14 +11,15 @@ import numpy.typing as npt
 
 from wsgn.errors import UsageError
 from wsgn.manifest import Manifest
-from wsgn.segments import scores_to_segments
+from wsgn.segments import scores_to_segments, smoothed_scores
 from wsgn.timing import snippet_centre_seconds, snippet_duration_seconds
 
 from .events import Event, SegmentEvent, StartEvent
 from .history import History
 from .rules import DetectorOptions, online_rule, whole_video_rule
 from .scorer import CausalScorer, WindowScorer
-from .segmenter import Boundary, Closing, OnlineSegmenter, Opening, SnippetScore
+from .segmenter import Boundary, Closing, OnlineSegmenter, Opening
+from .smoother import Smoother, SnippetScore
 
 FloatArray = npt.NDArray[np.float64]
 State = dict[str, npt.NDArray[np.generic]]
@@ -59,6 +60,7 @@ class Detector:
         self._scorer: CausalScorer | WindowScorer = CausalScorer(manifest)
         if self._options.scores == "window":
             self._scorer = WindowScorer(manifest, self._options.window_seconds)
+        self._smoother = Smoother(manifest.detection.smoothing_snippets)
         self._history = History(manifest) if self._options.scores == "exact" else None
         self._num_classes = len(manifest.classes)
         self._num_snippets = 0
@@ -86,7 +88,7 @@ class Detector:
 
     def flush(self, reason: str = "end") -> list[Event]:
         """Events at the end of the stream; in exact mode the final segments."""
-        boundaries = self._segmenter.flush(reason)
+        boundaries = self._end_of_epoch(reason)
         if self._history is None:
             return [self._event(boundary) for boundary in boundaries]
         if self._num_snippets == 0:
@@ -96,12 +98,14 @@ class Detector:
             if isinstance(boundary, Closing) and self._open_ids[boundary.column] >= 0:
                 self._history.remember(self._segment_event(boundary), rev=-1)
         self.frame_scores, times = self._history.frame_scores()
+        detection = self._manifest.detection
+        smooth = smoothed_scores(self.frame_scores, times.epoch, detection.smoothing_snippets)
         segments = scores_to_segments(
-            self.frame_scores,
+            smooth,
             times,
             self._manifest.classes,
-            video_score_weight=self._manifest.detection.video_score_weight,
-            **vars(whole_video_rule(self._manifest, self._options, self.frame_scores)),
+            video_score_weight=detection.video_score_weight,
+            **vars(whole_video_rule(self._manifest, self._options, smooth)),
         )
         return self._history.revise(
             segments, next_id=self._next_id, at_seconds=self._at_seconds, reason=reason
@@ -125,7 +129,7 @@ class Detector:
         self._at_seconds = start_seconds + duration
         boundaries: list[Boundary] = []
         if epoch != self._epoch:
-            boundaries += self._segmenter.flush("gap")
+            boundaries += self._end_of_epoch("gap")
             self._epoch = epoch
         scores = self._scorer.score(
             start_seconds, logits.astype(np.float64), probabilities.astype(np.float64)
@@ -134,15 +138,21 @@ class Detector:
         self._score_total += scores
         if self._history is not None:
             self._history.append(start_seconds, epoch, logits, probabilities)
-        boundaries += self._segmenter.push(
-            SnippetScore(
-                scores=scores,
-                start_seconds=start_seconds,
-                centre_seconds=snippet_centre_seconds(start_seconds, self._manifest.sampling),
-                end_seconds=self._at_seconds,
-            )
+        snippet = SnippetScore(
+            scores=scores,
+            start_seconds=start_seconds,
+            centre_seconds=snippet_centre_seconds(start_seconds, self._manifest.sampling),
+            end_seconds=self._at_seconds,
         )
+        for smooth in self._smoother.push(snippet):
+            boundaries += self._segmenter.push(smooth)
         return [self._event(boundary) for boundary in boundaries]
+
+    def _end_of_epoch(self, reason: str) -> list[Boundary]:
+        boundaries: list[Boundary] = []
+        for smooth in self._smoother.flush():
+            boundaries += self._segmenter.push(smooth)
+        return boundaries + self._segmenter.flush(reason)
 
     def _event(self, boundary: Boundary) -> Event:
         column = boundary.column
@@ -215,6 +225,7 @@ class Detector:
 
     def _parts(self) -> dict[str, _Stateful]:
         parts: dict[str, _Stateful] = {
+            "smoother": self._smoother,
             "segmenter": self._segmenter,
             f"scorer_{self._options.scores}": self._scorer,
         }

@@ -10,18 +10,10 @@ import numpy.typing as npt
 
 from wsgn.segments import crossing_seconds
 
+from .smoother import SnippetScore
+
 FloatArray = npt.NDArray[np.float64]
 State = dict[str, npt.NDArray[np.generic]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SnippetScore:
-    """The frame scores (C,) of one snippet and its place in time, in seconds."""
-
-    scores: FloatArray
-    start_seconds: float
-    centre_seconds: float
-    end_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,13 @@ import numpy.typing as npt
 import pytest
 
 from wsgn.manifest import DetectionRule
-from wsgn.segments import Segment, SnippetTimes, scores_to_segments, video_thresholds
+from wsgn.segments import (
+    Segment,
+    SnippetTimes,
+    scores_to_segments,
+    smoothed_scores,
+    video_thresholds,
+)
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -118,3 +124,11 @@ def test_the_paper_s_thresholds() -> None:
     thresholds = video_thresholds(scores, rule)
     assert thresholds[0] == pytest.approx(0.5)
     assert np.isinf(thresholds[1:]).all()
+
+
+def test_smoothing_is_the_mean_over_existing_neighbours() -> None:
+    scores = np.array([[0.0], [3.0], [6.0], [0.0], [8.0]])
+    smooth = smoothed_scores(scores, np.array([0, 0, 0, 1, 1]), 3)[:, 0]
+    # The gap lies between the third and the fourth.
+    np.testing.assert_allclose(smooth, [1.5, 3.0, 4.5, 4.0, 4.0])
+    np.testing.assert_array_equal(smoothed_scores(scores, np.zeros(5, dtype=np.int64), 1), scores)

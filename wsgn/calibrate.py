@@ -10,6 +10,7 @@ import numpy.typing as npt
 from wsgn.checkpoint import Calibration
 from wsgn.manifest import DetectionRule, Prior
 from wsgn.predict import VideoPrediction
+from wsgn.segments import smoothed_scores
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -18,11 +19,16 @@ PRIOR_COUNT = 8.0
 
 
 def calibrate(
-    predictions: Sequence[VideoPrediction], labels: FloatArray, prior_count: float = PRIOR_COUNT
+    predictions: Sequence[VideoPrediction],
+    labels: FloatArray,
+    *,
+    smoothing_snippets: int,
+    prior_count: float = PRIOR_COUNT,
 ) -> Calibration:
     """Calibrate on predictions of B training videos with video-level labels (B, C)."""
     return Calibration(
-        prior=_prior(predictions, prior_count), detection=_detection(predictions, labels)
+        prior=_prior(predictions, prior_count),
+        detection=_detection(predictions, labels, smoothing_snippets),
     )
 
 
@@ -42,13 +48,17 @@ def _prior(predictions: Sequence[VideoPrediction], count: float) -> Prior:
     )
 
 
-def _detection(predictions: Sequence[VideoPrediction], labels: FloatArray) -> DetectionRule:
-    middles = np.array([(p.scores.min(axis=0) + p.scores.max(axis=0)) / 2 for p in predictions])
-    video_scores = np.array([p.video_scores for p in predictions])  # (B, C)
+def _detection(
+    predictions: Sequence[VideoPrediction], labels: FloatArray, smoothing_snippets: int
+) -> DetectionRule:
+    curves = [smoothed_scores(p.scores, p.times.epoch, smoothing_snippets) for p in predictions]
+    middles = np.array([(s.min(axis=0) + s.max(axis=0)) / 2 for s in curves])  # (B, C)
+    video_scores = np.array([s.mean(axis=0) for s in curves])
     thresholds = _mean_over_positives(middles, labels)
     return DetectionRule(
         open_thresholds=_floats(thresholds),
         close_thresholds=_floats(thresholds),
+        smoothing_snippets=smoothing_snippets,
         minimum_video_scores=_floats(_least_over_positives(video_scores, labels)),
     )
 

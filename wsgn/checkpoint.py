@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -72,9 +73,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             metadata={"wsgn": json.dumps(document, sort_keys=True)},
         )
         temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"the checkpoint {path} cannot be written: {error.strerror}.") from error
+    except (OSError, SafetensorError) as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise OutputError(f"the checkpoint {path} cannot be written: {error}.") from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -13,10 +13,10 @@ SCHEDULES = ("constant", "cosine")
 
 @dataclass(frozen=True, kw_only=True)
 class CompactConfig:
-    """A small 3D network on the motion of a snippet (wsgn.backbones.compact)."""
+    """A small network on the motion of a snippet (wsgn.backbones.compact)."""
 
-    # Channels of the stages; each halves height and width.
-    channels: tuple[int, ...] = (16, 32, 64, 96)
+    # Channels of the convolutions; the first three halve height and width.
+    channels: tuple[int, ...] = (64, 96, 128, 128)
     # Channels of the feature vector, D.
     feature_size: int = 128
 
@@ -33,11 +33,15 @@ class ModelConfig:
     backbone: CompactConfig = CompactConfig()
     # Empty components are the naive model of eq. 1.
     components: tuple[str, ...] = ("local_gaussian", "global_gaussian", "temporal_softmax")
+    # Scale of the temporal softmax in training, and when a trained model scores frames.
     softmax_scale: str = "mean_one"
+    scoring_softmax_scale: str = "max_one"
     class_activation: str = "softmax"
     # Share of the shared features that is dropped in training (section 4: 0.5 image, 0.8 I3D).
     dropout: float = 0.5
     variance_epsilon: float = 1e-6
+    # Neighbouring snippets whose scores are averaged when segments are cut; 1 is the paper.
+    smoothing_snippets: int = 5
 
     def __post_init__(self) -> None:
         if (self.frames is None) == (self.features is None):
@@ -45,12 +49,13 @@ class ModelConfig:
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout must lie in [0, 1), got {self.dropout}.")
         # The rule checks the names.
-        SelectionRule(
-            components=self.components,
-            softmax_scale=self.softmax_scale,
-            class_activation=self.class_activation,
-            variance_epsilon=self.variance_epsilon,
-        )
+        for scale in (self.softmax_scale, self.scoring_softmax_scale):
+            SelectionRule(
+                components=self.components,
+                softmax_scale=scale,
+                class_activation=self.class_activation,
+                variance_epsilon=self.variance_epsilon,
+            )
 
     @property
     def feature_size(self) -> int:

@@ -144,6 +144,9 @@ class DetectionRule:
     close_thresholds: tuple[float, ...]
     # Per class: a class whose video score is lower is not reported in a whole video.
     minimum_video_scores: tuple[float, ...]
+    # Frame scores are averaged over this many neighbouring snippets (odd) before they meet a
+    # threshold; 1 leaves them alone (the paper).
+    smoothing_snippets: int = 1
     # A class must also reach this share of the video's largest video score (paper: 0.1).
     video_score_gate: float = 0.1
     # Only strictly longer segments are kept (paper: 1 s).
@@ -152,6 +155,12 @@ class DetectionRule:
     merge_gap_seconds: float = 0.0
     # Weight of the video score in a segment's score (paper: 0.2).
     video_score_weight: float = 0.2
+
+    def __post_init__(self) -> None:
+        _require(
+            self.smoothing_snippets >= 1 and self.smoothing_snippets % 2 == 1,
+            f"smoothing_snippets must be odd and positive, got {self.smoothing_snippets}.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,7 @@ class WeakDetector(nn.Module):
         num_classes = len(config.classes)
         self.backbone: nn.Module = nn.Identity()
         if config.frames is not None:
-            self.backbone = CompactBackbone(config.backbone)
+            self.backbone = CompactBackbone(config.backbone, config.sampling.snippet_length)
         self.dropout = nn.Dropout(config.dropout)
         self.class_head = Head(config.feature_size, num_classes)
         self.selection_head = Head(config.feature_size, num_classes)
@@ -72,7 +72,9 @@ class WeakDetector(nn.Module):
     def forward(self, inputs: Tensor, cu_seqlens: Tensor) -> ModelOutput:
         """Scores of a packed batch; `cu_seqlens` (B + 1) says where each video begins."""
         selection_logits, class_logits = self.logits(inputs)
-        scores, video_scores = self.select(selection_logits, class_logits, cu_seqlens)
+        scores, video_scores = self.select(
+            selection_logits, class_logits, cu_seqlens, self.config.softmax_scale
+        )
         return ModelOutput(
             selection_logits=selection_logits,
             class_logits=class_logits,
@@ -81,7 +83,11 @@ class WeakDetector(nn.Module):
         )
 
     def select(
-        self, selection_logits: Tensor, class_logits: Tensor, cu_seqlens: Tensor
+        self,
+        selection_logits: Tensor,
+        class_logits: Tensor,
+        cu_seqlens: Tensor,
+        softmax_scale: str,
     ) -> tuple[Tensor, Tensor]:
         """Frame scores (N, C) and video scores (B, C) from the heads' logits."""
         config = self.config
@@ -96,7 +102,7 @@ class WeakDetector(nn.Module):
             self.global_mean,
             self.global_std,
             components=config.components,
-            softmax_scale=config.softmax_scale,
+            softmax_scale=softmax_scale,
             class_activation=config.class_activation,
             epsilon=config.variance_epsilon,
         )

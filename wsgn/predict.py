@@ -12,7 +12,13 @@ import torch
 from wsgn.data.samples import VideoSource
 from wsgn.manifest import DetectionRule
 from wsgn.model import WeakDetector
-from wsgn.segments import Segment, SnippetTimes, scores_to_segments, video_thresholds
+from wsgn.segments import (
+    Segment,
+    SnippetTimes,
+    scores_to_segments,
+    smoothed_scores,
+    video_thresholds,
+)
 from wsgn.selection import class_probabilities
 
 FloatArray = npt.NDArray[np.float64]
@@ -45,7 +51,9 @@ def predict_videos(model: WeakDetector, source: VideoSource) -> Iterator[VideoPr
         selection_logits = torch.cat([x for x, _ in parts])  # (T, C)
         class_logits = torch.cat([h for _, h in parts])
         offsets = torch.tensor([0, len(class_logits)])
-        scores, video_scores = model.select(selection_logits, class_logits, offsets)
+        scores, video_scores = model.select(
+            selection_logits, class_logits, offsets, model.config.scoring_softmax_scale
+        )
         probabilities = class_probabilities(class_logits, model.config.class_activation)
         yield VideoPrediction(
             name=video.name,
@@ -60,16 +68,16 @@ def predict_videos(model: WeakDetector, source: VideoSource) -> Iterator[VideoPr
 def predicted_segments(
     prediction: VideoPrediction, classes: tuple[str, ...], rule: DetectionRule
 ) -> list[Segment]:
-    """Segments of one video by the paper's rule."""
-    thresholds = video_thresholds(prediction.scores, rule)
+    """Segments of one video by the paper's rule, on smoothed scores if the rule says so."""
+    scores = smoothed_scores(prediction.scores, prediction.times.epoch, rule.smoothing_snippets)
+    thresholds = video_thresholds(scores, rule)
     return scores_to_segments(
-        prediction.scores,
+        scores,
         prediction.times,
         classes,
         open_thresholds=thresholds,
         close_thresholds=thresholds,
         minimum_duration_seconds=rule.minimum_duration_seconds,
         merge_gap_seconds=rule.merge_gap_seconds,
-        video_scores=prediction.video_scores,
         video_score_weight=rule.video_score_weight,
     )

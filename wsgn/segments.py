@@ -53,6 +53,29 @@ def video_thresholds(scores: FloatArray, rule: DetectionRule) -> FloatArray:
     return np.where(present, middle, np.inf)
 
 
+def smoothed_scores(scores: FloatArray, epoch: IntArray, num_snippets: int) -> FloatArray:
+    """Mean of each frame score (T, C) and its neighbours, `num_snippets` (odd) in all.
+
+    Neighbours beyond the ends of the video, or across a gap, do not exist and do not count.
+    """
+    if num_snippets == 1:
+        return scores
+    smoothed = np.empty_like(scores)
+    reach = num_snippets // 2
+    for rows in _epoch_slices(epoch):
+        part = scores[rows]
+        padded = np.pad(part, ((reach, reach), (0, 0)))
+        present = np.pad(np.ones(len(part)), reach)
+        # One sum after the other, in the order of time, as a stream adds them up.
+        total = np.zeros_like(part)
+        count = np.zeros(len(part))
+        for offset in range(num_snippets):
+            total += padded[offset : offset + len(part)]
+            count += present[offset : offset + len(part)]
+        smoothed[rows] = total / count[:, None]
+    return smoothed
+
+
 def scores_to_segments(
     scores: FloatArray,
     times: SnippetTimes,

@@ -87,7 +87,11 @@ class Trainer:
     def finished(self) -> Checkpoint:
         """The final checkpoint: without the optimiser, calibrated on the training videos."""
         predictions = list(predict_videos(self.model, self._source))
-        calibration = calibrate(predictions, np.stack(self._labels).astype(np.float64))
+        calibration = calibrate(
+            predictions,
+            np.stack(self._labels).astype(np.float64),
+            smoothing_snippets=self.model.config.smoothing_snippets,
+        )
         return Checkpoint(
             model=self.model.config,
             train=self.train_config,
@@ -111,11 +115,7 @@ class Trainer:
             group["lr"] = learning_rate
         limit = self.train_config.gradient_clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
-        if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
-            raise InputError(
-                f"the loss or its gradient is not finite at step {self.step}: lower the learning "
-                "rate, or look for extreme values in the data."
-            )
+        self._require_finite(norm, "gradient")
         self._optimizer.step()
         self.step += 1
         return StepLog(
@@ -149,6 +149,7 @@ class Trainer:
 
     def _loss(self, batch: PackedBatch) -> Tensor:
         output = self.model(batch.inputs, batch.cu_seqlens)
+        self._require_finite(output.video_scores.detach().sum(), "score")
         labels = batch.labels
         if self.train_config.normalise_labels:
             labels = normalised_labels(labels)
@@ -156,6 +157,13 @@ class Trainer:
         if batch.snippet_labels is not None:
             loss = loss + score_loss(output.scores, batch.snippet_labels)
         return loss
+
+    def _require_finite(self, value: Tensor, what: str) -> None:
+        if not math.isfinite(value.item()):
+            raise InputError(
+                f"a {what} is not finite at step {self.step}: lower the learning rate, or look "
+                "for extreme values in the data."
+            )
 
     def _parameters(self, *, decayed: bool) -> list[torch.nn.Parameter]:
         return [

@@ -23,6 +23,7 @@ def small_manifest(
     prior_count: float = 4.0,
     threshold: float = 0.25,
     merge_gap_seconds: float = 0.0,
+    smoothing_snippets: int = 1,
 ) -> Manifest:
     """Three classes, snippets of 0.8 s every 0.4 s."""
     return Manifest(
@@ -50,5 +51,6 @@ def small_manifest(
             minimum_video_scores=(0.0,) * 3,
             minimum_duration_seconds=0.5,
             merge_gap_seconds=merge_gap_seconds,
+            smoothing_snippets=smoothing_snippets,
         ),
     )

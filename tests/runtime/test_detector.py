@@ -63,11 +63,18 @@ def saved_and_restored(
     cuts=st.lists(st.integers(0, 60), max_size=8),
     restores=st.lists(st.booleans(), min_size=9, max_size=9),
     gap=st.sampled_from([0.0, 0.5]),
+    smoothing=st.sampled_from([1, 5]),
 )
 def test_any_chopping_and_any_restore_give_the_same_events(
-    seed: int, count: int, mode: str, cuts: list[int], restores: list[bool], gap: float
+    seed: int,
+    count: int,
+    mode: str,
+    cuts: list[int],
+    restores: list[bool],
+    gap: float,
+    smoothing: int,
 ) -> None:
-    manifest = small_manifest(merge_gap_seconds=gap)
+    manifest = small_manifest(merge_gap_seconds=gap, smoothing_snippets=smoothing)
     options = DetectorOptions(scores=mode, window_seconds=5.0)
     stream = random_stream(seed, count)
     whole = Detector(manifest, options)

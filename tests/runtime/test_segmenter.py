@@ -8,8 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsgn.runtime.segmenter import Closing, OnlineSegmenter, Opening, SegmenterRule, SnippetScore
-from wsgn.segments import Segment, SnippetTimes, scores_to_segments
+from wsgn.runtime.segmenter import Closing, OnlineSegmenter, Opening, SegmenterRule
+from wsgn.runtime.smoother import Smoother, SnippetScore
+from wsgn.segments import Segment, SnippetTimes, scores_to_segments, smoothed_scores
 
 LABELS = ("wave", "jump")
 
@@ -39,23 +40,35 @@ def streams(draw: st.DrawFn) -> tuple[np.ndarray, SnippetTimes, SegmenterRule]:
 
 
 @settings(max_examples=500, deadline=None)
-@given(streams())
-def test_online_equals_offline(stream: tuple[np.ndarray, SnippetTimes, SegmenterRule]) -> None:
+@given(streams(), st.sampled_from([1, 3, 5]))
+def test_online_equals_offline(
+    stream: tuple[np.ndarray, SnippetTimes, SegmenterRule], smoothing: int
+) -> None:
     scores, times, rule = stream
-    expected = scores_to_segments(scores, times, LABELS, video_scores=np.zeros(2), **vars(rule))
-    segmenter = OnlineSegmenter(rule)
+    smooth = smoothed_scores(scores, times.epoch, smoothing)
+    expected = scores_to_segments(smooth, times, LABELS, video_scores=np.zeros(2), **vars(rule))
+    smoother, segmenter = Smoother(smoothing), OnlineSegmenter(rule)
     boundaries = []
+
+    def pass_on(snippets: list[SnippetScore]) -> None:
+        for snippet in snippets:
+            boundaries.extend(segmenter.push(snippet))
+
     for index in range(len(scores)):
         if index and times.epoch[index] != times.epoch[index - 1]:
+            pass_on(smoother.flush())
             boundaries += segmenter.flush("gap")
-        boundaries += segmenter.push(
-            SnippetScore(
-                scores=scores[index],
-                start_seconds=times.start_seconds[index],
-                centre_seconds=times.centre_seconds[index],
-                end_seconds=times.end_seconds[index],
+        pass_on(
+            smoother.push(
+                SnippetScore(
+                    scores=scores[index],
+                    start_seconds=times.start_seconds[index],
+                    centre_seconds=times.centre_seconds[index],
+                    end_seconds=times.end_seconds[index],
+                )
             )
         )
+    pass_on(smoother.flush())
     boundaries += segmenter.flush("end")
     closings = [b for b in boundaries if isinstance(b, Closing)]
     found = [

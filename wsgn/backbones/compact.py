@@ -1,8 +1,12 @@
-"""A small 3D network that sees motion only, for training from pixels on a CPU.
+"""A small network that sees motion only, for training from pixels on a CPU.
 
-Frames enter as uint8; everything up to the features is inside the graph. The input of the first
-convolution is the luma of each frame less the snippet's mean (what moves, where) and the difference
-to the next frame: a still background vanishes, so a video cannot be told by its scene.
+Frames enter as uint8; everything up to the features is inside the graph. What the first convolution
+sees is the luma of each frame less the snippet's mean: what moves, and where. A still background
+vanishes, so a video cannot be told by its scene.
+
+The first convolution spans all frames of the snippet (a 3D kernel of depth L, written as a 2D one
+over L channels), the others space only; in trials on made videos this learned several times faster
+per second of CPU time than 3D kernels all the way.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ _MOTION_SCALE = 8.0
 
 
 class MotionInput(nn.Module):
-    """Frames (N, L, H, W, 3) uint8 -> motion channels (N, 2, L, H, W)."""
+    """Frames (N, L, H, W, 3) uint8 -> motion (N, L, H, W)."""
 
     luma: Tensor
 
@@ -28,55 +32,40 @@ class MotionInput(nn.Module):
         self.register_buffer("luma", torch.tensor(_LUMA) / 255, persistent=False)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """The luma less its mean over the snippet, and its forward difference."""
+        """The luma of each frame less its mean over the snippet."""
         luma = (frames.float() * self.luma).sum(dim=-1)  # (N, L, H, W)
-        centred = luma - luma.mean(dim=1, keepdim=True)
-        following = torch.cat([luma[:, 1:], luma[:, -1:]], dim=1)
-        return torch.stack([centred, following - luma], dim=1) * _MOTION_SCALE
-
-
-class ConvolutionBlock(nn.Sequential):
-    """A 3D convolution with stride, batch norm and ReLU."""
-
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: tuple[int, int, int]
-    ) -> None:
-        super().__init__(
-            nn.Conv3d(
-                in_channels,
-                out_channels,
-                (3, kernel, kernel),
-                stride=stride,
-                padding=(1, kernel // 2, kernel // 2),
-                bias=False,
-            ),
-            nn.BatchNorm3d(out_channels),
-            nn.ReLU(),
-        )
+        return (luma - luma.mean(dim=1, keepdim=True)) * _MOTION_SCALE
 
 
 class CompactBackbone(nn.Module):
     """Frames (N, L, H, W, 3) uint8 -> features (N, D)."""
 
-    def __init__(self, config: CompactConfig) -> None:
+    def __init__(self, config: CompactConfig, snippet_length: int) -> None:
         super().__init__()
         self.motion = MotionInput()
         blocks: list[nn.Module] = []
-        in_channels = 2
+        in_channels = snippet_length
         for index, out_channels in enumerate(config.channels):
-            # Time is halved at the first and third block only: a snippet has few frames.
-            time_stride = 2 if index in (0, 2) else 1
-            kernel = 5 if index == 0 else 3
-            blocks.append(ConvolutionBlock(in_channels, out_channels, kernel, (time_stride, 2, 2)))
+            kernel, stride = (5, 2) if index == 0 else (3, 1)
+            blocks += [
+                nn.Conv2d(
+                    in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False
+                ),
+                nn.BatchNorm2d(out_channels),
+                nn.ReLU(),
+            ]
+            # With the stride of the first: an eighth of height and width.
+            if index < 2:
+                blocks.append(nn.MaxPool2d(2))
             in_channels = out_channels
         self.blocks = nn.Sequential(*blocks)
         # Half the time of the default layout on a CPU.
-        self.blocks.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.project = nn.Linear(2 * in_channels, config.feature_size)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Mean and maximum over space and time, projected."""
-        motion = self.motion(frames).contiguous(memory_format=torch.channels_last_3d)
-        x = self.blocks(motion).flatten(2)  # (N, C, L' H' W')
+        """Mean and maximum over space, projected."""
+        motion = self.motion(frames).contiguous(memory_format=torch.channels_last)
+        x = self.blocks(motion).flatten(2)  # (N, C, H W / 64)
         pooled = torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)
         return torch.relu(self.project(pooled))

@@ -1,0 +1,47 @@
+"""Snippets of frames: cut as the runtime cuts them, augmented as one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wsgn.data.frames import augmented, cut_snippets
+from wsgn.manifest import Sampling
+from wsgn.runtime.snippets import Snippeter
+from wsgn.video import SampledFrame
+
+SAMPLING = Sampling(frame_rate=10.0, snippet_length=8, snippet_stride=4)
+
+
+def numbered_frames(count: int) -> np.ndarray:
+    """Frame k is filled with k."""
+    return np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None], (count, 2, 3, 3))
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 8, 9, 11, 12, 13, 100])
+def test_training_and_runtime_cut_the_same_snippets(count: int) -> None:
+    frames = numbered_frames(count)
+    snippets, first = cut_snippets(frames, SAMPLING)
+    snippeter = Snippeter(SAMPLING)
+    pushed = snippeter.push(
+        [SampledFrame(index=k, seconds=k / 10, epoch=0, image=frames[k]) for k in range(count)]
+    )
+    pushed += snippeter.flush()
+    assert [s.start_seconds for s in pushed] == pytest.approx((first / 10).tolist())
+    np.testing.assert_array_equal(np.stack([s.frames for s in pushed]), snippets)
+
+
+def test_an_offset_shifts_the_snippets_but_leaves_one() -> None:
+    _, first = cut_snippets(numbered_frames(20), SAMPLING, offset=3)
+    assert first.tolist() == [3, 7, 11]
+    _, first = cut_snippets(numbered_frames(9), SAMPLING, offset=7)
+    assert first.tolist() == [1]
+
+
+def test_augmentation_treats_all_frames_of_a_video_alike() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    video = np.repeat(picture[None], 5, axis=0)
+    moved = augmented(video, np.random.default_rng(3))
+    assert moved.shape == video.shape
+    assert (moved == moved[0]).all()
+    assert not np.array_equal(moved[0], picture)

@@ -1,0 +1,141 @@
+"""The exported file: right, dynamic, self-contained, reproducible, and refused when off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from toy import CLASSES, SIZE, ToySource, feature_model, frame_model, short_training
+
+from wsgn.checkpoint import Calibration, Checkpoint, save_checkpoint
+from wsgn.config import ModelConfig
+from wsgn.errors import EngineError, UsageError
+from wsgn.export.graph import build_graph, save_graph
+from wsgn.export.to_onnx import main
+from wsgn.export.verify import parity_report
+from wsgn.manifest import METADATA_KEY, DetectionRule, Manifest, Prior
+from wsgn.model import WeakDetector
+from wsgn.trainer import Trainer
+
+ZERO = (0.0, 0.0, 0.0)
+
+
+def random_checkpoint(config: ModelConfig, seed: int = 0) -> Checkpoint:
+    """Random weights, also in the batch norms' statistics, which start at trivial values."""
+    torch.manual_seed(seed)
+    model = WeakDetector(config)
+    for name, buffer in model.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.normal_()
+        elif name.endswith("running_var"):
+            buffer.uniform_(0.5, 2.0)
+    with torch.no_grad():
+        model.global_mean.normal_()
+    return Checkpoint(
+        model=config,
+        train=short_training(),
+        step=1,
+        weights=model.state_dict(),
+        optimizer={},
+        calibration=Calibration(
+            prior=Prior(
+                count=8.0, mean=ZERO, variance=(1.0,) * 3, log_mean_exponential=ZERO, maximum=ZERO
+            ),
+            detection=DetectionRule(
+                open_thresholds=ZERO, close_thresholds=ZERO, minimum_video_scores=ZERO
+            ),
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def frame_checkpoint() -> Checkpoint:
+    return random_checkpoint(frame_model())
+
+
+@pytest.fixture(scope="module")
+def frame_graph(frame_checkpoint: Checkpoint) -> onnx.ModelProto:
+    return build_graph(frame_checkpoint)
+
+
+def test_onnx_runtime_equals_torch_on_any_number_of_snippets(
+    tmp_path: Path, frame_checkpoint: Checkpoint, frame_graph: onnx.ModelProto
+) -> None:
+    save_graph(frame_graph, tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    model = frame_checkpoint.build()
+    for count in (1, 5, 40):
+        frames = torch.randint(0, 256, (count, 8, 16, 24, 3), dtype=torch.uint8)
+        x, p = session.run(None, {"frames": frames.numpy()})
+        with torch.inference_mode():
+            expected_x, expected_h = model.logits(frames)
+        np.testing.assert_allclose(x, expected_x.numpy(), atol=1e-4)
+        np.testing.assert_allclose(p, expected_h.softmax(dim=1).numpy(), atol=1e-5)
+
+
+def test_features_go_in_where_a_model_takes_features(tmp_path: Path) -> None:
+    checkpoint = random_checkpoint(feature_model())
+    document = build_graph(checkpoint)
+    assert document.graph.input[0].name == "features"
+    assert document.graph.input[0].type.tensor_type.shape.dim[1].dim_value == SIZE
+    save_graph(document, tmp_path / "m.onnx")
+    assert {row.output for row in parity_report(checkpoint, tmp_path / "m.onnx")} == {
+        "selection_logits",
+        "class_probabilities",
+    }
+
+
+def test_the_manifest_inside_describes_the_model(frame_graph: onnx.ModelProto) -> None:
+    (entry,) = [e for e in frame_graph.metadata_props if e.key == METADATA_KEY]
+    manifest = Manifest.from_json(entry.value)
+    assert manifest.classes == CLASSES
+    assert manifest.frames is not None
+    assert (manifest.frames.height, manifest.frames.width) == (16, 24)
+    assert manifest.sampling.snippet_length == 8
+    # Frames are scored on the scale chosen for scoring, not on that of training.
+    assert manifest.selection.softmax_scale == frame_model().scoring_softmax_scale
+    assert len(set(manifest.selection.global_mean)) == 3
+
+
+def test_no_path_of_this_machine_is_inside(frame_graph: onnx.ModelProto) -> None:
+    data = frame_graph.SerializeToString()
+    for trace in (b".py", str(Path(torch.__file__).parent).encode(), str(Path.cwd()).encode()):
+        assert trace not in data
+
+
+def test_the_same_checkpoint_gives_the_same_bytes(
+    tmp_path: Path, frame_checkpoint: Checkpoint, frame_graph: onnx.ModelProto
+) -> None:
+    save_graph(frame_graph, tmp_path / "a.onnx")
+    save_graph(build_graph(frame_checkpoint), tmp_path / "b.onnx")
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.onnx", "b.onnx"]
+
+
+def test_a_graph_that_is_off_fails_the_export(tmp_path: Path, frame_graph: onnx.ModelProto) -> None:
+    save_graph(frame_graph, tmp_path / "m.onnx")
+    with pytest.raises(EngineError, match="off"):
+        parity_report(random_checkpoint(frame_model(), seed=1), tmp_path / "m.onnx", sizes=(2,))
+
+
+def test_the_command(
+    tmp_path: Path, frame_checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_checkpoint(tmp_path / "c.safetensors", frame_checkpoint)
+    arguments = [str(tmp_path / "c.safetensors"), "-o", str(tmp_path / "m.onnx")]
+    assert main(arguments) == 0
+    assert "selection_logits" in capsys.readouterr().out
+    assert main(arguments) == 6
+    assert "--overwrite" in capsys.readouterr().err
+    assert main([str(tmp_path / "none.safetensors"), "-o", str(tmp_path / "n.onnx")]) == 3
+    assert not (tmp_path / "n.onnx").exists()
+
+
+def test_an_unfinished_training_cannot_be_exported() -> None:
+    trainer = Trainer(feature_model(), short_training(), ToySource(3))
+    with pytest.raises(UsageError, match="--resume"):
+        build_graph(trainer.checkpoint())

@@ -1,0 +1,224 @@
+"""The import rule: wsgn is the ground, its neighbours keep apart, the runtime stays lean."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("wsgn", "kernels", "export", "runtime")
+NEIGHBOURS = ("wsgn.kernels", "wsgn.export", "wsgn.runtime")
+# Training loads the fused kernels in one line, by name.
+BY_NAME = {"wsgn": ("wsgn.kernels",)}
+# What `wsgn-run` may need besides the standard library, and where it may be imported.
+LEAN = {
+    "wsgn": ("wsgn",),
+    "numpy": ("wsgn",),
+    "dacite": ("wsgn",),
+    "tqdm": ("wsgn",),
+    "av": ("wsgn.video", "wsgn.runtime"),
+    "onnxruntime": ("wsgn.runtime",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """One import of one module, at any depth of a file."""
+
+    # Dotted, absolute; of `from a import b` both a and a.b.
+    target: str
+    line: int
+    # Only for the type checker: part of the layers, but nothing is loaded.
+    for_types: bool
+    # By importlib.import_module("...").
+    by_name: bool
+
+
+def module_name(path: str) -> str:
+    """`runtime/engines/__init__.py` is imported as `wsgn.runtime.engines`."""
+    parts = PurePosixPath(path).with_suffix("").parts
+    parts = parts if parts[0] == "wsgn" else ("wsgn", *parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: str, source: str) -> list[Import]:
+    """Every import of a file, also those inside functions."""
+    tree = ast.parse(source, path)
+    typing_only = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for statement in node.body
+        for child in ast.walk(statement)
+    }
+    return [
+        Import(
+            target=target,
+            line=node.lineno,
+            for_types=id(node) in typing_only,
+            by_name=isinstance(node, ast.Call),
+        )
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom, ast.Call))
+        for target in _targets(node, path)
+    ]
+
+
+def _targets(node: ast.Import | ast.ImportFrom | ast.Call, path: str) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            package = module_name(str(PurePosixPath(path).parent / "__init__.py")).split(".")
+            kept = package[: len(package) - node.level + 1]
+            base = ".".join([*kept, base]) if base else ".".join(kept)
+        return [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    name = ast.unparse(node.func).rpartition(".")[2]
+    if name not in ("import_module", "__import__") or not node.args:
+        return []
+    argument = node.args[0]
+    known = isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    return [argument.value] if known else []
+
+
+def inside(module: str, package: str) -> bool:
+    """Whether the module is the package or lies in it."""
+    return module == package or module.startswith(package + ".")
+
+
+def layer(module: str) -> str:
+    """The neighbour that a module belongs to, else `wsgn`."""
+    return next((name for name in NEIGHBOURS if inside(module, name)), "wsgn")
+
+
+def layer_violations(files: Mapping[str, str]) -> Iterator[str]:
+    """Imports of one neighbour by another, or of a neighbour by wsgn."""
+    for path, source in files.items():
+        own = layer(module_name(path))
+        for found in imports(path, source):
+            other = layer(found.target)
+            allowed = other in ("wsgn", own) or (found.by_name and other in BY_NAME.get(own, ()))
+            if not allowed:
+                yield f"{path}:{found.line}: {own} imports {found.target}"
+
+
+def lean_violations(files: Mapping[str, str]) -> Iterator[str]:
+    """Imports, by what the runtime reaches, of anything that a lean install does not hold."""
+    modules = {module_name(path): path for path in files}
+    waiting = [name for name in modules if inside(name, "wsgn.runtime")]
+    reached = set(waiting)
+    while waiting:
+        name = waiting.pop()
+        path = modules[name]
+        for found in imports(path, files[path]):
+            if found.for_types:
+                continue
+            top = found.target.partition(".")[0]
+            places = LEAN.get(top, ())
+            if top not in sys.stdlib_module_names and not any(inside(name, p) for p in places):
+                yield f"{path}:{found.line}: the runtime needs {name}, which imports {found.target}"
+            # Importing a module runs the packages around it.
+            parts = found.target.split(".")
+            around = {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
+            new = (around & modules.keys()) - reached
+            reached |= new
+            waiting += sorted(new)
+
+
+def tree() -> dict[str, str]:
+    """Path and text of every module in the checkout."""
+    return {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for folder in FOLDERS
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    }
+
+
+def test_the_tree_keeps_its_layers() -> None:
+    assert list(layer_violations(tree())) == []
+
+
+def test_the_runtime_reaches_nothing_heavy() -> None:
+    assert list(lean_violations(tree())) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("wsgn/train.py", "import wsgn.kernels"),
+        ("wsgn/train.py", "from wsgn import runtime"),
+        ("wsgn/data/frames.py", "from ..export.graph import build_graph"),
+        ("wsgn/train.py", "import importlib\nimportlib.import_module('wsgn.runtime.cli')"),
+        ("wsgn/train.py", "if TYPE_CHECKING:\n    from wsgn.runtime import Detector"),
+        ("kernels/fused.py", "from wsgn.runtime.detector import Detector"),
+        ("export/verify.py", "def check():\n    from wsgn.runtime import open_engine"),
+        ("export/verify.py", "from ..kernels import fused"),
+        ("runtime/engines/__init__.py", "from ...export import graph"),
+        ("runtime/cli.py", "import wsgn.kernels.fused as fused"),
+    ],
+)
+def test_a_planted_import_across_layers_is_found(path: str, source: str) -> None:
+    assert len({line.split(": ")[0] for line in layer_violations({path: source})}) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("wsgn/train.py", "import importlib\nimportlib.import_module('wsgn.kernels')"),
+        ("export/graph.py", "from wsgn.model import WeakDetector\nfrom .verify import check"),
+        ("runtime/engines/__init__.py", "from ..events import Event\nimport wsgn.runtime.rules"),
+    ],
+)
+def test_an_import_inside_the_rule_passes(path: str, source: str) -> None:
+    assert list(layer_violations({path: source})) == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"runtime/cli.py": "import torch"},
+        {"runtime/cli.py": "def late():\n    from PIL import Image"},
+        {"runtime/cli.py": "from importlib import import_module\nimport_module('onnx')"},
+        {"runtime/cli.py": "from wsgn.timing import f", "wsgn/timing.py": "import torch.nn"},
+        # Through two modules, the second one reached as a name of its package.
+        {
+            "runtime/cli.py": "from wsgn.segments import Segment",
+            "wsgn/segments.py": "from wsgn.data import frames",
+            "wsgn/data/frames.py": "import safetensors",
+        },
+        # Through a package that is imported only on the way to its module.
+        {
+            "runtime/cli.py": "import wsgn.data.names",
+            "wsgn/data/__init__.py": "import scipy",
+            "wsgn/data/names.py": "",
+        },
+        # What is lean in one place is not in another.
+        {"runtime/cli.py": "import wsgn.timing", "wsgn/timing.py": "import av"},
+        {"runtime/cli.py": "import wsgn.video", "wsgn/video/__init__.py": "import onnxruntime"},
+    ],
+)
+def test_a_planted_heavy_import_is_found(planted: dict[str, str]) -> None:
+    assert len({line.split(": ")[0] for line in lean_violations(planted)}) == 1
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"runtime/cli.py": "import av, numpy, onnxruntime, tqdm, dacite, sys"},
+        {"runtime/cli.py": "import wsgn.video", "wsgn/video/__init__.py": "import av"},
+        {"runtime/cli.py": "if TYPE_CHECKING:\n    import torch"},
+        {
+            "runtime/cli.py": "import wsgn.timing",
+            "wsgn/timing.py": "",
+            "wsgn/train.py": "import torch",
+        },
+    ],
+)
+def test_what_the_lean_install_holds_may_be_imported(files: dict[str, str]) -> None:
+    assert list(lean_violations(files)) == []

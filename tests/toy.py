@@ -1,0 +1,95 @@
+"""A tiny world for training tests: features in which each class has its own direction."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from wsgn.config import ModelConfig, TrainConfig
+from wsgn.data.annotations import VideoAnnotation
+from wsgn.data.samples import VideoSample
+from wsgn.manifest import FeatureInput, FrameInput, Sampling
+from wsgn.segments import SnippetTimes
+
+CLASSES = ("wave", "jump", "bow")
+SAMPLING = Sampling(frame_rate=10.0, snippet_length=8, snippet_stride=4)
+SIZE = 16
+
+
+class ToySource:
+    """Videos of 30 to 50 snippets; 8 in a row carry the direction of the video's one class."""
+
+    def __init__(self, num_videos: int, seed: int = 0) -> None:
+        random = np.random.default_rng(seed)
+        directions = np.eye(SIZE, dtype=np.float32)[:3] * 3
+        self.classes = CLASSES
+        self._features: list[np.ndarray] = []
+        videos = []
+        for index in range(num_videos):
+            label = index % 3
+            length = int(random.integers(30, 50))
+            features = random.normal(size=(length, SIZE)).astype(np.float32)
+            start = int(random.integers(0, length - 8))
+            features[start : start + 8] += directions[label]
+            self._features.append(features)
+            videos.append(
+                VideoAnnotation(
+                    name=f"toy_{index}",
+                    subset="train",
+                    duration_seconds=length * 0.4 + 0.4,
+                    labels=(CLASSES[label],),
+                    segments=((CLASSES[label], start * 0.4 + 0.2, start * 0.4 + 3.4),),
+                )
+            )
+        self.videos = tuple(videos)
+
+    def load(self, index: int) -> VideoSample:
+        return self._sample(self._features[index], np.arange(len(self._features[index])))
+
+    def load_for_training(
+        self, index: int, random: np.random.Generator, *, thinning: int, augment: bool
+    ) -> VideoSample:
+        features = self._features[index]
+        return self._sample(
+            features, np.arange(int(random.integers(thinning)), len(features), thinning)
+        )
+
+    def _sample(self, features: np.ndarray, rows: np.ndarray) -> VideoSample:
+        starts = rows * 0.4
+        return VideoSample(
+            inputs=torch.from_numpy(features[rows]),
+            times=SnippetTimes(
+                start_seconds=starts,
+                centre_seconds=starts + 0.4,
+                end_seconds=starts + 0.8,
+                epoch=np.zeros(len(rows), dtype=np.int64),
+            ),
+        )
+
+
+def feature_model(**changes: object) -> ModelConfig:
+    """A model on the toy features."""
+    settings: dict[str, object] = {
+        "classes": CLASSES,
+        "sampling": SAMPLING,
+        "features": FeatureInput(size=SIZE),
+        "dropout": 0.2,
+    }
+    return ModelConfig(**(settings | changes))  # type: ignore[arg-type]
+
+
+def frame_model() -> ModelConfig:
+    """A model on small pictures."""
+    return ModelConfig(classes=CLASSES, sampling=SAMPLING, frames=FrameInput(height=16, width=24))
+
+
+def short_training(**changes: object) -> TrainConfig:
+    """A few quick steps."""
+    settings: dict[str, object] = {
+        "num_steps": 6,
+        "batch_videos": 4,
+        "learning_rate": 1e-2,
+        "warmup_steps": 1,
+        "checkpoint_every": 2,
+    }
+    return TrainConfig(**(settings | changes))  # type: ignore[arg-type]
