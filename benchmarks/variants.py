@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--steps", type=int, default=TrainConfig.num_steps)
-    parser.add_argument("--softmax-scale", default="mean_one")
+    parser.add_argument("--softmax-scale", default=ModelConfig.softmax_scale)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args(argv)
     jobs = [

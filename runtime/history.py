@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from array import array
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,14 +22,18 @@ State = dict[str, npt.NDArray[np.generic]]
 
 
 class History:
-    """The outputs of all snippets of one stream (8 * C bytes each) and its provisional segments."""
+    """The outputs of all snippets of one stream and its provisional segments.
+
+    A snippet takes 8 * C bytes for its outputs and 16 for its place in time.
+    """
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
-        self._starts: list[float] = []
-        self._epochs: list[int] = []
-        self._logits: list[npt.NDArray[np.float32]] = []
-        self._probabilities: list[npt.NDArray[np.float32]] = []
+        self._starts = array("d")
+        self._epochs = array("q")
+        # Rows of C float32, one after the other.
+        self._logits = array("f")
+        self._probabilities = array("f")
         self._provisional: list[tuple[int, SegmentEvent]] = []
 
     def append(
@@ -39,8 +46,8 @@ class History:
         """Keep one snippet's outputs (C,)."""
         self._starts.append(start_seconds)
         self._epochs.append(epoch)
-        self._logits.append(np.array(logits, dtype=np.float32))
-        self._probabilities.append(np.array(probabilities, dtype=np.float32))
+        self._logits.frombytes(logits.astype(np.float32, copy=False).tobytes())
+        self._probabilities.frombytes(probabilities.astype(np.float32, copy=False).tobytes())
 
     def remember(self, event: SegmentEvent, *, rev: int) -> None:
         """Keep an announced segment; `rev` is -1 where only its start was announced."""
@@ -55,9 +62,12 @@ class History:
             end_seconds=starts + snippet_duration_seconds(self._manifest.sampling),
             epoch=np.array(self._epochs, dtype=np.int64),
         )
-        logits = np.stack(self._logits).astype(np.float64)
-        probabilities = np.stack(self._probabilities).astype(np.float64)
+        logits, probabilities = self._rows(self._logits), self._rows(self._probabilities)
         return frame_scores(logits, probabilities, self._manifest.selection), times
+
+    def _rows(self, outputs: array[float]) -> npt.NDArray[np.float32]:
+        width = len(self._manifest.classes)
+        return np.array(outputs, dtype=np.float32).reshape(-1, width)  # (T, C)
 
     def revise(
         self, segments: Sequence[Segment], *, next_id: int, at_seconds: float, reason: str
@@ -67,19 +77,14 @@ class History:
         A final segment takes the id of the announced one of its label that it overlaps most.
         """
         taken: dict[int, int] = {}
-        pairs = [
-            (-_overlap_seconds(segment, event), i, j)
-            for i, segment in enumerate(segments)
-            for j, (_, event) in enumerate(self._provisional)
-            if event.label == segment.label and _overlap_seconds(segment, event) > 0
-        ]
-        for _, i, j in sorted(pairs):
-            if i not in taken and j not in taken.values():
+        free = dict.fromkeys(range(len(self._provisional)))
+        for _, i, j in sorted(self._overlaps(segments)):
+            if i not in taken and j in free:
                 taken[i] = j
+                del free[j]
         events: list[Event] = [
             RetractEvent(id=event.id, label=event.label, at_seconds=at_seconds)
-            for j, (_, event) in enumerate(self._provisional)
-            if j not in taken.values()
+            for _, event in (self._provisional[j] for j in free)
         ]
         for i, segment in enumerate(segments):
             if i in taken:
@@ -102,9 +107,24 @@ class History:
             )
         return events
 
+    def _overlaps(self, segments: Sequence[Segment]) -> list[tuple[float, int, int]]:
+        """Final and announced segments of a label that overlap: (-seconds, final, announced)."""
+        announced: dict[str, list[tuple[int, SegmentEvent]]] = {}
+        for j, (_, event) in enumerate(self._provisional):
+            announced.setdefault(event.label, []).append((j, event))
+        pairs: list[tuple[float, int, int]] = []
+        for i, segment in enumerate(segments):
+            # Those of one label follow each other in time.
+            row = announced.get(segment.label, [])
+            first = bisect_right(row, segment.start_seconds, key=lambda item: item[1].end_seconds)
+            for j, event in itertools.islice(row, first, None):
+                if event.start_seconds >= segment.end_seconds:
+                    break
+                pairs.append((-_overlap_seconds(segment, event), i, j))
+        return pairs
+
     def state_dict(self) -> State:
         """The state as arrays, exact."""
-        width = len(self._manifest.classes)
         columns = {label: index for index, label in enumerate(self._manifest.classes)}
         provisional = [
             (rev, e.id, columns[e.label], e.start_seconds, e.end_seconds)
@@ -113,17 +133,17 @@ class History:
         return {
             "starts": np.array(self._starts, dtype=np.float64),
             "epochs": np.array(self._epochs, dtype=np.int64),
-            "logits": np.array(self._logits, dtype=np.float32).reshape(-1, width),
-            "probabilities": np.array(self._probabilities, dtype=np.float32).reshape(-1, width),
+            "logits": self._rows(self._logits),
+            "probabilities": self._rows(self._probabilities),
             "provisional": np.array(provisional, dtype=np.float64).reshape(-1, 5),
         }
 
     def restore(self, state: State) -> None:
         """Go on from a saved state."""
-        self._starts = state["starts"].astype(np.float64).tolist()
-        self._epochs = state["epochs"].astype(np.int64).tolist()
-        self._logits = list(state["logits"].astype(np.float32))
-        self._probabilities = list(state["probabilities"].astype(np.float32))
+        self._starts = array("d", state["starts"].astype(np.float64).tobytes())
+        self._epochs = array("q", state["epochs"].astype(np.int64).tobytes())
+        self._logits = array("f", state["logits"].astype(np.float32).tobytes())
+        self._probabilities = array("f", state["probabilities"].astype(np.float32).tobytes())
         self._provisional = [
             (int(rev), self._restored(int(identity), int(column), start, end))
             for rev, identity, column, start, end in state["provisional"].astype(float).tolist()

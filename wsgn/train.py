@@ -72,7 +72,7 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
         default=",".join(COMPONENTS),
         help="normalisations to average, comma-separated; 'none' is the naive model",
     )
-    group.add_argument("--softmax-scale", choices=SOFTMAX_SCALES, default="mean_one")
+    group.add_argument("--softmax-scale", choices=SOFTMAX_SCALES, default=ModelConfig.softmax_scale)
     group.add_argument("--dropout", type=float, default=ModelConfig.dropout)
 
 

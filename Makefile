@@ -1,0 +1,63 @@
+# The README's two commands. Each does its own set-up, and only when something has changed:
+#   make demo    the lean install, then `wsgn-run --demo`
+#   make test    ruff, mypy and pytest in an environment with every extra
+# Another interpreter: make demo PYTHON=python3.13. The newest dependencies: make demo PINS=
+
+PYTHON ?= python3
+PINS ?= constraints.txt
+# Two workers with one thread each: threads of several processes in turn would only wait for cores.
+PYTEST_ARGS ?= -n 2
+
+# pip reads both; the second pins what builds the package, in newer versions of pip.
+export PIP_CONSTRAINT := $(PINS)
+export PIP_BUILD_CONSTRAINT := $(PINS)
+
+PACKAGES := wsgn kernels export runtime
+# With the folders, whose times change when a file comes or goes.
+SOURCES := $(shell find $(PACKAGES) -name '__pycache__' -prune -o -print)
+SETTINGS := pyproject.toml constraints.txt
+
+.PHONY: demo test clean
+# Both environments build the package in this folder, one after the other.
+.NOTPARALLEL:
+
+demo: .venv-lean/.ready
+	.venv-lean/bin/wsgn-run --demo
+
+test: .venv/.ready .venv-lean/.ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	tools/typecheck.sh .venv/bin/mypy
+	OMP_NUM_THREADS=1 WSGN_LEAN_PYTHON="$(CURDIR)/.venv-lean/bin/python" \
+	  .venv/bin/pytest $(PYTEST_ARGS)
+
+clean:
+	rm -rf .venv .venv-lean .hypothesis .mypy_cache .pytest_cache .ruff_cache build wsgn.egg-info
+
+.venv/.ready: $(SETTINGS)
+	$(call new_environment,.venv,)
+	.venv/bin/pip install -e '.[test]'
+	@touch $@
+
+# The package is installed, not linked: what the tests see there is what a user gets. setuptools
+# would also pack files that were deleted since, from its build folder.
+.venv-lean/.ready: $(SETTINGS) $(SOURCES)
+	@rm -rf build
+	$(if $(filter $(SETTINGS),$?),$(install_lean),$(renew_lean))
+	@touch $@
+
+define install_lean
+$(call new_environment,.venv-lean,--clear)
+	.venv-lean/bin/pip install .
+endef
+
+define renew_lean
+.venv-lean/bin/pip install --quiet --no-deps --force-reinstall .
+endef
+
+define new_environment
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "wsgn needs Python 3.11 or later, and '$(PYTHON)' is none:" \
+	    "name another one, as in make $(or $(MAKECMDGOALS),demo) PYTHON=python3.12." >&2; exit 1; }
+	$(PYTHON) -m venv $(2) $(1)
+endef

@@ -1,0 +1,280 @@
+"""How fast `wsgn-run` is beside its two parts, when its first event comes, and its memory.
+
+Run `python benchmarks/throughput.py [--engine FILE]` on an idle Linux machine; it makes its videos
+(fixed seed) and prints one table. A rate counts frames of the video per second of wall time, also
+for the engine, which sees only the snippets that the video makes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from wsgn.runtime import DetectOptions, open_engine  # noqa: E402
+from wsgn.runtime.engines import Engine  # noqa: E402
+from wsgn.runtime.pipeline import Detection  # noqa: E402
+from wsgn.runtime.rules import SCORE_MODES  # noqa: E402
+from wsgn.runtime.snippets import Snippeter  # noqa: E402
+from wsgn.video import FrameGrid, SampledFrame, VideoReader  # noqa: E402
+
+DEMO_ENGINE = ROOT / "runtime" / "demo" / "demo.onnx"
+FRAME_RATE = 25
+# A video is this stretch over and over; everything in it moves in whole periods.
+STRETCH_SECONDS = 10
+WINDOW_SECONDS = 60
+LARGE, SMALL = (1280, 720), (160, 120)
+
+# The command as it is installed, and its high-water mark in kB: what wait4 tells of a process
+# includes the memory of the one that started it.
+_COMMAND = """
+import sys
+from wsgn.runtime.cli import main
+code = main()
+status = open("/proc/self/status").read()
+print("VmHWM", status.split("VmHWM:")[1].split()[0], file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A row of the table."""
+
+    name: str
+    unit: str
+    values: tuple[float, ...]
+
+    def row(self) -> str:
+        """Median and range, to three digits."""
+        numbers = (statistics.median(self.values), min(self.values), max(self.values))
+        shown = " | ".join(_digits(number) for number in numbers)
+        return f"| {self.name} | {self.unit} | {shown} | {len(self.values)} |"
+
+
+def _digits(number: float) -> str:
+    whole = math.floor(math.log10(abs(number))) + 1 if number else 1
+    return f"{number:.{max(0, 3 - whole)}f}"
+
+
+def moving_pictures(width: int, height: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """A panned texture, crossing rectangles and sensor noise, (height, width, 3) each."""
+    random = np.random.default_rng(0)
+    blocks = random.integers(0, 256, (height // 8, width // 8, 3)).astype(np.float32)
+    texture = 0.5 * np.kron(blocks, np.ones((8, 8, 1), dtype=np.float32)) + 60
+    noise = random.normal(0, 3, (2 * height, 2 * width, 1)).astype(np.float32)
+    phases = random.uniform(0, 2 * np.pi, (12, 2))
+    colours = random.integers(0, 256, (12, 3))
+    num_frames = STRETCH_SECONDS * FRAME_RATE
+    for index in range(num_frames):
+        turn = 2 * np.pi * index / num_frames
+        pan = (round(height / 4 * np.sin(turn)), round(width / 4 * np.cos(turn)))
+        picture = np.roll(texture, pan, axis=(0, 1))
+        for speed, (phase, colour) in enumerate(zip(phases, colours, strict=True), start=1):
+            y, x = (0.45 + 0.45 * np.sin(speed * turn + phase)) * (height, width)
+            picture[int(y) : int(y) + height // 8, int(x) : int(x) + width // 16] = colour
+        top, left = random.integers(0, (height, width))
+        picture += noise[top : top + height, left : left + width]
+        yield picture.clip(0, 255).astype(np.uint8)
+
+
+def write_stretch(path: Path, size: tuple[int, int]) -> None:
+    """One stretch as H.264."""
+    width, height = size
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", FRAME_RATE, {"preset": "veryfast", "crf": "23"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for picture in moving_pictures(width, height):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def write_repeated(path: Path, stretch: Path, times: int) -> None:
+    """The packets of a stretch, over and over."""
+    with av.open(str(path), "w") as container:
+        target: Any = None
+        for repeat in range(times):
+            with av.open(str(stretch)) as source:
+                stream = source.streams.video[0]
+                target = target or container.add_stream_from_template(stream)
+                for packet in source.demux(stream):
+                    if packet.dts is None or packet.pts is None or stream.duration is None:
+                        continue
+                    packet.pts += repeat * stream.duration
+                    packet.dts += repeat * stream.duration
+                    packet.stream = target
+                    container.mux(packet)
+
+
+def write_videos(folder: Path) -> dict[str, Path]:
+    """The videos by what they are called in the table."""
+    videos: dict[str, Path] = {}
+    for size, lengths in ((LARGE, (1,)), (SMALL, (1, 30))):
+        stretch = folder / f"stretch_{size[1]}.mp4"
+        write_stretch(stretch, size)
+        for minutes in lengths:
+            path = folder / f"{size[1]}p_{minutes}.mp4"
+            write_repeated(path, stretch, minutes * 60 // STRETCH_SECONDS)
+            videos[f"{size[1]}p, {minutes} min"] = path
+    return videos
+
+
+def throughput(video: Path, engine: Engine, repeats: int) -> list[Measure]:
+    """Rates of decoding, of the engine and of both together, taken in turn."""
+    manifest = engine.manifest
+    assert manifest.frames is not None
+    grid = FrameGrid(manifest.sampling.frame_rate, **vars(manifest.frames))
+    num_frames, snippets = _read(video, grid, engine)
+    size = DetectOptions().max_batch_size
+    # Copied, as the pipeline copies them.
+    batches = [np.stack(snippets[first : first + size]) for first in range(0, len(snippets), size)]
+    rates: dict[str, list[float]] = {"decoding alone": [], "engine alone": [], "end to end": []}
+    for _ in range(repeats):
+        start = time.perf_counter()
+        with VideoReader(video, grid) as reader:
+            for _item in reader:
+                pass
+        rates["decoding alone"].append(num_frames / (time.perf_counter() - start))
+        start = time.perf_counter()
+        for batch in batches:
+            engine.infer(batch)
+        rates["engine alone"].append(num_frames / (time.perf_counter() - start))
+        start = time.perf_counter()
+        for _event in Detection(video, engine).events():
+            pass
+        rates["end to end"].append(num_frames / (time.perf_counter() - start))
+    slower = map(min, rates["decoding alone"], rates["engine alone"])
+    ratios = tuple(both / part for both, part in zip(rates["end to end"], slower, strict=True))
+    rows = [
+        Measure(name=name, unit="frames/s", values=tuple(values)) for name, values in rates.items()
+    ]
+    return [*rows, Measure(name="end to end / slower part", unit="", values=ratios)]
+
+
+def _read(
+    video: Path, grid: FrameGrid, engine: Engine
+) -> tuple[int, list[npt.NDArray[np.uint8]]]:
+    """Number of frames that are decoded, and the snippets that they make."""
+    snippeter = Snippeter(engine.manifest.sampling)
+    with VideoReader(video, grid) as reader:
+        snippets = snippeter.push(item for item in reader if isinstance(item, SampledFrame))
+        num_frames = reader.summary.num_frames_decoded
+    return num_frames, [snippet.frames for snippet in snippets + snippeter.flush()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What one run of the command showed."""
+
+    source_seconds: float
+    peak_megabytes: float
+
+
+def run_command(video: Path, engine: Path, scores: str) -> Command:
+    """Run `wsgn-run` in a process of its own, and watch its output."""
+    arguments = [str(video), "--engine", str(engine), "--scores", scores]
+    if scores == "window":
+        arguments += ["--window", str(WINDOW_SECONDS)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    start = time.perf_counter()
+    source_seconds = math.nan
+    with subprocess.Popen(
+        [sys.executable, "-c", _COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            if json.loads(line)["type"] == "source":
+                source_seconds = time.perf_counter() - start
+        words = process.stderr.read()
+    if process.returncode != 0:
+        raise SystemExit(f"wsgn-run ended with {process.returncode}: {words}")
+    return Command(
+        source_seconds=source_seconds, peak_megabytes=int(words.split("VmHWM")[1]) / 1024
+    )
+
+
+def commands(videos: dict[str, Path], engine: Path, repeats: int) -> list[Measure]:
+    """First event and memory of the command, per video and mode; the longest video runs once."""
+    first: list[Measure] = []
+    peak: list[Measure] = []
+    for label, video in videos.items():
+        for scores in SCORE_MODES:
+            count = 1 if video == list(videos.values())[-1] else repeats
+            runs = [run_command(video, engine, scores) for _ in range(count)]
+            name = f"{label}, {scores}"
+            first.append(
+                Measure(
+                    name=f"start to `source` event: {name}",
+                    unit="s",
+                    values=tuple(run.source_seconds for run in runs),
+                )
+            )
+            peak.append(
+                Measure(
+                    name=f"peak memory: {name}",
+                    unit="MB",
+                    values=tuple(run.peak_megabytes for run in runs),
+                )
+            )
+    return first + peak
+
+
+def machine(engine: Engine) -> str:
+    """What the figures hold for."""
+    import onnxruntime
+
+    return (
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+        f"load {os.getloadavg()[0]:.1f} before; Python {platform.python_version()}, "
+        f"PyAV {av.__version__}, ONNX Runtime {onnxruntime.__version__}; "
+        f"engine {engine.name} {engine.sha256[:12]}"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--engine", type=Path, default=DEMO_ENGINE, metavar="FILE")
+    parser.add_argument("--repeats", type=int, default=5, metavar="N")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, open_engine(arguments.engine) as engine:
+        about = machine(engine)
+        videos = write_videos(Path(folder))
+        measures = throughput(next(iter(videos.values())), engine, arguments.repeats)
+        measures += commands(videos, arguments.engine, min(3, arguments.repeats))
+    if arguments.json:
+        rows = [dataclasses.asdict(measure) for measure in measures]
+        print(json.dumps({"machine": about, "measures": rows}, indent=1))
+        return 0
+    print(f"{about}\n\n| | unit | median | lowest | highest | runs |\n|---|---|---|---|---|---|")
+    for measure in measures:
+        print(measure.row())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

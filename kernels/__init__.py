@@ -1,0 +1,1 @@
+"""Fused kernels of the frame-selection operator; not written yet."""

@@ -1,0 +1,67 @@
+"""Thresholds and priors from planted predictions, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wsgn.calibrate import calibrate
+from wsgn.predict import VideoPrediction
+from wsgn.segments import SnippetTimes
+
+
+def planted(scores: list[list[float]], logits: list[list[float]]) -> VideoPrediction:
+    times = np.arange(len(scores), dtype=np.float64)
+    values = np.array(scores)
+    return VideoPrediction(
+        name="v",
+        times=SnippetTimes(
+            start_seconds=times,
+            centre_seconds=times + 0.5,
+            end_seconds=times + 1,
+            epoch=np.zeros(len(scores), dtype=np.int64),
+        ),
+        selection_logits=np.array(logits),
+        class_probabilities=np.ones_like(values),
+        scores=values,
+        video_scores=values.mean(axis=0),
+    )
+
+
+VIDEOS = [
+    planted([[0.0, 0.2], [1.0, 0.2]], [[0.0, 1.0], [2.0, 1.0]]),
+    planted([[0.1, 0.2], [0.3, 0.6]], [[4.0, 1.0], [6.0, 1.0]]),
+]
+LABELS = np.array([[1.0, 0.0], [1.0, 1.0]])
+
+
+def test_thresholds_are_the_mean_middle_of_the_positive_videos() -> None:
+    detection = calibrate(VIDEOS, LABELS, smoothing_snippets=1).detection
+    # First class: (0.5 + 0.2) / 2; second: the second video alone.
+    assert detection.open_thresholds == pytest.approx((0.35, 0.4))
+    assert detection.close_thresholds == detection.open_thresholds
+    # Half the least video score of the positive videos: 0.2 / 2 and 0.4 / 2.
+    assert detection.minimum_video_scores == pytest.approx((0.1, 0.2))
+
+
+def test_smoothing_goes_before_the_thresholds() -> None:
+    detection = calibrate(VIDEOS, LABELS, smoothing_snippets=3).detection
+    # Two snippets become equal: the middle is their mean.
+    assert detection.open_thresholds == pytest.approx((0.35, 0.4))
+    assert detection.smoothing_snippets == 3
+
+
+def test_the_prior_is_of_the_logits_within_videos() -> None:
+    prior = calibrate(VIDEOS, LABELS, smoothing_snippets=1, prior_count=5.0).prior
+    assert prior.count == 5.0
+    assert prior.mean == pytest.approx((3.0, 1.0))
+    assert prior.variance == pytest.approx((1.0, 0.0))
+    expected = np.log(np.exp([0.0, 2.0, 4.0, 6.0]).mean())
+    assert prior.log_mean_exponential == pytest.approx((expected, 1.0))
+    assert prior.maximum == pytest.approx((4.0, 1.0))
+
+
+def test_a_class_without_positive_videos_is_never_gated() -> None:
+    detection = calibrate(VIDEOS, LABELS * [1.0, 0.0], smoothing_snippets=1).detection
+    assert detection.minimum_video_scores[1] == 0.0
+    assert np.isfinite(detection.open_thresholds).all()

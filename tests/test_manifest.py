@@ -1,0 +1,64 @@
+"""The manifest: exact round trips, and a sentence for every wrong document."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from manifests import small_manifest
+
+from wsgn.errors import UsageError
+from wsgn.manifest import Manifest
+
+
+def document() -> dict[str, Any]:
+    return dict(json.loads(small_manifest().to_json()))
+
+
+def test_it_comes_back_exactly() -> None:
+    manifest = small_manifest()
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_equal_manifests_give_equal_bytes() -> None:
+    shuffled = json.dumps(dict(reversed(document().items())))
+    assert Manifest.from_json(shuffled).to_json() == small_manifest().to_json()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("format_version",), 2, "version 2"),
+        (("surprise",), 1, "surprise"),
+        (("classes",), [], "at least one class"),
+        (("classes",), ["a", "a", "b"], "each once"),
+        (("classes",), ["a", "b"], "values for 2 classes"),
+        (("frames",), None, "either frames or features"),
+        (("frames", "resize"), "shrink", "shrink"),
+        (("sampling", "frame_rate"), 0.0, "frame_rate"),
+        (("sampling", "frame_rate"), "ten", "frame_rate"),
+        (("sampling", "snippet_length"), 0, "snippet_length"),
+        (("selection", "components"), ["local"], "local"),
+        (("selection", "softmax_scale"), "two", "two"),
+        (("selection", "global_std"), [1.0, 0.0, 1.0], "global_std"),
+        (("prior", "count"), -1.0, "count"),
+        (("prior", "mean"), [0.0], "prior.mean"),
+        (("detection", "open_thresholds"), [0.1], "open_thresholds"),
+        (("detection", "smoothing_snippets"), 2, "odd"),
+    ],
+)
+def test_wrong_documents_are_refused(path: tuple[str, ...], value: object, words: str) -> None:
+    changed = document()
+    place = changed
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(UsageError, match=words):
+        Manifest.from_json(json.dumps(changed))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null"])
+def test_what_is_no_object_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="manifest"):
+        Manifest.from_json(text)
