@@ -17,7 +17,7 @@ from wsgn.config import ModelConfig
 from wsgn.errors import EngineError, OutputError, UsageError
 from wsgn.manifest import FORMAT_VERSION, METADATA_KEY, Manifest, SelectionRule
 from wsgn.model import WeakDetector
-from wsgn.selection import class_probabilities
+from wsgn.selection_operator import class_probabilities
 
 OPSET = 20
 OUTPUTS = ("selection_logits", "class_probabilities")

@@ -9,12 +9,9 @@ from torch import Tensor, nn
 
 from wsgn.backbones.compact import CompactBackbone
 from wsgn.config import ModelConfig
-from wsgn.selection import (
-    check_offsets,
-    class_probabilities,
-    frame_selection,
-    mean_per_video,
-)
+from wsgn.packing import check_offsets, mean_per_video
+from wsgn.selection import frame_selection
+from wsgn.selection_operator import class_probabilities
 
 
 @dataclass(frozen=True, kw_only=True)

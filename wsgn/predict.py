@@ -19,7 +19,7 @@ from wsgn.segments import (
     smoothed_scores,
     video_thresholds,
 )
-from wsgn.selection import class_probabilities
+from wsgn.selection_operator import class_probabilities
 
 FloatArray = npt.NDArray[np.float64]
 
