@@ -18,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,11 @@ import numpy.typing as npt
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from wsgn.runtime import DetectOptions, open_engine  # noqa: E402
+from wsgn.manifest import Manifest  # noqa: E402
+from wsgn.runtime import DetectOptions, DetectorOptions, open_engine  # noqa: E402
+from wsgn.runtime.detector import Detector, SnippetLogits  # noqa: E402
 from wsgn.runtime.engines import Engine  # noqa: E402
-from wsgn.runtime.pipeline import Detection  # noqa: E402
+from wsgn.runtime.pipeline import Detection, frame_grid  # noqa: E402
 from wsgn.runtime.rules import SCORE_MODES  # noqa: E402
 from wsgn.runtime.snippets import Snippeter  # noqa: E402
 from wsgn.video import FrameGrid, SampledFrame, VideoReader  # noqa: E402
@@ -42,6 +45,8 @@ FRAME_RATE = 25
 # A video is this stretch over and over; everything in it moves in whole periods.
 STRETCH_SECONDS = 10
 WINDOW_SECONDS = 60
+# What 30 minutes make at a stride of 0.4 s.
+NUM_SNIPPETS = 4500
 LARGE, SMALL = (1280, 720), (160, 120)
 
 # The command as it is installed, and its high-water mark in kB: what wait4 tells of a process
@@ -50,8 +55,7 @@ _COMMAND = """
 import sys
 from wsgn.runtime.cli import main
 code = main()
-status = open("/proc/self/status").read()
-print("VmHWM", status.split("VmHWM:")[1].split()[0], file=sys.stderr)
+print("VmHWM", open("/proc/self/status").read().split("VmHWM:")[1].split()[0], file=sys.stderr)
 sys.exit(code)
 """
 
@@ -67,7 +71,7 @@ class Measure:
     def row(self) -> str:
         """Median and range, to three digits."""
         numbers = (statistics.median(self.values), min(self.values), max(self.values))
-        shown = " | ".join(_digits(number) for number in numbers)
+        shown = " | ".join(map(_digits, numbers))
         return f"| {self.name} | {self.unit} | {shown} | {len(self.values)} |"
 
 
@@ -119,8 +123,8 @@ def write_repeated(path: Path, stretch: Path, times: int) -> None:
                 for packet in source.demux(stream):
                     if packet.dts is None or packet.pts is None or stream.duration is None:
                         continue
-                    packet.pts += repeat * stream.duration
-                    packet.dts += repeat * stream.duration
+                    offset = repeat * stream.duration
+                    packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
                     packet.stream = target
                     container.mux(packet)
 
@@ -140,45 +144,34 @@ def write_videos(folder: Path) -> dict[str, Path]:
 
 def throughput(video: Path, engine: Engine, repeats: int) -> list[Measure]:
     """Rates of decoding, of the engine and of both together, taken in turn."""
-    manifest = engine.manifest
-    assert manifest.frames is not None
-    grid = FrameGrid(manifest.sampling.frame_rate, **vars(manifest.frames))
-    num_frames, snippets = _read(video, grid, engine)
-    size = DetectOptions().max_batch_size
-    # Copied, as the pipeline copies them.
+    grid = frame_grid(engine)
+    num_frames, frames = _read(video, grid)
+    snippeter = Snippeter(engine.manifest.sampling)
+    snippets = [snippet.frames for snippet in snippeter.push(frames) + snippeter.flush()]
+    size = DetectOptions().batch_size
     batches = [np.stack(snippets[first : first + size]) for first in range(0, len(snippets), size)]
-    rates: dict[str, list[float]] = {"decoding alone": [], "engine alone": [], "end to end": []}
+    parts: dict[str, Callable[[], object]] = {
+        "decoding alone": lambda: _read(video, grid),
+        "engine alone": lambda: [engine.infer(batch) for batch in batches],
+        "end to end": lambda: list(Detection(video, engine).events()),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(repeats):
-        start = time.perf_counter()
-        with VideoReader(video, grid) as reader:
-            for _item in reader:
-                pass
-        rates["decoding alone"].append(num_frames / (time.perf_counter() - start))
-        start = time.perf_counter()
-        for batch in batches:
-            engine.infer(batch)
-        rates["engine alone"].append(num_frames / (time.perf_counter() - start))
-        start = time.perf_counter()
-        for _event in Detection(video, engine).events():
-            pass
-        rates["end to end"].append(num_frames / (time.perf_counter() - start))
+        for name, part in parts.items():
+            start = time.perf_counter()
+            part()
+            rates[name].append(num_frames / (time.perf_counter() - start))
     slower = map(min, rates["decoding alone"], rates["engine alone"])
     ratios = tuple(both / part for both, part in zip(rates["end to end"], slower, strict=True))
-    rows = [
-        Measure(name=name, unit="frames/s", values=tuple(values)) for name, values in rates.items()
-    ]
-    return [*rows, Measure(name="end to end / slower part", unit="", values=ratios)]
+    ratio = Measure(name="end to end / slower part", unit="", values=ratios)
+    return [Measure(name=n, unit="frames/s", values=tuple(v)) for n, v in rates.items()] + [ratio]
 
 
-def _read(
-    video: Path, grid: FrameGrid, engine: Engine
-) -> tuple[int, list[npt.NDArray[np.uint8]]]:
-    """Number of frames that are decoded, and the snippets that they make."""
-    snippeter = Snippeter(engine.manifest.sampling)
+def _read(video: Path, grid: FrameGrid) -> tuple[int, list[SampledFrame]]:
+    """Number of frames that are decoded, and those on the grid."""
     with VideoReader(video, grid) as reader:
-        snippets = snippeter.push(item for item in reader if isinstance(item, SampledFrame))
-        num_frames = reader.summary.num_frames_decoded
-    return num_frames, [snippet.frames for snippet in snippets + snippeter.flush()]
+        frames = [item for item in reader if isinstance(item, SampledFrame)]
+        return reader.summary.num_frames_decoded, frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +187,6 @@ def run_command(video: Path, engine: Path, scores: str) -> Command:
     arguments = [str(video), "--engine", str(engine), "--scores", scores]
     if scores == "window":
         arguments += ["--window", str(WINDOW_SECONDS)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     start = time.perf_counter()
     source_seconds = math.nan
     with subprocess.Popen(
@@ -202,7 +194,7 @@ def run_command(video: Path, engine: Path, scores: str) -> Command:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -212,35 +204,63 @@ def run_command(video: Path, engine: Path, scores: str) -> Command:
         words = process.stderr.read()
     if process.returncode != 0:
         raise SystemExit(f"wsgn-run ended with {process.returncode}: {words}")
-    return Command(
-        source_seconds=source_seconds, peak_megabytes=int(words.split("VmHWM")[1]) / 1024
-    )
+    peak_megabytes = int(words.split("VmHWM")[1]) / 1024
+    return Command(source_seconds=source_seconds, peak_megabytes=peak_megabytes)
 
 
 def commands(videos: dict[str, Path], engine: Path, repeats: int) -> list[Measure]:
     """First event and memory of the command, per video and mode; the longest video runs once."""
     first: list[Measure] = []
     peak: list[Measure] = []
+    *_, longest = videos
     for label, video in videos.items():
         for scores in SCORE_MODES:
-            count = 1 if video == list(videos.values())[-1] else repeats
+            count = 1 if label == longest else repeats
             runs = [run_command(video, engine, scores) for _ in range(count)]
             name = f"{label}, {scores}"
-            first.append(
-                Measure(
-                    name=f"start to `source` event: {name}",
-                    unit="s",
-                    values=tuple(run.source_seconds for run in runs),
-                )
-            )
-            peak.append(
-                Measure(
-                    name=f"peak memory: {name}",
-                    unit="MB",
-                    values=tuple(run.peak_megabytes for run in runs),
-                )
-            )
+            seconds = tuple(run.source_seconds for run in runs)
+            first.append(Measure(name=f"start to `source` event, {name}", unit="s", values=seconds))
+            megabytes = tuple(run.peak_megabytes for run in runs)
+            peak.append(Measure(name=f"peak memory, {name}", unit="MB", values=megabytes))
     return first + peak
+
+
+def detector_cost(manifest: Manifest, repeats: int) -> list[Measure]:
+    """Time of the detector per snippet, and what it keeps of each, on classes that take turns."""
+    num_classes = len(manifest.classes)
+    steps = np.arange(NUM_SNIPPETS)
+    angles = steps[:, None] / 20 + 2 * np.pi * np.arange(num_classes) / num_classes  # (T, C)
+    curves = np.exp(3 * np.sin(angles))
+    stream = SnippetLogits(
+        start_seconds=steps * manifest.sampling.snippet_stride / manifest.sampling.frame_rate,
+        epoch=np.zeros(NUM_SNIPPETS, dtype=np.int64),
+        selection_logits=np.sin(angles).astype(np.float32),
+        class_probabilities=(curves / curves.sum(axis=1, keepdims=True)).astype(np.float32),
+    )
+    measures: list[Measure] = []
+    for scores in SCORE_MODES:
+        options = DetectorOptions(scores=scores, window_seconds=WINDOW_SECONDS)
+        microseconds: list[float] = []
+        for _ in range(repeats):
+            detector = Detector(manifest, options)
+            start = time.perf_counter()
+            detector.push(stream)
+            microseconds.append((time.perf_counter() - start) / NUM_SNIPPETS * 1e6)
+        measures.append(
+            Measure(name=f"detector, {scores}", unit="us/snippet", values=tuple(microseconds))
+        )
+        kept = _kept_bytes(Detector(manifest, options), stream) / NUM_SNIPPETS
+        name = f"kept of a snippet (8 C = {8 * num_classes}), {scores}"
+        measures.append(Measure(name=name, unit="bytes", values=(kept,)))
+    return measures
+
+
+def _kept_bytes(detector: Detector, stream: SnippetLogits) -> int:
+    tracemalloc.start()
+    detector.push(stream)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return kept
 
 
 def machine(engine: Engine) -> str:
@@ -266,13 +286,13 @@ def main() -> int:
         videos = write_videos(Path(folder))
         measures = throughput(next(iter(videos.values())), engine, arguments.repeats)
         measures += commands(videos, arguments.engine, min(3, arguments.repeats))
+        measures += detector_cost(engine.manifest, arguments.repeats)
     if arguments.json:
         rows = [dataclasses.asdict(measure) for measure in measures]
         print(json.dumps({"machine": about, "measures": rows}, indent=1))
         return 0
-    print(f"{about}\n\n| | unit | median | lowest | highest | runs |\n|---|---|---|---|---|---|")
-    for measure in measures:
-        print(measure.row())
+    heading = "| | unit | median | lowest | highest | runs |\n|---|---|---|---|---|---|"
+    print(f"{about}\n", heading, *(measure.row() for measure in measures), sep="\n")
     return 0
 
 

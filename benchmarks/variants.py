@@ -25,8 +25,8 @@ from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import read_annotations
 from wsgn.data.frames import FrameDataset
 from wsgn.evaluate import TIOU, evaluate
-from wsgn.manifest import COMPONENTS, FrameInput
-from wsgn.train import DEFAULT_SAMPLING
+from wsgn.manifest import COMPONENTS
+from wsgn.train import DEFAULT_FRAMES, DEFAULT_SAMPLING
 from wsgn.trainer import Trainer, run_training
 
 VARIANTS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -90,7 +90,7 @@ def run(job: Job) -> str:
         model = ModelConfig(
             classes=annotations.classes,
             sampling=DEFAULT_SAMPLING,
-            frames=FrameInput(height=48, width=64),
+            frames=DEFAULT_FRAMES,
             components=VARIANTS[job.variant][0],
             softmax_scale=job.model_overrides["softmax_scale"],
         )

@@ -41,8 +41,8 @@ def describe(checkpoint: Checkpoint, model: WeakDetector) -> Manifest:
     """The manifest of a trained model; a `UsageError` says when its training has not ended."""
     if checkpoint.calibration is None:
         raise UsageError(
-            "the checkpoint holds no thresholds yet, because its training has not ended: "
-            "resume it with wsgn-train --resume, then export model.safetensors."
+            "the checkpoint holds no thresholds: it is one to resume from. Export the "
+            "model.safetensors beside it; if there is none yet, wsgn-train --resume makes it."
         )
     config = checkpoint.model
     rule = SelectionRule(

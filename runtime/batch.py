@@ -20,7 +20,8 @@ from .sources import Job, display_name, open_source
 from .writers import ResultCollector
 
 _INPUT_FAILED = 3
-_PARTLY_FAILED = 4
+# Exit code when some sources failed, or came out incomplete under --strict.
+PARTLY_FAILED = 4
 
 
 class Batch:
@@ -129,8 +130,8 @@ class Batch:
         if self._stop.signal_number is not None:
             return 128 + self._stop.signal_number
         if self._failed:
-            return _PARTLY_FAILED if self._num_done else _INPUT_FAILED
-        return _PARTLY_FAILED if self._options.strict and self._num_degraded else 0
+            return PARTLY_FAILED if self._num_done else _INPUT_FAILED
+        return PARTLY_FAILED if self._options.strict and self._num_degraded else 0
 
 
 def run_event(engine: Engine, options: RunOptions) -> RunEvent:

@@ -7,18 +7,20 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from wsgn.errors import OutputError, WsgnError
+from wsgn.errors import InputError, OutputError, WsgnError
+from wsgn.video import probe
 
-from .batch import Batch
+from .batch import PARTLY_FAILED, Batch
 from .companions import COMPANIONS
 from .console import Console, print_result, silence_stdout
 from .detector import Detector
 from .engines import open_engine
 from .options import RunOptions, parse_options
 from .outputs import MERGED_NAME, Outputs
+from .pipeline import frame_grid
 from .reports import open_report
 from .signals import stop_on_signals
-from .sources import expand_sources
+from .sources import STANDARD_INPUT, Job, expand_sources
 
 _UNEXPECTED = 1
 
@@ -62,6 +64,24 @@ def _dispatch(arguments: list[str]) -> int:
     return _run(options)
 
 
+def _dry_run(jobs: Sequence[Job], outputs: Outputs) -> int:
+    """Say where each source would go, or what is wrong with it; the exit code of a run."""
+    num_failed = 0
+    for job in jobs:
+        problem = job.problem
+        if problem is None and job.source != STANDARD_INPUT:
+            try:
+                probe(job.source)
+            except InputError as error:
+                problem = error
+        num_failed += problem is not None
+        targets = ", ".join(map(str, outputs.paths(job))) or "stdout"
+        print_result(f"{job.source} -> {problem or targets}\n")
+    if num_failed == 0:
+        return 0
+    return InputError.exit_code if num_failed == len(jobs) else PARTLY_FAILED
+
+
 def _run(options: RunOptions) -> int:
     """Check everything that can be checked, then decode."""
     console = Console(quiet=options.quiet, verbose=options.verbose, progress=options.progress)
@@ -71,15 +91,13 @@ def _run(options: RunOptions) -> int:
     with open_engine(
         options.engine, device=options.device, num_threads=options.num_threads
     ) as engine:
-        # Labels and thresholds must be the engine's own.
+        # The engine must take frames; labels and thresholds must be its own.
+        frame_grid(engine)
         Detector(engine.manifest, options.detect.detector)
         outputs = Outputs(options.output)
         outputs.check(jobs)
         if options.dry_run:
-            for job in jobs:
-                targets = ", ".join(map(str, outputs.paths(job))) or "stdout"
-                print_result(f"{job.source} -> {job.problem or targets}\n")
-            return 0
+            return _dry_run(jobs, outputs)
         with stop_on_signals() as stop:
             batch = Batch(
                 engine,

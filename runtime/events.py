@@ -53,7 +53,7 @@ class SourceEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class StartEvent(Event):
-    """A segment has opened; it may still turn out too short (then it is retracted)."""
+    """A segment has opened and is long enough to be kept; its `SegmentEvent` follows."""
 
     type: ClassVar[str] = "start"
     id: int

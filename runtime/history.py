@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -62,7 +61,8 @@ class History:
             end_seconds=starts + snippet_duration_seconds(self._manifest.sampling),
             epoch=np.array(self._epochs, dtype=np.int64),
         )
-        logits, probabilities = self._rows(self._logits), self._rows(self._probabilities)
+        logits = self._rows(self._logits).astype(np.float64)
+        probabilities = self._rows(self._probabilities).astype(np.float64)
         return frame_scores(logits, probabilities, self._manifest.selection), times
 
     def _rows(self, outputs: array[float]) -> npt.NDArray[np.float32]:
@@ -117,7 +117,7 @@ class History:
             # Those of one label follow each other in time.
             row = announced.get(segment.label, [])
             first = bisect_right(row, segment.start_seconds, key=lambda item: item[1].end_seconds)
-            for j, event in itertools.islice(row, first, None):
+            for j, event in (row[place] for place in range(first, len(row))):
                 if event.start_seconds >= segment.end_seconds:
                     break
                 pairs.append((-_overlap_seconds(segment, event), i, j))

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from wsgn.errors import EngineError, WsgnError
+from wsgn.errors import EngineError, UsageError, WsgnError
 from wsgn.manifest import Manifest
 from wsgn.timing import snippet_duration_seconds
 from wsgn.video import FrameGrid, Gap, Notice, ReadSummary, SampledFrame, VideoInfo, VideoReader
@@ -24,7 +24,6 @@ from .events import (
     Event,
     GapEvent,
     ProgressEvent,
-    RetractEvent,
     SegmentEvent,
     SourceEvent,
     WarningEvent,
@@ -52,8 +51,9 @@ class DetectOptions:
     end_seconds: float | None = None
     # Index of the video stream.
     stream: int | None = None
-    # Most snippets in one call of the engine: those that wait are taken, none is waited for.
-    max_batch_size: int = 16
+    # Snippets in one call of the engine, but for the last. The last digits of its outputs can
+    # depend on the size of a batch: a constant one makes a run repeatable.
+    batch_size: int = 16
 
 
 def detect(
@@ -84,7 +84,7 @@ class Detection:
         self._engine = engine
         self._options = options or DetectOptions()
         self._stop = stop or StopFlag()
-        self._grid = _frame_grid(engine)
+        self._grid = frame_grid(engine)
         self._detector = Detector(engine.manifest, self._options.detector)
         self._snippeter = Snippeter(engine.manifest.sampling)
         self._guard = FiniteGuard(engine.name)
@@ -92,7 +92,7 @@ class Detection:
         self._waiting: list[Snippet] = []
         self._num_frames = 0
         self._summary: ReadSummary | None = None
-        self._segment_ids: set[int] = set()
+        self._num_segments = 0
         # Of every snippet that the detector has seen, in exact mode.
         self._start_seconds = array("d")
         self._epochs = array("q")
@@ -103,7 +103,8 @@ class Detection:
         capacity = max(8, min(_QUEUE_FRAMES, _QUEUE_BYTES // frame_bytes))
         with ThreadedReader(self._open_reader, capacity=capacity) as reader:
             for event in self._read(reader):
-                self._count(event)
+                # A final segment is never revised.
+                self._num_segments += isinstance(event, SegmentEvent) and event.final
                 yield event
             self._summary = reader.summary
         yield self.end_event()
@@ -131,7 +132,7 @@ class Detection:
             seconds=self._num_frames / sampling.frame_rate if summary is None else summary.seconds,
             frames=self._num_frames,
             snippets=self._guard.num_snippets,
-            segments=len(self._segment_ids),
+            segments=self._num_segments,
             decode_failures=0 if summary is None else summary.decode_failures,
         )
 
@@ -147,13 +148,12 @@ class Detection:
     def _read(self, reader: ThreadedReader) -> Iterator[Event]:
         announced = False
         while not reader.finished and not self._stop.requested:
-            # Whatever waits goes to the engine rather than wait for more.
-            item = reader.take(wait=not self._waiting)
+            item = reader.take()
             if reader.info is not None and not announced:
                 announced = True
                 yield self._source_event(reader.info)
             yield from self._take(item)
-            if item is None or len(self._waiting) >= self._options.max_batch_size:
+            while len(self._waiting) >= self._options.batch_size:
                 yield from self._infer(reader.info)
         yield from self._finish(reader.info)
 
@@ -169,9 +169,8 @@ class Detection:
             yield WarningEvent(code=item.code, message=item.message, at_seconds=item.seconds)
 
     def _infer(self, info: VideoInfo | None) -> Iterator[Event]:
-        if not self._waiting:
-            return
-        snippets, self._waiting = self._waiting, []
+        size = self._options.batch_size
+        snippets, self._waiting = self._waiting[:size], self._waiting[size:]
         outputs = self._engine.infer(np.stack([snippet.frames for snippet in snippets]))
         usable = self._guard.usable(outputs)
         logits = SnippetLogits(
@@ -194,8 +193,13 @@ class Detection:
 
     def _finish(self, info: VideoInfo | None) -> Iterator[Event]:
         self._waiting += self._snippeter.flush()
-        yield from self._infer(info)
+        while self._waiting:
+            yield from self._infer(info)
         self._guard.judge()
+        if self._num_frames == 0 and not self._stop.requested:
+            yield WarningEvent(
+                code="no_frames", message="no frame lies in the part of the video that was chosen."
+            )
         if self._guard.num_refused:
             yield WarningEvent(
                 code="non_finite",
@@ -214,12 +218,6 @@ class Detection:
                     "by repeating its last frame.",
                     at_seconds=snippet.start_seconds,
                 )
-
-    def _count(self, event: Event) -> None:
-        if isinstance(event, SegmentEvent) and event.final:
-            self._segment_ids.add(event.id)
-        elif isinstance(event, RetractEvent):
-            self._segment_ids.discard(event.id)
 
     def _source_event(self, info: VideoInfo) -> SourceEvent:
         return SourceEvent(
@@ -245,7 +243,7 @@ def failure_events(source: str, error: WsgnError, end: EndEvent | None = None) -
             segments=0,
             decode_failures=0,
         )
-    code = getattr(error, "code", "unreadable")
+    code = "usage" if isinstance(error, UsageError) else getattr(error, "code", "unreadable")
     return [ErrorEvent(source=source, code=code, message=str(error)), end]
 
 
@@ -253,7 +251,8 @@ def _source_name(source: Source) -> str:
     return os.fspath(source) if isinstance(source, str | os.PathLike) else "stdin"
 
 
-def _frame_grid(engine: Engine) -> FrameGrid:
+def frame_grid(engine: Engine) -> FrameGrid:
+    """The grid on which an engine's videos are sampled. Raises `EngineError` if it takes none."""
     manifest: Manifest = engine.manifest
     if manifest.frames is None:
         raise EngineError(

@@ -50,15 +50,15 @@ class ThreadedReader:
         """Whether everything has been taken."""
         return self.summary is not None
 
-    def take(self, *, wait: bool) -> Item | None:
-        """The next item; None when there is none ready (after a short wait), or none any more.
+    def take(self) -> Item | None:
+        """The next item; None when none came within a short wait, or none will come any more.
 
         Raises what the reader raised, in its turn.
         """
         if self.finished:
             return None
         try:
-            item = self._queue.get(block=wait, timeout=_PATIENCE_SECONDS)
+            item = self._queue.get(timeout=_PATIENCE_SECONDS)
         except queue.Empty:
             return None
         if isinstance(item, _Failed):
@@ -68,7 +68,7 @@ class ThreadedReader:
             return None
         if isinstance(item, VideoInfo):
             self.info = item
-            return self.take(wait=False)
+            return None
         return item
 
     def stop(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -58,15 +58,27 @@ def online_rule(manifest: Manifest, options: DetectorOptions) -> SegmenterRule:
     detection = manifest.detection
     opening = np.asarray(detection.open_thresholds)
     closing = np.asarray(detection.close_thresholds)
-    return _rule(manifest, options, opening, closing)
+    rule = _rule(manifest, options, opening, closing)
+    if (rule.close_thresholds > rule.open_thresholds).any():
+        raise UsageError(
+            f"the closing threshold {options.close_threshold} lies above an opening threshold "
+            f"({rule.open_thresholds.min():g}): choose a lower one."
+        )
+    return rule
 
 
 def whole_video_rule(
     manifest: Manifest, options: DetectorOptions, scores: FloatArray
 ) -> SegmenterRule:
-    """The paper's thresholds of one whole video with frame scores (T, C), or the user's."""
+    """The paper's thresholds of one whole video with frame scores (T, C), or the user's.
+
+    They are known only when the video has ended: a closing threshold of the user's that lies above
+    one of them is lowered to it.
+    """
     middle = video_thresholds(scores, manifest.detection)
-    return _rule(manifest, options, middle, middle)
+    rule = _rule(manifest, options, middle, middle)
+    closing = np.minimum(rule.close_thresholds, rule.open_thresholds)
+    return replace(rule, close_thresholds=closing)
 
 
 def _rule(
@@ -75,17 +87,12 @@ def _rule(
     _check_labels(manifest, options)
     if options.open_threshold is not None:
         opening, closing = _override(manifest, options.open_threshold, opening, closing)
-    if options.close_threshold is not None:
-        if (options.close_threshold > opening).any():
-            raise UsageError(
-                f"the closing threshold {options.close_threshold} lies above an opening threshold "
-                f"({opening.min():g}): choose a lower one."
-            )
-        closing = np.where(np.isfinite(opening), options.close_threshold, closing)
     if options.labels is not None:
         wanted = np.array([label in options.labels for label in manifest.classes])
         opening = np.where(wanted, opening, np.inf)
         closing = np.where(wanted, closing, np.inf)
+    if options.close_threshold is not None:
+        closing = np.where(np.isfinite(opening), options.close_threshold, np.inf)
     return SegmenterRule(
         open_thresholds=opening,
         close_thresholds=closing,

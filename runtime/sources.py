@@ -92,7 +92,10 @@ def _problem_job(argument: str, code: str, message: str) -> Job:
 def _is_list(argument: str) -> bool:
     if argument.startswith("@") and not Path(argument).exists():
         return True
-    return Path(argument).suffix.lower() in LIST_SUFFIXES and not Path(argument).is_dir()
+    path = Path(argument)
+    if glob.has_magic(argument) and not path.exists():
+        return False
+    return path.suffix.lower() in LIST_SUFFIXES and not path.is_dir()
 
 
 def _plain_jobs(argument: str) -> Iterator[Job]:

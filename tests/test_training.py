@@ -28,7 +28,7 @@ def test_it_finds_segments_from_video_level_labels(tmp_path: Path) -> None:
     # A detector that knew nothing would stay in the single figures.
     assert result.map_percent[1] > 60
     losses = [float(line["loss"]) for line in csv.DictReader((tmp_path / "losses.csv").open())]
-    assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:10])
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not() -> None:

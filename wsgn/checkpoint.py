@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from wsgn.config import ModelConfig, TrainConfig
@@ -67,13 +67,15 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     temporary = path.with_name(path.name + ".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
-            temporary,
-            metadata={"wsgn": json.dumps(document, sort_keys=True)},
+        # The library's own file writing would keep the file from everybody else.
+        temporary.write_bytes(
+            save(
+                {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
+                metadata={"wsgn": json.dumps(document, sort_keys=True)},
+            )
         )
         temporary.replace(path)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise OutputError(f"the checkpoint {path} cannot be written: {error}.") from error

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from wsgn.config import CompactConfig, ModelConfig, TrainConfig
 from wsgn.data.annotations import Annotations, read_annotations
@@ -16,6 +16,8 @@ from wsgn.manifest import COMPONENTS, SOFTMAX_SCALES, FeatureInput, FrameInput, 
 if TYPE_CHECKING:
     from wsgn.data.samples import VideoSource
     from wsgn.trainer import StepLog, Trainer
+
+Number = TypeVar("Number", int, float)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,11 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"wsgn-train: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print(
-            f"wsgn-train: interrupted; add --resume to go on from the last checkpoint in "
-            f"{arguments.output}.",
-            file=sys.stderr,
-        )
+        advice = "there was no checkpoint yet"
+        if (arguments.output / "last.safetensors").exists():
+            advice = f"add --resume to go on from the last checkpoint in {arguments.output}"
+        print(f"wsgn-train: interrupted; {advice}.", file=sys.stderr)
         return 130
     return 0
 
@@ -49,8 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--subset", default="train", help="subset to train on (default: train)")
     parser.add_argument("--test", metavar="SUBSET", help="evaluate on this subset at the end")
-    parser.add_argument("--resume", action="store_true", help="go on from DIR/last.safetensors")
-    parser.add_argument("--overwrite", action="store_true", help="start afresh in a used DIR")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on from DIR/last.safetensors")
+    again.add_argument("--overwrite", action="store_true", help="start afresh in a used DIR")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
     _add_model_options(parser.add_argument_group("model"))
     _add_training_options(parser.add_argument_group("training"))
@@ -58,42 +60,73 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_model_options(group: argparse._ArgumentGroup) -> None:
-    frames, sampling = FrameInput(height=48, width=64), DEFAULT_SAMPLING
-    group.add_argument("--height", type=int, default=frames.height, help="pixels")
-    group.add_argument("--width", type=int, default=frames.width, help="pixels")
+    frames, sampling = DEFAULT_FRAMES, DEFAULT_SAMPLING
+    group.add_argument(
+        "--height", type=int, default=frames.height, help="pixels (default: %(default)s)"
+    )
+    group.add_argument(
+        "--width", type=int, default=frames.width, help="pixels (default: %(default)s)"
+    )
     group.add_argument("--feature-size", type=int, help="D of the feature files")
     group.add_argument(
-        "--frame-rate", type=float, default=sampling.frame_rate, help="frames per second sampled"
+        "--frame-rate",
+        type=float,
+        help=f"frames per second that are sampled (default for videos: {sampling.frame_rate:g})",
     )
-    group.add_argument("--snippet-length", type=int, default=sampling.snippet_length)
-    group.add_argument("--snippet-stride", type=int, default=sampling.snippet_stride)
+    group.add_argument(
+        "--snippet-length",
+        type=int,
+        help=f"frames in a snippet (default for videos: {sampling.snippet_length})",
+    )
+    group.add_argument(
+        "--snippet-stride",
+        type=int,
+        help=f"frames between snippets (default for videos: {sampling.snippet_stride})",
+    )
     group.add_argument(
         "--components",
         default=",".join(COMPONENTS),
         help="normalisations to average, comma-separated; 'none' is the naive model",
     )
-    group.add_argument("--softmax-scale", choices=SOFTMAX_SCALES, default=ModelConfig.softmax_scale)
-    group.add_argument("--dropout", type=float, default=ModelConfig.dropout)
+    group.add_argument(
+        "--softmax-scale",
+        choices=SOFTMAX_SCALES,
+        default=ModelConfig.softmax_scale,
+        help="of the temporal softmax in training; sum_one is the paper (default: %(default)s)",
+    )
+    group.add_argument(
+        "--dropout",
+        type=float,
+        default=ModelConfig.dropout,
+        help="share of the features dropped in training (default: %(default)s)",
+    )
 
 
 def _add_training_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--steps", type=int, default=TrainConfig.num_steps)
-    group.add_argument("--batch-videos", type=int, default=TrainConfig.batch_videos)
-    group.add_argument(
-        "--thinning", type=int, default=TrainConfig.thinning, help="train on every n-th snippet"
+    numbers = (
+        ("--steps", TrainConfig.num_steps, "updates"),
+        ("--batch-videos", TrainConfig.batch_videos, "videos in an update"),
+        ("--thinning", TrainConfig.thinning, "train on every n-th snippet"),
+        ("--learning-rate", TrainConfig.learning_rate, "of Adam"),
+        ("--weight-decay", TrainConfig.weight_decay, "of Adam"),
+        ("--checkpoint-every", TrainConfig.checkpoint_every, "updates between two checkpoints"),
+        ("--seed", TrainConfig.seed, "of everything random"),
     )
-    group.add_argument("--learning-rate", type=float, default=TrainConfig.learning_rate)
-    group.add_argument("--weight-decay", type=float, default=TrainConfig.weight_decay)
+    for name, default, words in numbers:
+        group.add_argument(
+            name, type=type(default), default=default, help=f"{words} (default: {default})"
+        )
     group.add_argument(
         "--supervised", action="store_true", help="train on the segments too (an upper bound)"
     )
-    group.add_argument("--no-augment", action="store_true")
-    group.add_argument("--seed", type=int, default=0)
-    group.add_argument("--checkpoint-every", type=int, default=TrainConfig.checkpoint_every)
+    group.add_argument(
+        "--no-augment", action="store_true", help="no flips, shifts and relighting of videos"
+    )
     group.add_argument("--threads", type=int, help="CPU threads (default: all)")
 
 
 DEFAULT_SAMPLING = Sampling(frame_rate=10.0, snippet_length=8, snippet_stride=4)
+DEFAULT_FRAMES = FrameInput(height=48, width=64)
 
 
 def model_config(arguments: argparse.Namespace, classes: tuple[str, ...]) -> ModelConfig:
@@ -103,13 +136,18 @@ def model_config(arguments: argparse.Namespace, classes: tuple[str, ...]) -> Mod
     if arguments.features is not None:
         if arguments.feature_size is None:
             raise UsageError("--features needs --feature-size, the width of the files.")
+        if None in (arguments.frame_rate, arguments.snippet_length, arguments.snippet_stride):
+            raise UsageError(
+                "--features needs --frame-rate, --snippet-length and --snippet-stride: nothing in "
+                "such files tells their time base (I3D features are often 25, 16 and 16)."
+            )
         features = FeatureInput(size=arguments.feature_size)
     return ModelConfig(
         classes=classes,
         sampling=Sampling(
-            frame_rate=arguments.frame_rate,
-            snippet_length=arguments.snippet_length,
-            snippet_stride=arguments.snippet_stride,
+            frame_rate=_chosen(arguments.frame_rate, DEFAULT_SAMPLING.frame_rate),
+            snippet_length=_chosen(arguments.snippet_length, DEFAULT_SAMPLING.snippet_length),
+            snippet_stride=_chosen(arguments.snippet_stride, DEFAULT_SAMPLING.snippet_stride),
         ),
         frames=(None if features else FrameInput(height=arguments.height, width=arguments.width)),
         features=features,
@@ -118,6 +156,10 @@ def model_config(arguments: argparse.Namespace, classes: tuple[str, ...]) -> Mod
         softmax_scale=arguments.softmax_scale,
         dropout=arguments.dropout,
     )
+
+
+def _chosen(value: Number | None, default: Number) -> Number:
+    return default if value is None else value
 
 
 def train_config(arguments: argparse.Namespace) -> TrainConfig:
@@ -163,12 +205,18 @@ def _run(arguments: argparse.Namespace) -> None:
     if (folder / "losses.csv").exists() and not (arguments.resume or arguments.overwrite):
         raise OutputError(f"{folder} holds a training already; add --resume or --overwrite.")
     annotations = read_annotations(arguments.annotations)
+    if arguments.test:
+        # A wrong name must not be found out after the training.
+        annotations.subset(arguments.test)
     model, train = model_config(arguments, annotations.classes), train_config(arguments)
     trainer = _trainer(arguments, annotations, model, train)
     if arguments.resume:
         from wsgn.trainer import resume_from
 
         resume_from(folder, trainer)
+    else:
+        for name in ("last.safetensors", "model.safetensors"):
+            (folder / name).unlink(missing_ok=True)
     path = _train(trainer, folder, quiet=arguments.quiet)
     print(f"trained: {path}")
     if arguments.test:

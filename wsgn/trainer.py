@@ -68,11 +68,23 @@ class Trainer:
         """Go on from a checkpoint exactly, as if the training had never stopped."""
         if checkpoint.model != self.model.config:
             raise UsageError("the checkpoint is of another model configuration.")
+        self._require_same_training(checkpoint.train)
         if not checkpoint.optimizer:
             raise UsageError("the checkpoint is of a finished training and cannot be resumed.")
         self.model.load_state_dict(checkpoint.weights)
         restore_optimizer(self.model, self._optimizer, checkpoint.optimizer)
         self.step = checkpoint.step
+
+    def _require_same_training(self, earlier: TrainConfig) -> None:
+        ours = self.train_config
+        free = {"num_steps": ours.num_steps, "checkpoint_every": ours.checkpoint_every}
+        comparable = vars(earlier) | free
+        changed = [name for name, value in vars(ours).items() if comparable[name] != value]
+        if changed:
+            raise UsageError(
+                f"the checkpoint was trained with another {', '.join(changed)}: resume it with the "
+                "same, or start afresh."
+            )
 
     def checkpoint(self) -> Checkpoint:
         """The state after the last step, from which training can go on."""

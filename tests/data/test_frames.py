@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wsgn.data.frames import augmented, cut_snippets
+from wsgn.data.frames import augmented, snippet_rows
 from wsgn.manifest import Sampling
 from wsgn.runtime.snippets import Snippeter
 from wsgn.video import SampledFrame
@@ -18,24 +18,31 @@ def numbered_frames(count: int) -> np.ndarray:
     return np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None], (count, 2, 3, 3))
 
 
-@pytest.mark.parametrize("count", [1, 3, 7, 8, 9, 11, 12, 13, 100])
-def test_training_and_runtime_cut_the_same_snippets(count: int) -> None:
-    frames = numbered_frames(count)
-    snippets, first = cut_snippets(frames, SAMPLING)
+@pytest.mark.parametrize("counts", [[1], [3], [7], [8], [9], [11, 12], [13, 2, 9], [100]])
+def test_training_and_runtime_cut_the_same_snippets(counts: list[int]) -> None:
+    epoch = np.repeat(np.arange(len(counts)), counts)
+    frames = numbered_frames(len(epoch))
+    # Every gap is two seconds long.
+    seconds = np.arange(len(epoch)) / 10 + 2.0 * epoch
+    rows = snippet_rows(epoch, SAMPLING)
     snippeter = Snippeter(SAMPLING)
     pushed = snippeter.push(
-        [SampledFrame(index=k, seconds=k / 10, epoch=0, image=frames[k]) for k in range(count)]
+        [
+            SampledFrame(index=k, seconds=seconds[k], epoch=int(epoch[k]), image=frames[k])
+            for k in range(len(epoch))
+        ]
     )
     pushed += snippeter.flush()
-    assert [s.start_seconds for s in pushed] == pytest.approx((first / 10).tolist())
-    np.testing.assert_array_equal(np.stack([s.frames for s in pushed]), snippets)
+    assert [s.start_seconds for s in pushed] == pytest.approx(seconds[rows[:, 0]].tolist())
+    assert [s.epoch for s in pushed] == epoch[rows[:, 0]].tolist()
+    np.testing.assert_array_equal(np.stack([s.frames for s in pushed]), frames[rows])
 
 
 def test_an_offset_shifts_the_snippets_but_leaves_one() -> None:
-    _, first = cut_snippets(numbered_frames(20), SAMPLING, offset=3)
-    assert first.tolist() == [3, 7, 11]
-    _, first = cut_snippets(numbered_frames(9), SAMPLING, offset=7)
-    assert first.tolist() == [1]
+    rows = snippet_rows(np.zeros(20, dtype=np.int64), SAMPLING, offset=3)
+    assert rows[:, 0].tolist() == [3, 7, 11]
+    rows = snippet_rows(np.zeros(9, dtype=np.int64), SAMPLING, offset=7)
+    assert rows[:, 0].tolist() == [1]
 
 
 def test_augmentation_treats_all_frames_of_a_video_alike() -> None:

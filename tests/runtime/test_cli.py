@@ -65,6 +65,16 @@ def test_a_dry_run_decodes_and_writes_nothing(
     assert list(out.iterdir()) == []
 
 
+def test_a_dry_run_tells_what_would_fail(
+    capsys: pytest.CaptureFixture[str], engine_path: Path, video_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.mp4").touch()
+    broken = [str(tmp_path / "none.mp4"), str(tmp_path / "empty.mp4")]
+    assert main([*broken, "-e", str(engine_path), "--dry-run"]) == 3
+    assert main([str(video_path), *broken, "-e", str(engine_path), "--dry-run"]) == 4
+    assert "empty" in capsys.readouterr().out
+
+
 def test_labels_are_checked_before_decoding(
     capsys: pytest.CaptureFixture[str], engine_path: Path, video_path: Path
 ) -> None:

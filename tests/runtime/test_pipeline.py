@@ -75,7 +75,7 @@ def test_events_come_in_order(engine_path: Path, video_path: Path) -> None:
 
 def test_the_size_of_batches_changes_nothing(engine_path: Path, video_path: Path) -> None:
     results = [
-        final_segments(run(video_path, engine_path, max_batch_size=size)) for size in (1, 5, 1000)
+        final_segments(run(video_path, engine_path, batch_size=size)) for size in (1, 5, 1000)
     ]
     assert results[0] == results[1] == results[2]
 
@@ -83,6 +83,12 @@ def test_the_size_of_batches_changes_nothing(engine_path: Path, video_path: Path
 def test_a_part_keeps_the_times_of_the_whole(engine_path: Path, video_path: Path) -> None:
     events = run(video_path, engine_path, start_seconds=6.0, end_seconds=11.5)
     assert_planted(events, [("blue", 8.0, 10.0)])
+
+
+def test_a_part_behind_the_end_is_a_warning(engine_path: Path, video_path: Path) -> None:
+    events = run(video_path, engine_path, start_seconds=100.0)
+    assert "no_frames" in [event.code for event in events if isinstance(event, WarningEvent)]
+    assert final_segments(events) == []
 
 
 def test_a_file_object_is_a_source(engine_path: Path, video_path: Path) -> None:
@@ -116,7 +122,7 @@ def test_a_stop_flushes_what_was_found(engine_path: Path, video_path: Path) -> N
     stop = StopFlag()
     events = []
     with open_engine(engine_path) as engine:
-        options = DetectOptions(max_batch_size=1)
+        options = DetectOptions(batch_size=1)
         for event in detect(video_path, engine, options, stop=stop):
             events.append(event)
             if isinstance(event, SegmentEvent):

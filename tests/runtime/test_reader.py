@@ -20,7 +20,7 @@ def num_threads() -> int:
 def take_all(reader: ThreadedReader) -> list[SampledFrame]:
     frames = []
     while not reader.finished:
-        item = reader.take(wait=True)
+        item = reader.take()
         if isinstance(item, SampledFrame):
             frames.append(item)
     return frames
@@ -47,7 +47,7 @@ def test_what_the_reader_raises_is_raised_where_it_is_taken(tmp_path: Path) -> N
 
 def test_stopping_early_ends_the_thread(video_path: Path) -> None:
     with ThreadedReader(lambda: VideoReader(video_path, GRID), capacity=1) as reader:
-        while reader.take(wait=True) is None:
+        while reader.take() is None:
             pass
         assert num_threads() == 1
     assert num_threads() == 0

@@ -57,7 +57,9 @@ def read_annotations(path: Path) -> Annotations:
         raise InputError(f"{path} is not a JSON annotation file: {error}.") from error
     database = document.get("database") if isinstance(document, dict) else None
     if not isinstance(database, dict) or not database:
-        raise InputError(f"{path} has no 'database' of videos: it must be ActivityNet-style JSON.")
+        raise InputError(
+            f"{path} names no videos: it must be ActivityNet-style JSON with a 'database'."
+        )
     videos = tuple(_video(path, name, entry) for name, entry in sorted(database.items()))
     named = document.get("classes")
     found = sorted({label for video in videos for label in video.labels})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,17 @@ VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi")
 # Shares of height and width, and of brightness and contrast, by which augmentation moves a video.
 _MAXIMUM_SHIFT = 0.08
 _MAXIMUM_GAIN = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodedVideo:
+    """The F sampled frames of a video."""
+
+    # (F, H, W, 3) RGB.
+    images: FrameArray
+    # (F,) each: media seconds, and the epoch that rises at each gap.
+    seconds: npt.NDArray[np.float64]
+    epoch: npt.NDArray[np.int64]
 
 
 class FrameDataset:
@@ -54,7 +66,7 @@ class FrameDataset:
         paths = [_find_video(folder, video.name) for video in videos]
         with ThreadPoolExecutor(max_workers=2) as pool:
             decoded = pool.map(lambda path: _read(path, grid), paths)
-            self._frames = list(
+            self._decoded = list(
                 tqdm(
                     decoded,
                     total=len(paths),
@@ -66,47 +78,50 @@ class FrameDataset:
 
     def load(self, index: int) -> VideoSample:
         """Snippets (T, L, H, W, 3) uint8 of one video."""
-        return self._sample(self._frames[index], self._sampling, offset=0)
+        return self._sample(self._decoded[index], self._sampling, offset=0)
 
     def load_for_training(
         self, index: int, random: np.random.Generator, *, thinning: int, augment: bool
     ) -> VideoSample:
         """Thinned snippets from a random first frame; augmentation is one draw for the video."""
-        frames = self._frames[index]
+        video = self._decoded[index]
         if augment:
-            frames = augmented(frames, random)
+            video = dataclasses.replace(video, images=augmented(video.images, random))
         stride = self._sampling.snippet_stride * thinning
         sampling = dataclasses.replace(self._sampling, snippet_stride=stride)
-        return self._sample(frames, sampling, offset=int(random.integers(stride)))
+        return self._sample(video, sampling, offset=int(random.integers(stride)))
 
-    def _sample(self, frames: FrameArray, sampling: Sampling, *, offset: int) -> VideoSample:
-        snippets, starts = cut_snippets(frames, sampling, offset)
-        starts_seconds = starts / self._sampling.frame_rate
+    def _sample(self, video: DecodedVideo, sampling: Sampling, *, offset: int) -> VideoSample:
+        rows = snippet_rows(video.epoch, sampling, offset)
+        starts = video.seconds[rows[:, 0]]
         return VideoSample(
-            inputs=torch.from_numpy(snippets),
+            inputs=torch.from_numpy(video.images[rows]),
             times=SnippetTimes(
-                start_seconds=starts_seconds,
-                centre_seconds=snippet_centre_seconds(starts_seconds, self._sampling),
-                end_seconds=starts_seconds + snippet_duration_seconds(self._sampling),
-                epoch=np.zeros(len(starts), dtype=np.int64),
+                start_seconds=starts,
+                centre_seconds=snippet_centre_seconds(starts, self._sampling),
+                end_seconds=starts + snippet_duration_seconds(self._sampling),
+                epoch=video.epoch[rows[:, 0]],
             ),
         )
 
 
-def cut_snippets(
-    frames: FrameArray, sampling: Sampling, offset: int = 0
-) -> tuple[FrameArray, npt.NDArray[np.int64]]:
-    """Snippets (T, L, H, W, 3) of a video (F, H, W, 3), and the first frame (T,) of each.
+def snippet_rows(
+    epoch: npt.NDArray[np.int64], sampling: Sampling, offset: int = 0
+) -> npt.NDArray[np.int64]:
+    """The frames (T, L) of each snippet of a video whose F frames lie in the given epochs.
 
-    As `wsgn-run` cuts them: a video shorter than a snippet is filled by repeating its last frame,
-    a tail shorter than the stride is left out. The first snippet begins at frame `offset`, or
-    earlier where that would leave none.
+    As `wsgn-run` cuts them: no snippet spans a gap, an epoch shorter than a snippet is filled by
+    repeating its last frame, a tail shorter than the stride is left out. The first snippet of an
+    epoch begins at its frame `offset`, or earlier where that would leave none.
     """
     length = sampling.snippet_length
-    last = max(0, len(frames) - length)
-    first = np.arange(min(offset, last), last + 1, sampling.snippet_stride)  # (T,)
-    rows = np.minimum(first[:, None] + np.arange(length), len(frames) - 1)  # (T, L)
-    return frames[rows], first
+    parts = []
+    for frames in np.split(np.arange(len(epoch)), np.flatnonzero(np.diff(epoch)) + 1):
+        last = max(0, len(frames) - length)
+        first = np.arange(min(offset, last), last + 1, sampling.snippet_stride)  # (T,)
+        rows = np.minimum(first[:, None] + np.arange(length), len(frames) - 1)  # (T, L)
+        parts.append(frames[rows])
+    return np.concatenate(parts)
 
 
 def augmented(frames: FrameArray, random: np.random.Generator) -> FrameArray:
@@ -134,9 +149,13 @@ def _find_video(folder: Path, name: str) -> Path:
     raise InputError(f"video '{name}' is not in {folder} (looked for {', '.join(VIDEO_SUFFIXES)}).")
 
 
-def _read(path: Path, grid: FrameGrid) -> FrameArray:
+def _read(path: Path, grid: FrameGrid) -> DecodedVideo:
     with VideoReader(path, grid) as reader:
-        images = [item.image for item in reader if isinstance(item, SampledFrame)]
-    if not images:
+        frames = [item for item in reader if isinstance(item, SampledFrame)]
+    if not frames:
         raise InputError(f"{path} holds no frames.")
-    return np.stack(images)
+    return DecodedVideo(
+        images=np.stack([frame.image for frame in frames]),
+        seconds=np.array([frame.seconds for frame in frames]),
+        epoch=np.array([frame.epoch for frame in frames], dtype=np.int64),
+    )

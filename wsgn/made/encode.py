@@ -26,8 +26,10 @@ def encode_video(
         "x264-params": "mbtree=0",
     }
     num_frames = 0
-    # Without bitexact the container would name the library version and could hold a date.
-    with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+    # Without bitexact the container would name the library version and could hold a date. With the
+    # index in front the file can be read from a pipe.
+    muxer = {"fflags": "+bitexact", "movflags": "+faststart"}
+    with av.open(str(path), "w", format="mp4", options=muxer) as container:
         stream = container.add_stream("libx264", rate=frame_rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.thread_count = 1
