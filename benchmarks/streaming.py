@@ -108,7 +108,7 @@ def run_video(path: Path, engine: object, mode: str, window_seconds: float) -> V
     options = DetectOptions(detector=DetectorOptions(scores=mode, window_seconds=window_seconds))
     detection = Detection(path, engine, options)  # type: ignore[arg-type]
     events = list(detection.events())
-    return VideoRun(events=events, frame_scores=detection.frame_scores)
+    return VideoRun(events=events, frame_scores=detection.frame_scores())
 
 
 def final_segments(events: Sequence[Event]) -> list[Segment]:

@@ -48,7 +48,6 @@ def small_manifest(
         detection=DetectionRule(
             open_thresholds=(threshold,) * 3,
             close_thresholds=(threshold * 0.8,) * 3,
-            minimum_video_scores=(0.0,) * 3,
             minimum_duration_seconds=0.5,
             merge_gap_seconds=merge_gap_seconds,
             smoothing_snippets=smoothing_snippets,

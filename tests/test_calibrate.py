@@ -40,8 +40,6 @@ def test_thresholds_are_the_mean_middle_of_the_positive_videos() -> None:
     # First class: (0.5 + 0.2) / 2; second: the second video alone.
     assert detection.open_thresholds == pytest.approx((0.35, 0.4))
     assert detection.close_thresholds == detection.open_thresholds
-    # Half the least video score of the positive videos: 0.2 / 2 and 0.4 / 2.
-    assert detection.minimum_video_scores == pytest.approx((0.1, 0.2))
 
 
 def test_smoothing_goes_before_the_thresholds() -> None:
@@ -61,7 +59,7 @@ def test_the_prior_is_of_the_logits_within_videos() -> None:
     assert prior.maximum == pytest.approx((4.0, 1.0))
 
 
-def test_a_class_without_positive_videos_is_never_gated() -> None:
+def test_a_class_without_positive_videos_takes_all_videos() -> None:
     detection = calibrate(VIDEOS, LABELS * [1.0, 0.0], smoothing_snippets=1).detection
-    assert detection.minimum_video_scores[1] == 0.0
-    assert np.isfinite(detection.open_thresholds).all()
+    # The middles of the second class are 0.2 and 0.4.
+    assert detection.open_thresholds[1] == pytest.approx(0.3)

@@ -114,12 +114,13 @@ def test_score_is_the_mean_plus_the_weighted_video_score() -> None:
 
 def test_the_paper_s_thresholds() -> None:
     rule = DetectionRule(
-        open_thresholds=(0, 0, 0),
+        open_thresholds=(0.5, 0.1, 0.41),
         close_thresholds=(0, 0, 0),
-        minimum_video_scores=(0, 0, 0.3),
         video_score_gate=0.1,
+        peak_gate=0.75,
     )
-    # Video scores 0.5, 0.04 (under a tenth of the largest) and 0.25 (under its own minimum).
+    # Video scores 0.5, 0.04 (under a tenth of the largest) and 0.25 (its largest
+    # frame score, 0.3, is under 0.75 * 0.41).
     scores = np.array([[0.2, 0.0, 0.2], [0.8, 0.08, 0.3]])
     thresholds = video_thresholds(scores, rule)
     assert thresholds[0] == pytest.approx(0.5)

@@ -53,13 +53,11 @@ def _detection(
 ) -> DetectionRule:
     curves = [smoothed_scores(p.scores, p.times.epoch, smoothing_snippets) for p in predictions]
     middles = np.array([(s.min(axis=0) + s.max(axis=0)) / 2 for s in curves])  # (B, C)
-    video_scores = np.array([s.mean(axis=0) for s in curves])
     thresholds = _mean_over_positives(middles, labels)
     return DetectionRule(
         open_thresholds=_floats(thresholds),
         close_thresholds=_floats(thresholds),
         smoothing_snippets=smoothing_snippets,
-        minimum_video_scores=_floats(_least_over_positives(video_scores, labels)),
     )
 
 
@@ -68,12 +66,6 @@ def _mean_over_positives(values: FloatArray, labels: FloatArray) -> FloatArray:
     weights = np.where(labels.any(axis=0), labels, 1.0)
     mean: FloatArray = (values * weights).sum(axis=0) / weights.sum(axis=0)
     return mean
-
-
-def _least_over_positives(values: FloatArray, labels: FloatArray) -> FloatArray:
-    """(B, C) -> (C,) half the smallest value among the videos that have the class; 0 if none."""
-    positive = np.where(labels > 0, values, np.inf)
-    return np.where(labels.any(axis=0), positive.min(axis=0) / 2, 0.0)
 
 
 def _floats(values: FloatArray) -> tuple[float, ...]:

@@ -142,13 +142,14 @@ class DetectionRule:
     # Per class: a segment opens above the first and closes at or below the second (online only).
     open_thresholds: tuple[float, ...]
     close_thresholds: tuple[float, ...]
-    # Per class: a class whose video score is lower is not reported in a whole video.
-    minimum_video_scores: tuple[float, ...]
     # Frame scores are averaged over this many neighbouring snippets (odd) before they meet a
     # threshold; 1 leaves them alone (the paper).
     smoothing_snippets: int = 1
     # A class must also reach this share of the video's largest video score (paper: 0.1).
     video_score_gate: float = 0.1
+    # Whole videos: its score must somewhere reach this share of the class's opening threshold, or
+    # the class is not there; 0 leaves this out (the paper).
+    peak_gate: float = 0.75
     # Only strictly longer segments are kept (paper: 1 s).
     minimum_duration_seconds: float = 1.0
     # Online: how long the score must stay low before a segment ends.
@@ -202,7 +203,7 @@ class Manifest:
             f"prior.{name}": len(getattr(self.prior, name))
             for name in ("mean", "variance", "log_mean_exponential", "maximum")
         }
-        for name in ("open_thresholds", "close_thresholds", "minimum_video_scores"):
+        for name in ("open_thresholds", "close_thresholds"):
             lengths[f"detection.{name}"] = len(getattr(self.detection, name))
         if "global_gaussian" in self.selection.components:
             lengths["selection.global_mean"] = len(self.selection.global_mean)

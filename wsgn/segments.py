@@ -42,14 +42,16 @@ def video_thresholds(scores: FloatArray, rule: DetectionRule) -> FloatArray:
     """The paper's threshold of each class in one video, infinite for a class that is not there.
 
     `scores` is (T, C). A class is there when its video score (mean over time, eq. 2) reaches the
-    rule's share of the largest video score and its own minimum; the threshold is the middle between
-    the class's smallest and largest frame score.
+    rule's share of the largest video score, and its largest frame score the rule's share of the
+    opening threshold from training; the threshold is the middle between the class's smallest and
+    largest frame score.
     """
     video_scores = scores.mean(axis=0)  # (C,)
+    largest = scores.max(axis=0)
     present = (video_scores >= rule.video_score_gate * video_scores.max()) & (
-        video_scores >= np.asarray(rule.minimum_video_scores)
+        largest >= rule.peak_gate * np.asarray(rule.open_thresholds)
     )
-    middle = (scores.min(axis=0) + scores.max(axis=0)) / 2
+    middle = (scores.min(axis=0) + largest) / 2
     return np.where(present, middle, np.inf)
 
 

@@ -45,9 +45,7 @@ def random_checkpoint(config: ModelConfig, seed: int = 0) -> Checkpoint:
             prior=Prior(
                 count=8.0, mean=ZERO, variance=(1.0,) * 3, log_mean_exponential=ZERO, maximum=ZERO
             ),
-            detection=DetectionRule(
-                open_thresholds=ZERO, close_thresholds=ZERO, minimum_video_scores=ZERO
-            ),
+            detection=DetectionRule(open_thresholds=ZERO, close_thresholds=ZERO),
         ),
     )
 

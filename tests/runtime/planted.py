@@ -48,7 +48,6 @@ def planted_manifest(**changes: Any) -> Manifest:
         detection=DetectionRule(
             open_thresholds=(0.5,) * 3,
             close_thresholds=(0.5,) * 3,
-            minimum_video_scores=zeros,
             video_score_weight=0.0,
         ),
         frames=FrameInput(height=SIZE, width=SIZE),
