@@ -28,19 +28,16 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from wsgn.manifest import Manifest
+from wsgn.runtime import DetectOptions, DetectorOptions, demo, open_engine
+from wsgn.runtime.detector import Detector, SnippetLogits
+from wsgn.runtime.engines import Engine
+from wsgn.runtime.pipeline import Detection, frame_grid
+from wsgn.runtime.rules import SCORE_MODES
+from wsgn.runtime.snippets import Snippeter
+from wsgn.video import FrameGrid, SampledFrame, VideoReader
 
-from wsgn.manifest import Manifest  # noqa: E402
-from wsgn.runtime import DetectOptions, DetectorOptions, open_engine  # noqa: E402
-from wsgn.runtime.detector import Detector, SnippetLogits  # noqa: E402
-from wsgn.runtime.engines import Engine  # noqa: E402
-from wsgn.runtime.pipeline import Detection, frame_grid  # noqa: E402
-from wsgn.runtime.rules import SCORE_MODES  # noqa: E402
-from wsgn.runtime.snippets import Snippeter  # noqa: E402
-from wsgn.video import FrameGrid, SampledFrame, VideoReader  # noqa: E402
-
-DEMO_ENGINE = ROOT / "runtime" / "demo" / "demo.onnx"
+DEMO_ENGINE = Path(demo.__file__).parent / "demo.onnx"
 FRAME_RATE = 25
 # A video is this stretch over and over; everything in it moves in whole periods.
 STRETCH_SECONDS = 10
@@ -194,7 +191,6 @@ def run_command(video: Path, engine: Path, scores: str) -> Command:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -24,6 +24,7 @@ from wsgn.checkpoint import load_checkpoint
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import read_annotations
 from wsgn.data.frames import FrameDataset
+from wsgn.errors import UsageError
 from wsgn.evaluate import TIOU, evaluate
 from wsgn.manifest import COMPONENTS
 from wsgn.train import DEFAULT_FRAMES, DEFAULT_SAMPLING
@@ -114,11 +115,16 @@ def run(job: Job) -> str:
             "map_percent": [float(value) for value in detection.map_percent],
             "training_seconds": seconds,
             "steps": job.train.num_steps,
+            "dataset": str(job.dataset),
             "train_videos": len(sources[0].videos),
             "test_videos": len(sources[1].videos),
         }
         result_path.write_text(json.dumps(result, indent=1), encoding="utf-8")
     result = json.loads(result_path.read_text(encoding="utf-8"))
+    if result["steps"] != job.train.num_steps or result["dataset"] != str(job.dataset):
+        raise UsageError(
+            f"{job.folder} holds a result of another dataset or number of steps: choose another -o."
+        )
     values = " ".join(f"{value:5.1f}" for value in result["map_percent"])
     return f"{job.variant:11} seed {job.seed}: mAP {values}  ({result['training_seconds']:.0f} s)"
 

@@ -37,6 +37,8 @@ def _export(checkpoint_path: Path, output: Path, *, overwrite: bool) -> None:
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists; choose another name or add --overwrite.")
     try:
+        import onnxscript  # noqa: F401 (torch needs it, and finds out late)
+
         from wsgn.checkpoint import load_checkpoint
         from wsgn.export.graph import build_graph, save_graph
         from wsgn.export.verify import SIZES, TOLERANCE, parity_report
@@ -48,7 +50,10 @@ def _export(checkpoint_path: Path, output: Path, *, overwrite: bool) -> None:
     try:
         save_graph(document, unchecked)
         rows = parity_report(checkpoint, unchecked)
-        unchecked.replace(output)
+        try:
+            unchecked.replace(output)
+        except OSError as error:
+            raise OutputError(f"{output} cannot be written: {error.strerror}.") from error
     finally:
         unchecked.unlink(missing_ok=True)
     sizes = ", ".join(str(size) for size in SIZES)

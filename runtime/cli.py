@@ -20,7 +20,7 @@ from .outputs import MERGED_NAME, Outputs
 from .pipeline import frame_grid
 from .reports import open_report
 from .signals import stop_on_signals
-from .sources import STANDARD_INPUT, Job, expand_sources
+from .sources import STANDARD_INPUT, Job, display_name, expand_sources
 
 _UNEXPECTED = 1
 
@@ -76,7 +76,7 @@ def _dry_run(jobs: Sequence[Job], outputs: Outputs) -> int:
                 problem = error
         num_failed += problem is not None
         targets = ", ".join(map(str, outputs.paths(job))) or "stdout"
-        print_result(f"{job.source} -> {problem or targets}\n")
+        print_result(f"{display_name(job.source)} -> {problem or targets}\n")
     if num_failed == 0:
         return 0
     return InputError.exit_code if num_failed == len(jobs) else PARTLY_FAILED

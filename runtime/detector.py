@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -97,6 +98,7 @@ class Detector:
             # An announced segment that is open at the end goes straight into the revision.
             if isinstance(boundary, Closing) and self._open_ids[boundary.column] >= 0:
                 self._history.remember(self._segment_event(boundary), rev=-1)
+                self._open_ids[boundary.column] = -1
         self.frame_scores, times = self._history.frame_scores()
         detection = self._manifest.detection
         smooth = smoothed_scores(self.frame_scores, times.epoch, detection.smoothing_snippets)
@@ -189,6 +191,7 @@ class Detector:
         """The whole state as NumPy arrays: exact, and free of objects (np.savez can hold it)."""
         state: State = {
             "version": np.array(STATE_VERSION),
+            "made_for": self._made_for(),
             "num_snippets": np.array(self._num_snippets),
             "score_total": self._score_total.copy(),
             "epoch": np.array(self._epoch),
@@ -204,15 +207,9 @@ class Detector:
         """Go on from a state saved by a detector with the same manifest and options."""
         if "version" not in state or int(state["version"]) != STATE_VERSION:
             raise UsageError(f"the saved state is not of version {STATE_VERSION} of this wsgn.")
-        if state["open_ids"].shape != self._open_ids.shape:
-            raise UsageError(
-                f"the saved state is of {len(state['open_ids'])} classes, the engine has "
-                f"{self._num_classes}."
-            )
+        if not np.array_equal(state.get("made_for", np.empty(0)), self._made_for()):
+            raise UsageError("the saved state was made with another engine or other options.")
         parts = self._parts()
-        kept = {key.partition(".")[0] for key in state if "." in key}
-        if kept != set(parts):
-            raise UsageError("the saved state was made in another score mode.")
         self._num_snippets = int(state["num_snippets"])
         self._score_total = state["score_total"].astype(np.float64)
         self._epoch = int(state["epoch"])
@@ -222,6 +219,11 @@ class Detector:
         for name, part in parts.items():
             prefix = f"{name}."
             part.restore({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
+
+    def _made_for(self) -> npt.NDArray[np.uint8]:
+        """A fingerprint of the manifest and the options."""
+        text = self._manifest.to_json() + repr(self._options)
+        return np.frombuffer(hashlib.sha256(text.encode()).digest(), dtype=np.uint8)
 
     def _parts(self) -> dict[str, _Stateful]:
         parts: dict[str, _Stateful] = {

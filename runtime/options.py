@@ -58,6 +58,8 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
     words = build_parser().parse_args(arguments)
     if words.demo and (words.sources or words.engine):
         raise UsageError("--demo brings its own engine and sample: leave out SOURCE and --engine.")
+    if words.demo and (words.output or words.strict or words.dry_run or words.fail_fast):
+        raise UsageError("--demo only prints a table: leave out the options of outputs and runs.")
     if not words.demo and not words.sources:
         raise UsageError("a SOURCE is missing: name a video file, or see wsgn-run --help.")
     if not words.demo and not words.engine:

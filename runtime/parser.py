@@ -115,7 +115,9 @@ def _add_output(group: Any) -> None:
 def _add_run(group: Any) -> None:
     group.add_argument("--demo", action="store_true", help="run the packaged engine on its sample")
     group.add_argument(
-        "--strict", action="store_true", help="exit with 4 when a result is incomplete"
+        "--strict",
+        action="store_true",
+        help="exit with 4 when a result is incomplete (sources that --resume skips are not judged)",
     )
     group.add_argument("--fail-fast", action="store_true", help="stop at the first failed source")
     group.add_argument("--dry-run", action="store_true", help="check everything, decode nothing")

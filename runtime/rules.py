@@ -93,14 +93,19 @@ def _rule(
         closing = np.where(wanted, closing, np.inf)
     if options.close_threshold is not None:
         closing = np.where(np.isfinite(opening), options.close_threshold, np.inf)
+    shortest = _first(options.minimum_duration_seconds, manifest.detection.minimum_duration_seconds)
+    longest = _first(options.maximum_duration_seconds, math.inf)
+    if longest <= shortest:
+        raise UsageError(
+            f"the maximum duration {longest:g} s must lie above the minimum of {shortest:g} s: "
+            "nothing could be found."
+        )
     return SegmenterRule(
         open_thresholds=opening,
         close_thresholds=closing,
-        minimum_duration_seconds=_first(
-            options.minimum_duration_seconds, manifest.detection.minimum_duration_seconds
-        ),
+        minimum_duration_seconds=shortest,
         merge_gap_seconds=_first(options.merge_gap_seconds, manifest.detection.merge_gap_seconds),
-        maximum_duration_seconds=_first(options.maximum_duration_seconds, math.inf),
+        maximum_duration_seconds=longest,
     )
 
 

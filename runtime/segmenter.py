@@ -92,13 +92,6 @@ class OnlineSegmenter:
         self._previous = None
         return boundaries
 
-    def open_segments(self) -> list[Opening]:
-        """The announced segments that have not closed yet."""
-        return [
-            Opening(column=column, start_seconds=float(self._start[column]))
-            for column in np.flatnonzero(self._is_open & self._is_announced).tolist()
-        ]
-
     def _advance(self, column: int, snippet: SnippetScore) -> list[Boundary]:
         score = float(snippet.scores[column])
         if not self._is_open[column]:

@@ -173,8 +173,12 @@ def _list_jobs(argument: str) -> Iterator[Job]:
     if not entries:
         raise VideoError("empty_list", f"the list file '{path}' names no sources.")
     for entry in entries:
+        plain = entry == STANDARD_INPUT or _LIVE.fullmatch(entry)
         try:
-            yield from _plain_jobs(entry if entry == STANDARD_INPUT else str(path.parent / entry))
+            yield from _plain_jobs(entry if plain else str(path.parent / entry))
+        except UsageError as error:
+            shown = _CREDENTIALS.sub("//", entry)
+            yield _problem_job(shown, "live_source", str(error))
         except VideoError as error:
             yield Job(source=entry, output_name="failed", problem=error)
 

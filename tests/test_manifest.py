@@ -44,8 +44,11 @@ def test_equal_manifests_give_equal_bytes() -> None:
         (("selection", "global_std"), [1.0, 0.0, 1.0], "global_std"),
         (("prior", "count"), -1.0, "count"),
         (("prior", "mean"), [0.0], "prior.mean"),
-        (("detection", "open_thresholds"), [0.1], "open_thresholds"),
+        (("detection", "open_thresholds"), [0.5], "open_thresholds"),
         (("detection", "smoothing_snippets"), 2, "odd"),
+        (("detection", "open_thresholds"), [0.1, float("nan"), 0.1], "finite"),
+        (("detection", "close_thresholds"), [0.1, 0.9, 0.1], "above"),
+        (("detection", "minimum_duration_seconds"), -1.0, "negative"),
     ],
 )
 def test_wrong_documents_are_refused(path: tuple[str, ...], value: object, words: str) -> None:

@@ -47,7 +47,12 @@ class Checkpoint:
     def build(self) -> WeakDetector:
         """The model with its weights, in evaluation mode."""
         model = WeakDetector(self.model)
-        model.load_state_dict(self.weights)
+        try:
+            model.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise InputError(
+                f"the checkpoint's weights do not fit its model: {str(error).splitlines()[-1]}"
+            ) from error
         return model.eval()
 
 
@@ -115,6 +120,10 @@ def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
             f"{path} is a safetensors file without wsgn's configuration: it was not made by "
             "wsgn-train."
         ) from error
+    if not isinstance(document, dict) or not {"model", "train", "step", "calibration"} <= set(
+        document
+    ):
+        raise InputError(f"{path} holds no complete configuration of wsgn.")
     if document.get("format") != FORMAT:
         raise UsageError(f"{path} has format {document.get('format')}, this wsgn reads {FORMAT}.")
     return dict(document)

@@ -9,6 +9,8 @@ from wsgn.manifest import FeatureInput, FrameInput, Sampling, SelectionRule
 
 SUPERVISIONS = ("video", "frame")
 SCHEDULES = ("constant", "cosine")
+# Pixels; the compact backbone halves its input three times.
+SMALLEST_SIDE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,13 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if (self.frames is None) == (self.features is None):
             raise UsageError("a model takes either frames or features as input.")
+        if self.frames is not None and min(self.frames.height, self.frames.width) < SMALLEST_SIDE:
+            raise UsageError(
+                f"the backbone needs pictures of at least {SMALLEST_SIDE} pixels a side, got "
+                f"{self.frames.height} x {self.frames.width}."
+            )
+        if len(self.classes) == 0 or len(set(self.classes)) != len(self.classes):
+            raise UsageError("a model needs at least one class, each named once.")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout must lie in [0, 1), got {self.dropout}.")
         # The rule checks the names.
@@ -103,5 +112,8 @@ class TrainConfig:
         for name in ("num_steps", "batch_videos", "thinning", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        for name in ("seed", "weight_decay", "gradient_clip", "warmup_steps"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} must not be negative, got {getattr(self, name)}.")
         if not self.learning_rate > 0:
             raise UsageError(f"learning_rate must be positive, got {self.learning_rate}.")

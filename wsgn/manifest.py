@@ -139,7 +139,8 @@ class Prior:
 class DetectionRule:
     """How segments follow from frame scores."""
 
-    # Per class: a segment opens above the first and closes at or below the second (online only).
+    # Per class: while a video plays, a segment opens above the first and closes at or below the
+    # second; a whole video has thresholds of its own.
     open_thresholds: tuple[float, ...]
     close_thresholds: tuple[float, ...]
     # Frame scores are averaged over this many neighbouring snippets (odd) before they meet a
@@ -152,12 +153,29 @@ class DetectionRule:
     peak_gate: float = 0.75
     # Only strictly longer segments are kept (paper: 1 s).
     minimum_duration_seconds: float = 1.0
-    # Online: how long the score must stay low before a segment ends.
+    # How long the score must stay low before a segment ends.
     merge_gap_seconds: float = 0.0
     # Weight of the video score in a segment's score (paper: 0.2).
     video_score_weight: float = 0.2
 
     def __post_init__(self) -> None:
+        for name in ("open_thresholds", "close_thresholds"):
+            _require(
+                all(math.isfinite(value) for value in getattr(self, name)),
+                f"{name} must be finite numbers.",
+            )
+        _require(
+            all(
+                close <= opening
+                for close, opening in zip(self.close_thresholds, self.open_thresholds, strict=False)
+            ),
+            "no close_threshold may lie above its open_threshold.",
+        )
+        for name in ("minimum_duration_seconds", "merge_gap_seconds", "peak_gate"):
+            value = getattr(self, name)
+            _require(
+                math.isfinite(value) and value >= 0, f"{name} must not be negative, got {value}."
+            )
         _require(
             self.smoothing_snippets >= 1 and self.smoothing_snippets % 2 == 1,
             f"smoothing_snippets must be odd and positive, got {self.smoothing_snippets}.",
@@ -216,7 +234,9 @@ class Manifest:
 
     def to_json(self) -> str:
         """The document as compact JSON with sorted keys: equal manifests give equal bytes."""
-        return json.dumps(record_to_dict(self), sort_keys=True, separators=(",", ":"))
+        return json.dumps(
+            record_to_dict(self), sort_keys=True, separators=(",", ":"), allow_nan=False
+        )
 
     @staticmethod
     def from_json(text: str) -> Manifest:

@@ -41,7 +41,7 @@ class SnippetTimes:
 def video_thresholds(scores: FloatArray, rule: DetectionRule) -> FloatArray:
     """The paper's threshold of each class in one video, infinite for a class that is not there.
 
-    `scores` is (T, C). A class is there when its video score (mean over time, eq. 2) reaches the
+    `scores` is (T, C), smoothed or not. A class is there when their mean over time reaches the
     rule's share of the largest video score, and its largest frame score the rule's share of the
     opening threshold from training; the threshold is the middle between the class's smallest and
     largest frame score.

@@ -40,7 +40,7 @@ def frame_selection(
     sigma: Tensor,
     *,
     components: tuple[str, ...] = COMPONENTS,
-    softmax_scale: str = "mean_one",
+    softmax_scale: str = "max_one",
     class_activation: str = "softmax",
     epsilon: float = 1e-6,
 ) -> Selection:
@@ -60,16 +60,7 @@ def frame_selection(
         ValueError: on shapes, offsets or names that do not fit; the message says what was given.
     """
     _check(selection_logits, class_logits, cu_seqlens, mu, sigma)
-    if not components or not set(components) <= set(COMPONENTS):
-        raise ValueError(
-            f"components must be a non-empty subset of {COMPONENTS}, got {components}."
-        )
-    if softmax_scale not in SOFTMAX_SCALES:
-        raise ValueError(f"softmax_scale must be one of {SOFTMAX_SCALES}, got '{softmax_scale}'.")
-    if class_activation not in CLASS_ACTIVATIONS:
-        raise ValueError(
-            f"class_activation must be one of {CLASS_ACTIVATIONS}, got '{class_activation}'."
-        )
+    _check_names(components, softmax_scale, class_activation)
     scores, video_scores = frame_selection_operator(
         selection_logits,
         class_logits,
@@ -98,3 +89,16 @@ def _check(x: Tensor, h: Tensor, cu_seqlens: Tensor, mu: Tensor, sigma: Tensor) 
             f"{tuple(sigma.shape)}."
         )
     check_offsets(cu_seqlens, x.shape[0])
+
+
+def _check_names(components: tuple[str, ...], softmax_scale: str, class_activation: str) -> None:
+    if not components or not set(components) <= set(COMPONENTS):
+        raise ValueError(
+            f"components must be a non-empty subset of {COMPONENTS}, got {components}."
+        )
+    if softmax_scale not in SOFTMAX_SCALES:
+        raise ValueError(f"softmax_scale must be one of {SOFTMAX_SCALES}, got '{softmax_scale}'.")
+    if class_activation not in CLASS_ACTIVATIONS:
+        raise ValueError(
+            f"class_activation must be one of {CLASS_ACTIVATIONS}, got '{class_activation}'."
+        )

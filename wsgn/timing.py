@@ -10,11 +10,6 @@ import numpy.typing as npt
 from wsgn.manifest import Sampling
 
 
-def snippet_start_seconds(index: int, sampling: Sampling) -> float:
-    """Start of snippet `index` of a video without gaps, in seconds from its first frame."""
-    return index * sampling.snippet_stride / sampling.frame_rate
-
-
 def snippet_duration_seconds(sampling: Sampling) -> float:
     """Time that a snippet covers, from the start of its first frame to the end of its last."""
     return sampling.snippet_length / sampling.frame_rate

@@ -25,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         _run(arguments)
+    except OSError as error:
+        print(f"wsgn-train: {error}.", file=sys.stderr)
+        return OutputError.exit_code
     except WsgnError as error:
         print(f"wsgn-train: {error}", file=sys.stderr)
         return error.exit_code
@@ -95,6 +98,12 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
         help="of the temporal softmax in training; sum_one is the paper (default: %(default)s)",
     )
     group.add_argument(
+        "--scoring-softmax-scale",
+        choices=SOFTMAX_SCALES,
+        default=ModelConfig.scoring_softmax_scale,
+        help="of the temporal softmax when frames are scored (default: %(default)s)",
+    )
+    group.add_argument(
         "--dropout",
         type=float,
         default=ModelConfig.dropout,
@@ -125,6 +134,7 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--threads", type=int, help="CPU threads (default: all)")
 
 
+RESULT_NAMES = ("losses.csv", "last.safetensors", "model.safetensors", "detections.json")
 DEFAULT_SAMPLING = Sampling(frame_rate=10.0, snippet_length=8, snippet_stride=4)
 DEFAULT_FRAMES = FrameInput(height=48, width=64)
 
@@ -154,6 +164,7 @@ def model_config(arguments: argparse.Namespace, classes: tuple[str, ...]) -> Mod
         backbone=CompactConfig(),
         components=() if names == "none" else tuple(names.split(",")),
         softmax_scale=arguments.softmax_scale,
+        scoring_softmax_scale=arguments.scoring_softmax_scale,
         dropout=arguments.dropout,
     )
 
@@ -202,20 +213,26 @@ def open_source(
 
 def _run(arguments: argparse.Namespace) -> None:
     folder = arguments.output
-    if (folder / "losses.csv").exists() and not (arguments.resume or arguments.overwrite):
-        raise OutputError(f"{folder} holds a training already; add --resume or --overwrite.")
+    if not (arguments.resume or arguments.overwrite):
+        kept = [name for name in RESULT_NAMES if (folder / name).exists()]
+        if kept:
+            raise OutputError(
+                f"{folder} holds {kept[0]} of an earlier training; add --resume or --overwrite."
+            )
     annotations = read_annotations(arguments.annotations)
     if arguments.test:
         # A wrong name must not be found out after the training.
         annotations.subset(arguments.test)
     model, train = model_config(arguments, annotations.classes), train_config(arguments)
+    # Before the videos are read: a folder that cannot be written must not be found out after.
+    folder.mkdir(parents=True, exist_ok=True)
     trainer = _trainer(arguments, annotations, model, train)
     if arguments.resume:
         from wsgn.trainer import resume_from
 
         resume_from(folder, trainer)
     else:
-        for name in ("last.safetensors", "model.safetensors"):
+        for name in RESULT_NAMES:
             (folder / name).unlink(missing_ok=True)
     path = _train(trainer, folder, quiet=arguments.quiet)
     print(f"trained: {path}")
@@ -232,7 +249,9 @@ def _trainer(
         from wsgn.trainer import Trainer
     except ImportError as error:
         raise MissingExtraError(f"Training ({error.name})", "train") from error
-    if arguments.threads:
+    if arguments.threads is not None:
+        if arguments.threads < 1:
+            raise UsageError(f"--threads must be at least 1, got {arguments.threads}.")
         torch.set_num_threads(arguments.threads)
     return Trainer(model, train, open_source(arguments, annotations, arguments.subset, model))
 

@@ -37,7 +37,7 @@ def load_demo(folder: Path = _FOLDER) -> DemoAssets:
     if missing:
         raise InputError(
             f"the demo's {', '.join(missing)} are missing in '{folder}': "
-            "install wsgn again, or run 'make demo' in a checkout."
+            "install wsgn again, or make them in a checkout with tools/make_demo.sh."
         )
     return DemoAssets(engine=paths["onnx"], video=paths["mp4"], truth=_read_truth(paths["json"]))
 

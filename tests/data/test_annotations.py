@@ -22,6 +22,7 @@ DATABASE = {
         "annotations": [{"label": "jump", "segment": [1.0, 2.0]}],
     },
 }
+LABELLED = DATABASE | {"a": {"subset": "train", "labels": ["wave"], "annotations": []}}
 
 
 def written(path: Path, document: object) -> Path:
@@ -60,6 +61,9 @@ def test_snippet_labels_hold_where_the_centre_lies_inside() -> None:
         ({"database": {"v": {"annotations": []}}}, "'v'"),
         ({"database": {"v": {"subset": "train", "annotations": [{"label": "x"}]}}}, "segment"),
         ({"database": DATABASE, "classes": ["jump"]}, "wave"),
+        ({"database": DATABASE, "classes": ["jump", "wave", "wave"]}, "only once"),
+        ({"database": DATABASE}, "jump"),
+        ({"database": {"v": {"subset": "train", "labels": "wave"}}}, "list of names"),
     ],
 )
 def test_wrong_annotations_are_refused(tmp_path: Path, document: object, words: str) -> None:
@@ -73,13 +77,13 @@ def test_missing_and_broken_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(InputError, match="not a JSON"):
         read_annotations(tmp_path / "broken.json")
-    annotations = read_annotations(written(tmp_path / "a.json", {"database": DATABASE}))
+    annotations = read_annotations(written(tmp_path / "a.json", {"database": LABELLED}))
     with pytest.raises(InputError, match="test, train"):
         annotations.subset("validation")
 
 
 def test_features_lie_on_their_time_base(tmp_path: Path) -> None:
-    annotations = read_annotations(written(tmp_path / "a.json", {"database": DATABASE}))
+    annotations = read_annotations(written(tmp_path / "a.json", {"database": LABELLED}))
     np.save(tmp_path / "a.npy", np.arange(12, dtype=np.float16).reshape(4, 3))
     source = FeatureDataset(tmp_path, annotations.subset("train"), ("wave",), SAMPLING, 3)
     sample = source.load(0)
@@ -101,7 +105,7 @@ def test_features_lie_on_their_time_base(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_features_are_refused(tmp_path: Path, array: np.ndarray, words: str) -> None:
-    annotations = read_annotations(written(tmp_path / "a.json", {"database": DATABASE}))
+    annotations = read_annotations(written(tmp_path / "a.json", {"database": LABELLED}))
     np.save(tmp_path / "a.npy", array, allow_pickle=True)
     source = FeatureDataset(tmp_path, annotations.subset("train"), ("wave",), SAMPLING, 3)
     with pytest.raises(InputError, match=words):
@@ -109,6 +113,6 @@ def test_wrong_features_are_refused(tmp_path: Path, array: np.ndarray, words: st
 
 
 def test_missing_features_are_named(tmp_path: Path) -> None:
-    annotations = read_annotations(written(tmp_path / "a.json", {"database": DATABASE}))
+    annotations = read_annotations(written(tmp_path / "a.json", {"database": LABELLED}))
     with pytest.raises(InputError, match=r"a\.npy"):
         FeatureDataset(tmp_path, annotations.subset("train"), ("wave",), SAMPLING, 3)

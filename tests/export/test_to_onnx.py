@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,16 @@ def test_a_graph_that_is_off_fails_the_export(tmp_path: Path, frame_graph: onnx.
     save_graph(frame_graph, tmp_path / "m.onnx")
     with pytest.raises(EngineError, match="off"):
         parity_report(random_checkpoint(frame_model(), seed=1), tmp_path / "m.onnx", sizes=(2,))
+
+
+def test_a_graph_that_gives_nan_fails_the_export(
+    tmp_path: Path, frame_checkpoint: Checkpoint, frame_graph: onnx.ModelProto
+) -> None:
+    weights = dict(frame_checkpoint.weights)
+    weights["selection_head.2.bias"] = torch.full((3,), torch.nan)
+    save_graph(frame_graph, tmp_path / "m.onnx")
+    with pytest.raises(EngineError, match="off"):
+        parity_report(replace(frame_checkpoint, weights=weights), tmp_path / "m.onnx", sizes=(2,))
 
 
 def test_the_command(

@@ -157,13 +157,19 @@ def test_window_scores_are_exactly_those_of_the_window_once_it_is_full() -> None
             np.testing.assert_allclose(got, expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("longest", [None, 0.8])
+@pytest.mark.parametrize("smoothing", [1, 5])
 @pytest.mark.parametrize("mode", SCORE_MODES)
-def test_events_tell_a_consistent_story(mode: str) -> None:
+def test_events_tell_a_consistent_story(mode: str, smoothing: int, longest: float | None) -> None:
+    manifest = small_manifest(smoothing_snippets=smoothing)
+    options = DetectorOptions(scores=mode, open_threshold=0.3, maximum_duration_seconds=longest)
     for seed in range(20):
-        detector = Detector(small_manifest(), DetectorOptions(scores=mode))
+        detector = Detector(manifest, options)
         events = detector.push(random_stream(seed, 80)) + detector.flush()
         started = [e.id for e in events if isinstance(e, StartEvent)]
-        final = {e.id: e for e in events if isinstance(e, SegmentEvent) and e.final}
+        finals = [e for e in events if isinstance(e, SegmentEvent) and e.final]
+        final = {e.id: e for e in finals}
+        assert len(final) == len(finals)
         retracted = {e.id for e in events if isinstance(e, RetractEvent)}
         assert len(set(started)) == len(started)
         if mode == "exact":
@@ -202,7 +208,7 @@ def test_wrong_choices_are_refused() -> None:
     with pytest.raises(UsageError, match="'fast'"):
         DetectorOptions(scores="fast")
     state = Detector(manifest, DetectorOptions(scores="causal")).state_dict()
-    with pytest.raises(UsageError, match="another score mode"):
+    with pytest.raises(UsageError, match="other options"):
         Detector(manifest, DetectorOptions(scores="window")).restore(state)
     with pytest.raises(ValueError, match=r"\(2, 3\)"):
         Detector(manifest).push(

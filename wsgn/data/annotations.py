@@ -64,7 +64,10 @@ def read_annotations(path: Path) -> Annotations:
     named = document.get("classes")
     found = sorted({label for video in videos for label in video.labels})
     classes = tuple(named) if named else tuple(found)
-    unknown = sorted(set(found) - set(classes))
+    if len(set(classes)) != len(classes) or not classes:
+        raise InputError(f"{path} must name at least one class, and each only once.")
+    used = {label for video in videos for label, _, _ in video.segments}
+    unknown = sorted((set(found) | used) - set(classes))
     if unknown:
         raise InputError(f"{path} uses labels that its 'classes' lack: {', '.join(unknown)}.")
     return Annotations(classes=classes, videos=videos)
@@ -93,6 +96,8 @@ def _video(path: Path, name: str, entry: Any) -> VideoAnnotation:
             for a in entry.get("annotations", [])
         )
         labels = entry.get("labels") or sorted({label for label, _, _ in segments})
+        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+            raise TypeError("labels must be a list of names")
         duration = entry.get("duration")
         return VideoAnnotation(
             name=name,

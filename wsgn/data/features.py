@@ -60,6 +60,8 @@ class FeatureDataset:
             features = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise InputError(f"{path} is not a readable .npy array: {error}.") from error
+        if not isinstance(features, np.ndarray) or features.dtype.kind not in "fiu":
+            raise InputError(f"{path} must hold one array of numbers.")
         if features.ndim != 2 or features.shape[1] != self._feature_size or len(features) == 0:
             raise InputError(
                 f"{path} must hold an array (T, {self._feature_size}), it holds {features.shape}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from wsgn.errors import InputError
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.segments import SnippetTimes
 from wsgn.timing import snippet_centre_seconds, snippet_duration_seconds
-from wsgn.video import FrameGrid, SampledFrame, VideoReader
+from wsgn.video import FrameGrid, Notice, SampledFrame, VideoReader
 
 FrameArray = npt.NDArray[np.uint8]
 
@@ -150,8 +151,13 @@ def _find_video(folder: Path, name: str) -> Path:
 
 
 def _read(path: Path, grid: FrameGrid) -> DecodedVideo:
+    frames: list[SampledFrame] = []
     with VideoReader(path, grid) as reader:
-        frames = [item for item in reader if isinstance(item, SampledFrame)]
+        for item in reader:
+            if isinstance(item, SampledFrame):
+                frames.append(item)
+            elif isinstance(item, Notice):
+                tqdm.write(f"{path.name}: {item.message}", file=sys.stderr)
     if not frames:
         raise InputError(f"{path} holds no frames.")
     return DecodedVideo(
