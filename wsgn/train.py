@@ -225,7 +225,10 @@ def _run(arguments: argparse.Namespace) -> None:
         annotations.subset(arguments.test)
     model, train = model_config(arguments, annotations.classes), train_config(arguments)
     # Before the videos are read: a folder that cannot be written must not be found out after.
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {folder} cannot be made: {error.strerror}.") from error
     trainer = _trainer(arguments, annotations, model, train)
     if arguments.resume:
         from wsgn.trainer import resume_from
