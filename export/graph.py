@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from wsgn.checkpoint import Checkpoint
 from wsgn.config import ModelConfig
-from wsgn.errors import EngineError, OutputError, UsageError
+from wsgn.errors import EngineError, UsageError
+from wsgn.files import write_whole_file
 from wsgn.manifest import FORMAT_VERSION, METADATA_KEY, Manifest, SelectionRule
 from wsgn.model import WeakDetector
 from wsgn.selection_operator import class_probabilities
@@ -107,16 +108,8 @@ def build_graph(checkpoint: Checkpoint) -> onnx.ModelProto:
 
 
 def save_graph(document: onnx.ModelProto, path: Path) -> None:
-    """Write the document under a temporary name, then rename it."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(document.SerializeToString(deterministic=True))
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise OutputError(f"the engine {path} cannot be written: {error.strerror}.") from error
+    """Write the document: never half a file."""
+    write_whole_file(path, document.SerializeToString(deterministic=True), what="the engine")
 
 
 def _check_dynamic(document: onnx.ModelProto) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from wsgn.errors import UsageError
 from wsgn.manifest import Manifest
-from wsgn.segments import scores_to_segments, smoothed_scores
+from wsgn.segments import SnippetTimes, scores_to_segments, smoothed_scores
 from wsgn.timing import snippet_centre_seconds, snippet_duration_seconds
 
 from .events import Event, SegmentEvent, StartEvent
@@ -71,8 +71,9 @@ class Detector:
         # Ids of announced segments; -1 where none is open.
         self._open_ids = np.full(self._num_classes, -1, dtype=np.int64)
         self._next_id = 1
-        # (T, C) of the whole stream, after `flush` in exact mode.
+        # (T, C) of the whole stream and where its snippets lie, after `flush` in exact mode.
         self.frame_scores: FloatArray | None = None
+        self.snippet_times: SnippetTimes | None = None
 
     def push(self, snippets: SnippetLogits) -> list[Event]:
         """Events that n more snippets make known."""
@@ -100,6 +101,7 @@ class Detector:
                 self._history.remember(self._segment_event(boundary), rev=-1)
                 self._open_ids[boundary.column] = -1
         self.frame_scores, times = self._history.frame_scores()
+        self.snippet_times = times
         detection = self._manifest.detection
         smooth = smoothed_scores(self.frame_scores, times.epoch, detection.smoothing_snippets)
         segments = scores_to_segments(
@@ -229,7 +231,7 @@ class Detector:
         parts: dict[str, _Stateful] = {
             "smoother": self._smoother,
             "segmenter": self._segmenter,
-            f"scorer_{self._options.scores}": self._scorer,
+            "scorer": self._scorer,
         }
         if self._history is not None:
             parts["history"] = self._history

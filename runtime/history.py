@@ -12,7 +12,7 @@ import numpy.typing as npt
 from wsgn.manifest import Manifest
 from wsgn.segments import Segment, SnippetTimes
 from wsgn.statistics import frame_scores
-from wsgn.timing import snippet_centre_seconds, snippet_duration_seconds
+from wsgn.timing import snippet_times
 
 from .events import Event, RetractEvent, SegmentEvent
 
@@ -54,13 +54,8 @@ class History:
 
     def frame_scores(self) -> tuple[FloatArray, SnippetTimes]:
         """Scores (T, C) of the whole stream, as in training, and where the snippets lie."""
-        starts = np.array(self._starts)
-        times = SnippetTimes(
-            start_seconds=starts,
-            centre_seconds=snippet_centre_seconds(starts, self._manifest.sampling),
-            end_seconds=starts + snippet_duration_seconds(self._manifest.sampling),
-            epoch=np.array(self._epochs, dtype=np.int64),
-        )
+        epochs = np.array(self._epochs, dtype=np.int64)
+        times = snippet_times(np.array(self._starts), epochs, self._manifest.sampling)
         logits = self._rows(self._logits).astype(np.float64)
         probabilities = self._rows(self._probabilities).astype(np.float64)
         return frame_scores(logits, probabilities, self._manifest.selection), times

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -93,9 +92,6 @@ class Detection:
         self._num_frames = 0
         self._summary: ReadSummary | None = None
         self._num_segments = 0
-        # Of every snippet that the detector has seen, in exact mode.
-        self._start_seconds = array("d")
-        self._epochs = array("q")
 
     def events(self) -> Iterator[Event]:
         """Events while the source is read, from `SourceEvent` to `EndEvent`."""
@@ -120,7 +116,10 @@ class Detection:
 
     def snippet_times(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """Start in seconds and epoch of the snippets (T,) that `frame_scores` are of."""
-        return np.array(self._start_seconds), np.array(self._epochs, dtype=np.int64)
+        times = self._detector.snippet_times
+        if times is None:
+            return np.empty(0), np.empty(0, dtype=np.int64)
+        return times.start_seconds, times.epoch
 
     def end_event(self) -> EndEvent:
         """How far the source came."""
@@ -179,9 +178,6 @@ class Detection:
             selection_logits=outputs.selection_logits[usable],
             class_probabilities=outputs.class_probabilities[usable],
         )
-        if self._options.detector.scores == "exact":
-            self._start_seconds.extend(logits.start_seconds.tolist())
-            self._epochs.extend(logits.epoch.tolist())
         yield from self._padded_warnings(snippets)
         yield from self._detector.push(logits)
         yield ProgressEvent(

@@ -24,7 +24,6 @@ def planted(scores: list[list[float]], logits: list[list[float]]) -> VideoPredic
         selection_logits=np.array(logits),
         class_probabilities=np.ones_like(values),
         scores=values,
-        video_scores=values.mean(axis=0),
     )
 
 

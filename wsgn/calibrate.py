@@ -14,7 +14,7 @@ from wsgn.segments import smoothed_scores
 
 FloatArray = npt.NDArray[np.float64]
 
-# Pseudo-observations of the prior, in snippets; docs/streaming.md has the measurement.
+# Pseudo-observations of the prior, in snippets; docs/results.md has the measurement.
 PRIOR_COUNT = 8.0
 
 

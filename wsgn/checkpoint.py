@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from wsgn.config import ModelConfig, TrainConfig
-from wsgn.errors import InputError, OutputError, UsageError
+from wsgn.errors import InputError, UsageError
+from wsgn.files import write_whole_file
 from wsgn.manifest import DetectionRule, Prior
 from wsgn.model import WeakDetector
 from wsgn.records import record_from_dict, record_to_dict
@@ -57,7 +57,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint under a temporary name, then rename it: never half a file."""
+    """Write a checkpoint: never half a file."""
     tensors = {f"model.{name}": value for name, value in checkpoint.weights.items()}
     tensors |= {f"optimizer.{name}": value for name, value in checkpoint.optimizer.items()}
     document = {
@@ -69,21 +69,12 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             None if checkpoint.calibration is None else record_to_dict(checkpoint.calibration)
         ),
     }
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The library's own file writing would keep the file from everybody else.
-        temporary.write_bytes(
-            save(
-                {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
-                metadata={"wsgn": json.dumps(document, sort_keys=True)},
-            )
-        )
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise OutputError(f"the checkpoint {path} cannot be written: {error}.") from error
+    # The library's own file writing would keep the file from everybody else.
+    data = save(
+        {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
+        metadata={"wsgn": json.dumps(document, sort_keys=True)},
+    )
+    write_whole_file(path, data, what="the checkpoint")
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -12,7 +12,8 @@ import numpy as np
 from wsgn.checkpoint import Checkpoint
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.samples import VideoSource
-from wsgn.errors import OutputError, UsageError
+from wsgn.errors import UsageError
+from wsgn.files import write_whole_file
 from wsgn.metrics.annotations import Truth
 from wsgn.metrics.detection import DetectionResult, evaluate_detection
 from wsgn.metrics.detections import Detections
@@ -92,7 +93,4 @@ def save_detections(path: Path, segments: Mapping[str, Sequence[Segment]]) -> No
             for name, found in segments.items()
         }
     }
-    try:
-        path.write_text(json.dumps(document), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
+    write_whole_file(path, json.dumps(document).encode(), what="the detections")

@@ -37,8 +37,6 @@ class VideoPrediction:
     selection_logits: FloatArray
     class_probabilities: FloatArray
     scores: FloatArray
-    # (C,)
-    video_scores: FloatArray
 
 
 @torch.inference_mode()
@@ -51,7 +49,7 @@ def predict_videos(model: WeakDetector, source: VideoSource) -> Iterator[VideoPr
         selection_logits = torch.cat([x for x, _ in parts])  # (T, C)
         class_logits = torch.cat([h for _, h in parts])
         offsets = torch.tensor([0, len(class_logits)])
-        scores, video_scores = model.select(
+        scores, _ = model.select(
             selection_logits, class_logits, offsets, model.config.scoring_softmax_scale
         )
         probabilities = class_probabilities(class_logits, model.config.class_activation)
@@ -61,7 +59,6 @@ def predict_videos(model: WeakDetector, source: VideoSource) -> Iterator[VideoPr
             selection_logits=selection_logits.double().numpy(),
             class_probabilities=probabilities.double().numpy(),
             scores=scores.double().numpy(),
-            video_scores=video_scores[0].double().numpy(),
         )
 
 

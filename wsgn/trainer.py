@@ -30,7 +30,8 @@ from wsgn.model import WeakDetector
 from wsgn.predict import predict_videos
 
 LOG_COLUMNS = ("step", "loss", "learning_rate", "gradient_norm", "seconds")
-_LAST_STEP = 2**31
+# What torch takes as a seed is below this.
+_SEED_BOUND = 2**31
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,4 +237,4 @@ def _kept_lines(path: Path, step: int) -> Sequence[list[str]]:
 
 def _mixed_seed(seed: int, step: int) -> int:
     """One seed out of two numbers."""
-    return int(np.random.default_rng([seed, step]).integers(_LAST_STEP))
+    return int(np.random.default_rng([seed, step]).integers(_SEED_BOUND))

@@ -13,8 +13,7 @@ from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.samples import VideoSample
 from wsgn.errors import InputError
 from wsgn.manifest import Sampling
-from wsgn.segments import SnippetTimes
-from wsgn.timing import snippet_centre_seconds, snippet_duration_seconds
+from wsgn.timing import snippet_times
 
 
 class FeatureDataset:
@@ -76,10 +75,5 @@ class FeatureDataset:
         starts = rows * self._sampling.snippet_stride / self._sampling.frame_rate
         return VideoSample(
             inputs=torch.from_numpy(features[rows]),
-            times=SnippetTimes(
-                start_seconds=starts,
-                centre_seconds=snippet_centre_seconds(starts, self._sampling),
-                end_seconds=starts + snippet_duration_seconds(self._sampling),
-                epoch=np.zeros(len(rows), dtype=np.int64),
-            ),
+            times=snippet_times(starts, np.zeros(len(rows), dtype=np.int64), self._sampling),
         )

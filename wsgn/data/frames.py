@@ -18,8 +18,7 @@ from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.samples import VideoSample
 from wsgn.errors import InputError
 from wsgn.manifest import FrameInput, Sampling
-from wsgn.segments import SnippetTimes
-from wsgn.timing import snippet_centre_seconds, snippet_duration_seconds
+from wsgn.timing import snippet_times
 from wsgn.video import FrameGrid, Notice, SampledFrame, VideoReader
 
 FrameArray = npt.NDArray[np.uint8]
@@ -94,15 +93,10 @@ class FrameDataset:
 
     def _sample(self, video: DecodedVideo, sampling: Sampling, *, offset: int) -> VideoSample:
         rows = snippet_rows(video.epoch, sampling, offset)
-        starts = video.seconds[rows[:, 0]]
+        first = rows[:, 0]
         return VideoSample(
             inputs=torch.from_numpy(video.images[rows]),
-            times=SnippetTimes(
-                start_seconds=starts,
-                centre_seconds=snippet_centre_seconds(starts, self._sampling),
-                end_seconds=starts + snippet_duration_seconds(self._sampling),
-                epoch=video.epoch[rows[:, 0]],
-            ),
+            times=snippet_times(video.seconds[first], video.epoch[first], sampling),
         )
 
 
