@@ -1,4 +1,4 @@
-"""Annotations and feature folders: what is read, and what is refused with a sentence."""
+"""Annotations: what is read, and what is refused with a sentence."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsgn.data.annotations import read_annotations, snippet_labels
-from wsgn.data.features import FeatureDataset
+from wsgn.data.annotations import (
+    Annotations,
+    VideoAnnotation,
+    read_annotations,
+    snippet_labels,
+    write_annotations,
+)
 from wsgn.errors import InputError
-from wsgn.manifest import Sampling
 
-SAMPLING = Sampling(frame_rate=25.0, snippet_length=16, snippet_stride=16)
 DATABASE = {
     "b": {"subset": "test", "duration": 9.0, "annotations": []},
     "a": {
@@ -43,8 +46,6 @@ def test_videos_labels_and_segments_are_read(tmp_path: Path) -> None:
 
 def test_snippet_labels_hold_where_the_centre_lies_inside() -> None:
     annotations = [("wave", 1.0, 2.0)]
-    from wsgn.data.annotations import VideoAnnotation
-
     video = VideoAnnotation(
         name="v", subset="train", duration_seconds=None, labels=(), segments=tuple(annotations)
     )
@@ -53,17 +54,90 @@ def test_snippet_labels_hold_where_the_centre_lies_inside() -> None:
     assert labels[:, 0].sum() == 0
 
 
+def test_labels_are_those_of_the_segments_where_the_file_names_none(tmp_path: Path) -> None:
+    segments = [{"label": "wave", "segment": [0, 1]}, {"label": "bow", "segment": [1, 2]}]
+    videos = {
+        "none": {"subset": "s", "annotations": segments},
+        "null": {"subset": "s", "annotations": segments, "labels": None},
+        "empty": {"subset": "s", "annotations": segments, "labels": []},
+    }
+    path = written(tmp_path / "a.json", {"database": videos})
+    labels = {video.name: video.labels for video in read_annotations(path).videos}
+    # An empty list is what the file says: nothing is known to occur.
+    assert labels == {"none": ("bow", "wave"), "null": ("bow", "wave"), "empty": ()}
+
+
+def test_without_classes_all_labels_are_classes(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.json", {"database": DATABASE})
+    assert read_annotations(path).classes == ("jump", "wave")
+
+
+def test_labels_can_be_derived_from_the_segments(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.json", {"database": DATABASE, "classes": ["wave", "jump"]})
+    (video,) = read_annotations(path, labels_from_segments=True).subset("train")
+    assert video.labels == ("jump",)
+
+
+def test_the_file_of_activitynet_is_read(tmp_path: Path) -> None:
+    """With the fields, and without the annotations of the test set, that it has."""
+    videos = {
+        "one": {
+            "subset": "training", "resolution": "320x240", "url": "https://example.org/one",
+            "duration": 82.75, "annotations": [{"segment": [0.01, 8.3], "label": "Long jump"}],
+        },
+        "two": {"subset": "testing", "duration": 9.5, "annotations": []},
+    }  # fmt: skip
+    document = {"version": "VERSION 1.3", "taxonomy": [{"nodeName": "Root"}], "database": videos}
+    annotations = read_annotations(written(tmp_path / "a.json", document))
+    assert annotations.classes == ("Long jump",)
+    assert annotations.subset("training")[0].segments == (("Long jump", 0.01, 8.3),)
+    assert annotations.subset("testing")[0].labels == ()
+
+
+def test_frame_rates_and_ambiguous_intervals_are_read(tmp_path: Path) -> None:
+    videos = {
+        "fps": {"subset": "s", "fps": 29.97, "duration": 10, "ambiguous": [[1, 2.5]]},
+        "frame": {"subset": "s", "frame": 250, "duration": 10, "labels": ["wave"]},
+        "null": {"subset": "s", "fps": None, "duration": None, "ambiguous": None},
+    }
+    path = written(tmp_path / "a.json", {"database": videos})
+    fps, frame, null = read_annotations(path).videos
+    assert (fps.frame_rate, fps.ambiguous) == (29.97, ((1.0, 2.5),))
+    assert (frame.frame_rate, frame.ambiguous) == (25.0, ())
+    assert (null.frame_rate, null.duration_seconds, null.ambiguous) == (None, None, ())
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    full = VideoAnnotation(
+        name="a",
+        subset="train",
+        duration_seconds=1 / 3,
+        labels=("wävé", "bow"),
+        segments=(("bow", 0.1, 0.2), ("bow", 0.0, 0.3)),
+        frame_rate=30000 / 1001,
+        ambiguous=((0.2, 0.25),),
+    )
+    empty = VideoAnnotation(name="b", subset="x", duration_seconds=None, labels=(), segments=())
+    annotations = Annotations(classes=("wävé", "bow"), videos=(full, empty))
+    write_annotations(tmp_path / "a.json", annotations)
+    assert read_annotations(tmp_path / "a.json") == annotations
+
+
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ([], "database"),
-        ({"database": {}}, "database"),
-        ({"database": {"v": {"annotations": []}}}, "'v'"),
-        ({"database": {"v": {"subset": "train", "annotations": [{"label": "x"}]}}}, "segment"),
+        ([], "where an object is needed"),
+        ({}, "no 'database'"),
+        ({"database": {}}, "no videos"),
+        ({"database": {"v": {"annotations": []}}}, "'v' has no 'subset'"),
+        ({"database": {"v": {"subset": "train", "annotations": [{"label": "x"}]}}}, "'segment'"),
+        ({"database": {"v": {"subset": "s", "duration": 0}}}, "positive number"),
+        ({"database": {"v": {"subset": "s", "duration": "9"}}}, "number is needed"),
+        ({"database": {"v": {"subset": "s", "ambiguous": [[2, 1]]}}}, "before it starts"),
         ({"database": DATABASE, "classes": ["jump"]}, "wave"),
         ({"database": DATABASE, "classes": ["jump", "wave", "wave"]}, "only once"),
-        ({"database": DATABASE}, "jump"),
-        ({"database": {"v": {"subset": "train", "labels": "wave"}}}, "list of names"),
+        ({"database": {"v": {"subset": "train"}}}, "at least one class"),
+        ({"database": {"v": {"subset": "train", "labels": "wave"}}}, "list is needed"),
     ],
 )
 def test_wrong_annotations_are_refused(tmp_path: Path, document: object, words: str) -> None:
@@ -75,44 +149,8 @@ def test_missing_and_broken_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         read_annotations(tmp_path / "none.json")
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(InputError, match="not a JSON"):
+    with pytest.raises(InputError, match="is not JSON"):
         read_annotations(tmp_path / "broken.json")
     annotations = read_annotations(written(tmp_path / "a.json", {"database": LABELLED}))
     with pytest.raises(InputError, match="test, train"):
         annotations.subset("validation")
-
-
-def test_features_lie_on_their_time_base(tmp_path: Path) -> None:
-    annotations = read_annotations(written(tmp_path / "a.json", {"database": LABELLED}))
-    np.save(tmp_path / "a.npy", np.arange(12, dtype=np.float16).reshape(4, 3))
-    source = FeatureDataset(tmp_path, annotations.subset("train"), ("wave",), SAMPLING, 3)
-    sample = source.load(0)
-    assert sample.inputs.shape == (4, 3)
-    assert sample.inputs[1].tolist() == [3, 4, 5]
-    # 16 frames at 25 per second: 0.64 s each, centres in the middle.
-    np.testing.assert_allclose(sample.times.centre_seconds, [0.32, 0.96, 1.6, 2.24])
-    thinned = source.load_for_training(0, np.random.default_rng(0), thinning=2, augment=True)
-    assert len(thinned.inputs) == 2
-
-
-@pytest.mark.parametrize(
-    ("array", "words"),
-    [
-        (np.zeros((4, 5)), r"\(T, 3\)"),
-        (np.zeros((0, 3)), r"\(T, 3\)"),
-        (np.full((4, 3), np.nan), "NaN"),
-        (np.array([{}], dtype=object), "not a readable"),
-    ],
-)
-def test_wrong_features_are_refused(tmp_path: Path, array: np.ndarray, words: str) -> None:
-    annotations = read_annotations(written(tmp_path / "a.json", {"database": LABELLED}))
-    np.save(tmp_path / "a.npy", array, allow_pickle=True)
-    source = FeatureDataset(tmp_path, annotations.subset("train"), ("wave",), SAMPLING, 3)
-    with pytest.raises(InputError, match=words):
-        source.load(0)
-
-
-def test_missing_features_are_named(tmp_path: Path) -> None:
-    annotations = read_annotations(written(tmp_path / "a.json", {"database": LABELLED}))
-    with pytest.raises(InputError, match=r"a\.npy"):
-        FeatureDataset(tmp_path, annotations.subset("train"), ("wave",), SAMPLING, 3)

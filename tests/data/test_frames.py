@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wsgn.data.frames import augmented, snippet_rows
+from wsgn.data.frames import DecodedVideo, FrameDataset, augmented, snippet_rows
 from wsgn.manifest import Sampling
 from wsgn.runtime.snippets import Snippeter
 from wsgn.video import SampledFrame
@@ -52,3 +52,38 @@ def test_augmentation_treats_all_frames_of_a_video_alike() -> None:
     assert moved.shape == video.shape
     assert (moved == moved[0]).all()
     assert not np.array_equal(moved[0], picture)
+
+
+def decoded(num_frames: int) -> FrameDataset:
+    """A dataset of one video in memory."""
+    source = object.__new__(FrameDataset)
+    source._sampling = SAMPLING
+    source._decoded = [
+        DecodedVideo(
+            images=numbered_frames(num_frames),
+            seconds=np.arange(num_frames) / 10,
+            epoch=np.zeros(num_frames, dtype=np.int64),
+        )
+    ]
+    return source
+
+
+def test_the_number_of_snippets_is_known_without_loading() -> None:
+    for num_frames in (1, 8, 11, 12, 50):
+        source = decoded(num_frames)
+        assert source.num_snippets(0) == len(source.load(0).inputs)
+
+
+@pytest.mark.parametrize(("start_range", "num_offsets"), [(None, 8), (1, 4), (3, 12)])
+def test_training_starts_at_any_frame_of_the_first_snippets(
+    start_range: int | None, num_offsets: int
+) -> None:
+    source, firsts = decoded(60), set()
+    for seed in range(200):
+        sample = source.load_for_training(
+            0, np.random.default_rng(seed), thinning=2, start_range=start_range
+        )
+        first = sample.inputs[:, 0, 0, 0, 0].numpy().astype(int)
+        firsts.add(int(first[0]))
+        assert set(np.diff(first)) == {8}
+    assert firsts == set(range(num_offsets))

@@ -1,10 +1,10 @@
-"""ActivityNet-style annotations: which videos there are, and what occurs in them."""
+"""Annotations of a dataset: which videos there are, and what occurs in them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from wsgn.errors import InputError
+from wsgn.files import write_whole_file
+from wsgn.metrics.json_input import (
+    as_list,
+    as_number,
+    as_object,
+    as_segment,
+    as_text,
+    member,
+    read_json_object,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +36,10 @@ class VideoAnnotation:
     labels: tuple[str, ...]
     # (label, start_seconds, end_seconds), for scoring and for the supervised variant only.
     segments: tuple[tuple[str, float, float], ...]
+    # Frames per second of the video file; None where the file does not say.
+    frame_rate: float | None = None
+    # (start_seconds, end_seconds) in which nobody can say what happens.
+    ambiguous: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,33 +58,56 @@ class Annotations:
         return videos
 
 
-def read_annotations(path: Path) -> Annotations:
-    """Read `database[video] = {subset, duration, labels?, annotations: [{label, segment}]}`.
+def read_annotations(path: Path, *, labels_from_segments: bool = False) -> Annotations:
+    """Read ActivityNet-style JSON; docs/datasets.md lists the fields.
 
-    Video-level labels are taken from `labels` where a video has them, else from its segments.
+    Video-level labels are taken from `labels` where a video has them, else from its segments;
+    with `labels_from_segments` always from its segments.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not a JSON annotation file: {error}.") from error
-    database = document.get("database") if isinstance(document, dict) else None
-    if not isinstance(database, dict) or not database:
-        raise InputError(
-            f"{path} names no videos: it must be ActivityNet-style JSON with a 'database'."
-        )
-    videos = tuple(_video(path, name, entry) for name, entry in sorted(database.items()))
+    document = read_json_object(path)
+    where = repr(str(path))
+    database = as_object(member(document, "database", where), f"{where}: 'database'")
+    videos = [
+        _video(f"{where}: video {name!r}", name, entry) for name, entry in sorted(database.items())
+    ]
     named = document.get("classes")
-    found = sorted({label for video in videos for label in video.labels})
-    classes = tuple(named) if named else tuple(found)
+    classes: tuple[str, ...] = ()
+    if named is not None:
+        listed = as_list(named, f"{where}: 'classes'")
+        classes = tuple(as_text(name, f"{where}: a class") for name in listed)
+    return checked_annotations(where, classes, videos, labels_from_segments=labels_from_segments)
+
+
+def checked_annotations(
+    where: str,
+    classes: tuple[str, ...],
+    videos: Iterable[VideoAnnotation],
+    *,
+    labels_from_segments: bool = False,
+) -> Annotations:
+    """Annotations whose names fit each other; without classes those that are used, sorted."""
+    videos = tuple(_with_segment_labels(v) if labels_from_segments else v for v in videos)
+    if not videos:
+        raise InputError(f"{where} names no videos.")
+    if len({video.name for video in videos}) < len(videos):
+        raise InputError(f"{where} names a video twice.")
+    used = {label for video in videos for label in video.labels}
+    used |= {label for video in videos for label, _, _ in video.segments}
+    classes = classes or tuple(sorted(used))
     if len(set(classes)) != len(classes) or not classes:
-        raise InputError(f"{path} must name at least one class, and each only once.")
-    used = {label for video in videos for label, _, _ in video.segments}
-    unknown = sorted((set(found) | used) - set(classes))
+        raise InputError(f"{where} must name at least one class, and each only once.")
+    unknown = sorted(used - set(classes))
     if unknown:
-        raise InputError(f"{path} uses labels that its 'classes' lack: {', '.join(unknown)}.")
+        raise InputError(f"{where} uses labels that its 'classes' lack: {', '.join(unknown)}.")
     return Annotations(classes=classes, videos=videos)
+
+
+def write_annotations(path: Path, annotations: Annotations) -> None:
+    """Write ActivityNet-style JSON that `read_annotations` reads back as it was."""
+    database = {video.name: _entry(video) for video in annotations.videos}
+    document = {"classes": annotations.classes, "database": database}
+    data = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False).encode()
+    write_whole_file(path, data, what="the annotations")
 
 
 def label_vector(labels: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -89,25 +126,76 @@ def snippet_labels(
     return labels
 
 
-def _video(path: Path, name: str, entry: Any) -> VideoAnnotation:
-    try:
-        segments = tuple(
-            (str(a["label"]), float(a["segment"][0]), float(a["segment"][1]))
-            for a in entry.get("annotations", [])
-        )
-        labels = entry.get("labels") or sorted({label for label, _, _ in segments})
-        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-            raise TypeError("labels must be a list of names")
-        duration = entry.get("duration")
-        return VideoAnnotation(
-            name=name,
-            subset=str(entry["subset"]),
-            duration_seconds=None if duration is None else float(duration),
-            labels=tuple(labels),
-            segments=segments,
-        )
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: the entry of video '{name}' must hold a subset and a list of annotations "
-            f"with label and segment ({type(error).__name__}: {error})."
-        ) from error
+def _with_segment_labels(video: VideoAnnotation) -> VideoAnnotation:
+    return replace(video, labels=_labels_of(video.segments))
+
+
+def _labels_of(segments: Iterable[tuple[str, float, float]]) -> tuple[str, ...]:
+    return tuple(sorted({label for label, _, _ in segments}))
+
+
+def _video(where: str, name: str, value: Any) -> VideoAnnotation:
+    entry = as_object(value, where)
+    segments = tuple(
+        _segment(item, f"{where}: an annotation")
+        for item in as_list(entry.get("annotations") or [], f"{where}: 'annotations'")
+    )
+    labels = entry.get("labels")
+    return VideoAnnotation(
+        name=name,
+        subset=as_text(member(entry, "subset", where), f"{where}: 'subset'"),
+        duration_seconds=_positive(entry, "duration", where),
+        labels=_labels_of(segments)
+        if labels is None
+        else tuple(as_text(label, f"{where}: a label") for label in _label_list(labels, where)),
+        segments=segments,
+        frame_rate=_frame_rate(entry, where),
+        ambiguous=tuple(
+            as_segment(span, f"{where}: an ambiguous interval")
+            for span in as_list(entry.get("ambiguous") or [], f"{where}: 'ambiguous'")
+        ),
+    )
+
+
+def _segment(value: Any, where: str) -> tuple[str, float, float]:
+    annotation = as_object(value, where)
+    label = as_text(member(annotation, "label", where), f"{where}: 'label'")
+    start, end = as_segment(
+        member(annotation, "segment", where), f"{where}: a segment of {label!r}"
+    )
+    return label, start, end
+
+
+def _label_list(value: Any, where: str) -> list[Any]:
+    return as_list(value, f"{where}: 'labels'")
+
+
+def _positive(entry: dict[str, Any], key: str, where: str) -> float | None:
+    if entry.get(key) is None:
+        return None
+    number = as_number(entry[key], f"{where}: {key!r}")
+    if number <= 0:
+        raise InputError(f"{where}: {key!r} is {number} where a positive number is needed.")
+    return number
+
+
+def _frame_rate(entry: dict[str, Any], where: str) -> float | None:
+    """`fps` as in ActionFormer's files, or `frame` (their number) as in OpenTAD's."""
+    rate = _positive(entry, "fps", where)
+    frames, duration = _positive(entry, "frame", where), _positive(entry, "duration", where)
+    if rate is None and frames is not None and duration is not None:
+        rate = frames / duration
+    return rate
+
+
+def _entry(video: VideoAnnotation) -> dict[str, Any]:
+    return {
+        "subset": video.subset,
+        "duration": video.duration_seconds,
+        "fps": video.frame_rate,
+        "labels": video.labels,
+        "annotations": [
+            {"label": label, "segment": [start, end]} for label, start, end in video.segments
+        ],
+        "ambiguous": video.ambiguous,
+    }

@@ -76,20 +76,31 @@ class FrameDataset:
                 )
             )
 
+    def num_snippets(self, index: int) -> int:
+        """Snippets of one video before any thinning."""
+        return len(snippet_rows(self._decoded[index].epoch, self._sampling))
+
     def load(self, index: int) -> VideoSample:
         """Snippets (T, L, H, W, 3) uint8 of one video."""
         return self._sample(self._decoded[index], self._sampling, offset=0)
 
     def load_for_training(
-        self, index: int, random: np.random.Generator, *, thinning: int, augment: bool
+        self,
+        index: int,
+        random: np.random.Generator,
+        *,
+        thinning: int,
+        start_range: int | None = None,
+        augment: bool = False,
     ) -> VideoSample:
         """Thinned snippets from a random first frame; augmentation is one draw for the video."""
         video = self._decoded[index]
         if augment:
             video = dataclasses.replace(video, images=augmented(video.images, random))
-        stride = self._sampling.snippet_stride * thinning
-        sampling = dataclasses.replace(self._sampling, snippet_stride=stride)
-        return self._sample(video, sampling, offset=int(random.integers(stride)))
+        stride = self._sampling.snippet_stride
+        thinned = dataclasses.replace(self._sampling, snippet_stride=stride * thinning)
+        offset = int(random.integers(stride * (start_range or thinning)))
+        return self._sample(video, thinned, offset=offset)
 
     def _sample(self, video: DecodedVideo, sampling: Sampling, *, offset: int) -> VideoSample:
         rows = snippet_rows(video.epoch, sampling, offset)
