@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy
 
 # Scores are kept this far from 0 and 1, where the logarithm ends.
 _MARGIN = 1e-7
 
 
-def score_loss(scores: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross-entropy of scores in [0, 1], mean over rows and classes (section 3.4).
+def score_losses(scores: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy of scores in [0, 1], mean over classes: a loss per row (section 3.4).
 
     Both are (B, C) of videos, or (N, C) of snippets. `mean_one` scaling can lift a score over 1;
-    it counts as 1 then.
+    it counts as 1 then. What is not a number stays so, where PyTorch's own function would stop.
     """
-    return binary_cross_entropy(scores.clamp(_MARGIN, 1 - _MARGIN), labels)
+    clamped = scores.clamp(_MARGIN, 1 - _MARGIN)
+    return -(labels * clamped.log() + (1 - labels) * (-clamped).log1p()).mean(dim=1)
 
 
 def normalised_labels(labels: Tensor) -> Tensor:

@@ -18,6 +18,11 @@ METADATA_KEY = "wsgn.manifest"
 
 COMPONENTS = ("local_gaussian", "global_gaussian", "temporal_softmax")
 SOFTMAX_SCALES = ("sum_one", "mean_one", "max_one")
+# With SOFT_GATE, which is for scoring only: m / (m + GATE_HALF) for m the mean_one weight.
+SOFT_GATE = "soft_gate"
+SCORING_SCALES = (*SOFTMAX_SCALES, SOFT_GATE)
+# The share of an even spread of weight at which the soft gate is half open.
+GATE_HALF = 0.1
 CLASS_ACTIVATIONS = ("softmax", "sigmoid")
 RESIZE_MODES = ("stretch", "centre_crop")
 
@@ -86,7 +91,8 @@ class SelectionRule:
 
     # Subset of COMPONENTS that is averaged; empty is the naive model (eq. 1), whose weight is 1.
     components: tuple[str, ...]
-    # What the temporal softmax is scaled to, one of SOFTMAX_SCALES; sum_one is the literal paper.
+    # What the temporal softmax is scaled to, one of SCORING_SCALES; sum_one is the literal
+    # paper.
     softmax_scale: str
     # How class probabilities were made inside the graph, one of CLASS_ACTIVATIONS; informative.
     class_activation: str
@@ -104,8 +110,8 @@ class SelectionRule:
             f"got {list(self.components)}.",
         )
         _require(
-            self.softmax_scale in SOFTMAX_SCALES,
-            f"softmax_scale must be one of {', '.join(SOFTMAX_SCALES)}, "
+            self.softmax_scale in SCORING_SCALES,
+            f"softmax_scale must be one of {', '.join(SCORING_SCALES)}, "
             f"got '{self.softmax_scale}'.",
         )
         _require(

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from wsgn.manifest import DetectionRule
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+Number = TypeVar("Number", float, FloatArray)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +40,18 @@ class SnippetTimes:
     epoch: IntArray
 
 
-def video_thresholds(scores: FloatArray, rule: DetectionRule) -> FloatArray:
+def video_thresholds(
+    scores: FloatArray, rule: DetectionRule, video_scores: FloatArray | None = None
+) -> FloatArray:
     """The paper's threshold of each class in one video, infinite for a class that is not there.
 
-    `scores` is (T, C), smoothed or not. A class is there when their mean over time reaches the
-    rule's share of the largest video score, and its largest frame score the rule's share of the
-    opening threshold from training; the threshold is the middle between the class's smallest and
-    largest frame score.
+    `scores` is (T, C), smoothed or not. A class is there when its video score (C,), by default the
+    mean of `scores` over time, reaches the rule's share of the largest one, and its largest frame
+    score the rule's share of the opening threshold from training; the threshold is the middle
+    between the class's smallest and largest frame score.
     """
-    video_scores = scores.mean(axis=0)  # (C,)
+    if video_scores is None:
+        video_scores = scores.mean(axis=0)  # (C,)
     largest = scores.max(axis=0)
     present = (video_scores >= rule.video_score_gate * video_scores.max()) & (
         largest >= rule.peak_gate * np.asarray(rule.open_thresholds)
@@ -64,7 +69,7 @@ def smoothed_scores(scores: FloatArray, epoch: IntArray, num_snippets: int) -> F
         return scores
     smoothed = np.empty_like(scores)
     reach = num_snippets // 2
-    for rows in _epoch_slices(epoch):
+    for rows in epoch_slices(epoch):
         part = scores[rows]
         padded = np.pad(part, ((reach, reach), (0, 0)))
         present = np.pad(np.ones(len(part)), reach)
@@ -105,7 +110,7 @@ def scores_to_segments(
     if video_scores is None:
         video_scores = scores.mean(axis=0)
     found: list[tuple[float, int, Segment]] = []
-    for rows in _epoch_slices(times.epoch):
+    for rows in epoch_slices(times.epoch):
         for column, label in enumerate(classes):
             curve = _Curve(
                 scores=scores[rows, column],
@@ -130,15 +135,19 @@ def scores_to_segments(
 
 
 def crossing_seconds(
-    threshold: float, before: tuple[float, float], after: tuple[float, float]
-) -> float:
-    """Where the line between two (seconds, score) points crosses a threshold between them."""
+    threshold: Number, before: tuple[Number, Number], after: tuple[Number, Number]
+) -> Number:
+    """Where the line between two (seconds, score) points crosses a threshold between them.
+
+    Numbers, or arrays of equal shapes.
+    """
     (time_before, score_before), (time_after, score_after) = before, after
     share = (threshold - score_before) / (score_after - score_before)
     return time_before + share * (time_after - time_before)
 
 
-def _epoch_slices(epoch: IntArray) -> list[slice]:
+def epoch_slices(epoch: IntArray) -> list[slice]:
+    """The rows of each epoch, in the order of time."""
     if len(epoch) == 0:
         return []
     starts = [0, *(np.flatnonzero(np.diff(epoch)) + 1).tolist(), len(epoch)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from wsgn.manifest import Prior, SelectionRule
+from wsgn.manifest import GATE_HALF, SOFT_GATE, Prior, SelectionRule
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -113,6 +113,9 @@ def selection_weights(
             mu = np.asarray(rule.global_mean)
             s = np.asarray(rule.global_std)
             total += np.exp(-(((logits - mu) / s) ** 2))
+        elif rule.softmax_scale == SOFT_GATE:
+            mean_one = np.exp(logits - _softmax_reference(statistics, "mean_one"))
+            total += mean_one / (mean_one + GATE_HALF)
         else:
             total += np.exp(logits - _softmax_reference(statistics, rule.softmax_scale))
     return total / len(rule.components)

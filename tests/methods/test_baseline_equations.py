@@ -1,0 +1,186 @@
+"""Each baseline against its paper's equations, one video and one snippet after the other."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from packed import (
+    CLASSES,
+    LABELS,
+    LENGTHS,
+    PAIRS,
+    SIZE,
+    FloatArray,
+    losses_of,
+    offsets_of,
+    packed_features,
+    rows_of,
+    weights_of,
+)
+
+from wsgn.methods.coactivity import coactivity_losses
+from wsgn.methods.config import StpnConfig, UntrimmedNetsConfig, WtalcConfig
+from wsgn.methods.interface import Targets
+from wsgn.methods.stpn import Stpn
+from wsgn.methods.untrimmednets import UntrimmedNets
+from wsgn.methods.wtalc import Wtalc
+
+VIDEOS = range(len(LENGTHS))
+
+
+def sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
+def softmax(values: FloatArray) -> FloatArray:
+    exponentials = np.exp(values)
+    result: FloatArray = exponentials / exponentials.sum()
+    return result
+
+
+def cross_entropy(probabilities: FloatArray, labels: tuple[int, ...]) -> float:
+    """With the labels divided by their sum."""
+    present = [p for p, label in zip(probabilities, labels, strict=True) if label]
+    return -sum(math.log(p) for p in present) / max(1, len(present))
+
+
+def randomised(module: torch.nn.Module) -> torch.nn.Module:
+    """In float64, biases other than zero, so that they count."""
+    module.double()
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.copy_(noise * 0.7)
+    return module
+
+
+def test_untrimmednets_is_soft_selection() -> None:
+    config = UntrimmedNetsConfig(attention_threshold=0.5)
+    method = randomised(UntrimmedNets(config, SIZE, CLASSES))
+    assert isinstance(method, UntrimmedNets)
+    weights = weights_of(method)
+    features = packed_features()
+    heads, losses = losses_of(method, features)
+    scores = method.frame_scores(heads, offsets_of())
+    video_scores = method.video_scores(heads, offsets_of())
+    for video in VIDEOS:
+        snippets = features[rows_of(video)].numpy()
+        attention = softmax(np.array([weights["selection.weight"][0] @ x for x in snippets]))
+        expected = np.zeros(CLASSES)
+        for time, snippet in enumerate(snippets):
+            logits = weights["classifier.weight"] @ snippet + weights["classifier.bias"]
+            expected += attention[time] * softmax(logits)
+            score = softmax(logits) if attention[time] >= 0.5 / len(snippets) else 0 * logits
+            np.testing.assert_allclose(scores[rows_of(video)][time].detach(), score, rtol=1e-10)
+        np.testing.assert_allclose(video_scores[video].detach(), expected, rtol=1e-10)
+        loss = cross_entropy(expected, LABELS[video])
+        assert losses.per_video[video].item() == pytest.approx(loss, rel=1e-10)
+    # Both sides of the threshold occur.
+    assert 0 < (scores[:, 0] > 0).sum() < len(scores)
+
+
+def test_stpn_is_attention_weighted_pooling_with_sparsity() -> None:
+    config = StpnConfig(attention_size=4, sparsity_weight=0.01, sparsity_snippets=50)
+    method = randomised(Stpn(config, SIZE, CLASSES))
+    assert isinstance(method, Stpn)
+    weights = weights_of(method)
+    features = packed_features()
+    heads, losses = losses_of(method, features)
+    scores = method.frame_scores(heads, offsets_of())
+    video_scores = method.video_scores(heads, offsets_of())
+    for video in VIDEOS:
+        snippets = features[rows_of(video)].numpy()
+        pooled = np.zeros(SIZE)
+        norm = 0.0
+        for time, snippet in enumerate(snippets):
+            hidden = weights["attention_hidden.weight"] @ snippet + weights["attention_hidden.bias"]
+            logit = weights["attention_output.weight"] @ np.maximum(hidden, 0)
+            attention = sigmoid(float(logit[0] + weights["attention_output.bias"][0]))
+            pooled += attention * snippet
+            norm += attention
+            activation = weights["classifier.weight"] @ snippet
+            np.testing.assert_allclose(
+                scores[rows_of(video)][time].detach(),
+                [attention * sigmoid(a) for a in activation],
+                rtol=1e-10,
+            )
+        pooled /= len(snippets)
+        logits = weights["classifier.weight"] @ pooled + weights["class_bias"]
+        expected = [sigmoid(x) for x in logits]
+        np.testing.assert_allclose(video_scores[video].detach(), expected, rtol=1e-10)
+        entropy = -sum(
+            math.log(p if label else 1 - p)
+            for p, label in zip(expected, LABELS[video], strict=True)
+        )
+        loss = entropy / CLASSES + 0.01 * norm * 50 / len(snippets)
+        assert losses.per_video[video].item() == pytest.approx(loss, rel=1e-10)
+
+
+def test_the_sparsity_of_a_video_of_400_snippets_is_the_plain_norm() -> None:
+    method = Stpn(StpnConfig(), SIZE, CLASSES)
+    with torch.no_grad():
+        method.class_bias.fill_(0)
+        method.classifier.weight.fill_(0)
+    features = torch.randn(400, SIZE)
+    heads = method.heads(features)
+    targets = Targets(labels=torch.zeros(1, CLASSES), pairs=torch.zeros(0, 2, dtype=torch.int64))
+    loss = method.losses(heads, torch.tensor([0, 400]), targets).per_video
+    norm = heads.selection_logits[:, 0].sigmoid().sum()
+    # Without a classifier the entropy is log 2.
+    assert loss.item() == pytest.approx(math.log(2) + 1e-4 * norm.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25])
+def test_wtalc_is_the_mean_of_the_largest_activations(weight: float) -> None:
+    method = randomised(Wtalc(WtalcConfig(coactivity_weight=weight), SIZE, CLASSES)).eval()
+    assert isinstance(method, Wtalc)
+    weights = weights_of(method)
+    features = packed_features()
+    heads, losses = losses_of(method, features)
+    scores = method.frame_scores(heads, offsets_of())
+    video_scores = method.video_scores(heads, offsets_of())
+    for video in VIDEOS:
+        activations = []
+        for time, snippet in enumerate(features[rows_of(video)].numpy()):
+            hidden = np.maximum(weights["shared.weight"] @ snippet + weights["shared.bias"], 0)
+            activations.append(weights["classifier.weight"] @ hidden + weights["classifier.bias"])
+            np.testing.assert_allclose(
+                scores[rows_of(video)][time].detach(), np.maximum(activations[-1], 0), rtol=1e-10
+            )
+        picks = math.ceil(LENGTHS[video] / 8)
+        pooled = np.array(
+            [
+                sum(sorted((float(a[column]) for a in activations), reverse=True)[:picks]) / picks
+                for column in range(CLASSES)
+            ]
+        )
+        np.testing.assert_allclose(video_scores[video].detach(), softmax(pooled), rtol=1e-10)
+        loss = (1 - weight) * cross_entropy(softmax(pooled), LABELS[video])
+        assert losses.per_video[video].item() == pytest.approx(loss, rel=1e-10)
+
+
+def test_wtalc_adds_the_co_activity_of_its_hidden_layer() -> None:
+    method = randomised(Wtalc(WtalcConfig(coactivity_weight=0.25), SIZE, CLASSES)).eval()
+    assert isinstance(method, Wtalc)
+    weights = weights_of(method)
+    features = packed_features()
+    _, losses = losses_of(method, features)
+    hidden = torch.from_numpy(
+        np.maximum(features.numpy() @ weights["shared.weight"].T + weights["shared.bias"], 0)
+    )
+    activations = hidden @ method.classifier.weight.T + method.classifier.bias
+    expected = 0.25 * coactivity_losses(
+        hidden, activations, offsets_of(), torch.tensor(LABELS), torch.tensor(PAIRS)
+    )
+    assert expected.min() > 0
+    torch.testing.assert_close(losses.per_pair, expected)
+
+
+def test_without_co_activity_wtalc_has_no_pairs() -> None:
+    method = Wtalc(WtalcConfig(coactivity_weight=0.0), SIZE, CLASSES).double()
+    _, losses = losses_of(method, packed_features())
+    assert losses.per_pair.shape == (0,)

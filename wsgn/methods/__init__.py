@@ -1,0 +1,1 @@
+"""Weakly supervised methods on shared features: WSGN and, beside it, its baselines."""

@@ -1,0 +1,33 @@
+"""Pooling over the snippets of each video, which the baselines share."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from wsgn.packing import Packing
+
+
+def at_least_single(values: Tensor) -> Tensor:
+    """The values in float32, or as they are where that is wider: losses know no half precision."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def temporal_softmax(logits: Tensor, cu_seqlens: Tensor) -> Tensor:
+    """(N, C) -> (N, C): the softmax over each video's snippets."""
+    packing = Packing(cu_seqlens)
+    # The largest cancels; without it the exponential would overflow.
+    exponentials = (logits - packing.spread(packing.max(logits).detach())).exp()
+    return exponentials / packing.spread(packing.sum(exponentials))
+
+
+def top_mean(values: Tensor, cu_seqlens: Tensor, snippets_per_pick: int) -> Tensor:
+    """(N, C) -> (B, C): per class the mean of the k = ceil(T / snippets_per_pick) largest."""
+    pooled = []
+    # One video after the other: sorting the whole batch took 4 to 7 times as long.
+    for snippets in torch.split(values, cu_seqlens.diff().tolist()):
+        picks = math.ceil(len(snippets) / snippets_per_pick)
+        pooled.append(snippets.topk(picks, dim=0).values.mean(dim=0))
+    return torch.stack(pooled)

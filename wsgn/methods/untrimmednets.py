@@ -1,0 +1,73 @@
+"""UntrimmedNets with soft selection, reimplemented on features.
+
+Wang, Xiong, Lin, Van Gool: UntrimmedNets for weakly supervised action recognition and detection,
+CVPR 2017. A classification module scores the classes of each clip, softmax over classes; a
+selection module scores each clip, softmax over the video's clips; the video's class probabilities
+are the first weighed by the second, and the loss is their cross-entropy with the normalised labels.
+
+Deviations: snippets of given features stand for clip proposals, and nothing below the two linear
+layers is trained; soft selection only. The selection layer has no bias, which a softmax over time
+would cancel. For localisation the paper drops clips of little attention and thresholds the class
+scores of the others, both by fixed values; here attention is measured against that of an even
+spread, 1 / T, as videos differ in length, and the class scores are thresholded as every method's.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from wsgn.losses import normalised_labels
+from wsgn.methods.config import UntrimmedNetsConfig
+from wsgn.methods.heads import initialised
+from wsgn.methods.interface import HeadOutput, Losses, Targets
+from wsgn.methods.pooling import at_least_single, temporal_softmax
+from wsgn.packing import Packing, check_offsets
+
+# Under the logarithm of a probability.
+_SMALLEST = 1e-7
+
+
+class UntrimmedNets(nn.Module):
+    """Classification and selection layers; see `wsgn.methods.interface.Method`."""
+
+    def __init__(self, config: UntrimmedNetsConfig, feature_size: int, num_classes: int) -> None:
+        super().__init__()
+        self.config = config
+        self.num_classes = num_classes
+        self.classifier = initialised(nn.Linear(feature_size, num_classes))
+        self.selection = nn.Linear(feature_size, 1, bias=False)
+        nn.init.xavier_uniform_(self.selection.weight)
+
+    def heads(self, features: Tensor) -> HeadOutput:
+        """Both layers on shared features (N, D); one attention stands for all classes."""
+        return HeadOutput(
+            selection_logits=self.selection(features).expand(-1, self.num_classes),
+            class_logits=self.classifier(features),
+            hidden=features,
+        )
+
+    def frame_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
+        """(N, C): class probabilities where there is attention, 0 elsewhere."""
+        check_offsets(cu_seqlens, len(heads.class_logits))
+        attention = temporal_softmax(at_least_single(heads.selection_logits[:, :1]), cu_seqlens)
+        lengths = Packing(cu_seqlens).spread(cu_seqlens.diff()[:, None])  # (N, 1)
+        attended = attention * lengths >= self.config.attention_threshold
+        return attended * self._probabilities(heads)
+
+    def video_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
+        """(B, C) class probabilities; each row sums to 1."""
+        check_offsets(cu_seqlens, len(heads.class_logits))
+        attention = temporal_softmax(at_least_single(heads.selection_logits[:, :1]), cu_seqlens)
+        return Packing(cu_seqlens).sum(attention * self._probabilities(heads))
+
+    def losses(self, heads: HeadOutput, cu_seqlens: Tensor, targets: Targets) -> Losses:
+        """Cross-entropy of the video's class probabilities with the normalised labels."""
+        scores = self.video_scores(heads, cu_seqlens)
+        labels = normalised_labels(targets.labels)
+        per_video = -(labels * scores.clamp(min=_SMALLEST).log()).sum(dim=1)
+        return Losses(per_video=per_video, per_pair=per_video.new_zeros(0))
+
+    def _probabilities(self, heads: HeadOutput) -> Tensor:
+        logits = at_least_single(heads.class_logits[:, : self.num_classes])
+        return torch.softmax(logits, dim=1)
