@@ -20,7 +20,7 @@ import numpy as np
 from wsgn.checkpoint import load_checkpoint
 from wsgn.data.annotations import Annotations, read_annotations
 from wsgn.data.frames import FrameDataset
-from wsgn.evaluate import TIOU, score_segments
+from wsgn.evaluate import TIOU, score_segments, truth_of
 from wsgn.manifest import Manifest
 from wsgn.predict import VideoPrediction, predict_videos, predicted_segments
 from wsgn.runtime import Detector, DetectorOptions, SnippetLogits, open_engine
@@ -138,7 +138,10 @@ def mode_result(
     ]
     return ModeResult(
         mode=mode,
-        map_percent=[float(v) for v in score_segments(segments, source).map_percent],
+        map_percent=[
+            float(v)
+            for v in score_segments(segments, truth_of(source.videos, source.classes)).map_percent
+        ],
         delay_seconds=[float(v) for v in np.percentile(delays, [50, 95])] if delays else [],
     )
 
@@ -191,7 +194,7 @@ def prior_sweep(
         for count in PRIOR_COUNTS:
             changed = replace(manifest, prior=replace(manifest.prior, count=count))
             segments = {p.name: streamed(p, changed, options) for p in predictions}
-            result = score_segments(segments, source, (0.5,))
+            result = score_segments(segments, truth_of(source.videos, source.classes), tiou=(0.5,))
             table[mode][f"{count:g}"] = float(result.map_percent[0])
     return table
 

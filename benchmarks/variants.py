@@ -27,8 +27,10 @@ from wsgn.data.frames import FrameDataset
 from wsgn.errors import UsageError
 from wsgn.evaluate import TIOU, evaluate
 from wsgn.manifest import COMPONENTS
-from wsgn.train import DEFAULT_FRAMES, DEFAULT_SAMPLING
-from wsgn.trainer import Trainer, run_training
+from wsgn.methods.config import WsgnConfig
+from wsgn.train_options import DEFAULT_FRAMES, DEFAULT_SAMPLING
+from wsgn.trainer import Trainer
+from wsgn.training_run import run_training
 
 VARIANTS: dict[str, tuple[tuple[str, ...], str]] = {
     "naive": ((), "video"),
@@ -60,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--steps", type=int, default=TrainConfig.num_steps)
-    parser.add_argument("--softmax-scale", default=ModelConfig.softmax_scale)
+    parser.add_argument("--softmax-scale", default=WsgnConfig.softmax_scale)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args(argv)
     jobs = [
@@ -92,8 +94,10 @@ def run(job: Job) -> str:
             classes=annotations.classes,
             sampling=DEFAULT_SAMPLING,
             frames=DEFAULT_FRAMES,
-            components=VARIANTS[job.variant][0],
-            softmax_scale=job.model_overrides["softmax_scale"],
+            method=WsgnConfig(
+                components=VARIANTS[job.variant][0],
+                softmax_scale=job.model_overrides["softmax_scale"],
+            ),
         )
         assert model.frames is not None
         sources = [

@@ -17,6 +17,8 @@ from wsgn.config import ModelConfig
 from wsgn.errors import EngineError, UsageError
 from wsgn.files import write_whole_file
 from wsgn.manifest import FORMAT_VERSION, METADATA_KEY, Manifest, SelectionRule
+from wsgn.methods.config import WsgnConfig
+from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
 from wsgn.selection_operator import class_probabilities
 
@@ -33,9 +35,18 @@ class SnippetGraph(nn.Module):
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Both outputs are (N, C) float32; nothing depends on other snippets."""
-        selection_logits, class_logits = self.model.logits(inputs)
-        activation = self.model.config.class_activation
-        return selection_logits, class_probabilities(class_logits, activation)
+        heads = self.model(inputs)
+        activation = wsgn_config(self.model.config).class_activation
+        return heads.selection_logits, class_probabilities(heads.class_logits, activation)
+
+
+def wsgn_config(config: ModelConfig) -> WsgnConfig:
+    """The method, which must be WSGN: hosts know no other one's way of scoring."""
+    if not isinstance(config.method, WsgnConfig):
+        raise UsageError(
+            f"a model of the method '{config.method.name}' cannot be exported, only one of wsgn."
+        )
+    return config.method
 
 
 def describe(checkpoint: Checkpoint, model: WeakDetector) -> Manifest:
@@ -46,13 +57,15 @@ def describe(checkpoint: Checkpoint, model: WeakDetector) -> Manifest:
             "model.safetensors beside it; if there is none yet, wsgn-train --resume makes it."
         )
     config = checkpoint.model
+    method = wsgn_config(config)
+    assert isinstance(model.method, Wsgn)
     rule = SelectionRule(
-        components=config.components,
-        softmax_scale=config.scoring_softmax_scale,
-        class_activation=config.class_activation,
-        variance_epsilon=config.variance_epsilon,
-        global_mean=tuple(model.global_mean.tolist()),
-        global_std=tuple(model.global_std.tolist()),
+        components=method.components,
+        softmax_scale=method.scoring_softmax_scale,
+        class_activation=method.class_activation,
+        variance_epsilon=method.variance_epsilon,
+        global_mean=tuple(model.method.global_mean.tolist()),
+        global_std=tuple(model.method.global_std.tolist()),
     )
     return Manifest(
         format_version=FORMAT_VERSION,

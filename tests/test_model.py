@@ -8,14 +8,17 @@ from torch import nn
 from toy import CLASSES, SIZE, feature_model, frame_model
 
 from wsgn.errors import UsageError
-from wsgn.losses import normalised_labels, score_loss
+from wsgn.losses import normalised_labels, score_losses
+from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
 
 
 def test_heads_are_two_separate_mlps_with_xavier_weights_and_zero_biases() -> None:
     model = WeakDetector(feature_model())
-    for head in (model.class_head, model.selection_head):
-        first, last = head[0], head[2]
+    method = model.method
+    assert isinstance(method, Wsgn)
+    for head in (method.class_head, method.selection_head):
+        first, last = head.hidden, head.output
         assert (first.in_features, first.out_features) == (SIZE, SIZE)
         assert (last.in_features, last.out_features) == (SIZE, len(CLASSES))
         for layer in (first, last):
@@ -23,44 +26,55 @@ def test_heads_are_two_separate_mlps_with_xavier_weights_and_zero_biases() -> No
             assert layer.weight.abs().max() <= limit
             assert layer.weight.abs().max() > 0.8 * limit
             assert layer.bias.abs().max() == 0
-    shared = {id(p) for p in model.class_head.parameters()} & {
-        id(p) for p in model.selection_head.parameters()
+    shared = {id(p) for p in method.class_head.parameters()} & {
+        id(p) for p in method.selection_head.parameters()
     }
     assert not shared
 
 
 def test_the_global_gaussian_starts_at_zero_and_one() -> None:
-    model = WeakDetector(feature_model())
-    assert model.global_mean.tolist() == [0, 0, 0]
-    assert model.global_std.tolist() == [1, 1, 1]
+    method = WeakDetector(feature_model()).method
+    assert isinstance(method, Wsgn)
+    assert method.global_mean.tolist() == [0, 0, 0]
+    assert method.global_std.tolist() == [1, 1, 1]
+
+
+def test_the_global_gaussian_may_start_elsewhere() -> None:
+    method = WeakDetector(feature_model(initial_mean=2.0, initial_std=0.5)).method
+    assert isinstance(method, Wsgn)
+    assert method.global_mean.tolist() == [2, 2, 2]
+    assert method.global_std.tolist() == [0.5, 0.5, 0.5]
 
 
 def test_the_naive_model_is_the_mean_of_class_probabilities() -> None:
     model = WeakDetector(feature_model(components=())).eval()
-    features = torch.randn(7, SIZE)
-    output = model(features, torch.tensor([0, 3, 7]))
-    probabilities = output.class_logits.softmax(dim=1)
-    torch.testing.assert_close(output.scores, probabilities)
-    torch.testing.assert_close(output.video_scores[1], probabilities[3:].mean(dim=0))
+    heads, offsets = model(torch.randn(7, SIZE)), torch.tensor([0, 3, 7])
+    probabilities = heads.class_logits.softmax(dim=1)
+    torch.testing.assert_close(model.method.frame_scores(heads, offsets), probabilities)
+    video_scores = model.method.video_scores(heads, offsets)
+    torch.testing.assert_close(video_scores[1], probabilities[3:].mean(dim=0))
 
 
 def test_a_packed_batch_gives_what_each_video_gives_alone() -> None:
     model = WeakDetector(frame_model()).eval()
     frames = torch.randint(0, 256, (9, 8, 16, 24, 3), dtype=torch.uint8)
-    together = model(frames, torch.tensor([0, 2, 9]))
-    alone = model(frames[2:], torch.tensor([0, 7]))
-    torch.testing.assert_close(together.video_scores[1:], alone.video_scores)
-    torch.testing.assert_close(together.scores[2:], alone.scores)
+    method, together, alone = model.method, model(frames), model(frames[2:])
+    both, one = torch.tensor([0, 2, 9]), torch.tensor([0, 7])
+    torch.testing.assert_close(
+        method.video_scores(together, both)[1:], method.video_scores(alone, one)
+    )
+    torch.testing.assert_close(
+        method.frame_scores(together, both)[2:], method.frame_scores(alone, one)
+    )
 
 
 def test_dropout_acts_in_training_only_and_on_both_heads() -> None:
     model = WeakDetector(feature_model(dropout=0.5))
     features = torch.randn(4, SIZE)
-    for first, second in zip(model.logits(features), model.logits(features), strict=True):
-        assert not torch.equal(first, second)
-    model.eval()
-    for first, second in zip(model.logits(features), model.logits(features), strict=True):
-        assert torch.equal(first, second)
+    for same in (False, True):
+        first, second = model.train(not same)(features), model(features)
+        assert torch.equal(first.class_logits, second.class_logits) == same
+        assert torch.equal(first.selection_logits, second.selection_logits) == same
 
 
 def test_a_still_picture_carries_no_motion() -> None:
@@ -72,13 +86,14 @@ def test_a_still_picture_carries_no_motion() -> None:
     assert still.abs().max() < 1e-4
 
 
-def test_score_loss_is_the_binary_cross_entropy_by_hand() -> None:
+def test_score_losses_are_the_binary_cross_entropy_by_hand() -> None:
     scores = torch.tensor([[0.9, 0.2]])
     labels = torch.tensor([[1.0, 0.0]])
     expected = -(torch.log(torch.tensor(0.9)) + torch.log(torch.tensor(0.8))) / 2
-    torch.testing.assert_close(score_loss(scores, labels), expected)
+    torch.testing.assert_close(score_losses(scores, labels), expected[None])
     # The ends of the logarithm stay finite, and a score over 1 counts as 1.
-    assert torch.isfinite(score_loss(torch.tensor([[0.0, 1.7]]), torch.tensor([[1.0, 0.0]])))
+    ends = score_losses(torch.tensor([[0.0, 1.7]]), torch.tensor([[1.0, 0.0]]))
+    assert torch.isfinite(ends).all()
 
 
 def test_normalised_labels_sum_to_one() -> None:

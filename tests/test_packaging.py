@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("wsgn", "kernels", "export", "runtime")
 # What torch brings along where its usual build is the one for GPUs.
-GPU_ONLY = ("nvidia-", "cuda-", "triton")
+GPU_ONLY = ("nvidia-", "cuda-")
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,13 @@ import pytest
 import torch
 from toy import ToySource, feature_model, short_training
 
-from wsgn.checkpoint import load_checkpoint
-from wsgn.data.samples import draw_videos
+from wsgn.batches import draw_videos
+from wsgn.checkpoint import load_checkpoint, save_checkpoint
 from wsgn.errors import InputError, UsageError
 from wsgn.evaluate import evaluate
-from wsgn.trainer import Trainer, resume_from, run_training, scheduled_rate
+from wsgn.methods.wsgn import Wsgn
+from wsgn.trainer import Trainer, scheduled_rate
+from wsgn.training_run import resume_from, run_training
 
 
 def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
@@ -52,8 +54,6 @@ def test_resuming_is_bit_exact(tmp_path: Path) -> None:
     for _ in range(3):
         broken.run_step()
     half = tmp_path / "half"
-    from wsgn.checkpoint import save_checkpoint
-
     save_checkpoint(half / "last.safetensors", broken.checkpoint())
     resumed = Trainer(feature_model(), config, source)
     resume_from(half, resumed)
@@ -93,7 +93,7 @@ def test_every_video_is_drawn_once_before_any_comes_again() -> None:
 def test_the_supervised_variant_uses_the_segments() -> None:
     def loss(supervision: str) -> float:
         trainer = Trainer(feature_model(), short_training(supervision=supervision), ToySource(6))
-        return trainer.run_step().loss
+        return trainer.run_step().loss.item()
 
     assert loss("frame") > loss("video") + 0.01
 
@@ -105,9 +105,11 @@ def test_no_weight_decay_on_the_global_gaussian() -> None:
         for group in trainer._optimizer.param_groups
         for parameter in group["params"]
     }
-    assert decays[id(trainer.model.global_mean)] == 0
-    assert decays[id(trainer.model.global_log_std)] == 0
-    assert decays[id(trainer.model.class_head[0].weight)] == 0.1
+    method = trainer.model.method
+    assert isinstance(method, Wsgn)
+    assert decays[id(method.global_mean)] == 0
+    assert decays[id(method.global_log_std)] == 0
+    assert decays[id(method.class_head.hidden.weight)] == 0.1
 
 
 def test_the_learning_rate_warms_up_and_falls() -> None:
@@ -119,9 +121,10 @@ def test_the_learning_rate_warms_up_and_falls() -> None:
     assert rates[99] < 0.001
 
 
-def test_a_diverging_training_stops_with_a_sentence() -> None:
+def test_a_diverging_training_stops_with_a_sentence(tmp_path: Path) -> None:
     source = ToySource(3)
     source._features[0][:] = np.nan
     trainer = Trainer(feature_model(), short_training(batch_videos=3), source)
     with pytest.raises(InputError, match="learning rate"):
-        trainer.run_step()
+        run_training(trainer, tmp_path)
+    assert not (tmp_path / "last.safetensors").exists()

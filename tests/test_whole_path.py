@@ -17,6 +17,7 @@ from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.frames import FrameDataset
 from wsgn.export.graph import build_graph, save_graph
 from wsgn.manifest import FrameInput, Sampling
+from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
 from wsgn.predict import predict_videos, predicted_segments
 from wsgn.runtime import open_engine
@@ -48,9 +49,10 @@ def untrained_checkpoint() -> Checkpoint:
     torch.manual_seed(5)
     config = ModelConfig(classes=CLASSES, sampling=SAMPLING, frames=FRAMES)
     model = WeakDetector(config)
+    assert isinstance(model.method, Wsgn)
     with torch.no_grad():
-        for head in (model.class_head, model.selection_head):
-            head[2].weight *= 8
+        for head in (model.method.class_head, model.method.selection_head):
+            head.output.weight *= 8
     return Checkpoint(
         model=config,
         train=TrainConfig(),

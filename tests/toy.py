@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import torch
 
@@ -9,6 +11,7 @@ from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.samples import VideoSample
 from wsgn.manifest import FeatureInput, FrameInput, Sampling
+from wsgn.methods.config import WsgnConfig
 from wsgn.segments import SnippetTimes
 
 CLASSES = ("wave", "jump", "bow")
@@ -46,13 +49,21 @@ class ToySource:
     def load(self, index: int) -> VideoSample:
         return self._sample(self._features[index], np.arange(len(self._features[index])))
 
+    def num_snippets(self, index: int) -> int:
+        return len(self._features[index])
+
     def load_for_training(
-        self, index: int, random: np.random.Generator, *, thinning: int, augment: bool
+        self,
+        index: int,
+        random: np.random.Generator,
+        *,
+        thinning: int,
+        start_range: int | None,
+        augment: bool,
     ) -> VideoSample:
         features = self._features[index]
-        return self._sample(
-            features, np.arange(int(random.integers(thinning)), len(features), thinning)
-        )
+        start = int(random.integers(start_range or thinning))
+        return self._sample(features, np.arange(start, len(features), thinning))
 
     def _sample(self, features: np.ndarray, rows: np.ndarray) -> VideoSample:
         starts = rows * 0.4
@@ -68,7 +79,11 @@ class ToySource:
 
 
 def feature_model(**changes: object) -> ModelConfig:
-    """A model on the toy features."""
+    """A model on the toy features; fields of WsgnConfig go into its method."""
+    names = {field.name for field in fields(WsgnConfig)}
+    method = {name: changes.pop(name) for name in list(changes) if name in names}
+    if method:
+        changes["method"] = WsgnConfig(**method)  # type: ignore[arg-type]
     settings: dict[str, object] = {
         "classes": CLASSES,
         "sampling": SAMPLING,

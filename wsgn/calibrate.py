@@ -23,12 +23,13 @@ def calibrate(
     labels: FloatArray,
     *,
     smoothing_snippets: int,
+    peak_gate: float = DetectionRule.peak_gate,
     prior_count: float = PRIOR_COUNT,
 ) -> Calibration:
     """Calibrate on predictions of B training videos with video-level labels (B, C)."""
     return Calibration(
         prior=_prior(predictions, prior_count),
-        detection=_detection(predictions, labels, smoothing_snippets),
+        detection=_detection(predictions, labels, smoothing_snippets, peak_gate),
     )
 
 
@@ -49,7 +50,10 @@ def _prior(predictions: Sequence[VideoPrediction], count: float) -> Prior:
 
 
 def _detection(
-    predictions: Sequence[VideoPrediction], labels: FloatArray, smoothing_snippets: int
+    predictions: Sequence[VideoPrediction],
+    labels: FloatArray,
+    smoothing_snippets: int,
+    peak_gate: float,
 ) -> DetectionRule:
     curves = [smoothed_scores(p.scores, p.times.epoch, smoothing_snippets) for p in predictions]
     middles = np.array([(s.min(axis=0) + s.max(axis=0)) / 2 for s in curves])  # (B, C)
@@ -58,6 +62,7 @@ def _detection(
         open_thresholds=_floats(thresholds),
         close_thresholds=_floats(thresholds),
         smoothing_snippets=smoothing_snippets,
+        peak_gate=peak_gate,
     )
 
 

@@ -19,7 +19,7 @@ from wsgn.manifest import DetectionRule, Prior
 from wsgn.model import WeakDetector
 from wsgn.records import record_from_dict, record_to_dict
 
-FORMAT = "wsgn.checkpoint/1"
+FORMAT = "wsgn.checkpoint/2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +111,15 @@ def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
             f"{path} is a safetensors file without wsgn's configuration: it was not made by "
             "wsgn-train."
         ) from error
+    if isinstance(document, dict) and document.get("format") not in (None, FORMAT):
+        raise UsageError(
+            f"{path} has format {document['format']}, this wsgn reads {FORMAT}: train it again, or "
+            "use the version that made it."
+        )
     if not isinstance(document, dict) or not {"model", "train", "step", "calibration"} <= set(
         document
     ):
         raise InputError(f"{path} holds no complete configuration of wsgn.")
-    if document.get("format") != FORMAT:
-        raise UsageError(f"{path} has format {document.get('format')}, this wsgn reads {FORMAT}.")
     return dict(document)
 
 
@@ -144,4 +147,5 @@ def restore_optimizer(
     parameters = dict(model.named_parameters())
     for name, value in tensors.items():
         parameter, _, key = name.rpartition("/")
-        optimizer.state[parameters[parameter]][key] = value.clone()
+        device = "cpu" if key == "step" else parameters[parameter].device
+        optimizer.state[parameters[parameter]][key] = value.clone().to(device)

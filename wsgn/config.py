@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from wsgn.backbones.config import BackboneConfig, CompactConfig
 from wsgn.errors import UsageError
-from wsgn.manifest import FeatureInput, FrameInput, Sampling, SelectionRule
+from wsgn.manifest import DetectionRule, FeatureInput, FrameInput, Sampling
+from wsgn.methods.config import MethodConfig, WsgnConfig
+from wsgn.proposals import MultiThresholdRule
 
 SUPERVISIONS = ("video", "frame")
 SCHEDULES = ("constant", "cosine")
+PRECISIONS = ("float32", "bfloat16")
+TIME_UNITS = ("snippet", "frame")
 # Pixels; the compact backbone halves its input three times.
 SMALLEST_SIDE = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompactConfig:
-    """A small network on the motion of a snippet (wsgn.backbones.compact)."""
-
-    # Channels of the convolutions; the first three halve height and width.
-    channels: tuple[int, ...] = (64, 96, 128, 128)
-    # Channels of the feature vector, D.
-    feature_size: int = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,19 +27,25 @@ class ModelConfig:
     # Exactly one of the two: pixels through the backbone, or features made elsewhere.
     frames: FrameInput | None = None
     features: FeatureInput | None = None
-    backbone: CompactConfig = CompactConfig()
-    # Empty components are the naive model of eq. 1.
-    components: tuple[str, ...] = ("local_gaussian", "global_gaussian", "temporal_softmax")
-    # Scale of the temporal softmax in training, and when a trained model scores frames.
-    softmax_scale: str = "max_one"
-    scoring_softmax_scale: str = "max_one"
-    class_activation: str = "softmax"
+    # Which streams of stored features those are, in their order; empty means all.
+    streams: tuple[str, ...] = ()
+    backbone: BackboneConfig = field(default_factory=CompactConfig)
+    method: MethodConfig = field(default_factory=WsgnConfig)
+    # Bring each channel of features to mean 0 and deviation 1 over the training videos.
+    standardise: bool = False
     # Share of the shared features that is dropped in training; the default suits the compact
     # backbone, whose features are few (section 4: 0.5 for image networks, 0.8 for I3D).
     dropout: float = 0.2
-    variance_epsilon: float = 1e-6
+    # What a score is of: a 'snippet', or a 'frame' with features interpolated between snippets
+    # (the paper); and every how many frames a trained model scores.
+    time_unit: str = "snippet"
+    scoring_step: int = 1
     # Neighbouring snippets whose scores are averaged when segments are cut; 1 is the paper.
     smoothing_snippets: int = 5
+    # A class must reach this share of its opening threshold somewhere; 0 is the paper.
+    peak_gate: float = DetectionRule.peak_gate
+    # Cut segments of whole videos by many thresholds instead of the paper's one.
+    proposals: MultiThresholdRule | None = None
 
     def __post_init__(self) -> None:
         if (self.frames is None) == (self.features is None):
@@ -58,14 +59,16 @@ class ModelConfig:
             raise UsageError("a model needs at least one class, each named once.")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout must lie in [0, 1), got {self.dropout}.")
-        # The rule checks the names.
-        for scale in (self.softmax_scale, self.scoring_softmax_scale):
-            SelectionRule(
-                components=self.components,
-                softmax_scale=scale,
-                class_activation=self.class_activation,
-                variance_epsilon=self.variance_epsilon,
+        if self.time_unit not in TIME_UNITS:
+            raise UsageError(
+                f"time_unit must be one of {', '.join(TIME_UNITS)}, got '{self.time_unit}'."
             )
+        if self.time_unit == "frame" and self.features is None:
+            raise UsageError("only features can be interpolated to frames; use time_unit snippet.")
+        if self.standardise and self.features is None:
+            raise UsageError("only given features are standardised; a backbone learns its own.")
+        if self.scoring_step < 1:
+            raise UsageError(f"scoring_step must be at least 1, got {self.scoring_step}.")
 
     @property
     def feature_size(self) -> int:
@@ -80,8 +83,15 @@ class TrainConfig:
     # Optimiser updates, and videos in each.
     num_steps: int = 1000
     batch_videos: int = 8
-    # Train on every n-th snippet from a random start (the paper: every 5th frame); 1 takes all.
+    # So many of them come as pairs that share a class, for the co-activity loss (paper: 3).
+    batch_pairs: int = 0
+    # Gradients are accumulated over parts of the batch of about this many snippets (or frames);
+    # 0 takes it whole. It bounds the memory and leaves the gradient as it is.
+    accumulate_snippets: int = 0
+    # Train on every n-th snippet (or frame) from a random start below start_range; 1 takes all, 0
+    # stands for a range of n (the paper: every 5th frame from 0 to 14).
     thinning: int = 4
+    start_range: int = 0
     # Adam (section 4: 1e-4, weight decay 5e-4; no decay on the global Gaussian).
     learning_rate: float = 1e-3
     weight_decay: float = 5e-4
@@ -94,6 +104,8 @@ class TrainConfig:
     supervision: str = "video"
     # Labels divided by their sum instead of 0/1.
     normalise_labels: bool = False
+    # Of the matrix products; the losses and the selection stay in float32.
+    precision: str = "float32"
     # Random flips, shifts, brightness and temporal offset of whole videos (frames only).
     augment: bool = True
     seed: int = 0
@@ -109,10 +121,23 @@ class TrainConfig:
             raise UsageError(
                 f"schedule must be one of {', '.join(SCHEDULES)}, got '{self.schedule}'."
             )
+        if self.precision not in PRECISIONS:
+            raise UsageError(
+                f"precision must be one of {', '.join(PRECISIONS)}, got '{self.precision}'."
+            )
+        if 2 * self.batch_pairs > self.batch_videos:
+            raise UsageError(
+                f"batch_pairs={self.batch_pairs} pairs do not fit into batch_videos="
+                f"{self.batch_videos} videos."
+            )
         for name in ("num_steps", "batch_videos", "thinning", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        for name in ("seed", "weight_decay", "gradient_clip", "warmup_steps"):
+        not_negative = (
+            "seed", "weight_decay", "gradient_clip", "warmup_steps", "batch_pairs",
+            "accumulate_snippets", "start_range",
+        )  # fmt: skip
+        for name in not_negative:
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must not be negative, got {getattr(self, name)}.")
         if not self.learning_rate > 0:

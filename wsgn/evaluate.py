@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.samples import VideoSource
 from wsgn.errors import UsageError
 from wsgn.files import write_whole_file
+from wsgn.manifest import DetectionRule
 from wsgn.metrics.annotations import Truth
 from wsgn.metrics.detection import DetectionResult, evaluate_detection
 from wsgn.metrics.detections import Detections
-from wsgn.predict import predict_videos, predicted_segments
+from wsgn.predict import VideoPrediction, predict_videos, predicted_segments
+from wsgn.proposals import MultiThresholdRule
 from wsgn.segments import Segment
 
 TIOU = (0.1, 0.3, 0.5, 0.7)
@@ -42,26 +44,53 @@ class Evaluation:
 
 
 def evaluate(
-    checkpoint: Checkpoint, source: VideoSource, tiou: Sequence[float] = TIOU
+    checkpoint: Checkpoint,
+    source: VideoSource,
+    *,
+    rule: DetectionRule | MultiThresholdRule | None = None,
+    truth: Truth | None = None,
+    protocol: str = "activitynet",
+    tiou: Sequence[float] = TIOU,
 ) -> Evaluation:
-    """Predict every video of a source and score the segments."""
+    """Predict every video of a source and score the segments.
+
+    `rule` is the one that training left behind by default. `truth` are the source's own
+    annotations by default; they hold no ambiguous intervals, which some protocols need.
+    """
+    segments = find_segments(
+        predict_videos(checkpoint.build(), source), source.classes, rule or trained_rule(checkpoint)
+    )
+    if truth is None:
+        truth = truth_of(source.videos, source.classes)
+    return Evaluation(segments=segments, detection=score_segments(segments, truth, protocol, tiou))
+
+
+def trained_rule(checkpoint: Checkpoint) -> DetectionRule | MultiThresholdRule:
+    """The rule for segments that the configuration names, or else training left behind."""
     if checkpoint.calibration is None:
         raise UsageError("the checkpoint is of a training that has not ended; resume it first.")
-    rule = checkpoint.calibration.detection
-    segments = {
-        prediction.name: predicted_segments(prediction, source.classes, rule)
-        for prediction in predict_videos(checkpoint.build(), source)
+    return checkpoint.model.proposals or checkpoint.calibration.detection
+
+
+def find_segments(
+    predictions: Iterable[VideoPrediction],
+    classes: tuple[str, ...],
+    rule: DetectionRule | MultiThresholdRule,
+) -> dict[str, list[Segment]]:
+    """Segments by video."""
+    return {
+        prediction.name: predicted_segments(prediction, classes, rule) for prediction in predictions
     }
-    return Evaluation(segments=segments, detection=score_segments(segments, source, tiou))
 
 
 def score_segments(
-    segments: Mapping[str, Sequence[Segment]], source: VideoSource, tiou: Sequence[float] = TIOU
+    segments: Mapping[str, Sequence[Segment]],
+    truth: Truth,
+    protocol: str = "activitynet",
+    tiou: Sequence[float] = TIOU,
 ) -> DetectionResult:
-    """Detection mAP of the segments of a source's videos under the protocol 'activitynet'."""
-    truth = truth_of(source.videos, source.classes)
-    detections = Detections.from_segments(segments)
-    return evaluate_detection(truth, detections, "activitynet", tiou)
+    """Detection mAP of the segments of some videos."""
+    return evaluate_detection(truth, Detections.from_segments(segments), protocol, tiou)
 
 
 def truth_of(videos: Sequence[VideoAnnotation], classes: Sequence[str]) -> Truth:

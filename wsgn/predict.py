@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from wsgn.data.samples import VideoSource
+from wsgn.errors import InputError
 from wsgn.manifest import DetectionRule
+from wsgn.methods.config import WsgnConfig
+from wsgn.methods.interface import HeadOutput
 from wsgn.model import WeakDetector
+from wsgn.proposals import MultiThresholdRule, proposals
 from wsgn.segments import (
     Segment,
     SnippetTimes,
@@ -23,8 +28,9 @@ from wsgn.selection_operator import class_probabilities
 
 FloatArray = npt.NDArray[np.float64]
 
-# Snippets that go through the backbone at once; bounds the memory of long videos.
-_CHUNK = 128
+# Snippets that go through the network at once, of pictures and of features; bounds the memory of
+# long videos.
+_CHUNK_FRAMES, _CHUNK_FEATURES = 128, 8192
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,37 +43,65 @@ class VideoPrediction:
     selection_logits: FloatArray
     class_probabilities: FloatArray
     scores: FloatArray
+    # (C,); None where they are the mean of the frame scores, as in WSGN.
+    video_scores: FloatArray | None = None
+
+    def pooled_scores(self) -> FloatArray:
+        """Video scores (C,), whichever they are."""
+        if self.video_scores is None:
+            mean: FloatArray = self.scores.mean(axis=0)
+            return mean
+        return self.video_scores
 
 
 @torch.inference_mode()
 def predict_videos(model: WeakDetector, source: VideoSource) -> Iterator[VideoPrediction]:
     """Predict every video of a source, scored by the model's own operator (not the runtime's)."""
     model.eval()
+    config, device = model.config, next(model.parameters()).device
+    chunk = _CHUNK_FEATURES if config.frames is None else _CHUNK_FRAMES
     for index, video in enumerate(source.videos):
         sample = source.load(index)
-        parts = [model.logits(chunk) for chunk in torch.split(sample.inputs, _CHUNK)]
-        selection_logits = torch.cat([x for x, _ in parts])  # (T, C)
-        class_logits = torch.cat([h for _, h in parts])
-        offsets = torch.tensor([0, len(class_logits)])
-        scores, _ = model.select(
-            selection_logits, class_logits, offsets, model.config.scoring_softmax_scale
-        )
-        probabilities = class_probabilities(class_logits, model.config.class_activation)
+        heads = joined([model(part.to(device)) for part in torch.split(sample.inputs, chunk)])
+        offsets = torch.tensor([0, len(sample.inputs)], device=device)
+        class_logits = heads.class_logits[:, : len(config.classes)].float()
+        activation = getattr(config.method, "class_activation", "softmax")
+        pooled = None
+        if not isinstance(config.method, WsgnConfig):
+            pooled = _array(model.method.video_scores(heads, offsets)[0])
         yield VideoPrediction(
             name=video.name,
             times=sample.times,
-            selection_logits=selection_logits.double().numpy(),
-            class_probabilities=probabilities.double().numpy(),
-            scores=scores.double().numpy(),
+            selection_logits=_array(heads.selection_logits[:, : len(config.classes)]),
+            class_probabilities=_array(class_probabilities(class_logits, activation)),
+            scores=_array(model.method.frame_scores(heads, offsets)),
+            video_scores=pooled,
         )
 
 
+def joined(parts: Sequence[HeadOutput]) -> HeadOutput:
+    """Parts of a video behind each other."""
+    return HeadOutput(
+        selection_logits=torch.cat([part.selection_logits for part in parts]),
+        class_logits=torch.cat([part.class_logits for part in parts]),
+        hidden=torch.cat([part.hidden for part in parts]),
+    )
+
+
+def _array(values: Tensor) -> FloatArray:
+    return values.double().cpu().numpy()
+
+
 def predicted_segments(
-    prediction: VideoPrediction, classes: tuple[str, ...], rule: DetectionRule
+    prediction: VideoPrediction, classes: tuple[str, ...], rule: DetectionRule | MultiThresholdRule
 ) -> list[Segment]:
-    """Segments of one video by the paper's rule, on smoothed scores if the rule says so."""
+    """Segments of one video: by the paper's rule on smoothed scores, or by many thresholds."""
+    if isinstance(rule, MultiThresholdRule):
+        return proposals(
+            prediction.scores, prediction.times, classes, prediction.pooled_scores(), rule
+        )
     scores = smoothed_scores(prediction.scores, prediction.times.epoch, rule.smoothing_snippets)
-    thresholds = video_thresholds(scores, rule)
+    thresholds = video_thresholds(scores, rule, prediction.video_scores)
     return scores_to_segments(
         scores,
         prediction.times,
@@ -76,5 +110,29 @@ def predicted_segments(
         close_thresholds=thresholds,
         minimum_duration_seconds=rule.minimum_duration_seconds,
         merge_gap_seconds=rule.merge_gap_seconds,
+        video_scores=prediction.video_scores,
         video_score_weight=rule.video_score_weight,
+    )
+
+
+def fused(predictions: Sequence[VideoPrediction]) -> VideoPrediction:
+    """Late fusion: the mean of several models' scores of one video, such as of RGB and of flow."""
+    first = predictions[0]
+    for other in predictions[1:]:
+        if other.name != first.name or not np.array_equal(
+            other.times.centre_seconds, first.times.centre_seconds
+        ):
+            raise InputError(
+                f"the models do not score the same times of video '{first.name}', so their scores "
+                "cannot be averaged: use features on one time base."
+            )
+    pooled = None
+    if first.video_scores is not None:
+        pooled = np.mean([prediction.pooled_scores() for prediction in predictions], axis=0)
+    return replace(
+        first,
+        selection_logits=np.mean([p.selection_logits for p in predictions], axis=0),
+        class_probabilities=np.mean([p.class_probabilities for p in predictions], axis=0),
+        scores=np.mean([p.scores for p in predictions], axis=0),
+        video_scores=pooled,
     )

@@ -1,61 +1,82 @@
-"""The training loop: packed batches of whole videos, the same for pixels and features."""
+"""One model's training: packed batches of whole videos, the same for pixels and features."""
 
 from __future__ import annotations
 
-import csv
+import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Generator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
+from importlib import import_module
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from wsgn.batches import draw_batch, share_out, split
 from wsgn.calibrate import calibrate
-from wsgn.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    optimizer_tensors,
-    restore_optimizer,
-    save_checkpoint,
-)
+from wsgn.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
 from wsgn.config import ModelConfig, TrainConfig
-from wsgn.data.annotations import label_vector, snippet_labels
-from wsgn.data.samples import PackedBatch, VideoSource, draw_videos, pack
+from wsgn.data.annotations import label_vector
+from wsgn.data.samples import VideoSource
+from wsgn.distributed import World
 from wsgn.errors import InputError, UsageError
-from wsgn.losses import normalised_labels, score_loss
+from wsgn.loading import BatchLoader, LoadOptions, PackedBatch, Part
+from wsgn.methods.interface import Losses
 from wsgn.model import WeakDetector
+from wsgn.objective import open_objective, require_pairs
 from wsgn.predict import predict_videos
 
-LOG_COLUMNS = ("step", "loss", "learning_rate", "gradient_norm", "seconds")
 # What torch takes as a seed is below this.
 _SEED_BOUND = 2**31
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepLog:
-    """One line of the loss log."""
+    """What is known of an update; its tensors are read at leisure, which waits for a GPU."""
 
     step: int
-    loss: float
+    # Scalars.
+    loss: Tensor
+    gradient_norm: Tensor
     learning_rate: float
-    gradient_norm: float
     seconds: float
 
 
 class Trainer:
     """Trains one model; everything random is a function of the seed and the step."""
 
-    def __init__(self, model: ModelConfig, train: TrainConfig, source: VideoSource) -> None:
+    def __init__(
+        self,
+        model: ModelConfig,
+        train: TrainConfig,
+        source: VideoSource,
+        *,
+        device: torch.device | None = None,
+        world: World | None = None,
+        compile_layers: bool = False,
+    ) -> None:
         if tuple(source.classes) != tuple(model.classes):
             raise UsageError("the dataset's classes are not the model's.")
+        require_pairs(model, train)
         self.train_config = train
+        self.device = device or torch.device("cpu")
+        self.world = world or World()
         self._source = source
         self._labels = [label_vector(v.labels, model.classes) for v in source.videos]
         torch.manual_seed(train.seed)
         self.model = WeakDetector(model)
+        if self.model.standardise is not None:
+            self.model.standardise.fit(source, train.seed)
+        self.model.to(self.device)
+        if self.device.type == "cuda":
+            # The fused kernels of the frame selection.
+            import_module("wsgn.kernels")
+        self._objective = open_objective(
+            self.model, train, self.world, compile_layers=compile_layers
+        )
         self._optimizer = torch.optim.Adam(
             [
                 {"params": self._parameters(decayed=True), "weight_decay": train.weight_decay},
@@ -64,6 +85,7 @@ class Trainer:
             lr=train.learning_rate,
         )
         self.step = 0
+        self._batches: Generator[PackedBatch] | None = None
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint exactly, as if the training had never stopped."""
@@ -75,6 +97,7 @@ class Trainer:
         self.model.load_state_dict(checkpoint.weights)
         restore_optimizer(self.model, self._optimizer, checkpoint.optimizer)
         self.step = checkpoint.step
+        self.close()
 
     def _require_same_training(self, earlier: TrainConfig) -> None:
         ours = self.train_config
@@ -99,11 +122,11 @@ class Trainer:
 
     def finished(self) -> Checkpoint:
         """The final checkpoint: without the optimiser, calibrated on the training videos."""
-        predictions = list(predict_videos(self.model, self._source))
         calibration = calibrate(
-            predictions,
+            list(predict_videos(self.model, self._source)),
             np.stack(self._labels).astype(np.float64),
             smoothing_snippets=self.model.config.smoothing_snippets,
+            peak_gate=self.model.config.peak_gate,
         )
         return Checkpoint(
             model=self.model.config,
@@ -115,75 +138,120 @@ class Trainer:
         )
 
     def run_step(self) -> StepLog:
-        """One update."""
+        """One update; nothing in it waits for a GPU."""
         started = time.perf_counter()
+        config = self.train_config
         self.model.train()
-        torch.manual_seed(_mixed_seed(self.train_config.seed, self.step))
-        batch = self._batch()
-        loss = self._loss(batch)
+        torch.manual_seed(_mixed_seed(config.seed, self.step, self.world.rank))
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        learning_rate = scheduled_rate(self.train_config, self.step)
+        loss = self._accumulate()
+        learning_rate = scheduled_rate(config, self.step)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
-        limit = self.train_config.gradient_clip or math.inf
+        limit = config.gradient_clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
-        self._require_finite(norm, "gradient")
         self._optimizer.step()
         self.step += 1
         return StepLog(
             step=self.step,
-            loss=loss.item(),
+            loss=self.world.sum(loss),
+            gradient_norm=norm,
             learning_rate=learning_rate,
-            gradient_norm=norm.item(),
             seconds=time.perf_counter() - started,
         )
 
-    def _batch(self) -> PackedBatch:
-        config = self.train_config
-        chosen = draw_videos(len(self._source.videos), config.batch_videos, self.step, config.seed)
-        samples = []
-        for place, index in enumerate(chosen):
-            random = np.random.default_rng([config.seed, self.step, place])
-            samples.append(
-                self._source.load_for_training(
-                    index, random, thinning=config.thinning, augment=config.augment
-                )
-            )
-        frame_labels = None
-        if config.supervision == "frame":
-            frame_labels = [
-                snippet_labels(
-                    self._source.videos[index], sample.times.centre_seconds, self._source.classes
-                )
-                for index, sample in zip(chosen, samples, strict=True)
-            ]
-        return pack(samples, [self._labels[index] for index in chosen], frame_labels)
+    def close(self) -> None:
+        """Stop reading ahead; the trainer can still be asked for its checkpoint."""
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
+
+    def _accumulate(self) -> Tensor:
+        """This process's share of the batch's loss; its gradient is in the parameters, summed."""
+        if self._batches is None:
+            self._batches = self._stream()
+        num_parts = len(self._parts(self.step))
+        total = torch.zeros((), device=self.device)
+        for batch in itertools.islice(self._batches, num_parts):
+            num_parts -= 1
+            with self._sharing(last=num_parts == 0):
+                loss = self._loss(batch)
+                # DistributedDataParallel takes the mean over processes where the sum is meant.
+                (loss * self.world.size).backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        return total
 
     def _loss(self, batch: PackedBatch) -> Tensor:
-        output = self.model(batch.inputs, batch.cu_seqlens)
-        self._require_finite(output.video_scores.detach().sum(), "score")
-        labels = batch.labels
-        if self.train_config.normalise_labels:
-            labels = normalised_labels(labels)
-        loss = score_loss(output.video_scores, labels)
-        if batch.snippet_labels is not None:
-            loss = loss + score_loss(output.scores, batch.snippet_labels)
-        return loss
+        config = self.train_config
+        losses: Losses = self._objective(batch.inputs, batch.cu_seqlens, batch.targets)
+        return losses.per_video.sum() / config.batch_videos + losses.per_pair.sum() / max(
+            1, config.batch_pairs
+        )
 
-    def _require_finite(self, value: Tensor, what: str) -> None:
-        if not math.isfinite(value.item()):
-            raise InputError(
-                f"a {what} is not finite at step {self.step}: lower the learning rate, or look "
-                "for extreme values in the data."
+    def _sharing(self, *, last: bool) -> AbstractContextManager[None]:
+        """Gradients are exchanged between processes once, with the last part."""
+        if last or not isinstance(self._objective, DistributedDataParallel):
+            return nullcontext()
+        return self._objective.no_sync()
+
+    def _stream(self) -> Generator[PackedBatch]:
+        """The parts of all updates to come, read ahead."""
+        config = self.train_config
+        options = LoadOptions(
+            thinning=config.thinning,
+            start_range=config.start_range,
+            augment=config.augment,
+            with_snippet_labels=config.supervision == "frame",
+            seed=config.seed,
+        )
+        loader = BatchLoader(self._source, self._labels, options, self.device)
+        steps = range(self.step, config.num_steps)
+        try:
+            yield from loader.stream(part for step in steps for part in self._parts(step))
+        finally:
+            loader.close()
+
+    def _parts(self, step: int) -> list[Part]:
+        """What this process loads for an update."""
+        config = self.train_config
+        batch = draw_batch(
+            np.stack(self._labels),
+            batch_videos=config.batch_videos,
+            batch_pairs=config.batch_pairs,
+            step=step,
+            seed=config.seed,
+        )
+        lengths = [
+            math.ceil(self._source.num_snippets(video) / config.thinning) for video in batch.videos
+        ]
+        units = share_out(batch.units(), lengths, self.world.size)[self.world.rank]
+        paired = 2 * batch.num_pairs
+        return [
+            Part(
+                step=step,
+                places=places,
+                videos=tuple(batch.videos[place] for place in places),
+                num_pairs=sum(place < paired for place in places) // 2,
             )
+            for places in split(units, lengths, config.accumulate_snippets)
+        ]
 
-    def _parameters(self, *, decayed: bool) -> list[torch.nn.Parameter]:
+    def _parameters(self, *, decayed: bool) -> list[nn.Parameter]:
         return [
             parameter
             for name, parameter in self.model.named_parameters()
-            if name.startswith("global_") != decayed
+            if name.startswith("method.global_") != decayed
         ]
+
+
+def require_finite(value: float, what: str, step: int) -> float:
+    """The value, which must be a number; a training that has left the numbers must stop."""
+    if not math.isfinite(value):
+        raise InputError(
+            f"the {what} is not finite at step {step}: lower the learning rate, or look for "
+            "extreme values in the data."
+        )
+    return value
 
 
 def scheduled_rate(config: TrainConfig, step: int) -> float:
@@ -195,46 +263,6 @@ def scheduled_rate(config: TrainConfig, step: int) -> float:
     return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def run_training(
-    trainer: Trainer, folder: Path, on_step: Callable[[StepLog], None] = lambda log: None
-) -> Path:
-    """Train to the end; the folder gets `losses.csv`, `last.safetensors` and `model.safetensors`.
-
-    Steps already in the log beyond the trainer's own (after a crash) are dropped. Returns the path
-    of the finished model.
-    """
-    config = trainer.train_config
-    folder.mkdir(parents=True, exist_ok=True)
-    log_path = folder / "losses.csv"
-    kept = _kept_lines(log_path, trainer.step)
-    with log_path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerows([LOG_COLUMNS, *kept])
-        while trainer.step < config.num_steps:
-            log = trainer.run_step()
-            writer.writerow([getattr(log, name) for name in LOG_COLUMNS])
-            file.flush()
-            on_step(log)
-            if trainer.step % config.checkpoint_every == 0:
-                save_checkpoint(folder / "last.safetensors", trainer.checkpoint())
-    save_checkpoint(folder / "last.safetensors", trainer.checkpoint())
-    path = folder / "model.safetensors"
-    save_checkpoint(path, trainer.finished())
-    return path
-
-
-def resume_from(folder: Path, trainer: Trainer) -> None:
-    """Go on with the training that left its last checkpoint in the folder."""
-    trainer.resume(load_checkpoint(folder / "last.safetensors"))
-
-
-def _kept_lines(path: Path, step: int) -> Sequence[list[str]]:
-    if step == 0 or not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [line for line in list(csv.reader(file))[1:] if int(line[0]) <= step]
-
-
-def _mixed_seed(seed: int, step: int) -> int:
-    """One seed out of two numbers."""
-    return int(np.random.default_rng([seed, step]).integers(_SEED_BOUND))
+def _mixed_seed(*numbers: int) -> int:
+    """One seed out of several numbers."""
+    return int(np.random.default_rng(list(numbers)).integers(_SEED_BOUND))

@@ -19,6 +19,8 @@ from wsgn.export.graph import build_graph, save_graph
 from wsgn.export.to_onnx import main
 from wsgn.export.verify import parity_report
 from wsgn.manifest import METADATA_KEY, DetectionRule, Manifest, Prior
+from wsgn.methods.config import WsgnConfig
+from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
 from wsgn.trainer import Trainer
 
@@ -34,8 +36,9 @@ def random_checkpoint(config: ModelConfig, seed: int = 0) -> Checkpoint:
             buffer.normal_()
         elif name.endswith("running_var"):
             buffer.uniform_(0.5, 2.0)
+    assert isinstance(model.method, Wsgn)
     with torch.no_grad():
-        model.global_mean.normal_()
+        model.method.global_mean.normal_()
     return Checkpoint(
         model=config,
         train=short_training(),
@@ -71,7 +74,8 @@ def test_onnx_runtime_equals_torch_on_any_number_of_snippets(
         frames = torch.randint(0, 256, (count, 8, 16, 24, 3), dtype=torch.uint8)
         x, p = session.run(None, {"frames": frames.numpy()})
         with torch.inference_mode():
-            expected_x, expected_h = model.logits(frames)
+            heads = model(frames)
+            expected_x, expected_h = heads.selection_logits, heads.class_logits
         np.testing.assert_allclose(x, expected_x.numpy(), atol=1e-4)
         np.testing.assert_allclose(p, expected_h.softmax(dim=1).numpy(), atol=1e-5)
 
@@ -96,7 +100,7 @@ def test_the_manifest_inside_describes_the_model(frame_graph: onnx.ModelProto) -
     assert (manifest.frames.height, manifest.frames.width) == (16, 24)
     assert manifest.sampling.snippet_length == 8
     # Frames are scored on the scale chosen for scoring, not on that of training.
-    assert manifest.selection.softmax_scale == frame_model().scoring_softmax_scale
+    assert manifest.selection.softmax_scale == WsgnConfig().scoring_softmax_scale
     assert len(set(manifest.selection.global_mean)) == 3
 
 
@@ -125,7 +129,7 @@ def test_a_graph_that_gives_nan_fails_the_export(
     tmp_path: Path, frame_checkpoint: Checkpoint, frame_graph: onnx.ModelProto
 ) -> None:
     weights = dict(frame_checkpoint.weights)
-    weights["selection_head.2.bias"] = torch.full((3,), torch.nan)
+    weights["method.selection_head.output.bias"] = torch.full((3,), torch.nan)
     save_graph(frame_graph, tmp_path / "m.onnx")
     with pytest.raises(EngineError, match="off"):
         parity_report(replace(frame_checkpoint, weights=weights), tmp_path / "m.onnx", sizes=(2,))

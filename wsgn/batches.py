@@ -1,0 +1,125 @@
+"""Which videos an update sees, and in which parts: functions of the seed and the step alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.errors import UsageError
+
+# Tells the draw of pairs from that of single videos.
+_PAIR_STREAM = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """The videos of one update."""
+
+    # (B,) numbers of videos; the pairs come first.
+    videos: tuple[int, ...]
+    # Pairs of neighbours that share a class.
+    num_pairs: int
+
+    def units(self) -> list[tuple[int, ...]]:
+        """Places that must stay together: pairs and single videos."""
+        behind = 2 * self.num_pairs
+        pairs = [(place, place + 1) for place in range(0, behind, 2)]
+        return [*pairs, *((place,) for place in range(behind, len(self.videos)))]
+
+
+def draw_batch(
+    labels: npt.NDArray[np.float32], *, batch_videos: int, batch_pairs: int, step: int, seed: int
+) -> Batch:
+    """The videos of update `step`, out of those with labels (V, C).
+
+    Pairs are drawn as in W-TALC: a class, then two of its videos. All other videos come once before
+    any comes again.
+    """
+    pairs = draw_pairs(labels, batch_pairs, step, seed)
+    singles = draw_videos(len(labels), batch_videos - len(pairs), step, seed)
+    return Batch(videos=(*pairs, *singles), num_pairs=batch_pairs)
+
+
+def draw_videos(num_videos: int, batch_videos: int, step: int, seed: int) -> list[int]:
+    """Numbers of the videos of update `step`: every video once before any comes again."""
+    positions = range(step * batch_videos, (step + 1) * batch_videos)
+    orders: dict[int, npt.NDArray[np.int64]] = {}
+    chosen = []
+    for position in positions:
+        epoch, offset = divmod(position, num_videos)
+        if epoch not in orders:
+            orders[epoch] = np.random.default_rng([seed, epoch]).permutation(num_videos)
+        chosen.append(int(orders[epoch][offset]))
+    return chosen
+
+
+def draw_pairs(labels: npt.NDArray[np.float32], num_pairs: int, step: int, seed: int) -> list[int]:
+    """Numbers of 2 `num_pairs` videos; neighbours share a class."""
+    if num_pairs == 0:
+        return []
+    classes = np.flatnonzero((labels > 0).sum(axis=0) >= 2)
+    if len(classes) == 0:
+        raise UsageError("no class occurs in two videos, so there are no pairs for co-activity.")
+    random = np.random.default_rng([seed, step, _PAIR_STREAM])
+    chosen: list[int] = []
+    for label in random.choice(classes, size=num_pairs):
+        videos = np.flatnonzero(labels[:, label] > 0)
+        chosen.extend(random.choice(videos, size=2, replace=False).tolist())
+    return chosen
+
+
+def share_out(
+    units: Sequence[tuple[int, ...]], lengths: Sequence[int], num_parts: int
+) -> list[list[tuple[int, ...]]]:
+    """Units of places in `num_parts` groups of about the same number of snippets, none empty.
+
+    The longest unit goes first, each to the group that is shortest so far.
+    """
+    if len(units) < num_parts:
+        raise UsageError(
+            f"a batch of {len(units)} videos (pairs count as one) cannot be shared by {num_parts} "
+            "processes: raise batch_videos."
+        )
+    groups: list[list[tuple[int, ...]]] = [[] for _ in range(num_parts)]
+    totals = [0] * num_parts
+    for unit in _longest_first(units, lengths):
+        shortest = min(range(num_parts), key=lambda part: (totals[part], len(groups[part])))
+        groups[shortest].append(unit)
+        totals[shortest] += max(1, _size(unit, lengths))
+    return groups
+
+
+def split(
+    units: Sequence[tuple[int, ...]], lengths: Sequence[int], limit: int
+) -> list[tuple[int, ...]]:
+    """Places in parts of at most `limit` snippets (a longer unit stands alone); 0 means one part.
+
+    The longest unit goes first, each to the first part that has room, so that few parts do.
+    """
+    if limit == 0:
+        return [tuple(sorted(place for unit in units for place in unit))]
+    parts: list[list[int]] = []
+    totals: list[int] = []
+    for unit in _longest_first(units, lengths):
+        size = _size(unit, lengths)
+        fitting = (part for part, total in enumerate(totals) if total + size <= limit)
+        part = next(fitting, len(parts))
+        if part == len(parts):
+            parts.append([])
+            totals.append(0)
+        parts[part].extend(unit)
+        totals[part] += size
+    return [tuple(sorted(part)) for part in parts]
+
+
+def _longest_first(
+    units: Sequence[tuple[int, ...]], lengths: Sequence[int]
+) -> list[tuple[int, ...]]:
+    return sorted(units, key=lambda unit: (-_size(unit, lengths), unit))
+
+
+def _size(unit: tuple[int, ...], lengths: Sequence[int]) -> int:
+    return sum(lengths[place] for place in unit)

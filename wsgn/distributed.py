@@ -1,0 +1,75 @@
+"""Training in several processes, as torchrun starts them: each takes a share of every batch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch import distributed as processes
+
+from wsgn.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """The processes that train one model together; by default this one alone."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that writes and prints."""
+        return self.rank == 0
+
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum of a value over all processes."""
+        if self.size > 1:
+            processes.all_reduce(value)
+        return value
+
+
+@contextmanager
+def open_world(device: str) -> Iterator[tuple[World, torch.device]]:
+    """This process's place among those of torchrun, and its device ('cpu', 'cuda', 'cuda:1').
+
+    With several processes on 'cuda', each takes the GPU of its local rank.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")) if size > 1 else None)
+    if size == 1:
+        yield World(), chosen
+        return
+    processes.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield World(rank=processes.get_rank(), size=size), chosen
+    finally:
+        processes.destroy_process_group()
+
+
+def _device(name: str, local_rank: int | None) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"'{name}' is not a device; cpu, cuda and cuda:N are.") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"training runs on cpu or cuda, not on '{name}'.")
+    if device.type == "cpu":
+        return device
+    if not torch.cuda.is_available():
+        raise UsageError(
+            f"--device {name}: PyTorch {torch.__version__} sees no NVIDIA GPU here; use a build "
+            "with CUDA on a machine with a driver, or --device cpu."
+        )
+    if local_rank is not None:
+        device = torch.device("cuda", local_rank)
+    elif device.index is None:
+        device = torch.device("cuda", 0)
+    if device.index is not None and device.index >= torch.cuda.device_count():
+        raise UsageError(f"there are {torch.cuda.device_count()} GPUs, so {device} does not exist.")
+    torch.cuda.set_device(device)
+    return device
