@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from wsgn.config import CompactConfig
+from wsgn.backbones.config import CompactConfig
 
 # ITU-R BT.601 luma of R, G, B.
 _LUMA = (0.299, 0.587, 0.114)

@@ -1,0 +1,1 @@
+"""Published weights: known files, their check, and their conversion into one form."""

@@ -1,0 +1,150 @@
+"""The command `wsgn-weights`: published weights listed, checked, converted, downloaded."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from wsgn.errors import MissingExtraError, OutputError, UsageError, WsgnError
+from wsgn.weights.download import download_weights
+from wsgn.weights.published import PUBLISHED, published_weights
+
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; 0 done, 2 usage, 3 a bad or unreachable file, 6 output, 130 interrupted."""
+    try:
+        arguments = _parser().parse_args(argv)
+        arguments.run(arguments)
+        sys.stdout.flush()
+    except SystemExit as stop:
+        # Thus argparse ends after --help and after a usage error.
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # At exit the interpreter would write what is left, and fail, once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OutputError.exit_code
+    except WsgnError as error:
+        _say(str(error))
+        return error.exit_code
+    except Exception as error:
+        _say(f"unexpected {type(error).__name__}: {error}; this is a bug, please report it.")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wsgn-weights",
+        description="Published weights of I3D, ResNet and VGG: what is known, whether a file is "
+        "whole, and its conversion. Nothing is fetched but by `download`.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    listing = commands.add_parser("list", help="the known files: source, licence, size, checksum")
+    listing.set_defaults(run=_list)
+    check = commands.add_parser("check", help="say what a file is, or what is wrong with it")
+    check.set_defaults(run=_check)
+    convert = commands.add_parser("convert", help="write a file as safetensors for wsgn")
+    convert.set_defaults(run=_convert)
+    convert.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.safetensors")
+    convert.add_argument(
+        "--layout",
+        default="wsgn",
+        metavar="NAMES",
+        help="names of I3D's weights: wsgn (default), or for use elsewhere pytorch-i3d or "
+        "kinetics-i3d-pytorch",
+    )
+    for command in (check, convert):
+        command.add_argument(
+            "file", type=Path, help=".pt, .pth, .safetensors, or .index of a TensorFlow checkpoint"
+        )
+        command.add_argument(
+            "--as",
+            dest="kind",
+            metavar="KIND",
+            help="what it must be: i3d-rgb, i3d-flow, resnet18, resnet34 or vgg16",
+        )
+        command.add_argument(
+            "--any-checksum",
+            action="store_true",
+            help="admit a file under a published name whose checksum is another",
+        )
+    download = commands.add_parser("download", help="fetch a published file, checked")
+    download.set_defaults(run=_download)
+    download.add_argument("name", help="as `wsgn-weights list` has it")
+    download.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    return parser
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    for entry in PUBLISHED:
+        print(f"{entry.name}: {entry.kind}, trained on {entry.trained_on}; {entry.licence}")
+        for file in entry.files:
+            print(f"    {file.url}")
+            print(f"    {file.size_text}; {file.checksum_text}")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    _require_torch()
+    from wsgn.weights.convert import check_weights
+    from wsgn.weights.identify import KINDS
+
+    _require_one_of("--as", arguments.kind, (None, *KINDS))
+    checked = check_weights(
+        arguments.file, kind=arguments.kind, any_checksum=arguments.any_checksum
+    )
+    print(f"{arguments.file}: {checked.sentence}; SHA-256 {checked.origin.sha256}")
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    _require_torch()
+    from wsgn.weights.convert import OUTPUT_LAYOUTS, check_weights, convert_weights
+    from wsgn.weights.identify import KINDS
+
+    _require_one_of("--as", arguments.kind, (None, *KINDS))
+    _require_one_of("--layout", arguments.layout, OUTPUT_LAYOUTS)
+    if arguments.output.suffix != ".safetensors":
+        raise UsageError(f"the output must end in .safetensors, got {arguments.output}.")
+    checked = check_weights(
+        arguments.file, kind=arguments.kind, any_checksum=arguments.any_checksum
+    )
+    convert_weights(checked, arguments.output, layout=arguments.layout)
+    print(f"{arguments.output}: {checked.sentence}")
+
+
+def _download(arguments: argparse.Namespace) -> None:
+    entry = published_weights(arguments.name)
+    if entry is None:
+        names = ", ".join(known.name for known in PUBLISHED)
+        raise UsageError(f"'{arguments.name}' is not known; there are {names}.")
+    for path in download_weights(entry, arguments.output):
+        print(path)
+
+
+def _require_torch() -> None:
+    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("safetensors") is None:
+        raise MissingExtraError("reading weights", "train")
+
+
+def _require_one_of(option: str, value: str | None, known: Sequence[str | None]) -> None:
+    if value not in known:
+        names = ", ".join(name for name in known if name)
+        raise UsageError(f"{option} must be one of {names}, got '{value}'.")
+
+
+def _say(sentence: str) -> None:
+    # Whoever closed stderr does not want to hear it.
+    with contextlib.suppress(OSError):
+        print(f"wsgn-weights: {sentence}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
