@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy import ToySource, feature_model, short_training
+from toy import SIZE, ToySource, feature_model, short_training
 
-from wsgn.batches import draw_videos
 from wsgn.checkpoint import load_checkpoint, save_checkpoint
 from wsgn.errors import InputError, UsageError
 from wsgn.evaluate import evaluate
@@ -45,17 +44,32 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not() -> None:
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
-def test_resuming_is_bit_exact(tmp_path: Path) -> None:
-    config, source = short_training(), ToySource(7)
-    whole = Trainer(feature_model(), config, source)
+@pytest.mark.parametrize(
+    ("method", "train"),
+    [
+        ({}, {}),
+        (
+            {"coactivity_weight": 0.5, "standardise": True},
+            {"batch_videos": 7, "batch_pairs": 2, "accumulate_snippets": 60},
+        ),
+        ({}, {"precision": "bfloat16"}),
+    ],
+    ids=["plain", "pairs in parts", "bfloat16"],
+)
+def test_resuming_is_bit_exact(
+    tmp_path: Path, method: dict[str, object], train: dict[str, object]
+) -> None:
+    model, config, source = feature_model(**method), short_training(**train), ToySource(7)
+    whole = Trainer(model, config, source)
     run_training(whole, tmp_path / "whole")
 
-    broken = Trainer(feature_model(), config, source)
+    broken = Trainer(model, config, source)
     for _ in range(3):
         broken.run_step()
     half = tmp_path / "half"
     save_checkpoint(half / "last.safetensors", broken.checkpoint())
-    resumed = Trainer(feature_model(), config, source)
+    broken.close()
+    resumed = Trainer(model, config, source)
     resume_from(half, resumed)
     assert resumed.step == 3
     run_training(resumed, half)
@@ -81,13 +95,6 @@ def test_a_finished_model_and_a_foreign_one_cannot_be_resumed(tmp_path: Path) ->
     other = Trainer(feature_model(components=()), short_training(), source)
     with pytest.raises(UsageError, match="another model"):
         other.resume(load_checkpoint(tmp_path / "last.safetensors"))
-
-
-def test_every_video_is_drawn_once_before_any_comes_again() -> None:
-    drawn = [index for step in range(10) for index in draw_videos(7, 3, step, seed=5)]
-    for epoch in range(4):
-        assert sorted(drawn[epoch * 7 : epoch * 7 + 7]) == list(range(7))
-    assert drawn[:7] != drawn[7:14]
 
 
 def test_the_supervised_variant_uses_the_segments() -> None:
@@ -128,3 +135,15 @@ def test_a_diverging_training_stops_with_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="learning rate"):
         run_training(trainer, tmp_path)
     assert not (tmp_path / "last.safetensors").exists()
+
+
+def test_standardised_features_have_mean_0_and_deviation_1() -> None:
+    source = ToySource(6)
+    model = Trainer(feature_model(standardise=True), short_training(), source).model
+    assert model.standardise is not None
+    features = torch.cat([source.load(index).inputs for index in range(6)])
+    found = model.standardise(features).double()
+    torch.testing.assert_close(found.mean(dim=0), torch.zeros(SIZE).double(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        found.std(dim=0, unbiased=False), torch.ones(SIZE).double(), atol=1e-4, rtol=0
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,7 @@ from wsgn.checkpoint import Calibration
 from wsgn.manifest import DetectionRule, Prior
 from wsgn.predict import VideoPrediction
 from wsgn.segments import smoothed_scores
+from wsgn.statistics import SelectionStatistics
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -19,50 +22,59 @@ PRIOR_COUNT = 8.0
 
 
 def calibrate(
-    predictions: Sequence[VideoPrediction],
+    predictions: Iterable[VideoPrediction],
     labels: FloatArray,
     *,
     smoothing_snippets: int,
     peak_gate: float = DetectionRule.peak_gate,
     prior_count: float = PRIOR_COUNT,
 ) -> Calibration:
-    """Calibrate on predictions of B training videos with video-level labels (B, C)."""
+    """Calibrate on predictions of B training videos with video-level labels (B, C).
+
+    Of each video a summary is kept, so that the dataset may be larger than memory.
+    """
+    summaries = [_Summary.of(prediction, smoothing_snippets) for prediction in predictions]
+    thresholds = _mean_over_positives(np.stack([s.middle for s in summaries]), labels)
     return Calibration(
-        prior=_prior(predictions, prior_count),
-        detection=_detection(predictions, labels, smoothing_snippets, peak_gate),
+        prior=_prior(summaries, prior_count),
+        detection=DetectionRule(
+            open_thresholds=_floats(thresholds),
+            close_thresholds=_floats(thresholds),
+            smoothing_snippets=smoothing_snippets,
+            peak_gate=peak_gate,
+        ),
     )
 
 
-def _prior(predictions: Sequence[VideoPrediction], count: float) -> Prior:
-    logits = [prediction.selection_logits for prediction in predictions]
-    pooled = np.concatenate(logits)  # (N, C)
+@dataclass(frozen=True, kw_only=True)
+class _Summary:
+    """What the calibration needs of one video, (C,) each."""
+
+    statistics: SelectionStatistics
+    # The middle between the smallest and the largest smoothed score.
+    middle: FloatArray
+
+    @staticmethod
+    def of(prediction: VideoPrediction, smoothing_snippets: int) -> _Summary:
+        epoch = prediction.times.epoch
+        scores = smoothed_scores(prediction.scores, epoch, smoothing_snippets)
+        return _Summary(
+            statistics=SelectionStatistics.of(prediction.selection_logits),
+            middle=(scores.min(axis=0) + scores.max(axis=0)) / 2,
+        )
+
+
+def _prior(summaries: Sequence[_Summary], count: float) -> Prior:
+    videos = [summary.statistics for summary in summaries]
+    pooled = functools.reduce(SelectionStatistics.merged, videos)
     # The variance within videos: what the local Gaussian of a whole video would see.
-    variance = np.mean([x.var(axis=0) for x in logits], axis=0)
-    maximum = pooled.max(axis=0)
-    mean_exponential = np.exp(pooled - maximum).mean(axis=0)
+    variance = np.mean([video.squared_deviations / video.count for video in videos], axis=0)
     return Prior(
         count=count,
-        mean=_floats(pooled.mean(axis=0)),
+        mean=_floats(pooled.mean),
         variance=_floats(variance),
-        log_mean_exponential=_floats(maximum + np.log(mean_exponential)),
-        maximum=_floats(np.mean([x.max(axis=0) for x in logits], axis=0)),
-    )
-
-
-def _detection(
-    predictions: Sequence[VideoPrediction],
-    labels: FloatArray,
-    smoothing_snippets: int,
-    peak_gate: float,
-) -> DetectionRule:
-    curves = [smoothed_scores(p.scores, p.times.epoch, smoothing_snippets) for p in predictions]
-    middles = np.array([(s.min(axis=0) + s.max(axis=0)) / 2 for s in curves])  # (B, C)
-    thresholds = _mean_over_positives(middles, labels)
-    return DetectionRule(
-        open_thresholds=_floats(thresholds),
-        close_thresholds=_floats(thresholds),
-        smoothing_snippets=smoothing_snippets,
-        peak_gate=peak_gate,
+        log_mean_exponential=_floats(pooled.log_sum_exponential - np.log(pooled.count)),
+        maximum=_floats(np.mean([video.maximum for video in videos], axis=0)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from wsgn.backbones.config import BackboneConfig, CompactConfig
+from wsgn.backbones.config import BackboneConfig, CompactConfig, I3dConfig
 from wsgn.errors import UsageError
 from wsgn.manifest import DetectionRule, FeatureInput, FrameInput, Sampling
 from wsgn.methods.config import MethodConfig, WsgnConfig
@@ -14,8 +14,6 @@ SUPERVISIONS = ("video", "frame")
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "bfloat16")
 TIME_UNITS = ("snippet", "frame")
-# Pixels; the compact backbone halves its input three times.
-SMALLEST_SIDE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +48,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if (self.frames is None) == (self.features is None):
             raise UsageError("a model takes either frames or features as input.")
-        if self.frames is not None and min(self.frames.height, self.frames.width) < SMALLEST_SIDE:
-            raise UsageError(
-                f"the backbone needs pictures of at least {SMALLEST_SIDE} pixels a side, got "
-                f"{self.frames.height} x {self.frames.width}."
-            )
+        if self.frames is not None:
+            _require_pictures(self.backbone, self.frames)
         if len(self.classes) == 0 or len(set(self.classes)) != len(self.classes):
             raise UsageError("a model needs at least one class, each named once.")
         if not 0 <= self.dropout < 1:
@@ -74,6 +69,19 @@ class ModelConfig:
     def feature_size(self) -> int:
         """Channels of the shared features, D."""
         return self.backbone.feature_size if self.features is None else self.features.size
+
+
+def _require_pictures(backbone: BackboneConfig, frames: FrameInput) -> None:
+    smallest = backbone.smallest_side
+    if min(frames.height, frames.width) < smallest:
+        raise UsageError(
+            f"the backbone needs pictures of at least {smallest} pixels a side, got "
+            f"{frames.height} x {frames.width}."
+        )
+    if isinstance(backbone, I3dConfig) and backbone.stream == "flow":
+        raise UsageError(
+            "an I3D on optical flow takes no pictures: make its features with wsgn-features."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

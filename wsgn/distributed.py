@@ -40,7 +40,7 @@ def open_world(device: str) -> Iterator[tuple[World, torch.device]]:
     With several processes on 'cuda', each takes the GPU of its local rank.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")) if size > 1 else None)
+    chosen = open_device(device, int(os.environ.get("LOCAL_RANK", "0")) if size > 1 else None)
     if size == 1:
         yield World(), chosen
         return
@@ -51,7 +51,8 @@ def open_world(device: str) -> Iterator[tuple[World, torch.device]]:
         processes.destroy_process_group()
 
 
-def _device(name: str, local_rank: int | None) -> torch.device:
+def open_device(name: str, local_rank: int | None = None) -> torch.device:
+    """The device of a name, made the current one; a `UsageError` says why it cannot be had."""
     try:
         device = torch.device(name)
     except RuntimeError as error:

@@ -12,6 +12,7 @@ from wsgn.config import ModelConfig, TrainConfig
 from wsgn.distributed import World
 from wsgn.errors import UsageError
 from wsgn.losses import normalised_labels
+from wsgn.methods.config import WsgnConfig
 from wsgn.methods.interface import Losses, Targets
 from wsgn.model import WeakDetector
 
@@ -46,10 +47,15 @@ def open_objective(
     return DistributedDataParallel(objective, find_unused_parameters=True)
 
 
-def require_pairs(model: ModelConfig, train: TrainConfig) -> None:
-    """Refuse a co-activity loss without pairs of videos to compare."""
+def require_consistent(model: ModelConfig, train: TrainConfig) -> None:
+    """Refuse a co-activity loss without pairs of videos, and a supervised baseline."""
     weight = getattr(model.method, "coactivity_weight", 0.0)
     if weight > 0 and train.batch_pairs == 0:
         raise UsageError(
             "the co-activity loss needs pairs of videos: set batch_pairs (the paper takes 3)."
+        )
+    if train.supervision == "frame" and not isinstance(model.method, WsgnConfig):
+        raise UsageError(
+            f"the method '{model.method.name}' has no supervised variant: it would not look at the "
+            "segments."
         )

@@ -44,6 +44,7 @@ def separate_outputs(
     for component in config.components:
         single = replace(rule, components=(component,))
         curves[component] = selection_weights(logits, statistics, single)
-    curves["selection"] = selection_weights(logits, statistics, rule)
+    if len(config.components) > 1:
+        curves["selection"] = selection_weights(logits, statistics, rule)
     curves["scores"] = prediction.scores
     return curves

@@ -26,7 +26,7 @@ from wsgn.errors import InputError, UsageError
 from wsgn.loading import BatchLoader, LoadOptions, PackedBatch, Part
 from wsgn.methods.interface import Losses
 from wsgn.model import WeakDetector
-from wsgn.objective import open_objective, require_pairs
+from wsgn.objective import open_objective, require_consistent
 from wsgn.predict import predict_videos
 
 # What torch takes as a seed is below this.
@@ -60,7 +60,7 @@ class Trainer:
     ) -> None:
         if tuple(source.classes) != tuple(model.classes):
             raise UsageError("the dataset's classes are not the model's.")
-        require_pairs(model, train)
+        require_consistent(model, train)
         self.train_config = train
         self.device = device or torch.device("cpu")
         self.world = world or World()
@@ -123,7 +123,7 @@ class Trainer:
     def finished(self) -> Checkpoint:
         """The final checkpoint: without the optimiser, calibrated on the training videos."""
         calibration = calibrate(
-            list(predict_videos(self.model, self._source)),
+            predict_videos(self.model, self._source),
             np.stack(self._labels).astype(np.float64),
             smoothing_snippets=self.model.config.smoothing_snippets,
             peak_gate=self.model.config.peak_gate,

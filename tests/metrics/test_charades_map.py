@@ -109,7 +109,7 @@ def test_a_binary_csv_and_a_missing_one_are_input_errors(tmp_path):
     path.write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(InputError):
         read_charades(path)
-    with pytest.raises(InputError, match="Cannot read"):
+    with pytest.raises(InputError, match="cannot be read"):
         read_charades(tmp_path / "none.csv")
 
 

@@ -15,11 +15,11 @@ from wsgn.metrics import cli
 ROOT = Path(__file__).parents[2]
 TRUTH = {
     "database": {
-        "v": {"subset": "test", "annotations": [{"label": "run", "segment": [0, 16]}]},
+        "video_test_1": {"subset": "test", "annotations": [{"label": "run", "segment": [0, 16]}]},
         "t": {"subset": "training", "annotations": [{"label": "hop", "segment": [0, 16]}]},
     }
 }
-FOUND = {"results": {"v": [{"label": "run", "segment": [0, 12], "score": 0.5}]}}
+FOUND = {"results": {"video_test_1": [{"label": "run", "segment": [0, 12], "score": 0.5}]}}
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_the_table_names_protocol_and_counts(files, capsys):
 
 
 def test_detections_in_other_subsets_are_ignored_with_a_word(files, capsys):
-    both = {"results": {**FOUND["results"], "t": FOUND["results"]["v"]}}
+    both = {"results": {**FOUND["results"], "t": FOUND["results"]["video_test_1"]}}
     Path(files[0]).write_text(json.dumps(both))
     assert cli.main([*files, "--json", "--tiou", "0.5"]) == 0
     captured = capsys.readouterr()
@@ -111,11 +111,11 @@ def test_missing_arguments_are_a_usage_error(capsys):
     "found",
     [
         "not json",
-        '{"results": {"v": [{"label": "swim", "segment": [0, 1], "score": 1}]}}',
+        '{"results": {"video_test_1": [{"label": "swim", "segment": [0, 1], "score": 1}]}}',
         '{"results": {"x": [{"label": "run", "segment": [0, 1], "score": 1}]}}',
-        '{"results": {"v": [{"label": "run", "segment": [1, 0], "score": 1}]}}',
-        '{"results": {"v": [{"label": "run", "segment": [0, 1], "score": NaN}]}}',
-        '{"results": {"v": [{"label": "\\ud800", "segment": [0, 1], "score": 1}]}}',
+        '{"results": {"video_test_1": [{"label": "run", "segment": [1, 0], "score": 1}]}}',
+        '{"results": {"video_test_1": [{"label": "run", "segment": [0, 1], "score": NaN}]}}',
+        '{"results": {"video_test_1": [{"label": "\\ud800", "segment": [0, 1], "score": 1}]}}',
     ],
 )
 def test_a_wrong_file_is_one_line_and_exit_code_3(files, found):
@@ -130,7 +130,9 @@ def test_a_wrong_file_is_one_line_and_exit_code_3(files, found):
 def test_labels_beyond_the_terminal_are_escaped(files):
     label = "sauter à la corde \ud800"
     truth = {
-        "database": {"v": {"subset": "s", "annotations": [{"label": label, "segment": [0, 1]}]}}
+        "database": {
+            "video_test_1": {"subset": "s", "annotations": [{"label": label, "segment": [0, 1]}]}
+        }
     }
     Path(files[2]).write_text(json.dumps(truth))
     Path(files[0]).write_text(json.dumps({"results": {}}))
@@ -183,3 +185,38 @@ def test_the_command_needs_neither_torch_nor_scipy(files):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     arguments = [sys.executable, "-c", program, *files]
     assert subprocess.run(arguments, env=environment, timeout=60, check=False).returncode == 0
+
+
+def test_a_thumos14_protocol_on_another_dataset_is_noticed(tmp_path, capsys):
+    truth = {"database": {"mine": TRUTH["database"]["video_test_1"]}}
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    (tmp_path / "found.json").write_text(json.dumps({"results": {}}))
+    files = [str(tmp_path / "found.json"), "--truth", str(tmp_path / "truth.json")]
+    assert cli.main(files) == 0
+    assert "--protocol activitynet" in capsys.readouterr().err
+    assert cli.main([*files, "--protocol", "activitynet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_charades(tmp_path, capsys):
+    """Four points in a video of 25 s hold c001, at 2 to 5 s; two of the best four are theirs."""
+    (tmp_path / "truth.csv").write_text("id,actions,length\nAB12,c001 2 5,25\n")
+    rows = []
+    for point in range(1, 26):
+        scores = ["0"] * 157
+        # Points 3 to 6 are seconds 2 to 5.
+        scores[1] = {1: "0.9", 3: "0.8", 2: "0.7", 4: "0.6"}.get(point, "0")
+        rows.append(f"AB12 {point} {' '.join(scores)}")
+    (tmp_path / "submission.txt").write_text("\n".join(rows) + "\n")
+    files = [str(tmp_path / "submission.txt"), "--truth", str(tmp_path / "truth.csv")]
+    assert cli.main([*files, "--protocol", "charades", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    # Hits at ranks 2, 4, 5 (point 5, first of the zeros) and 6 of 25.
+    expected = 100 * (1 / 2 + 2 / 4 + 3 / 5 + 4 / 6) / 4
+    assert found["mAP"] == pytest.approx(expected)
+    assert found["weighted_AP"] == pytest.approx(expected)
+    assert (found["videos"], found["points"]) == (1, 25)
+    assert found["per_class"]["c000"] is None
+    assert cli.main([*files, "--protocol", "charades", "--per-class"]) == 0
+    assert f"mAP {expected:.2f} %" in capsys.readouterr().out
+    assert cli.main([*files, "--protocol", "charades", "--tiou", "0.5"]) == 2

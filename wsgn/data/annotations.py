@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from wsgn.errors import InputError
 from wsgn.files import write_whole_file
-from wsgn.metrics.json_input import (
+from wsgn.json_input import (
     as_list,
     as_number,
     as_object,

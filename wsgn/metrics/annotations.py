@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from wsgn.errors import InputError
-from wsgn.metrics.arrays import FloatArray, IntArray
-from wsgn.metrics.json_input import (
+from wsgn.json_input import (
     as_list,
     as_object,
     as_segment,
@@ -19,6 +18,7 @@ from wsgn.metrics.json_input import (
     member,
     read_json_object,
 )
+from wsgn.metrics.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from wsgn.data.charades import CLASSES as CHARADES_CLASSES
+from wsgn.data.charades import NUM_CLASSES, CharadesRow, charades_rows
 from wsgn.errors import InputError, OutputError, UsageError
 from wsgn.metrics.arrays import BoolArray, FloatArray
 
 NUM_POINTS = 25
-NUM_CLASSES = 157
-
-_ACTION = re.compile(r"c(\d{3})\s+(\S+)\s+(\S+)")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,13 +44,10 @@ def read_charades(path: str | Path) -> CharadesTruth:
     ids: list[str] = []
     lengths: list[float] = []
     labels: list[BoolArray] = []
-    for where, row in _csv_rows(path):
-        length = _number(row["length"], f"{where}: length")
-        if length <= 0:
-            raise InputError(f"{where}: the length {length} is not a positive number of seconds.")
-        ids.append(row["id"])
-        lengths.append(length)
-        labels.append(_labels(row["actions"], points_seconds(length), where))
+    for row in charades_rows(path):
+        ids.append(row.video)
+        lengths.append(row.length_seconds)
+        labels.append(_labels(row))
     if not ids:
         raise InputError(f"{str(path)!r} holds no videos.")
     if len(set(ids)) < len(ids):
@@ -114,31 +108,13 @@ def write_submission(path: str | Path, video_ids: Sequence[str], scores: FloatAr
         raise OutputError(f"Cannot write {str(path)!r}: {error.strerror}.") from error
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each row with the words that name it in an error."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            missing = {"id", "actions", "length"} - set(reader.fieldnames or ())
-            if missing:
-                names = ", ".join(sorted(missing))
-                raise InputError(f"{str(path)!r} is not a Charades CSV: no column {names}.")
-            for row in reader:
-                yield f"{str(path)!r} line {reader.line_num}", row
-    except OSError as error:
-        raise InputError(f"Cannot read {str(path)!r}: {error.strerror}.") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{str(path)!r} is not a CSV file: {error}.") from error
-
-
-def _labels(actions: str, times_seconds: FloatArray, where: str) -> BoolArray:
+def _labels(row: CharadesRow) -> BoolArray:
+    """(25, 157): whether each class holds at each point, both ends of an action included."""
+    times_seconds = points_seconds(row.length_seconds)
     held = np.zeros((NUM_POINTS, NUM_CLASSES), dtype=np.bool_)
-    for action in filter(None, (part.strip() for part in actions.split(";"))):
-        match = _ACTION.fullmatch(action)
-        if match is None or int(match[1]) >= NUM_CLASSES:
-            raise InputError(f"{where}: {action!r} is not an action like 'c092 11.90 21.20'.")
-        start, end = (_number(text, f"{where}: {action!r}") for text in match.groups()[1:])
-        held[:, int(match[1])] |= (start <= times_seconds) & (times_seconds <= end)
+    for label, start, end in row.actions:
+        column = CHARADES_CLASSES.index(label)
+        held[:, column] |= (start <= times_seconds) & (times_seconds <= end)
     return held
 
 

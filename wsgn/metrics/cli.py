@@ -12,11 +12,15 @@ from pathlib import Path
 
 from wsgn.errors import OutputError, UsageError, WsgnError
 from wsgn.metrics.annotations import Truth, read_truth
+from wsgn.metrics.charades import evaluate_charades
+from wsgn.metrics.charades_files import CHARADES_CLASSES, read_charades, read_submission
 from wsgn.metrics.detection import DetectionResult, evaluate_detection
 from wsgn.metrics.detections import read_detections
 from wsgn.metrics.protocol import DEFAULT_PROTOCOL, PROTOCOLS, detection_protocol
 
 _INTERRUPTED = 130
+_CHARADES = "charades"
+_THUMOS14_PREFIX = "video_test_"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,19 +45,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="wsgn-eval", description="Detection mAP of a result file under a named protocol."
+        prog="wsgn-eval", description="mAP of a result file under a named protocol."
     )
     parser.add_argument(
-        "detections", type=Path, help="JSON: results[video] = [label, segment, score]"
+        "detections",
+        type=Path,
+        help="JSON: results[video] = [label, segment, score]; for charades a submission",
     )
     parser.add_argument(
-        "--truth", type=Path, required=True, help="JSON: database[video] = annotations"
+        "--truth",
+        type=Path,
+        required=True,
+        help="JSON: database[video] = annotations; for charades the CSV",
     )
     parser.add_argument(
         "--protocol",
-        choices=tuple(PROTOCOLS),
+        choices=(*PROTOCOLS, _CHARADES),
         default=DEFAULT_PROTOCOL,
-        help="six for THUMOS14, `activitynet` for other datasets (default: %(default)s)",
+        help="six for THUMOS14, `activitynet` for other datasets, `charades` for scores at 25 "
+        "points per video (default: %(default)s)",
     )
     parser.add_argument(
         "--subset", help="which videos of the truth (default: the only one; `test` for THUMOS14)"
@@ -68,15 +78,52 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace) -> str:
     """The command's whole output."""
+    if arguments.protocol == _CHARADES:
+        return _run_charades(arguments)
     truth = _truth(arguments.truth, arguments.subset, arguments.protocol)
     detections = read_detections(arguments.detections)
     result = evaluate_detection(truth, detections, arguments.protocol, arguments.tiou)
+    if detection_protocol(arguments.protocol).subset and not _is_thumos14(truth):
+        _say(
+            f"None of these videos is of THUMOS14's test set, which the protocol "
+            f"{arguments.protocol} is for; other datasets take --protocol activitynet."
+        )
     if result.num_ignored_detections:
         _say(
             f"Ignored {result.num_ignored_detections} of {len(detections)} detections, in videos "
             "that are not evaluated."
         )
     return _as_json(result) if arguments.json else _as_table(result, per_class=arguments.per_class)
+
+
+def _run_charades(arguments: argparse.Namespace) -> str:
+    if arguments.subset or arguments.tiou:
+        raise UsageError("Charades scores points in time: --subset and --tiou have no meaning.")
+    truth = read_charades(arguments.truth)
+    result = evaluate_charades(truth, read_submission(arguments.detections, truth.video_ids))
+    per_class = dict(zip(CHARADES_CLASSES, result.average_precision_percent.tolist(), strict=True))
+    if arguments.json:
+        document = {
+            "protocol": _CHARADES,
+            "videos": result.num_videos,
+            "points": result.num_points,
+            "mAP": result.map_percent,
+            "weighted_AP": result.weighted_ap_percent,
+            # A class without positives has no average precision.
+            "per_class": {name: None if ap != ap else ap for name, ap in per_class.items()},
+        }
+        return json.dumps(document)
+    lines = [
+        f"charades: {result.num_videos} videos, {result.num_points} points",
+        f"mAP {result.map_percent:.2f} %, weighted AP {result.weighted_ap_percent:.2f} %",
+    ]
+    if arguments.per_class:
+        lines += [f"{name} {ap:7.2f}" for name, ap in per_class.items()]
+    return "\n".join(lines)
+
+
+def _is_thumos14(truth: Truth) -> bool:
+    return any(name.startswith(_THUMOS14_PREFIX) for name in truth.videos)
 
 
 def _truth(path: Path, subset: str | None, protocol: str) -> Truth:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wsgn.errors import InputError
-from wsgn.metrics.arrays import FloatArray
-from wsgn.metrics.json_input import (
+from wsgn.json_input import (
     as_list,
     as_number,
     as_object,
@@ -20,6 +19,7 @@ from wsgn.metrics.json_input import (
     member,
     read_json_object,
 )
+from wsgn.metrics.arrays import FloatArray
 
 if TYPE_CHECKING:
     from wsgn.segments import Segment

@@ -1,8 +1,8 @@
 """wsgn+: beyond the paper, on features.
 
-Class-wise attention (the temporal softmax with an average weight of 1 in training), linear heads, and
-frame scores in which that attention is a soft gate on the class probabilities; docs/results.md has
-the measurements that led there.
+Class-wise attention (the temporal softmax with an average weight of 1 in training), linear heads,
+and frame scores in which that attention is a soft gate on the class probabilities; docs/results.md
+has the measurements that led there.
 """
 
 from __future__ import annotations

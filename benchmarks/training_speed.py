@@ -1,0 +1,260 @@
+"""Time of a training step beside a padded loop in the style of W-TALC's published code.
+
+    python benchmarks/training_speed.py [--annotations thumos14.json] [-o runs/training_speed.json]
+
+Both train W-TALC (a hidden layer, top-k, co-activity on 3 pairs) on the same random features of the
+same videos, from memory, with Adam. The padded loop fills every video of a batch up to the longest
+with zeros, runs the layers on all of it, and goes through videos and pairs one by one; wsgn packs
+the videos behind each other. Steps alternate between both, so that a busy machine slows both.
+
+Lengths are those of THUMOS14's training videos, where its annotations are given, or else drawn from
+a log-normal distribution with the same median and spread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity, log_softmax, relu
+
+from wsgn.batches import draw_batch
+from wsgn.config import ModelConfig, TrainConfig
+from wsgn.data.annotations import VideoAnnotation, label_vector, read_annotations
+from wsgn.data.samples import VideoSample, sample_rows
+from wsgn.manifest import FeatureInput, Sampling
+from wsgn.methods.config import WtalcConfig
+from wsgn.timing import snippet_times
+from wsgn.trainer import Trainer
+
+NUM_CLASSES = 20
+SAMPLING = Sampling(frame_rate=25, snippet_length=16, snippet_stride=16)
+# Snippets of THUMOS14's training videos, and the deviation of their logarithm.
+MEDIAN_SNIPPETS, LOG_DEVIATION = 235, 0.92
+
+
+class MemorySource:
+    """Random features of videos with given lengths; see `wsgn.data.samples.VideoSource`."""
+
+    def __init__(self, lengths: Sequence[int], feature_size: int) -> None:
+        random = np.random.default_rng(0)
+        self.classes = tuple(f"class {index}" for index in range(NUM_CLASSES))
+        self.features = [
+            random.normal(size=(length, feature_size)).astype(np.float32) for length in lengths
+        ]
+        self.videos = tuple(
+            VideoAnnotation(
+                name=f"video {index}",
+                subset="train",
+                duration_seconds=None,
+                labels=(self.classes[index % NUM_CLASSES],),
+                segments=(),
+            )
+            for index in range(len(lengths))
+        )
+
+    def num_snippets(self, index: int) -> int:
+        """T of a video."""
+        return len(self.features[index])
+
+    def load(self, index: int) -> VideoSample:
+        """All of a video."""
+        return self._sample(index, np.arange(len(self.features[index])))
+
+    def load_for_training(
+        self,
+        index: int,
+        random: np.random.Generator,
+        *,
+        thinning: int,
+        start_range: int | None,
+        augment: bool,
+    ) -> VideoSample:
+        """Thinned features."""
+        rows = sample_rows(len(self.features[index]), random, thinning, start_range)
+        return self._sample(index, rows)
+
+    def _sample(self, index: int, rows: np.ndarray) -> VideoSample:
+        starts = rows * SAMPLING.snippet_stride / SAMPLING.frame_rate
+        features = self.features[index]
+        return VideoSample(
+            inputs=torch.from_numpy(features if len(rows) == len(features) else features[rows]),
+            times=snippet_times(starts, np.zeros(len(rows), dtype=np.int64), SAMPLING),
+        )
+
+
+class PaddedLoop:
+    """The same training, with padding and loops."""
+
+    def __init__(self, source: MemorySource, train: TrainConfig, feature_size: int) -> None:
+        self._source, self._train = source, train
+        self._labels = np.stack([label_vector(v.labels, source.classes) for v in source.videos])
+        self._hidden = nn.Linear(feature_size, feature_size)
+        self._classifier = nn.Linear(feature_size, NUM_CLASSES)
+        self._dropout = nn.Dropout(0.7)
+        self._optimizer = torch.optim.Adam(
+            [*self._hidden.parameters(), *self._classifier.parameters()],
+            lr=train.learning_rate,
+            weight_decay=train.weight_decay,
+        )
+        self._step = 0
+
+    def run_step(self) -> None:
+        """One update."""
+        batch = draw_batch(
+            self._labels,
+            batch_videos=self._train.batch_videos,
+            batch_pairs=self._train.batch_pairs,
+            step=self._step,
+            seed=self._train.seed,
+        )
+        self._step += 1
+        videos = [self._source.features[index] for index in batch.videos]
+        longest = max(map(len, videos))
+        padded = np.stack([np.pad(v, ((0, longest - len(v)), (0, 0))) for v in videos])
+        labels = torch.from_numpy(self._labels[list(batch.videos)])
+        hidden = self._dropout(relu(self._hidden(torch.from_numpy(padded))))  # (B, T, D)
+        activations = self._classifier(hidden)
+        lengths = [len(video) for video in videos]
+        loss = 0.5 * _top_k_loss(activations, labels, lengths)
+        loss = loss + 0.5 * _coactivity_loss(
+            hidden, activations, labels, lengths, 2 * self._train.batch_pairs
+        )
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+
+
+def _top_k_loss(activations: Tensor, labels: Tensor, lengths: Sequence[int]) -> Tensor:
+    pooled = []
+    for video, length in enumerate(lengths):
+        best = activations[video, :length].topk(-(-length // 8), dim=0).values
+        pooled.append(best.mean(dim=0))
+    share = labels / labels.sum(dim=1, keepdim=True)
+    return -(share * log_softmax(torch.stack(pooled), dim=1)).sum(dim=1).mean()
+
+
+def _coactivity_loss(
+    hidden: Tensor, activations: Tensor, labels: Tensor, lengths: Sequence[int], paired: int
+) -> Tensor:
+    total, count = hidden.new_zeros(()), 0
+    for first in range(0, paired, 2):
+        high, low = [], []
+        for video in (first, first + 1):
+            length = lengths[video]
+            attention = activations[video, :length].softmax(dim=0)  # (T, C)
+            features = hidden[video, :length].T  # (D, T)
+            high.append(features @ attention)
+            low.append(features @ ((1 - attention) / (length - 1)))
+        near = 1 - cosine_similarity(high[0], high[1], dim=0)
+        for far in (
+            1 - cosine_similarity(high[0], low[1], dim=0),
+            1 - cosine_similarity(low[0], high[1], dim=0),
+        ):
+            both = labels[first] * labels[first + 1]
+            total = total + 0.5 * (relu(near - far + 0.5) * both).sum() / both.sum().clamp(min=1)
+        count += 1
+    return total / max(1, count)
+
+
+def measure(
+    lengths: Sequence[int], feature_size: int, batch_videos: int, steps: int
+) -> dict[str, object]:
+    """Seconds per step of both, alternating; the ratio of medians and the spread of ratios."""
+    source = MemorySource(lengths, feature_size)
+    train = TrainConfig(
+        num_steps=steps + 2,
+        batch_videos=batch_videos,
+        batch_pairs=3,
+        thinning=1,
+        gradient_clip=0,
+        accumulate_snippets=4096,
+    )
+    model = ModelConfig(
+        classes=source.classes,
+        sampling=SAMPLING,
+        features=FeatureInput(size=feature_size),
+        method=WtalcConfig(),
+        dropout=0.0,
+    )
+    ours, peer = Trainer(model, train, source), PaddedLoop(source, train, feature_size)
+    times: dict[str, list[float]] = {"wsgn": [], "padded loop": []}
+    for step in range(steps + 2):
+        for name, run in (("wsgn", ours.run_step), ("padded loop", peer.run_step)):
+            seconds = _timed(run)
+            # The first two warm up.
+            if step >= 2:
+                times[name].append(seconds)
+    ours.close()
+    ratios = [b / a for a, b in zip(times["wsgn"], times["padded loop"], strict=True)]
+    return {
+        "feature_size": feature_size,
+        "batch_videos": batch_videos,
+        "median_snippets": statistics.median(lengths),
+        "longest_snippets": max(lengths),
+        "wsgn_ms": 1000 * statistics.median(times["wsgn"]),
+        "padded_loop_ms": 1000 * statistics.median(times["padded loop"]),
+        "ratio": statistics.median(ratios),
+        "ratio_10_90": np.percentile(ratios, [10, 90]).tolist(),
+        "snippets_per_second": statistics.mean(lengths)
+        * batch_videos
+        / statistics.mean(times["wsgn"]),
+    }
+
+
+def _timed(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def video_lengths(annotations: Path | None) -> list[int]:
+    """Snippets of each training video."""
+    if annotations is None:
+        drawn = np.random.default_rng(0).lognormal(np.log(MEDIAN_SNIPPETS), LOG_DEVIATION, 200)
+        return [max(8, round(length)) for length in drawn.tolist()]
+    videos = read_annotations(annotations).subset("validation")
+    durations = [video.duration_seconds for video in videos if video.duration_seconds]
+    return [int(seconds * 25 / 16) for seconds in durations]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure widths and lengths; a table, and JSON where asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--annotations", type=Path, help="THUMOS14 as ActivityNet-style JSON")
+    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--batch-videos", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    arguments = parser.parse_args(argv)
+    torch.set_num_threads(arguments.threads)
+    lengths = video_lengths(arguments.annotations)
+    settings = [(lengths, size) for size in (128, 512, 1024)]
+    settings += [([length] * 40, 512) for length in (50, 200, 800)]
+    results = []
+    print("   D  median T  longest   wsgn ms  padded ms  ratio (10-90 %)   snippets/s")
+    for video_snippets, feature_size in settings:
+        found = measure(video_snippets, feature_size, arguments.batch_videos, arguments.steps)
+        results.append(found)
+        low, high = found["ratio_10_90"]  # type: ignore[misc]
+        print(
+            f"{feature_size:4}  {found['median_snippets']:8.0f}  {found['longest_snippets']:7}  "
+            f"{found['wsgn_ms']:8.1f}  {found['padded_loop_ms']:9.1f}  "
+            f"{found['ratio']:5.2f} ({low:.2f}-{high:.2f})  {found['snippets_per_second']:11,.0f}",
+            flush=True,
+        )
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
