@@ -135,7 +135,7 @@ def test_opcheck() -> None:
     x, h, mu, sigma, offsets = packed_example()
     arguments = (
         x.requires_grad_(), h.requires_grad_(), offsets, mu.requires_grad_(),
-        sigma.requires_grad_(), True, True, True, "mean_one", "softmax", EPSILON,
+        sigma.requires_grad_(), 3, True, True, True, "mean_one", "softmax", EPSILON,
     )  # fmt: skip
     torch.library.opcheck(torch.ops.wsgn.frame_selection.default, arguments)
 

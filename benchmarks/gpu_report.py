@@ -1,0 +1,211 @@
+"""Runs the parts of `benchmarks/gpu.sh`, each under its own time limit, and writes one report.
+
+A part that fails or takes too long does not stop the others. Returns 0 when every part that could
+run went well, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
+# Of a part's output in the report; the whole of it is in its log.
+TAIL_LINES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Something to run, or the reason why it cannot be."""
+
+    name: str
+    command: tuple[str, ...] = ()
+    limit_seconds: float = 0.0
+    skipped_because: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a part."""
+
+    name: str
+    # OK, FAILED or SKIPPED.
+    state: str
+    reason: str = ""
+    seconds: float = 0.0
+    tail: str = ""
+
+
+def parts(output: Path) -> list[Part]:
+    """All parts in their order; the limits add up to less than 8 minutes."""
+    return [
+        Part(name="kernel correctness", command=_correctness(), limit_seconds=160),
+        Part(
+            name="kernel benchmark",
+            command=_python("wsgn.kernels.benchmark", "--budget", "260", "-o", str(output)),
+            # The budget is looked at between measurements, so that the last one may overrun it.
+            limit_seconds=300,
+        ),
+        Part(name="ONNX Runtime on the GPU", skipped_because="not written yet"),
+        Part(name="TensorRT", skipped_because="not written yet"),
+        Part(name="wsgn-run on the GPU", skipped_because="not written yet"),
+    ]
+
+
+def _correctness() -> tuple[str, ...]:
+    """The kernels' tests, or without pytest the benchmark's own comparison with float64."""
+    folders = [folder for folder in ("kernels", "kernels_benchmark") if _tests(folder).is_dir()]
+    if importlib.util.find_spec("pytest") is None or not folders:
+        return _python("wsgn.kernels.benchmark", "--check")
+    # Most of the time goes into compiling kernels, one process at a time otherwise.
+    workers = min(8, os.cpu_count() or 1)
+    parallel = ("-n", str(workers)) if importlib.util.find_spec("xdist") else ()
+    paths = [*(str(_tests(folder)) for folder in folders), str(_tests("test_training_on_gpu.py"))]
+    return _python("pytest", "-p", "no:cacheprovider", *parallel, *paths)
+
+
+def _tests(folder: str) -> Path:
+    return ROOT / "tests" / folder
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)
+
+
+def obstacle() -> str | None:
+    """Why nothing can run on this machine, in one sentence."""
+    if importlib.util.find_spec("torch") is None:
+        return f"{sys.executable} has no PyTorch; name another interpreter with PYTHON=."
+    import torch
+
+    if not torch.cuda.is_available():
+        return f"PyTorch {torch.__version__} finds no CUDA device; nothing was run."
+    try:
+        importlib.import_module("wsgn.kernels.benchmark.cli")
+    except ImportError as error:
+        return (
+            f"{sys.executable} cannot import the kernels ({error}): put the wheels that it lacks "
+            "into a folder and name that in WSGN_WHEELS."
+        )
+    return None
+
+
+def run_part(part: Part, output: Path) -> Outcome:
+    """Run a part with its output in a log, and end it with all its processes at its limit."""
+    if part.skipped_because:
+        return Outcome(name=part.name, state=SKIPPED, reason=part.skipped_because)
+    log = output / f"{part.name.replace(' ', '_')}.log"
+    started = time.monotonic()
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            part.command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True
+        )
+        try:
+            code = process.wait(part.limit_seconds)
+            reason = "" if code == 0 else f"exit code {code}"
+        except subprocess.TimeoutExpired:
+            reason = f"longer than its limit of {part.limit_seconds:.0f} s"
+        finally:
+            _end_group(process)
+    return Outcome(
+        name=part.name,
+        state=FAILED if reason else OK,
+        reason=reason,
+        seconds=round(time.monotonic() - started, 1),
+        tail="\n".join(log.read_text(errors="replace").splitlines()[-TAIL_LINES:]),
+    )
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End what the part has started, such as the workers of a compiler."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    process.wait()
+
+
+def write_report(
+    output: Path, machine: dict[str, object], outcomes: Sequence[Outcome], kernels: Path
+) -> None:
+    """gpu.json and gpu.md, with what the kernel benchmark wrote inside."""
+    document: dict[str, object] = {"machine": machine, "parts": [asdict(o) for o in outcomes]}
+    results = kernels.with_suffix(".json")
+    if results.is_file():
+        document["kernels"] = json.loads(results.read_text())
+    (output / "gpu.json").write_text(json.dumps(document, indent=1) + "\n")
+    text = markdown(machine, outcomes)
+    tables = kernels.with_suffix(".md")
+    if tables.is_file():
+        text += "\n" + tables.read_text()
+    (output / "gpu.md").write_text(text)
+
+
+def markdown(machine: dict[str, object], outcomes: Sequence[Outcome]) -> str:
+    """Two tables, and the ends of the logs of what failed."""
+    lines = ["| machine | |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in machine.items() if value is not None]
+    lines += ["", "| part | state | seconds | |", "|---|---|---|---|"]
+    lines += [f"| {o.name} | {o.state} | {o.seconds:.1f} | {o.reason} |" for o in outcomes]
+    for outcome in outcomes:
+        if outcome.state == FAILED:
+            lines += ["", f"End of what '{outcome.name}' said:", "", "```", outcome.tail, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run everything, or only say what would run."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--dry-run", action="store_true", help="list the parts and end")
+    arguments = parser.parse_args(argv)
+    output: Path = arguments.output.resolve()
+    if arguments.dry_run:
+        print("\n".join(_plan(part) for part in parts(output)))
+        return 0
+    reason = obstacle()
+    if reason is not None:
+        print(f"gpu.sh: {reason}", file=sys.stderr)
+        return 1
+    return _run(output)
+
+
+def _plan(part: Part) -> str:
+    if part.skipped_because:
+        return f"{part.name}: {SKIPPED}: {part.skipped_because}"
+    return f"{part.name}: at most {part.limit_seconds:.0f} s: {' '.join(part.command)}"
+
+
+def _run(output: Path) -> int:
+    from wsgn.kernels.benchmark.machine import describe_machine
+
+    machine = vars(describe_machine())
+    output.mkdir(parents=True, exist_ok=True)
+    # Results of a former run into the same folder must not pass for this one's.
+    for name in ("kernels.json", "kernels.md", "kernels.svg"):
+        (output / name).unlink(missing_ok=True)
+    outcomes: list[Outcome] = []
+    for part in parts(output):
+        outcomes.append(run_part(part, output))
+        outcome = outcomes[-1]
+        why = f": {outcome.reason}" if outcome.reason else ""
+        print(f"{outcome.name}: {outcome.state}{why}", flush=True)
+        # After each part, so that an end by force loses little.
+        write_report(output, machine, outcomes, output / "kernels")
+    print((output / "gpu.md").read_text(), end="")
+    return int(any(outcome.state == FAILED for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+"""Backward kernel: one elementwise walk for dx and dh, and sums over videos for mu and sigma."""
+
+# Triton's language has no types that a checker could follow.
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from .tiles import (
+    LANES,
+    SIZES,
+    SQRT_LOG2_E,
+    UNALIGNED,
+    chunk_of_slot,
+    clear_outside,
+    gaussian,
+    inverse_of_sigma,
+    load_columns,
+    load_constants,
+    load_row_numbers,
+    load_tile,
+    probabilities,
+    rows_of_step,
+    store_columns,
+    temporal_softmax,
+    video_bounds,
+)
+
+# Before u' and v' in dx: -2 for the derivative of exp(-u^2), over log2 e for two factors
+# sqrt(log2 e) too many.
+_GAUSSIAN_FACTOR = tl.constexpr(-1.3862943611198906)
+
+
+@triton.jit
+def _parameter_gradients(
+    tile, offsets_ptr, sigma_ptr, grad_video_ptr, sums_ptr, d_mu_ptr, d_sigma_ptr,
+    num_snippets, num_videos,
+    C: tl.constexpr, ROWS: tl.constexpr, COMPONENTS: tl.constexpr, GLOBAL: tl.constexpr,
+    WEIGHTED: tl.constexpr,
+):  # fmt: skip
+    """d_mu and d_sigma of a tile: 2 / sigma times the sum over videos of sum g p l v (and v^2)."""
+    columns = tile * LANES + tl.arange(0, LANES)
+    plane = num_videos.to(tl.int64) * C
+    slope = tl.zeros([ROWS, LANES], tl.float32)
+    curve = tl.zeros([ROWS, LANES], tl.float32)
+    if GLOBAL:
+        for step in range(0, num_videos, ROWS):
+            videos = step + tl.arange(0, ROWS)
+            inside = (videos < num_videos)[:, None] & (columns < C)[None, :]
+            place = videos.to(tl.int64)[:, None] * C + columns[None, :]
+            if WEIGHTED:
+                known = tl.minimum(videos, num_videos - 1)
+                start, end = video_bounds(known, offsets_ptr, num_snippets)
+                g = (end - start).to(tl.float32)[:, None]
+            else:
+                # The means' 1 / T and the score's cancel.
+                g = tl.load(grad_video_ptr + place, mask=inside, other=0.0) * (1 / COMPONENTS)
+            slope += g * tl.load(sums_ptr + 2 * plane + place, mask=inside, other=0.0)
+            curve += g * tl.load(sums_ptr + 3 * plane + place, mask=inside, other=0.0)
+    factor = inverse_of_sigma(load_columns(sigma_ptr, tile, C)) * (2 / SQRT_LOG2_E)
+    store_columns(d_mu_ptr, tl.sum(slope, 0) * factor, tile, C)
+    store_columns(d_sigma_ptr, tl.sum(curve, 0) * factor, tile, C)
+
+
+@triton.jit
+def _load_sums(
+    sums_ptr, plane, g, tile, C: tl.constexpr,
+    LOCAL: tl.constexpr, SOFTMAX: tl.constexpr, WEIGHTED: tl.constexpr,
+):  # fmt: skip
+    """sqrt(log2 e) mean g p z u, mean g p z u^2 and the softmax's sum, (LANES) each."""
+    slope = tl.zeros([LANES], tl.float32)
+    curve = slope
+    share = slope
+    if LOCAL:
+        slope = load_columns(sums_ptr, tile, C) * SQRT_LOG2_E
+        curve = load_columns(sums_ptr + plane, tile, C)
+    if SOFTMAX:
+        share = load_columns(sums_ptr + 4 * plane, tile, C)
+    if not WEIGHTED:
+        slope *= g
+        curve *= g
+        share *= g
+    return slope, curve, share
+
+
+@triton.jit
+def _tile_gradients(
+    x, pg, constants, sums,
+    LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
+):  # fmt: skip
+    """dx and z + l + q of a tile, (HELD, WARPS, LANES) each, from p g."""
+    mean, scale, mu, global_scale, maximum, factor = constants
+    slope, curve, share = sums
+    weight = tl.zeros_like(x)
+    dx = tl.zeros_like(x)
+    if LOCAL:
+        u, z = gaussian(x, mean, scale)
+        weight = z
+        dx = (pg * z - curve[None, None, :]) * u - slope[None, None, :]
+        dx *= scale[None, None, :]
+    if GLOBAL:
+        v, bell = gaussian(x, mu, global_scale)
+        weight = weight + bell if LOCAL else bell
+        dx += pg * bell * v * global_scale[None, None, :]
+    dx *= _GAUSSIAN_FACTOR
+    if SOFTMAX:
+        _, q = temporal_softmax(x, maximum, factor, MAX_ONE)
+        weight = weight + q if LOCAL or GLOBAL else q
+        if MAX_ONE:
+            # The maximum's own gradient is shared by the snippets that attain it.
+            at_maximum = tl.where(x == maximum[None, None, :], share[None, None, :], 0.0)
+            dx += q * pg - at_maximum
+        else:
+            dx += q * (pg - share[None, None, :])
+    return dx, weight
+
+
+@triton.jit(do_not_specialize=SIZES, do_not_specialize_on_alignment=UNALIGNED)
+def gradients(
+    x_ptr, h_ptr, offsets_ptr, mu_ptr, sigma_ptr, statistics_ptr,
+    row_numbers_ptr, grad_scores_ptr, grad_video_ptr, sums_ptr,
+    dx_ptr, dh_ptr, d_mu_ptr, d_sigma_ptr,
+    num_snippets, num_videos, num_slots,
+    C: tl.constexpr, WIDTH: tl.constexpr, X_STRIDE: tl.constexpr, H_STRIDE: tl.constexpr,
+    TILES: tl.constexpr, HELD: tl.constexpr, WARPS: tl.constexpr, CHUNK: tl.constexpr,
+    LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
+    SIGMOID: tl.constexpr, WEIGHTED: tl.constexpr,
+):  # fmt: skip
+    """Grid (slots + TILES): dx and dh of a chunk; the last programs take mu and sigma.
+
+    Columns from C to WIDTH get zeros. The sums (5, B, C) hold g where WEIGHTED, else they are the
+    forward's and g is one number for a video and class.
+    """
+    program = tl.program_id(0)
+    COMPONENTS: tl.constexpr = LOCAL + GLOBAL + SOFTMAX
+    if program >= num_slots:
+        tile = program - num_slots
+        clear_outside(dx_ptr, offsets_ptr, num_videos, num_snippets, tile, WIDTH, WARPS)
+        clear_outside(dh_ptr, offsets_ptr, num_videos, num_snippets, tile, WIDTH, WARPS)
+        _parameter_gradients(
+            tile, offsets_ptr, sigma_ptr, grad_video_ptr, sums_ptr, d_mu_ptr,
+            d_sigma_ptr, num_snippets, num_videos, C, WARPS, COMPONENTS, GLOBAL, WEIGHTED,
+        )  # fmt: skip
+        return
+    video, length, begin, stop = chunk_of_slot(
+        program.to(tl.int64), offsets_ptr, num_videos, num_snippets, CHUNK
+    )
+    if begin >= stop:
+        return
+    plane = num_videos.to(tl.int64) * C
+    constants = ()
+    sums = ()
+    grad_video = ()
+    for tile in tl.static_range(TILES):
+        per_row = 1 / (COMPONENTS * length.to(tl.float32))
+        of_video = load_columns(grad_video_ptr + video * C, tile, C) * per_row
+        grad_video += (of_video,)
+        constants += (
+            load_constants(
+                statistics_ptr + video * C, plane, mu_ptr, sigma_ptr, tile, C,
+                LOCAL, GLOBAL, SOFTMAX, MAX_ONE,
+            ),
+        )  # fmt: skip
+        sums += (
+            _load_sums(sums_ptr + video * C, plane, of_video, tile, C, LOCAL, SOFTMAX, WEIGHTED),
+        )
+    size = (stop - begin).to(tl.int32)
+    x_ptr += begin * X_STRIDE
+    h_ptr += begin * H_STRIDE
+    dx_ptr += begin * WIDTH
+    dh_ptr += begin * WIDTH
+    for step in range(0, size, HELD * WARPS):
+        rows = step + rows_of_step(HELD, WARPS)
+        inside = rows < size
+        # Rows beyond the chunk read its last one and are not written.
+        rows = tl.minimum(rows, size - 1)
+        maximum, inverse = load_row_numbers(row_numbers_ptr + begin * 2, rows, inside, SIGMOID)
+        p = ()
+        dx = ()
+        dp = ()
+        through_p = tl.zeros([HELD, WARPS, LANES], tl.float32)
+        for tile in tl.static_range(TILES):
+            x = load_tile(x_ptr, rows, tile, C, WIDTH, X_STRIDE, 0.0)
+            h = load_tile(h_ptr, rows, tile, C, WIDTH, H_STRIDE, float("-inf"))
+            p_tile = probabilities(h, maximum, inverse, inside, SIGMOID)
+            g = grad_video[tile][None, None, :]
+            if WEIGHTED:
+                of_frame = load_tile(grad_scores_ptr + begin * C, rows, tile, C, C, C, 0.0)
+                g = g + of_frame * (1 / COMPONENTS)
+            dx_tile, weight = _tile_gradients(
+                x, p_tile * g, constants[tile], sums[tile], LOCAL, GLOBAL, SOFTMAX, MAX_ONE
+            )
+            weight *= g
+            through_p += p_tile * weight
+            p += (p_tile,)
+            dx += (dx_tile,)
+            dp += (weight,)
+        balance = tl.sum(through_p, 2)
+        for tile in tl.static_range(TILES):
+            columns = tile * LANES + tl.arange(0, LANES)
+            place = rows[:, :, None] * WIDTH + columns[None, None, :]
+            mask = inside[:, :, None]
+            if (tile + 1) * LANES > WIDTH:
+                mask = mask & (columns < WIDTH)[None, None, :]
+            if SIGMOID:
+                dh = p[tile] * (1 - p[tile]) * dp[tile]
+            else:
+                # A saturated softmax has p = 1 and a balance of just dp: the difference is 0.
+                dh = p[tile] * (dp[tile] - balance[:, :, None])
+            tl.store(dx_ptr + place, dx[tile].to(dx_ptr.dtype.element_ty), mask=mask)
+            tl.store(dh_ptr + place, dh.to(dh_ptr.dtype.element_ty), mask=mask)

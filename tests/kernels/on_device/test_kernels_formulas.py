@@ -1,0 +1,75 @@
+"""Kernels against float64 autograd of the plain formulas."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from kernel_cases import DEVICE, LARGE, SMALL, Case, check_case
+
+from wsgn.kernels import selection as kernels
+from wsgn.manifest import COMPONENTS, SOFTMAX_SCALES
+
+SUBSETS = [subset for size in (1, 2, 3) for subset in itertools.combinations(COMPONENTS, size)]
+# The scale says nothing where the softmax is not used.
+SCALED = [
+    (subset, scale)
+    for subset in SUBSETS
+    for scale in (SOFTMAX_SCALES if "temporal_softmax" in subset else SOFTMAX_SCALES[:1])
+]
+BIG = LARGE if DEVICE == "cpu" else None
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize(("components", "scale"), SCALED)
+def test_every_subset(components: tuple[str, ...], scale: str, activation: str) -> None:
+    check_case(kernels, Case(components=components, softmax_scale=scale, activation=activation))
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize(("components", "scale"), SCALED)
+def test_frame_scores_and_their_gradient(
+    components: tuple[str, ...], scale: str, activation: str
+) -> None:
+    case = Case(
+        lengths=(2, 37), num_classes=5, components=components, softmax_scale=scale,
+        activation=activation, frame_gradient=True,
+    )  # fmt: skip
+    check_case(kernels, case)
+
+
+@pytest.mark.parametrize("frame_gradient", [False, True])
+@pytest.mark.parametrize("num_classes", [1, 3, 157, 200, 256])
+def test_numbers_of_classes(num_classes: int, frame_gradient: bool) -> None:
+    case = Case(lengths=(1, 20), num_classes=num_classes, frame_gradient=frame_gradient)
+    check_case(kernels, case)
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [(1,), (2,), (63,), (1000,), (20000,), (1500, 3, 1, 1, 90), (1,) * 9],
+    ids=lambda lengths: f"{len(lengths)} of {max(lengths)}",
+)
+@pytest.mark.parametrize("scale", ["mean_one", "max_one"])
+def test_lengths(lengths: tuple[int, ...], scale: str) -> None:
+    plan = BIG if max(lengths) > 500 else SMALL
+    check_case(kernels, Case(lengths=lengths, num_classes=3, softmax_scale=scale, plan=plan))
+
+
+@pytest.mark.parametrize("num_classes", [20, 157])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_the_plan_of_production(dtype: torch.dtype, num_classes: int) -> None:
+    case = Case(lengths=(130, 3), num_classes=num_classes, dtype=dtype, plan=None)
+    check_case(kernels, case)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_half_precision_with_frame_gradients(dtype: torch.dtype, activation: str) -> None:
+    check_case(kernels, Case(dtype=dtype, activation=activation, frame_gradient=True))
+
+
+def test_several_merges_of_chunks_and_of_videos() -> None:
+    """Blocks of two chunks and of four videos, none of which divides what it walks over."""
+    check_case(kernels, Case(lengths=(33, 97, 1, 64, 31), num_classes=33))

@@ -1,0 +1,131 @@
+"""The kernels' machine code for GPUs that need not be there."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+pytest.importorskip("triton", reason="Triton is not installed (it exists for Linux only)")
+pytestmark = pytest.mark.skipif(
+    os.environ.get("TRITON_INTERPRET") == "1", reason="the interpreter compiles nothing"
+)
+if os.environ.get("TRITON_INTERPRET") != "1":
+    from wsgn.kernels import backward_kernels, describe_kernels, forward_kernels
+    from wsgn.kernels.compiled import KernelReport, absent_gpu, compile_kernels, compile_report
+
+TARGETS = (80, 90, 100)
+WALKS = ("describe_chunks", "pool_chunks", "gradients")
+# 128 registers leave room for 16 warps on a multiprocessor of 65,536.
+MOST_REGISTERS = 128
+# Lane instructions for an element. Found: at most 13.6, 46.3 and 50.8; the bound is a tenth above.
+MOST_INSTRUCTIONS = {
+    ("describe_chunks", 157): 15,
+    ("pool_chunks", 157): 51,
+    ("gradients", 157): 56,
+}
+
+
+@pytest.fixture(scope="module", params=TARGETS)
+def reports(request: pytest.FixtureRequest) -> tuple[KernelReport, ...]:
+    return compile_report((request.param,))
+
+
+def test_every_kernel_is_reported(reports: tuple[KernelReport, ...]) -> None:
+    names = {report.kernel for report in reports}
+    assert names == {*WALKS, "describe_videos", "finish_videos"}
+    assert len(reports) == len(names) * 2 * 2
+
+
+def test_nothing_spills(reports: tuple[KernelReport, ...]) -> None:
+    assert [report for report in reports if report.spilled_bytes] == []
+
+
+def test_registers_leave_sixteen_warps(reports: tuple[KernelReport, ...]) -> None:
+    assert [report for report in reports if report.registers > MOST_REGISTERS] == []
+
+
+def test_the_walks_issue_few_instructions(reports: tuple[KernelReport, ...]) -> None:
+    for report in reports:
+        if report.kernel in WALKS and report.num_classes == 157:
+            bound = MOST_INSTRUCTIONS[report.kernel, report.num_classes]
+            assert 8 < report.instructions_per_element < bound, report
+
+
+def test_one_exponential_for_each_that_the_formulas_have(
+    reports: tuple[KernelReport, ...],
+) -> None:
+    """Statistics one, pooling and backward four, and little for whole rows."""
+    exponentials = {"describe_chunks": 1, "pool_chunks": 4, "gradients": 4}
+    for report in reports:
+        if report.kernel in WALKS and report.num_classes == 157:
+            extra = report.special_functions_per_element - exponentials[report.kernel]
+            assert 0 <= extra < 0.5, report
+
+
+def test_logits_are_loaded_a_class_for_each_lane(reports: tuple[KernelReport, ...]) -> None:
+    """Two tensors in pooling, and no load beside them: constants stay in registers."""
+    for report in reports:
+        if report.kernel in ("describe_chunks", "pool_chunks"):
+            assert report.load_bits == (16 if report.dtype == "bfloat16" else 32), report
+
+
+def test_merging_kernels_have_no_number_per_element(reports: tuple[KernelReport, ...]) -> None:
+    for report in reports:
+        assert math.isnan(report.instructions_per_element) == (report.kernel not in WALKS)
+
+
+@pytest.mark.parametrize("num_classes", [157, 256])
+def test_the_general_backward_does_not_spill(num_classes: int) -> None:
+    kernels = compile_kernels(
+        90, torch.bfloat16, num_classes, softmax_scale="max_one", frame_gradient=True
+    )
+    assert "pool_chunks_weighted" in kernels
+    assert {name: code.spilled_bytes for name, code in kernels.items()} == dict.fromkeys(kernels, 0)
+
+
+def test_main_loops_have_no_barriers_and_padding_costs_nothing() -> None:
+    all_odd, all_padded = (compile_kernels(90, torch.bfloat16, 157, width=w) for w in (157, 160))
+    for kernel in WALKS:
+        odd, padded = all_odd[kernel], all_padded[kernel]
+        assert odd.count("BAR") == padded.count("BAR") == 0
+        assert len(padded.main_loop) <= len(odd.main_loop)
+        assert padded.count("LDG") == odd.count("LDG")
+
+
+def test_other_batches_compile_nothing_new() -> None:
+    """Neither the number of snippets nor that of videos is part of what is compiled."""
+    jitted = [
+        describe_kernels.describe_chunks, describe_kernels.describe_videos,
+        forward_kernels.pool_chunks, forward_kernels.finish_videos, backward_kernels.gradients,
+    ]  # fmt: skip
+
+    def num_compiled() -> int:
+        return sum(len(kernel.device_caches[90][0]) for kernel in jitted)
+
+    with absent_gpu(90):
+        compile_kernels(90, torch.float32, 20)
+        before = num_compiled()
+        assert before >= len(jitted)
+        for offsets in [(0, 1), (0, 16), tuple(range(18))]:
+            compile_kernels(90, torch.float32, 20, offsets=offsets)
+        assert num_compiled() == before
+        # The count does see what is new.
+        compile_kernels(90, torch.float32, 21)
+        assert num_compiled() > before
+
+
+def test_a_missing_triton_is_one_clear_sentence() -> None:
+    program = "import sys; sys.modules['triton'] = None; import wsgn.kernels"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "MissingExtraError" in done.stderr
+    assert "pip install 'wsgn[train]'" in done.stderr.splitlines()[-1]
+
+
+def test_importing_the_kernels_registers_them_for_cuda() -> None:
+    for name in ("frame_selection", "video_selection", "frame_selection_backward"):
+        assert torch._C._dispatch_has_kernel_for_dispatch_key(f"wsgn::{name}", "CUDA")

@@ -1,0 +1,144 @@
+"""`benchmarks/gpu.sh`: parts under time limits, one report, and a clear end without a GPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "benchmarks" / "gpu.sh"
+without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+
+
+def load() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("gpu_report", ROOT / "benchmarks/gpu_report.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+gpu_report = load()
+
+
+def part(code: str, limit_seconds: float = 20.0) -> object:
+    command = (sys.executable, "-c", code)
+    return gpu_report.Part(name="a part", command=command, limit_seconds=limit_seconds)
+
+
+def shell(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHON": sys.executable, **variables}
+    return subprocess.run(
+        ["bash", str(SCRIPT), *arguments], env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+
+def test_a_part_that_ends_well_is_ok(tmp_path: Path) -> None:
+    outcome = gpu_report.run_part(part("print('fine')"), tmp_path)
+    assert (outcome.state, outcome.tail) == (gpu_report.OK, "fine")
+    assert (tmp_path / "a_part.log").read_text() == "fine\n"
+
+
+def test_a_part_that_fails_says_its_exit_code(tmp_path: Path) -> None:
+    outcome = gpu_report.run_part(part("import sys; sys.exit('no such kernel')"), tmp_path)
+    assert (outcome.state, outcome.reason) == (gpu_report.FAILED, "exit code 1")
+    assert outcome.tail == "no such kernel"
+
+
+def test_a_part_is_ended_at_its_limit_with_what_it_started(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    started = time.monotonic()
+    outcome = gpu_report.run_part(part(code, limit_seconds=3.0), tmp_path)
+    assert time.monotonic() - started < 30
+    assert (outcome.state, outcome.reason) == (gpu_report.FAILED, "longer than its limit of 3 s")
+    assert not is_running(int(outcome.tail))
+
+
+def is_running(process: int) -> bool:
+    """Whether a process is there and not merely waiting to be collected."""
+    status = Path(f"/proc/{process}/stat")
+    return status.is_file() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_a_skipped_part_says_why(tmp_path: Path) -> None:
+    skipped = gpu_report.Part(name="TensorRT", skipped_because="no such library")
+    outcome = gpu_report.run_part(skipped, tmp_path)
+    assert (outcome.state, outcome.reason) == (gpu_report.SKIPPED, "no such library")
+
+
+def test_the_limits_leave_room_within_eight_minutes(tmp_path: Path) -> None:
+    assert sum(part.limit_seconds for part in gpu_report.parts(tmp_path)) <= 8 * 60 - 15
+
+
+def test_the_report_holds_machine_parts_and_kernels(tmp_path: Path) -> None:
+    (tmp_path / "kernels.json").write_text('{"wrong": []}')
+    (tmp_path / "kernels.md").write_text("| the kernels' table |\n")
+    outcomes = [
+        gpu_report.Outcome(name="first", state=gpu_report.OK, seconds=1.5),
+        gpu_report.Outcome(
+            name="second", state=gpu_report.FAILED, reason="exit code 1", tail="the last words"
+        ),
+    ]
+    gpu_report.write_report(tmp_path, {"gpu": "H200"}, outcomes, tmp_path / "kernels")
+    document = json.loads((tmp_path / "gpu.json").read_text())
+    assert document["kernels"] == {"wrong": []}
+    assert [entry["state"] for entry in document["parts"]] == ["ok", "FAILED"]
+    text = (tmp_path / "gpu.md").read_text()
+    for words in ("| gpu | H200 |", "| first | ok | 1.5 |  |", "the last words", "kernels' table"):
+        assert words in text
+
+
+@without_gpu
+def test_without_a_gpu_it_ends_in_one_sentence(tmp_path: Path) -> None:
+    done = shell(OUT=str(tmp_path / "results"))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "no CUDA device" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_dry_run_lists_the_parts() -> None:
+    done = shell("--dry-run")
+    assert done.returncode == 0
+    names = [line.partition(":")[0] for line in done.stdout.splitlines()]
+    assert names[:2] == ["kernel correctness", "kernel benchmark"]
+    assert "TensorRT" in names
+
+
+def test_wheels_are_used_without_being_installed(tmp_path: Path) -> None:
+    """A wheel by hand whose module is seen by the script's interpreter only."""
+    import zipfile
+
+    info = "wsgn_planted-1.0.dist-info"
+    with zipfile.ZipFile(tmp_path / "wsgn_planted-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("sitecustomize.py", "import sys; print('planted wheel', file=sys.stderr)\n")
+        wheel.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: wsgn-planted\nVersion: 1.0\n"
+        )
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+    done = shell("--dry-run", WSGN_WHEELS=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "planted wheel" in done.stderr
+    assert importlib.util.find_spec("wsgn_planted") is None
