@@ -32,9 +32,7 @@ def make(folder: Path, gigabytes: float) -> tuple[int, int]:
     features = folder / "features"
     features.mkdir(parents=True, exist_ok=True)
     template = folder / "template.safetensors"
-    write_feature_file(
-        template, np.zeros((NUM_SNIPPETS, FEATURE_SIZE), dtype=np.float32), SAMPLING
-    )
+    write_feature_file(template, np.zeros((NUM_SNIPPETS, FEATURE_SIZE), dtype=np.float32), SAMPLING)
     size = template.stat().st_size
     with template.open("rb") as file:
         header_bytes = 8 + int.from_bytes(file.read(8), "little")

@@ -26,21 +26,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from made_thumos14_rows import EXTRA_ROWS, ROWS, settings
 
-from wsgn.config import TrainConfig
 from wsgn.data.annotations import label_vector, read_annotations
 from wsgn.data.features import FeatureDataset
 from wsgn.data.open_features import open_features
 from wsgn.evaluate import find_segments, score_segments
 from wsgn.made_features.config import preset as made_features_preset
 from wsgn.made_features.dataset import write_features
-from wsgn.manifest import COMPONENTS, FeatureInput
-from wsgn.methods.config import StpnConfig, UntrimmedNetsConfig, WsgnConfig, WtalcConfig
+from wsgn.manifest import FeatureInput
 from wsgn.metrics.annotations import read_truth
 from wsgn.metrics.classification import evaluate_classification
 from wsgn.predict import predict_videos
 from wsgn.presets import Preset
-from wsgn.presets.plus import WSGN_PLUS
 from wsgn.proposals import MultiThresholdRule
 from wsgn.trainer import Trainer
 
@@ -48,86 +46,8 @@ TIOU = tuple(np.arange(1, 8) / 10)
 PROTOCOLS = ("activitynet-210", "thumos-2015")
 # The paper's threshold, on scores smoothed or not, and many thresholds with the same smoothings.
 RULES = ("middle, 1", "middle, 3", "many, 1", "many, 3")
-# Every row's budget.
-BUDGET = TrainConfig(num_steps=800, batch_videos=16, thinning=2)
 LEARNING_RATES, DROPOUTS = (1e-3, 3e-3, 1e-2), (0.0, 0.5)
 TUNING_SEED = 7
-
-_LOCAL, _GLOBAL, _SOFTMAX = COMPONENTS
-_CASL = WsgnConfig(coactivity_weight=0.5)
-
-
-def row(description: str, method: object, **train: object) -> Preset:
-    """A preset of the table; the budget is the same for all."""
-    return Preset(
-        description=description,
-        method=method,  # type: ignore[arg-type]
-        train=replace(BUDGET, **train),  # type: ignore[arg-type]
-        standardise=True,
-    )
-
-
-def wsgn(*components: str) -> WsgnConfig:
-    """WSGN with some of its components."""
-    return WsgnConfig(components=components)
-
-
-ROWS = {
-    "naive": row("eq. 1", wsgn()),
-    "SLoc": row("", wsgn(_SOFTMAX)),
-    "ZLoc": row("", wsgn(_LOCAL)),
-    "GLoc": row("", wsgn(_GLOBAL)),
-    "SLoc + ZLoc": row("", wsgn(_SOFTMAX, _LOCAL)),
-    "SLoc + GLoc": row("", wsgn(_SOFTMAX, _GLOBAL)),
-    "ZLoc + GLoc": row("", wsgn(_LOCAL, _GLOBAL)),
-    "complete": row("", WsgnConfig()),
-    "complete + CASL": row("", _CASL, batch_pairs=3),
-    "supervised": row("", WsgnConfig(), supervision="frame"),
-    "UntrimmedNets": row("", UntrimmedNetsConfig()),
-    "STPN": row("", StpnConfig()),
-    "W-TALC, top-k": row("", WtalcConfig(coactivity_weight=0.0)),
-    "W-TALC": row("", WtalcConfig(), batch_pairs=3),
-    "wsgn+": replace(WSGN_PLUS, train=BUDGET),
-}
-# Other settings of the open points, not part of the main table.
-EXTRA_ROWS = {
-    "complete, mean_one": row("", WsgnConfig(softmax_scale="mean_one")),
-    "complete, mean_one, scored so": row(
-        "", WsgnConfig(softmax_scale="mean_one", scoring_softmax_scale="mean_one")
-    ),
-    "complete, sum_one (paper)": row(
-        "", WsgnConfig(softmax_scale="sum_one", scoring_softmax_scale="sum_one")
-    ),
-    "SLoc, mean_one": row("", WsgnConfig(components=(_SOFTMAX,), softmax_scale="mean_one")),
-    "SLoc, sum_one (paper)": row(
-        "",
-        WsgnConfig(
-            components=(_SOFTMAX,), softmax_scale="sum_one", scoring_softmax_scale="sum_one"
-        ),
-    ),
-    "complete, s = 0.5": row("", WsgnConfig(initial_std=0.5)),
-    "complete, s = 2": row("", WsgnConfig(initial_std=2.0)),
-    "complete, sigmoid": row("", WsgnConfig(class_activation="sigmoid")),
-    "complete, linear heads": row("", WsgnConfig(hidden_layer=False)),
-    "naive, linear heads": row("", WsgnConfig(components=(), hidden_layer=False)),
-    "wsgn+, hidden layer": replace(
-        WSGN_PLUS, train=BUDGET, method=replace(WSGN_PLUS.method, hidden_layer=True)
-    ),
-    "wsgn+, product": replace(
-        WSGN_PLUS, train=BUDGET, method=replace(WSGN_PLUS.method, scoring_softmax_scale="max_one")
-    ),
-    "wsgn+, all components": replace(
-        WSGN_PLUS, train=BUDGET, method=replace(WSGN_PLUS.method, components=COMPONENTS)
-    ),
-    "wsgn+ with CASL": replace(
-        WSGN_PLUS,
-        train=replace(BUDGET, batch_pairs=3),
-        method=replace(WSGN_PLUS.method, coactivity_weight=0.5),
-    ),
-}
-
-# Learning rate and dropout of each row: the best of the search (--tune).
-TUNED: dict[str, tuple[float, float]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,8 +163,8 @@ def jobs(arguments: argparse.Namespace) -> list[Job]:
             name=name,
             preset=replace(
                 preset,
-                dropout=TUNED[name][1],
-                train=replace(preset.train, learning_rate=TUNED[name][0], seed=seed),
+                dropout=settings(name)[1],
+                train=replace(preset.train, learning_rate=settings(name)[0], seed=seed),
             ),
             features=features,
             annotations=arguments.annotations,

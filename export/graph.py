@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from wsgn.checkpoint import Checkpoint
 from wsgn.config import ModelConfig
 from wsgn.errors import EngineError, UsageError
+from wsgn.export.half import convolutions_in_half
 from wsgn.files import write_whole_file
 from wsgn.manifest import FORMAT_VERSION, METADATA_KEY, Manifest, SelectionRule
 from wsgn.methods.config import WsgnConfig
@@ -27,15 +29,19 @@ OUTPUTS = ("selection_logits", "class_probabilities")
 
 
 class SnippetGraph(nn.Module):
-    """Frames (N, L, H, W, 3) uint8 or features (N, D) -> selection logits, class probabilities."""
+    """Frames (N, L, H, W, 3) uint8 or features (N, D) -> selection logits, class probabilities.
 
-    def __init__(self, model: WeakDetector) -> None:
+    `front` makes features out of frames where the model itself takes features.
+    """
+
+    def __init__(self, model: WeakDetector, front: nn.Module | None = None) -> None:
         super().__init__()
+        self.front = nn.Identity() if front is None else front
         self.model = model
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Both outputs are (N, C) float32; nothing depends on other snippets."""
-        heads = self.model(inputs)
+        heads = self.model(self.front(inputs))
         activation = wsgn_config(self.model.config).class_activation
         return heads.selection_logits, class_probabilities(heads.class_logits, activation)
 
@@ -84,25 +90,44 @@ def describe(checkpoint: Checkpoint, model: WeakDetector) -> Manifest:
     )
 
 
-def example_input(config: ModelConfig, num_snippets: int) -> Tensor:
+def example_input(manifest: Manifest, num_snippets: int) -> Tensor:
     """Random input of the right shape, the same for the same size."""
     generator = torch.Generator().manual_seed(num_snippets)
-    if config.frames is None:
-        assert config.features is not None
-        return torch.randn(num_snippets, config.features.size, generator=generator)
-    frames = config.frames
-    shape = (num_snippets, config.sampling.snippet_length, frames.height, frames.width, 3)
+    if manifest.frames is None:
+        assert manifest.features is not None
+        return torch.randn(num_snippets, manifest.features.size, generator=generator)
+    frames = manifest.frames
+    shape = (num_snippets, manifest.sampling.snippet_length, frames.height, frames.width, 3)
     return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Exportable:
+    """A network in evaluation mode and what a host must know of it."""
+
+    graph: SnippetGraph
+    manifest: Manifest
+
+
+def exportable(checkpoint: Checkpoint) -> Exportable:
+    """A trained model as it is: on frames if it was trained on them, else on features."""
+    model = checkpoint.build()
+    return Exportable(graph=SnippetGraph(model).eval(), manifest=describe(checkpoint, model))
 
 
 def build_graph(checkpoint: Checkpoint) -> onnx.ModelProto:
     """One self-contained document with the manifest inside, the same bytes every time."""
-    model = checkpoint.build()
-    name = "features" if checkpoint.model.frames is None else "frames"
+    return export_graph(exportable(checkpoint))
+
+
+def export_graph(subject: Exportable, *, half: bool = False) -> onnx.ModelProto:
+    """The document of a network; with `half` its convolutions compute in float16."""
+    manifest = subject.manifest
+    name = "features" if manifest.frames is None else "frames"
     with _quiet(), torch.inference_mode():
         program = torch.onnx.export(
-            SnippetGraph(model).eval(),
-            (example_input(checkpoint.model, 2),),
+            subject.graph,
+            (example_input(manifest, 2),),
             dynamo=True,
             opset_version=OPSET,
             input_names=[name],
@@ -114,7 +139,8 @@ def build_graph(checkpoint: Checkpoint) -> onnx.ModelProto:
     document = program.model_proto
     _check_dynamic(document)
     _strip(document)
-    manifest = describe(checkpoint, model)
+    if half:
+        convolutions_in_half(document)
     onnx.helper.set_model_props(document, {METADATA_KEY: manifest.to_json()})
     onnx.checker.check_model(document, full_check=True)
     return document

@@ -6,15 +6,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wsgn.errors import MissingExtraError, OutputError, WsgnError
+
+if TYPE_CHECKING:
+    from wsgn.export.graph import Exportable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Export, check parity, report; the file appears only when it is right."""
     arguments = _parser().parse_args(argv)
     try:
-        _export(arguments.checkpoint, arguments.output, overwrite=arguments.overwrite)
+        _export(arguments)
     except WsgnError as error:
         print(f"to_onnx: {error}", file=sys.stderr)
         return error.exit_code
@@ -30,41 +34,79 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("checkpoint", type=Path, help="model.safetensors of wsgn-train")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    parser.add_argument(
+        "--backbone",
+        type=Path,
+        metavar="WEIGHTS",
+        help="of wsgn-weights convert: put the backbone that made the features before a model that "
+        "was trained on them, for an engine that takes frames",
+    )
+    parser.add_argument(
+        "--short-side", type=int, default=256, help="pixels, as in wsgn-features (default: 256)"
+    )
+    parser.add_argument(
+        "--crop-size", type=int, default=224, help="pixels, as in wsgn-features (default: 224)"
+    )
+    parser.add_argument(
+        "--half", action="store_true", help="convolutions (and a backbone's layers) in float16"
+    )
     return parser
 
 
-def _export(checkpoint_path: Path, output: Path, *, overwrite: bool) -> None:
-    if output.exists() and not overwrite:
+def _export(arguments: argparse.Namespace) -> None:
+    output: Path = arguments.output
+    if output.exists() and not arguments.overwrite:
         raise OutputError(f"{output} exists; choose another name or add --overwrite.")
     try:
         import onnxscript  # noqa: F401 (torch needs it, and finds out late)
 
-        from wsgn.checkpoint import load_checkpoint
-        from wsgn.export.graph import build_graph, save_graph
-        from wsgn.export.verify import SIZES, TOLERANCE, parity_report
+        from wsgn.export.graph import export_graph, save_graph
+        from wsgn.export.verify import HALF_TOLERANCE, TOLERANCE, check_parity, parity_sizes
     except ImportError as error:
         raise MissingExtraError(f"Exporting ({error.name})", "export") from error
-    checkpoint = load_checkpoint(checkpoint_path)
-    document = build_graph(checkpoint)
+    subject = _subject(arguments)
+    document = export_graph(subject, half=arguments.half)
+    sizes = parity_sizes(subject.manifest)
+    tolerance = HALF_TOLERANCE if arguments.half else TOLERANCE
     unchecked = output.with_name(output.name + ".unchecked")
     try:
         save_graph(document, unchecked)
-        rows = parity_report(checkpoint, unchecked)
+        rows = check_parity(subject, unchecked, sizes, tolerance)
         try:
             unchecked.replace(output)
         except OSError as error:
             raise OutputError(f"{output} cannot be written: {error.strerror}.") from error
     finally:
         unchecked.unlink(missing_ok=True)
-    sizes = ", ".join(str(size) for size in SIZES)
-    print(f"parity of torch and ONNX Runtime for {sizes} snippets (tolerance {TOLERANCE:.0e}):")
+    print(
+        f"parity of torch and ONNX Runtime for {', '.join(map(str, sizes))} snippets (tolerance "
+        f"{tolerance:.0e}{', convolutions in float16' if arguments.half else ''}):"
+    )
     for row in rows:
         print(
             f"  {row.output:20} differs by at most {row.largest_difference:.1e}"
             f" (values up to {row.largest_value:.3g})"
         )
     print(
-        f"{output}: {output.stat().st_size / 1e6:.2f} MB, {len(checkpoint.model.classes)} classes"
+        f"{output}: {output.stat().st_size / 1e6:.2f} MB, {len(subject.manifest.classes)} classes"
+    )
+
+
+def _subject(arguments: argparse.Namespace) -> Exportable:
+    """The trained model, with the backbone that is to stand before it."""
+    from wsgn.checkpoint import load_checkpoint
+    from wsgn.export.graph import exportable
+
+    checkpoint = load_checkpoint(arguments.checkpoint)
+    if arguments.backbone is None:
+        return exportable(checkpoint)
+    from wsgn.export.joined import join
+
+    return join(
+        checkpoint,
+        arguments.backbone,
+        short_side=arguments.short_side,
+        crop_size=arguments.crop_size,
     )
 
 

@@ -12,12 +12,17 @@ import torch
 
 from wsgn.checkpoint import Checkpoint
 from wsgn.errors import EngineError
-from wsgn.export.graph import OUTPUTS, SnippetGraph, example_input
+from wsgn.export.graph import OUTPUTS, Exportable, example_input, exportable
+from wsgn.manifest import Manifest
 
 # Odd on purpose: one snippet, the example's own size, primes, a power of two and more than it.
 SIZES = (1, 2, 3, 7, 13, 32, 65)
 # Both outputs, absolute and relative; the paper's weights turn it into under 1e-4 of a score.
 TOLERANCE = 1e-4
+# The same where the convolutions compute in float16, whose numbers have 11 bits.
+HALF_TOLERANCE = 2e-2
+# Pixels in a run: 64 snippets of 16 pictures of 64 x 64.
+_MOST_PIXELS = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +38,34 @@ class ParityRow:
 def parity_report(
     checkpoint: Checkpoint, path: Path, sizes: Sequence[int] = SIZES
 ) -> tuple[ParityRow, ...]:
+    """Hold the file of a trained model against the model; see `check_parity`."""
+    return check_parity(exportable(checkpoint), path, sizes)
+
+
+def parity_sizes(manifest: Manifest) -> tuple[int, ...]:
+    """The sizes that a large network can be run on in a minute or so."""
+    if manifest.frames is None:
+        return SIZES
+    picture = manifest.frames.height * manifest.frames.width
+    pixels = picture * manifest.sampling.snippet_length
+    return tuple(size for size in SIZES if size <= 3 or size * pixels <= _MOST_PIXELS)
+
+
+def check_parity(
+    subject: Exportable,
+    path: Path,
+    sizes: Sequence[int],
+    tolerance: float = TOLERANCE,
+) -> tuple[ParityRow, ...]:
     """Run both on random inputs of every size; an `EngineError` when they are too far apart."""
-    graph = SnippetGraph(checkpoint.build()).eval()
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     differences = dict.fromkeys(OUTPUTS, 0.0)
     values = dict.fromkeys(OUTPUTS, 0.0)
     for size in sizes:
-        inputs = example_input(checkpoint.model, size)
+        inputs = example_input(subject.manifest, size)
         with torch.inference_mode():
-            expected = [output.numpy() for output in graph(inputs)]
+            expected = [output.numpy() for output in subject.graph(inputs)]
         found = session.run(list(OUTPUTS), {name: inputs.numpy()})
         for output, want, have in zip(OUTPUTS, expected, found, strict=True):
             if want.shape != have.shape:
@@ -59,9 +82,9 @@ def parity_report(
         for name in OUTPUTS
     )
     for row in rows:
-        if not row.largest_difference <= TOLERANCE * max(1.0, row.largest_value):
+        if not row.largest_difference <= tolerance * max(1.0, row.largest_value):
             raise EngineError(
                 f"the exported graph is off: {row.output} differs from torch by "
-                f"{row.largest_difference:.2e}, at most {TOLERANCE:.0e} is allowed."
+                f"{row.largest_difference:.2e}, at most {tolerance:.0e} is allowed."
             )
     return rows

@@ -96,6 +96,9 @@ class TrainConfig:
     # Gradients are accumulated over parts of the batch of about this many snippets (or frames);
     # 0 takes it whole. It bounds the memory and leaves the gradient as it is.
     accumulate_snippets: int = 0
+    # Run a backbone over so many snippets at a time, again on the way back; 0: all at once. It
+    # bounds the memory of long videos.
+    backbone_snippets: int = 0
     # Train on every n-th snippet (or frame) from a random start below start_range; 1 takes all, 0
     # stands for a range of n (the paper: every 5th frame from 0 to 14).
     thinning: int = 4
@@ -143,7 +146,7 @@ class TrainConfig:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}.")
         not_negative = (
             "seed", "weight_decay", "gradient_clip", "warmup_steps", "batch_pairs",
-            "accumulate_snippets", "start_range",
+            "accumulate_snippets", "start_range", "backbone_snippets",
         )  # fmt: skip
         for name in not_negative:
             if getattr(self, name) < 0:

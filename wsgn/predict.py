@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from wsgn.config import ModelConfig
 from wsgn.data.samples import VideoSource
 from wsgn.errors import InputError
 from wsgn.manifest import DetectionRule
@@ -28,9 +29,9 @@ from wsgn.selection_operator import class_probabilities
 
 FloatArray = npt.NDArray[np.float64]
 
-# Snippets that go through the network at once, of pictures and of features; bounds the memory of
-# long videos.
-_CHUNK_FRAMES, _CHUNK_FEATURES = 128, 8192
+# What goes through the network at once, pixels of pictures and snippets of features; bounds the
+# memory of long videos.
+_CHUNK_PIXELS, _CHUNK_FEATURES = 2**22, 8192
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ def predict_videos(model: WeakDetector, source: VideoSource) -> Iterator[VideoPr
     """Predict every video of a source, scored by the model's own operator (not the runtime's)."""
     model.eval()
     config, device = model.config, next(model.parameters()).device
-    chunk = _CHUNK_FEATURES if config.frames is None else _CHUNK_FRAMES
+    chunk = _chunk(config)
     for index, video in enumerate(source.videos):
         sample = source.load(index)
         heads = joined([model(part.to(device)) for part in torch.split(sample.inputs, chunk)])
@@ -77,6 +78,13 @@ def predict_videos(model: WeakDetector, source: VideoSource) -> Iterator[VideoPr
             scores=_array(model.method.frame_scores(heads, offsets)),
             video_scores=pooled,
         )
+
+
+def _chunk(config: ModelConfig) -> int:
+    if config.frames is None:
+        return _CHUNK_FEATURES
+    pixels = config.sampling.snippet_length * config.frames.height * config.frames.width
+    return max(1, _CHUNK_PIXELS // pixels)
 
 
 def joined(parts: Sequence[HeadOutput]) -> HeadOutput:

@@ -15,7 +15,7 @@ from wsgn.errors import MissingExtraError, OutputError, UsageError, WsgnError
 from wsgn.manifest import DetectionRule
 from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.proposals import MultiThresholdRule
-from wsgn.train_options import add_feature_options
+from wsgn.train_options import add_feature_options, add_video_memory
 
 if TYPE_CHECKING:
     from wsgn.checkpoint import Checkpoint
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--videos", type=Path, metavar="DIR", help="folder of video files")
     data.add_argument("--features", type=Path, metavar="PATH", help="feature files, any layout")
     add_feature_options(parser.add_argument_group("features"))
+    add_video_memory(parser.add_argument_group("videos"))
     parser.add_argument("--subset", default="test", help="(default: test)")
     parser.add_argument(
         "--segments",

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from wsgn.checkpoint import Checkpoint
 from wsgn.data.annotations import Annotations, label_vector
+from wsgn.data.charades import NUM_CLASSES
 from wsgn.errors import UsageError
 from wsgn.evaluate import find_segments
 from wsgn.manifest import DetectionRule
 from wsgn.methods.wsgn import Wsgn
-from wsgn.metrics.charades_files import NUM_CLASSES, CharadesTruth, points_seconds
+from wsgn.metrics.charades_files import CharadesTruth, points_seconds
 from wsgn.metrics.classification import evaluate_classification
 from wsgn.outputs import separate_outputs
 from wsgn.predict import VideoPrediction

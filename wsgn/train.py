@@ -112,6 +112,7 @@ def _trainer(
 ) -> Trainer:
     import torch
 
+    from wsgn.extraction.networks import load_weights
     from wsgn.trainer import Trainer
     from wsgn.training_run import resume_from
 
@@ -124,7 +125,10 @@ def _trainer(
     )
     if arguments.resume:
         resume_from(arguments.output, trainer)
-    elif world.is_first:
+        return trainer
+    if arguments.backbone_weights is not None:
+        load_weights(trainer.model.backbone, arguments.backbone_weights)
+    if world.is_first:
         for name in RESULT_NAMES:
             (arguments.output / name).unlink(missing_ok=True)
     return trainer

@@ -8,10 +8,20 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from wsgn.backbones.config import BackboneConfig
 from wsgn.config import PRECISIONS, SCHEDULES, TIME_UNITS, TrainConfig
 from wsgn.data.open_features import AUTO, LAYOUTS
 from wsgn.errors import UsageError
-from wsgn.manifest import CLASS_ACTIVATIONS, COMPONENTS, SCORING_SCALES, SOFTMAX_SCALES, FrameInput, Sampling
+from wsgn.extraction.recipe import BACKBONES
+from wsgn.manifest import (
+    CLASS_ACTIVATIONS,
+    COMPONENTS,
+    RESIZE_MODES,
+    SCORING_SCALES,
+    SOFTMAX_SCALES,
+    FrameInput,
+    Sampling,
+)
 from wsgn.methods.config import (
     MethodConfig,
     StpnConfig,
@@ -27,6 +37,9 @@ DEFAULT_FRAMES = FrameInput(height=48, width=64)
 
 # Of `--frame-rate`: each video has its own.
 NATIVE = "native"
+
+# I3D on optical flow takes features only.
+TRAINED_BACKBONES = {name: config for name, config in BACKBONES.items() if name != "i3d-flow"}
 
 METHODS: dict[str, MethodConfig] = {
     method.name: method
@@ -107,6 +120,12 @@ TRAINING_OPTIONS = (
         kind=int,
         words="accumulate gradients over parts of so many snippets; 0: the batch at once",
     ),
+    Option(
+        flag="--backbone-snippets",
+        field="backbone_snippets",
+        kind=int,
+        words="snippets through the backbone at a time, to save memory; 0: all",
+    ),
     Option(flag="--thinning", field="thinning", kind=int, words="train on every n-th snippet"),
     Option(
         flag="--start-range", field="start_range", kind=int, words="its start is random below this"
@@ -186,8 +205,25 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--height", type=int, default=DEFAULT_FRAMES.height, help="pixels")
     group.add_argument("--width", type=int, default=DEFAULT_FRAMES.width, help="pixels")
+    group.add_argument(
+        "--resize",
+        choices=RESIZE_MODES,
+        default=DEFAULT_FRAMES.resize,
+        help="how pictures of another shape get there (default: %(default)s)",
+    )
+    add_video_memory(group)
     add_feature_options(group)
     group.add_argument("--streams", help="of the features: rgb, flow or rgb,flow (default: all)")
+
+
+def add_video_memory(group: argparse._ArgumentGroup) -> None:
+    """The option for the memory that decoded videos may take."""
+    group.add_argument(
+        "--video-memory",
+        type=float,
+        default=4.0,
+        help="GiB of decoded videos that are kept; others are decoded again (default: 4)",
+    )
 
 
 def add_feature_options(group: argparse._ArgumentGroup) -> None:
@@ -222,6 +258,16 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--components",
         help=f"normalisations to average, of {','.join(COMPONENTS)}; 'none' is the naive model",
+    )
+    group.add_argument("--backbone", choices=TRAINED_BACKBONES, help="the network for pixels")
+    group.add_argument(
+        "--backbone-weights", type=Path, help="start it from these (wsgn-weights convert)"
+    )
+    group.add_argument("--frozen-stages", type=int, help="so many of its stages stay as they are")
+    group.add_argument(
+        "--checkpoint-gradients",
+        action="store_true",
+        help="compute its stages again on the way back, to save memory",
     )
     _add(group, MODEL_OPTIONS)
 
@@ -264,10 +310,26 @@ def chosen_preset(arguments: argparse.Namespace) -> Preset:
     _require_fields(chosen.method, method)
     return replace(
         chosen,
+        backbone=_backbone(chosen.backbone, arguments),
         method=replace(chosen.method, **method),
         train=_train_config(chosen.train, arguments),
         **outer,
     )
+
+
+def _backbone(default: BackboneConfig, arguments: argparse.Namespace) -> BackboneConfig:
+    chosen = default if arguments.backbone is None else TRAINED_BACKBONES[arguments.backbone]
+    values: dict[str, Any] = {}
+    if arguments.frozen_stages is not None:
+        values["frozen_stages"] = arguments.frozen_stages
+    if arguments.checkpoint_gradients:
+        values["checkpoint_gradients"] = True
+    known = {field.name for field in fields(chosen)}
+    for name in values:
+        if name not in known:
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} has no meaning for the backbone '{chosen.name}'.")
+    return replace(chosen, **values)
 
 
 def _train_config(default: TrainConfig, arguments: argparse.Namespace) -> TrainConfig:

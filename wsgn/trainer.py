@@ -70,6 +70,7 @@ class Trainer:
         self.model = WeakDetector(model)
         if self.model.standardise is not None:
             self.model.standardise.fit(source, train.seed)
+        self.model.backbone_snippets = train.backbone_snippets
         self.model.to(self.device)
         if self.device.type == "cuda":
             # The fused kernels of the frame selection.

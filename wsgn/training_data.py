@@ -29,6 +29,8 @@ class TrainingData:
     features: FeatureReader | None = None
     # Leave out videos that have no features, with a notice, where that is an error else.
     skip_missing: bool = False
+    # Bytes of decoded videos that are kept.
+    video_memory_bytes: int = 4 << 30
     # Whether reading videos shows a progress bar.
     progress: bool = True
 
@@ -45,6 +47,7 @@ class TrainingData:
                 model.sampling,
                 model.frames,
                 progress=self.progress,
+                memory_bytes=self.video_memory_bytes,
             )
         if model.features is None:
             raise UsageError("the model takes pixels: give --videos, not --features.")
@@ -81,7 +84,12 @@ def open_data(
 ) -> TrainingData:
     """What `--videos` or `--features` name, the latter in any layout."""
     if arguments.features is None:
-        return TrainingData(annotations=annotations, videos=arguments.videos, progress=progress)
+        return TrainingData(
+            annotations=annotations,
+            videos=arguments.videos,
+            video_memory_bytes=int(arguments.video_memory * 2**30),
+            progress=progress,
+        )
     reader = open_features(
         arguments.features,
         layout=arguments.layout,
@@ -105,7 +113,9 @@ def model_config(
         return chosen.model(
             classes=classes,
             sampling=_video_sampling(arguments),
-            frames=FrameInput(height=arguments.height, width=arguments.width),
+            frames=FrameInput(
+                height=arguments.height, width=arguments.width, resize=arguments.resize
+            ),
         )
     present = set(data.features.names)
     first = next(

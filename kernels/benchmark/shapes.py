@@ -52,6 +52,7 @@ GPU_SHAPES = (
 # Smaller relatives, for two cores and two minutes.
 CPU_SHAPES = (
     Shape(name="16 x 200-2,000", lengths=spread_lengths(16, 200, 2000), num_classes=157),
+    Shape(name="64 x 200-2,000", lengths=spread_lengths(64, 200, 2000), num_classes=157),
     Shape(name="2 x 10,000, C 20", lengths=(10_000,) * 2, num_classes=20),
     Shape(name="1 x 2,000 + 31 x 20", lengths=(2000, *(20,) * 31), num_classes=157),
     Shape(name="1 x 200", lengths=(200,), num_classes=157),

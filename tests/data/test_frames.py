@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import cast
+
+import av
 import numpy as np
 import pytest
+from av.video.stream import VideoStream
 
-from wsgn.data.frames import DecodedVideo, FrameDataset, augmented, snippet_rows
-from wsgn.manifest import Sampling
+from wsgn.data.annotations import VideoAnnotation
+from wsgn.data.augmentation import augmented, draw_augmentation
+from wsgn.data.frames import DecodedVideo, FrameDataset, snippet_rows
+from wsgn.manifest import FrameInput, Sampling
 from wsgn.runtime.snippets import Snippeter
-from wsgn.video import SampledFrame
+from wsgn.video import FrameGrid, SampledFrame
 
 SAMPLING = Sampling(frame_rate=10.0, snippet_length=8, snippet_stride=4)
 
@@ -48,7 +55,7 @@ def test_an_offset_shifts_the_snippets_but_leaves_one() -> None:
 def test_augmentation_treats_all_frames_of_a_video_alike() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
     video = np.repeat(picture[None], 5, axis=0)
-    moved = augmented(video, np.random.default_rng(3))
+    moved = augmented(video, draw_augmentation(12, 16, np.random.default_rng(3)))
     assert moved.shape == video.shape
     assert (moved == moved[0]).all()
     assert not np.array_equal(moved[0], picture)
@@ -58,6 +65,7 @@ def decoded(num_frames: int) -> FrameDataset:
     """A dataset of one video in memory."""
     source = object.__new__(FrameDataset)
     source._sampling = SAMPLING
+    source._grid = FrameGrid(10.0, 2, 3)
     source._decoded = [
         DecodedVideo(
             images=numbered_frames(num_frames),
@@ -66,6 +74,47 @@ def decoded(num_frames: int) -> FrameDataset:
         )
     ]
     return source
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A clip of 40 frames at 10 per second, each of another brightness."""
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = cast(VideoStream, container.add_stream("libx264", rate=10))
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for number in range(40):
+            picture = np.full((32, 48, 3), 40 + 4 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode())
+    return tmp_path
+
+
+def test_what_does_not_fit_into_memory_is_decoded_again_and_is_the_same(clip: Path) -> None:
+    video = VideoAnnotation(
+        name="clip", subset="train", duration_seconds=4.0, labels=(), segments=()
+    )
+    picture_bytes = 16 * 24 * 3
+    kept, partly, again = (
+        FrameDataset(
+            clip, [video], ["a"], SAMPLING, FrameInput(height=16, width=24), progress=False,
+            memory_bytes=picture_bytes * pictures,
+        )
+        for pictures in (40, 39, 0)
+    )  # fmt: skip
+    assert kept._decoded[0].images is not None
+    assert partly._decoded[0].images is None
+    for source in (partly, again):
+        assert source.num_snippets(0) == kept.num_snippets(0) == 9
+        np.testing.assert_array_equal(source.load(0).inputs, kept.load(0).inputs)
+        ours, theirs = (
+            s.load_for_training(0, np.random.default_rng(3), thinning=2, augment=True)
+            for s in (source, kept)
+        )
+        np.testing.assert_array_equal(ours.inputs, theirs.inputs)
+        np.testing.assert_array_equal(ours.times.centre_seconds, theirs.times.centre_seconds)
+    brightness = kept.load(0).inputs.float().mean(dim=(2, 3, 4)).numpy()
+    expected = 40 + 4 * (np.arange(9)[:, None] * 4 + np.arange(8))
+    np.testing.assert_allclose(brightness, expected, atol=3)
 
 
 def test_the_number_of_snippets_is_known_without_loading() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from torch import Tensor, nn
@@ -38,16 +38,16 @@ def _run(x: Tensor, stage: Stage) -> Tensor:
 
 def _checkpointed(x: Tensor, stage: Stage) -> Tensor:
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _statistics_kept(stage)
+        return nullcontext(), statistics_kept(stage)
 
     result: Tensor = checkpoint(_run, x, stage, use_reentrant=False, context_fn=contexts)
     return result
 
 
 @contextmanager
-def _statistics_kept(stage: Stage) -> Iterator[None]:
-    """The second run of a stage must not count its batch into the running statistics again."""
-    norms = [m for top in stage for m in top.modules() if isinstance(m, _BatchNorm) and m.training]
+def statistics_kept(tops: Iterable[nn.Module]) -> Iterator[None]:
+    """A second run must not count its batch into the running statistics again."""
+    norms = [m for top in tops for m in top.modules() if isinstance(m, _BatchNorm) and m.training]
     momenta = [norm.momentum for norm in norms]
     counts = [norm.num_batches_tracked for norm in norms]
     for norm in norms:

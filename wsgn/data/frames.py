@@ -1,13 +1,13 @@
-"""Videos as snippets of frames: decoded once onto the time grid, kept as uint8 in memory."""
+"""Videos as snippets of frames: decoded onto the time grid, kept as uint8 while memory lasts."""
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -15,34 +15,38 @@ import torch
 from tqdm import tqdm
 
 from wsgn.data.annotations import VideoAnnotation
+from wsgn.data.augmentation import Augmentation, FrameArray, augmented, draw_augmentation
 from wsgn.data.samples import VideoSample
 from wsgn.errors import InputError
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.timing import snippet_times
 from wsgn.video import FrameGrid, Notice, SampledFrame, VideoReader
 
-FrameArray = npt.NDArray[np.uint8]
-
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi")
 
-# Shares of height and width, and of brightness and contrast, by which augmentation moves a video.
-_MAXIMUM_SHIFT = 0.08
-_MAXIMUM_GAIN = 0.3
+# Room for the frames of a dataset: 13 hours of the default input, or 47 minutes of 224 x 224 pixels
+# at 10 frames per second.
+DEFAULT_MEMORY_BYTES = 4 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecodedVideo:
     """The F sampled frames of a video."""
 
-    # (F, H, W, 3) RGB.
-    images: FrameArray
+    # (F, H, W, 3) RGB; None where they did not fit and are decoded again when they are needed.
+    images: FrameArray | None
     # (F,) each: media seconds, and the epoch that rises at each gap.
     seconds: npt.NDArray[np.float64]
     epoch: npt.NDArray[np.int64]
 
 
 class FrameDataset:
-    """A folder of video files; see `wsgn.data.samples.VideoSource`."""
+    """A folder of video files; see `wsgn.data.samples.VideoSource`.
+
+    Every video is decoded once to learn its length; so many frames are kept as fit into
+    `memory_bytes`. The other videos are decoded again each time, and only the frames of the
+    snippets that are asked for are held.
+    """
 
     def __init__(
         self,
@@ -53,28 +57,32 @@ class FrameDataset:
         frames: FrameInput,
         *,
         progress: bool = True,
+        memory_bytes: int = DEFAULT_MEMORY_BYTES,
     ) -> None:
         self.classes = tuple(classes)
         self.videos = tuple(videos)
         self._sampling = sampling
-        grid = FrameGrid(
+        self._grid = FrameGrid(
             frame_rate=sampling.frame_rate,
             height=frames.height,
             width=frames.width,
             resize=frames.resize,
         )
-        paths = [_find_video(folder, video.name) for video in videos]
+        self._paths = [_find_video(folder, video.name) for video in videos]
+        memory = _Memory(memory_bytes)
         with ThreadPoolExecutor(max_workers=2) as pool:
-            decoded = pool.map(lambda path: _read(path, grid), paths)
+            decoded = pool.map(lambda path: _read(path, self._grid, memory), self._paths)
             self._decoded = list(
                 tqdm(
                     decoded,
-                    total=len(paths),
+                    total=len(self._paths),
                     desc="reading videos",
                     unit="video",
                     disable=not progress,
                 )
             )
+        if progress:
+            self._tell_what_does_not_fit(memory_bytes)
 
     def num_snippets(self, index: int) -> int:
         """Snippets of one video before any thinning."""
@@ -82,7 +90,7 @@ class FrameDataset:
 
     def load(self, index: int) -> VideoSample:
         """Snippets (T, L, H, W, 3) uint8 of one video."""
-        return self._sample(self._decoded[index], self._sampling, offset=0)
+        return self._sample(index, self._sampling, offset=0, augmentation=None)
 
     def load_for_training(
         self,
@@ -94,21 +102,46 @@ class FrameDataset:
         augment: bool = False,
     ) -> VideoSample:
         """Thinned snippets from a random first frame; augmentation is one draw for the video."""
-        video = self._decoded[index]
+        augmentation = None
         if augment:
-            video = dataclasses.replace(video, images=augmented(video.images, random))
+            augmentation = draw_augmentation(self._grid.height, self._grid.width, random)
         stride = self._sampling.snippet_stride
-        thinned = dataclasses.replace(self._sampling, snippet_stride=stride * thinning)
+        thinned = Sampling(
+            frame_rate=self._sampling.frame_rate,
+            snippet_length=self._sampling.snippet_length,
+            snippet_stride=stride * thinning,
+        )
         offset = int(random.integers(stride * (start_range or thinning)))
-        return self._sample(video, thinned, offset=offset)
+        return self._sample(index, thinned, offset=offset, augmentation=augmentation)
 
-    def _sample(self, video: DecodedVideo, sampling: Sampling, *, offset: int) -> VideoSample:
-        rows = snippet_rows(video.epoch, sampling, offset)
+    def _sample(
+        self, index: int, sampling: Sampling, *, offset: int, augmentation: Augmentation | None
+    ) -> VideoSample:
+        video = self._decoded[index]
+        rows = snippet_rows(video.epoch, sampling, offset)  # (T, L)
+        # Only the frames that are needed are decoded again, or augmented, and each once.
+        numbers, places = np.unique(rows, return_inverse=True)
+        if video.images is None:
+            images = _read_again(self._paths[index], self._grid, numbers)
+        else:
+            images = video.images[numbers]
+        if augmentation is not None:
+            images = augmented(images, augmentation)
         first = rows[:, 0]
         return VideoSample(
-            inputs=torch.from_numpy(video.images[rows]),
+            inputs=torch.from_numpy(images[places.reshape(rows.shape)]),
             times=snippet_times(video.seconds[first], video.epoch[first], sampling),
         )
+
+    def _tell_what_does_not_fit(self, memory_bytes: int) -> None:
+        outside = sum(video.images is None for video in self._decoded)
+        if outside:
+            tqdm.write(
+                f"{outside} of {len(self._decoded)} videos do not fit into "
+                f"{memory_bytes / 2**30:.3g} GiB of memory, and are decoded again whenever they "
+                "are needed.",
+                file=sys.stderr,
+            )
 
 
 def snippet_rows(
@@ -130,23 +163,6 @@ def snippet_rows(
     return np.concatenate(parts)
 
 
-def augmented(frames: FrameArray, random: np.random.Generator) -> FrameArray:
-    """The whole video (F, H, W, 3) flipped, shifted and relit by one draw, as a camera might."""
-    height, width = frames.shape[1:3]
-    if random.random() < 0.5:
-        frames = frames[:, :, ::-1]
-    limit_y, limit_x = int(height * _MAXIMUM_SHIFT), int(width * _MAXIMUM_SHIFT)
-    dy = int(random.integers(-limit_y, limit_y + 1))
-    dx = int(random.integers(-limit_x, limit_x + 1))
-    rows = np.clip(np.arange(height) + dy, 0, height - 1)
-    columns = np.clip(np.arange(width) + dx, 0, width - 1)
-    frames = frames[:, rows[:, None], columns]
-    gain, bias = random.uniform(1 - _MAXIMUM_GAIN, 1 + _MAXIMUM_GAIN), random.uniform(-20, 20)
-    table = np.clip(np.arange(256) * gain + bias, 0, 255).astype(np.uint8)
-    relit: FrameArray = table[frames]
-    return relit
-
-
 def _find_video(folder: Path, name: str) -> Path:
     for suffix in VIDEO_SUFFIXES:
         path = folder / f"{name}{suffix}"
@@ -155,18 +171,69 @@ def _find_video(folder: Path, name: str) -> Path:
     raise InputError(f"video '{name}' is not in {folder} (looked for {', '.join(VIDEO_SUFFIXES)}).")
 
 
-def _read(path: Path, grid: FrameGrid) -> DecodedVideo:
-    frames: list[SampledFrame] = []
+class _Memory:
+    """Room that several threads share."""
+
+    def __init__(self, num_bytes: int) -> None:
+        self._left = num_bytes
+        self._lock = Lock()
+
+    def take(self, num_bytes: int) -> bool:
+        """Whether so much was free, and is taken."""
+        with self._lock:
+            if num_bytes > self._left:
+                return False
+            self._left -= num_bytes
+            return True
+
+    def give_back(self, num_bytes: int) -> None:
+        """Free what was taken."""
+        with self._lock:
+            self._left += num_bytes
+
+
+def _read(path: Path, grid: FrameGrid, memory: _Memory) -> DecodedVideo:
+    """Decode a video, and keep its frames if all of them fit."""
+    images: list[FrameArray] = []
+    seconds, epoch = [], []
+    fits = True
     with VideoReader(path, grid) as reader:
         for item in reader:
             if isinstance(item, SampledFrame):
-                frames.append(item)
+                seconds.append(item.seconds)
+                epoch.append(item.epoch)
+                fits = fits and memory.take(item.image.nbytes)
+                if fits:
+                    images.append(item.image)
+                else:
+                    memory.give_back(sum(image.nbytes for image in images))
+                    images.clear()
             elif isinstance(item, Notice):
                 tqdm.write(f"{path.name}: {item.message}", file=sys.stderr)
-    if not frames:
+    if not seconds:
         raise InputError(f"{path} holds no frames.")
     return DecodedVideo(
-        images=np.stack([frame.image for frame in frames]),
-        seconds=np.array([frame.seconds for frame in frames]),
-        epoch=np.array([frame.epoch for frame in frames], dtype=np.int64),
+        images=np.stack(images) if fits else None,
+        seconds=np.array(seconds),
+        epoch=np.array(epoch, dtype=np.int64),
     )
+
+
+def _read_again(path: Path, grid: FrameGrid, numbers: npt.NDArray[np.int64]) -> FrameArray:
+    """The frames with these numbers (rising) in the order of the video."""
+    wanted = iter(numbers.tolist())
+    following: int | None = next(wanted)
+    images: FrameArray = np.empty((len(numbers), grid.height, grid.width, 3), np.uint8)
+    num_found = 0
+    with VideoReader(path, grid) as reader:
+        frames = (item for item in reader if isinstance(item, SampledFrame))
+        for number, frame in enumerate(frames):
+            if number == following:
+                images[num_found] = frame.image
+                num_found += 1
+                following = next(wanted, None)
+            if following is None:
+                break
+    if following is not None:
+        raise InputError(f"{path} has fewer frames than at the start: it was changed meanwhile.")
+    return images

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wsgn.data.charades import NUM_CLASSES
 from wsgn.errors import InputError, UsageError
 from wsgn.metrics.arrays import FloatArray, IntArray
 from wsgn.metrics.average_precision import ranked_average_precision
-from wsgn.metrics.charades_files import NUM_CLASSES, CharadesTruth
+from wsgn.metrics.charades_files import CharadesTruth
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -10,10 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from wsgn.data.charades import CLASSES as CHARADES_CLASSES
 from wsgn.errors import OutputError, UsageError, WsgnError
 from wsgn.metrics.annotations import Truth, read_truth
 from wsgn.metrics.charades import evaluate_charades
-from wsgn.metrics.charades_files import CHARADES_CLASSES, read_charades, read_submission
+from wsgn.metrics.charades_files import read_charades, read_submission
 from wsgn.metrics.detection import DetectionResult, evaluate_detection
 from wsgn.metrics.detections import read_detections
 from wsgn.metrics.protocol import DEFAULT_PROTOCOL, PROTOCOLS, detection_protocol

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wsgn.errors import UsageError
 from wsgn.presets.charades import CHARADES
+from wsgn.presets.images import IMAGES
 from wsgn.presets.paper import PAPER_CHARADES, PAPER_THUMOS14, PAPER_THUMOS14_CASL
 from wsgn.presets.plus import WSGN_PLUS
 from wsgn.presets.preset import Preset
@@ -14,6 +15,7 @@ __all__ = ["PRESETS", "Preset", "preset"]
 
 PRESETS = {
     "videos": VIDEOS,
+    "images": IMAGES,
     "thumos14": THUMOS14,
     "wsgn+": WSGN_PLUS,
     "charades": CHARADES,

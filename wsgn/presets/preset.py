@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from wsgn.backbones.config import BackboneConfig, CompactConfig
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.manifest import FeatureInput, FrameInput, Sampling
 from wsgn.methods.config import MethodConfig, WsgnConfig
@@ -16,6 +17,7 @@ class Preset:
 
     # A line for people who choose.
     description: str
+    backbone: BackboneConfig = field(default_factory=CompactConfig)
     method: MethodConfig = field(default_factory=WsgnConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     standardise: bool = ModelConfig.standardise
@@ -42,6 +44,7 @@ class Preset:
             frames=frames,
             features=features,
             streams=streams,
+            backbone=self.backbone,
             method=self.method,
             standardise=self.standardise,
             dropout=self.dropout,

@@ -1,0 +1,229 @@
+"""Backbones on raw frames: frames per second of the engine, of torch and of decoding; memory.
+
+    python benchmarks/backbones.py VIDEO --backbone i3d-rgb resnet34
+
+Each network gets random weights (speed does not depend on them) and a random model of 20 classes
+behind it. Every figure comes from a process of its own: `wsgn-run` on the video with the engine,
+the same layers in torch on frames in memory, `wsgn-features`, and decoding alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsgn.extraction.recipe import BACKBONES, CROP_SIZE, SHORT_SIDE
+from wsgn.manifest import DetectionRule, FeatureInput, Prior, Sampling
+
+SAMPLING = Sampling(frame_rate=25.0, snippet_length=16, snippet_stride=16)
+CLASSES = tuple(f"class {number}" for number in range(20))
+TORCH_SNIPPETS = 4
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("video", type=Path, nargs="?")
+    parser.add_argument("--backbone", nargs="+", default=["i3d-rgb", "resnet34"])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=16, help="snippets in a call of the engine")
+    parser.add_argument("--half", action="store_true", help="engines with convolutions in float16")
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    if arguments.part:
+        print(json.dumps(PARTS[arguments.part](arguments)))
+        return 0
+    print(
+        "| network | what | frames | seconds | frames per second "
+        "| processor seconds per 100 frames | peak memory, MB |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    report("", "decoding alone", run_part("decode", arguments, "none", Path()))
+    for name in arguments.backbone:
+        with tempfile.TemporaryDirectory() as folder:
+            run_part("export", arguments, name, Path(folder))
+            for part, words in (
+                ("engine", "wsgn-run with the engine"),
+                ("torch", "torch, frames in memory"),
+                ("features", "wsgn-features"),
+            ):
+                report(name, words, run_part(part, arguments, name, Path(folder)))
+    return 0
+
+
+def report(name: str, words: str, figures: dict[str, float]) -> None:
+    """One row."""
+    frames, seconds = figures["frames"], figures["seconds"]
+    print(
+        f"| {name} | {words} | {frames:.0f} | {seconds:.1f} | {frames / seconds:.1f} | "
+        f"{100 * figures['processor_seconds'] / frames:.1f} | "
+        f"{figures['megabytes']:.0f} |",
+        flush=True,
+    )
+
+
+def run_part(part: str, arguments: argparse.Namespace, name: str, folder: Path) -> dict[str, float]:
+    """One measurement in a process of its own."""
+    command = [
+        sys.executable, __file__, str(arguments.video), "--part", part, "--backbone", name,
+        "--folder", str(folder), "--threads", str(arguments.threads),
+        "--batch", str(arguments.batch), *(["--half"] if arguments.half else []),
+    ]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{part} of {name} failed:\n{done.stderr[-2000:]}")
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+class Watch:
+    """Time on the wall and of all threads' processors, from when it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._processor = time.perf_counter(), time.process_time()
+
+    def figures(self, frames: float) -> dict[str, float]:
+        """What a measurement prints; memory is this process's peak (Linux: kB)."""
+        return {
+            "frames": frames,
+            "seconds": time.perf_counter() - self._wall,
+            "processor_seconds": time.process_time() - self._processor,
+            "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        }
+
+
+def decode(arguments: argparse.Namespace) -> dict[str, float]:
+    """Decoding and scaling onto the engine's grid, nothing else."""
+    from wsgn.video import FrameGrid, SampledFrame, VideoReader
+
+    watch = Watch()
+    grid = FrameGrid(SAMPLING.frame_rate, SHORT_SIDE, SHORT_SIDE, "centre_crop")
+    with VideoReader(arguments.video, grid) as reader:
+        frames = sum(isinstance(item, SampledFrame) for item in reader)
+    return watch.figures(frames)
+
+
+def export(arguments: argparse.Namespace) -> dict[str, float]:
+    """Write random weights, a random model on them, and the engine of both."""
+    import torch
+
+    from wsgn.backbones.build import build_backbone
+    from wsgn.checkpoint import Calibration, Checkpoint, save_checkpoint
+    from wsgn.config import ModelConfig, TrainConfig
+    from wsgn.export.to_onnx import main as to_onnx
+    from wsgn.model import WeakDetector
+    from wsgn.weights.converted import ConvertedWeights, Origin, write_weights
+
+    folder, config = arguments.folder, BACKBONES[arguments.backbone[0]]
+    torch.manual_seed(0)
+    network = build_backbone(config, SAMPLING.snippet_length)
+    for weight in network.parameters():
+        # Without residuals values would fade from layer to layer.
+        if weight.dim() == 5:
+            torch.nn.init.kaiming_normal_(weight)
+    origin = Origin(file_name="random", layout="wsgn", sha256="")
+    weights = ConvertedWeights(config=config, origin=origin, tensors=network.state_dict())
+    write_weights(folder / "weights.safetensors", weights)
+    model = ModelConfig(
+        classes=CLASSES, sampling=SAMPLING, features=FeatureInput(size=config.feature_size)
+    )
+    zeros = (0.0,) * len(CLASSES)
+    calibration = Calibration(
+        prior=Prior(
+            count=8.0, mean=zeros, variance=(1.0,) * len(CLASSES), log_mean_exponential=zeros,
+            maximum=zeros,
+        ),
+        detection=DetectionRule(open_thresholds=zeros, close_thresholds=zeros),
+    )  # fmt: skip
+    checkpoint = Checkpoint(
+        model=model, train=TrainConfig(), step=0, weights=WeakDetector(model).state_dict(),
+        optimizer={},
+    )  # fmt: skip
+    save_checkpoint(folder / "model.safetensors", replace(checkpoint, calibration=calibration))
+    command = [
+        str(folder / "model.safetensors"), "-o", str(folder / "engine.onnx"),
+        "--backbone", str(folder / "weights.safetensors"), *(["--half"] if arguments.half else []),
+    ]  # fmt: skip
+    watch = Watch()
+    if to_onnx(command) != 0:
+        raise SystemExit(1)
+    return watch.figures(0)
+
+
+def engine(arguments: argparse.Namespace) -> dict[str, float]:
+    """`wsgn-run`: decoding beside the engine, its events thrown away."""
+    from wsgn.runtime import open_engine
+    from wsgn.runtime.events import EndEvent
+    from wsgn.runtime.pipeline import Detection, DetectOptions
+
+    options = DetectOptions(batch_size=arguments.batch)
+    with open_engine(arguments.folder / "engine.onnx", num_threads=arguments.threads) as opened:
+        watch = Watch()
+        events = list(Detection(arguments.video, opened, options).events())
+        (end,) = [event for event in events if isinstance(event, EndEvent)]
+        return watch.figures(end.frames)
+
+
+def in_torch(arguments: argparse.Namespace) -> dict[str, float]:
+    """The engine's layers in torch, on frames that are in memory already."""
+    import torch
+
+    from wsgn.checkpoint import load_checkpoint
+    from wsgn.export.joined import join
+
+    torch.set_num_threads(arguments.threads)
+    graph = join(
+        load_checkpoint(arguments.folder / "model.safetensors"),
+        arguments.folder / "weights.safetensors",
+    ).graph
+    shape = (TORCH_SNIPPETS, SAMPLING.snippet_length, SHORT_SIDE, SHORT_SIDE, 3)
+    frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    with torch.inference_mode():
+        graph(frames[:1])
+        watch = Watch()
+        graph(frames)
+    return watch.figures(TORCH_SNIPPETS * SAMPLING.snippet_length)
+
+
+def features(arguments: argparse.Namespace) -> dict[str, float]:
+    """`wsgn-features` on the one video."""
+    from wsgn.extraction.extract import extract_features
+    from wsgn.extraction.networks import open_networks
+    from wsgn.extraction.recipe import Network, Recipe
+
+    name = arguments.backbone[0]
+    network = Network(name=name, config=BACKBONES[name], weights_sha256=None)
+    recipe = Recipe(networks=(network,), short_side=SHORT_SIDE, crop_size=CROP_SIZE)
+    networks = open_networks(
+        recipe, [arguments.folder / "weights.safetensors"], "cpu", num_threads=arguments.threads
+    )
+    watch = Watch()
+    found = extract_features(arguments.video, recipe, networks)
+    return watch.figures(len(found.values) * SAMPLING.snippet_length)
+
+
+PARTS: dict[str, Any] = {
+    "decode": decode,
+    "export": export,
+    "engine": engine,
+    "torch": in_torch,
+    "features": features,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

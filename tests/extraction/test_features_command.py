@@ -1,0 +1,199 @@
+"""`wsgn-features` as a user meets it: results, exit codes, going on, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numbered_clips import steady, write_clip
+from safetensors import safe_open
+
+from wsgn.backbones.build import build_backbone
+from wsgn.data.feature_file import read_feature_file, read_feature_info
+from wsgn.data.open_features import open_features
+from wsgn.extraction.command import main
+from wsgn.extraction.recipe import BACKBONES
+from wsgn.video import FrameGrid, SampledFrame, VideoReader
+
+SMALL = ["--short-side", "48", "--crop-size", "40", "-q"]
+COMPACT = ["--backbone", "compact", "--random-weights", *SMALL]
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    write_clip(folder / "long.mp4", steady(201))
+    write_clip(folder / "short.mp4", steady(40))
+    return folder
+
+
+def run(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def test_features_are_the_backbone_on_the_frames(tmp_path: Path, clips: Path) -> None:
+    assert run(clips, "-o", tmp_path / "out", *COMPACT, "--batch", 5) == 0
+    with VideoReader(clips / "long.mp4", FrameGrid(25.0, 48, 48, "centre_crop")) as reader:
+        frames = np.stack([f.image for f in reader if isinstance(f, SampledFrame)])
+    snippets = frames[: 12 * 16, 4:44, 4:44].reshape(12, 16, 40, 40, 3)
+    torch.manual_seed(0)
+    backbone = build_backbone(BACKBONES["compact"], 16).eval()
+    with torch.inference_mode():
+        expected = backbone(torch.from_numpy(snippets)).numpy()
+    _, found = read_feature_file(tmp_path / "out" / "long.safetensors")
+    assert found.shape == (12, 128)
+    # Random weights make little of the pictures, but more than is tolerated.
+    spread = expected.std(axis=0).max()
+    assert spread > 1e-5
+    np.testing.assert_allclose(found, expected, rtol=0, atol=0.02 * spread)
+
+
+def test_training_reads_what_comes_out(tmp_path: Path, clips: Path) -> None:
+    assert run(clips, "-o", tmp_path / "out", *COMPACT, "--frame-rate", "10") == 0
+    reader = open_features(tmp_path / "out")
+    assert reader.names == ("long", "short")
+    info = reader.info("long")
+    assert (info.sampling.frame_rate, info.num_snippets) == (10.0, 81 // 16)
+    assert reader.read("short").shape == (1, 128)
+
+
+def test_it_goes_on_where_it_stopped(
+    tmp_path: Path, clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(clips / "short.mp4", "-o", out, *COMPACT) == 0
+    before = (out / "short.safetensors").stat()
+    # What a killed run leaves.
+    (out / "long.safetensors.tmp").write_bytes(b"half")
+    (out / "long.safetensors").write_bytes(b"damaged")
+    assert run(clips, "-o", out, *COMPACT) == 0
+    assert "1 extracted (12 snippets), 1 already there" in capsys.readouterr().out
+    assert (out / "short.safetensors").stat().st_mtime_ns == before.st_mtime_ns
+    assert sorted(path.name for path in out.iterdir()) == ["long.safetensors", "short.safetensors"]
+    assert run(clips, "-o", out, *COMPACT, "--overwrite") == 0
+    assert "2 extracted" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ["--frame-rate", "10"],
+        ["--frame-rate", "native"],
+        ["--snippet-stride", "8"],
+        ["--crop-size", "32"],
+        ["--dtype", "float16"],
+    ],
+)
+def test_other_features_are_not_mixed_in(
+    tmp_path: Path, clips: Path, capsys: pytest.CaptureFixture[str], change: list[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(clips / "short.mp4", "-o", out, *COMPACT) == 0
+    before = (out / "short.safetensors").read_bytes()
+    assert run(clips / "long.mp4", "-o", out, *COMPACT, *change) == 2
+    assert "holds other features" in capsys.readouterr().err
+    # Replacing the one that was named leaves the other one as it is.
+    assert run(clips / "long.mp4", "-o", out, *COMPACT, *change, "--overwrite") == 2
+    assert (out / "short.safetensors").read_bytes() == before
+    assert not (out / "long.safetensors").exists()
+    assert run(clips, "-o", out, *COMPACT, *change, "--overwrite") == 0
+
+
+def test_one_bad_video_does_not_stop_the_others(
+    tmp_path: Path, clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (clips / "empty.mp4").touch()
+    (clips / "words.mp4").write_text("no video")
+    out = tmp_path / "out"
+    assert run(clips, clips / "none.mp4", "-o", out, *COMPACT) == 4
+    captured = capsys.readouterr()
+    assert "2 extracted (14 snippets), 0 already there, 3 failed" in captured.out
+    assert "3 of 5 videos failed" in captured.err
+    assert "empty.mp4 is empty (0 bytes)" in captured.err
+    assert sorted(path.stem for path in out.iterdir()) == ["long", "short"]
+    # Only the bad ones are tried again.
+    assert run(clips, "-o", out, *COMPACT) == 4
+    assert "0 extracted (0 snippets), 2 already there, 2 failed" in capsys.readouterr().out
+    assert run(clips / "empty.mp4", "-o", out, *COMPACT) == 3
+
+
+def test_several_workers_give_the_same(tmp_path: Path, clips: Path) -> None:
+    for workers in (1, 3):
+        assert run(clips, "-o", tmp_path / str(workers), *COMPACT, "--workers", workers) == 0
+    for name in ("long", "short"):
+        one, three = (tmp_path / n / f"{name}.safetensors" for n in ("1", "3"))
+        assert one.read_bytes() == three.read_bytes()
+
+
+def test_random_weights_must_be_asked_for_and_are_told(
+    tmp_path: Path, clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(clips, "-o", tmp_path / "out", "--backbone", "compact", *SMALL) == 2
+    assert "--weights" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert run(clips / "short.mp4", "-o", tmp_path / "out", *COMPACT) == 0
+    assert "random" in capsys.readouterr().err
+    with safe_open(tmp_path / "out" / "short.safetensors", framework="numpy") as file:
+        document = json.loads(file.metadata()["wsgn.features"])
+    assert "RANDOM WEIGHTS" in document["source"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--crop-size", "64"], "does not fit"),
+        (["--crop-size", "4"], "needs pictures of at least 8"),
+        (["--frame-rate", "-1"], "frame_rate must be a positive number"),
+        (["--snippet-stride", "0"], "snippet_stride"),
+        (["--batch", "0"], "must be positive"),
+        (["--device", "tpu"], "is not a device"),
+        (["--backbone", "resnet34"], "must look at different streams"),
+        (["--weights", "a.safetensors"], "exclude each other"),
+    ],
+)
+def test_wrong_options_are_usage_errors(
+    tmp_path: Path,
+    clips: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    words: str,
+) -> None:
+    assert run(clips, "-o", tmp_path / "out", *COMPACT, *options) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_an_output_error(tmp_path: Path, clips: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    assert run(clips, "-o", tmp_path / "out", *COMPACT) == 6
+
+
+def test_an_interruption_says_how_to_go_on(
+    tmp_path: Path,
+    clips: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wsgn.extraction.batch.extract_features", interrupted)
+    assert run(clips, "-o", tmp_path / "out", *COMPACT) == 130
+    assert "run it again" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_two_networks_stand_behind_each_other(tmp_path: Path, clips: Path) -> None:
+    pytest.importorskip("cv2", reason="needs the extra 'flow' (OpenCV)")
+    options = ["--random-weights", "--flow", "dis", *SMALL]
+    both = ["--backbone", "resnet34", "--backbone", "i3d-flow"]
+    assert run(clips / "short.mp4", "-o", tmp_path / "both", *both, *options) == 0
+    info, values = read_feature_file(tmp_path / "both" / "short.safetensors")
+    assert [(s.name, s.size) for s in info.streams] == [("rgb", 512), ("flow", 1024)]
+    assert run(clips / "short.mp4", "-o", tmp_path / "flow", *both[2:], *options) == 0
+    _, flow = read_feature_file(tmp_path / "flow" / "short.safetensors")
+    np.testing.assert_array_equal(values[:, 512:], flow)
+    assert read_feature_info(tmp_path / "flow" / "short.safetensors").source.endswith("flow dis")

@@ -1,0 +1,143 @@
+"""Many videos: several are decoded at a time, a bad one is noted and passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from wsgn.data.feature_file import SUFFIX
+from wsgn.errors import InputError, UsageError, WsgnError
+from wsgn.extraction.extract import (
+    DEFAULT_BATCH_SIZE,
+    FeatureNetwork,
+    StoppedError,
+    Watcher,
+    extract_features,
+    write_features,
+)
+from wsgn.extraction.folder import prepare_folder
+from wsgn.extraction.recipe import Recipe
+from wsgn.extraction.videos import VideoFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extraction:
+    """What became of the videos, by name, in their order."""
+
+    written: tuple[str, ...]
+    # Whole files of an earlier run.
+    kept: tuple[str, ...]
+    # (video, sentence)
+    failed: tuple[tuple[str, str], ...]
+    num_snippets: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchWatcher:
+    """Who is told how the batch goes on; called from several threads."""
+
+    # After each video: how many there are.
+    on_video: Callable[[int], None] = lambda total: None
+    # A video's name, and something odd about it.
+    on_notice: Callable[[str, str], None] = lambda name, sentence: None
+    on_snippets: Callable[[int], None] = lambda count: None
+
+
+def extract_videos(
+    videos: Sequence[VideoFile],
+    folder: Path,
+    recipe: Recipe,
+    network: FeatureNetwork,
+    *,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    num_workers: int = 1,
+    overwrite: bool = False,
+    watcher: BatchWatcher | None = None,
+) -> Extraction:
+    """Write `<folder>/<name>.safetensors` for every video that has none yet.
+
+    `num_workers` videos are decoded at a time; the network takes their batches in turn. Raises
+    `OutputError` where a file cannot be written, `UsageError` where the folder holds features of
+    another recipe; a video that cannot be read is noted.
+    """
+    if batch_size < 1 or num_workers < 1:
+        raise UsageError(f"batch and workers must be positive, got {batch_size} and {num_workers}.")
+    names = [video.name for video in videos]
+    finished = prepare_folder(folder, names, recipe, overwrite=overwrite)
+    waiting = [video for video in videos if video.name not in finished]
+    run = _Run(folder, recipe, network, batch_size, watcher or BatchWatcher())
+    counts, failures = run.all(waiting, num_workers, total=len(videos))
+    return Extraction(
+        written=tuple(video.name for video in waiting if video.name in counts),
+        kept=tuple(name for name in names if name in finished),
+        failed=tuple((v.name, failures[v.name]) for v in waiting if v.name in failures),
+        num_snippets=sum(counts.values()),
+    )
+
+
+class _Run:
+    """One pass over the videos."""
+
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        network: FeatureNetwork,
+        batch_size: int,
+        watcher: BatchWatcher,
+    ) -> None:
+        self._folder = folder
+        self._recipe = recipe
+        self._network = network
+        self._batch_size = batch_size
+        self._watcher = watcher
+        self._stop = Event()
+
+    def all(
+        self, videos: Sequence[VideoFile], num_workers: int, *, total: int
+    ) -> tuple[dict[str, int], dict[str, str]]:
+        """Extract all videos: numbers of snippets, and sentences for those that failed."""
+        counts: dict[str, int] = {}
+        failures: dict[str, str] = {}
+        for _ in range(total - len(videos)):
+            self._watcher.on_video(total)
+        pool = ThreadPoolExecutor(num_workers, thread_name_prefix="wsgn-features")
+        try:
+            futures = {pool.submit(self._one, video): video.name for video in videos}
+            for future in as_completed(futures):
+                try:
+                    counts[futures[future]] = future.result()
+                except InputError as error:
+                    failures[futures[future]] = str(error)
+                self._watcher.on_video(total)
+        finally:
+            # After an interruption or a full disk, the videos under way end with a picture.
+            self._stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+        return counts, failures
+
+    def _one(self, video: VideoFile) -> int:
+        """Extract a video and write its file; the number of snippets."""
+        watcher = Watcher(
+            on_notice=lambda sentence: self._watcher.on_notice(video.name, sentence),
+            on_snippets=self._watcher.on_snippets,
+            stopped=self._stop.is_set,
+        )
+        try:
+            features = extract_features(
+                video.path,
+                self._recipe,
+                self._network,
+                batch_size=self._batch_size,
+                watcher=watcher,
+            )
+        except (WsgnError, StoppedError):
+            raise
+        # Whatever one file does to the libraries that read it, the others go on.
+        except Exception as error:
+            raise InputError(f"{video.path}: unexpected {type(error).__name__}: {error}") from error
+        write_features(self._folder / f"{video.name}{SUFFIX}", features, self._recipe)
+        return len(features.values)

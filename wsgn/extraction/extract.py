@@ -1,0 +1,126 @@
+"""One video to features: what a worker does, with memory that does not grow with the video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.data.feature_file import write_feature_file
+from wsgn.errors import InputError
+from wsgn.extraction.flow import OpticalFlow, with_flow, without_flow
+from wsgn.extraction.pictures import PictureStream
+from wsgn.extraction.recipe import Recipe
+from wsgn.extraction.snippets import Picture, cut_snippets, in_batches
+from wsgn.manifest import Sampling
+
+DEFAULT_BATCH_SIZE = 4
+
+
+class FeatureNetwork(Protocol):
+    """What turns snippets into features; see `wsgn.extraction.networks.Networks`."""
+
+    def features(self, snippets: list[list[Picture]]) -> npt.NDArray[np.float32]:
+        """(N, D) of N snippets of L pictures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoFeatures:
+    """The features of one video."""
+
+    # (T, D) in the recipe's dtype.
+    values: npt.NDArray[Any]
+    sampling: Sampling
+    # End of the last picture that could be read.
+    duration_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watcher:
+    """Who is told how the reading goes on."""
+
+    # Something odd about the video, as a sentence without a full stop.
+    on_notice: Callable[[str], None] = lambda sentence: None
+    # So many snippets more are done.
+    on_snippets: Callable[[int], None] = lambda count: None
+    # Whether to end early, with a `StoppedError`.
+    stopped: Callable[[], bool] = lambda: False
+
+
+class StoppedError(Exception):
+    """The reading was ended before the video did."""
+
+
+def extract_features(
+    path: Path,
+    recipe: Recipe,
+    network: FeatureNetwork,
+    *,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    watcher: Watcher | None = None,
+) -> VideoFeatures:
+    """Decode a video and extract its features; at most one batch of snippets is in memory.
+
+    Raises `InputError` for a video that cannot be read, and where the network gives no numbers.
+    """
+    watcher = watcher or Watcher()
+    stream = PictureStream(
+        path,
+        frame_rate=recipe.frame_rate,
+        short_side=recipe.short_side,
+        on_notice=watcher.on_notice,
+    )
+    sampling = recipe.sampling(stream.frame_rate)
+    parts = []
+    try:
+        snippets = cut_snippets(_pictures(stream, recipe, watcher), sampling)
+        for batch in in_batches(snippets, batch_size):
+            parts.append(_stored(path, network.features(batch), recipe.dtype))
+            watcher.on_snippets(len(batch))
+    finally:
+        stream.close()
+    return VideoFeatures(
+        values=np.concatenate(parts),  # (T, D)
+        sampling=sampling,
+        duration_seconds=stream.summary.seconds,
+    )
+
+
+def write_features(path: Path, features: VideoFeatures, recipe: Recipe) -> None:
+    """Write the feature file: whole or not at all."""
+    write_feature_file(
+        path,
+        features.values,
+        features.sampling,
+        duration_seconds=features.duration_seconds,
+        streams=recipe.streams,
+        stream_sizes=recipe.stream_sizes,
+        source=recipe.words,
+    )
+
+
+def _pictures(stream: PictureStream, recipe: Recipe, watcher: Watcher) -> Iterator[Picture]:
+    if recipe.needs_flow:
+        pictures = with_flow(stream, OpticalFlow(recipe.flow), recipe.crop_size)
+    else:
+        pictures = without_flow(stream, recipe.crop_size)
+    for picture in pictures:
+        if watcher.stopped():
+            raise StoppedError
+        yield picture
+
+
+def _stored(path: Path, features: npt.NDArray[np.float32], dtype: str) -> npt.NDArray[Any]:
+    # What does not fit becomes infinite, and is then refused.
+    with np.errstate(over="ignore"):
+        values = features.astype(dtype)
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"{path}: the network gives NaN, infinity or values too large for {dtype}: check the "
+            "weights, or extract to float32."
+        )
+    return values

@@ -1,0 +1,57 @@
+"""The folder of features: what an earlier run left there, and whether it may be joined."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from wsgn.data.feature_file import SUFFIX, FeatureInfo, read_feature_info
+from wsgn.errors import InputError, OutputError, UsageError
+from wsgn.extraction.recipe import Recipe
+
+
+def prepare_folder(
+    folder: Path, names: Collection[str], recipe: Recipe, *, overwrite: bool
+) -> set[str]:
+    """Make the folder where needed, and return the videos whose features are there already.
+
+    Raises `UsageError` where the folder holds features of another recipe, which a training would
+    mix up with the new ones. With `overwrite` the named videos are extracted again whatever is
+    there. Files that are damaged are extracted again, too.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIX))
+    except OSError as error:
+        raise OutputError(f"the folder {folder} cannot be used: {error.strerror}.") from error
+    finished = set()
+    for path in paths:
+        name = path.name.removesuffix(SUFFIX)
+        if overwrite and name in names:
+            continue
+        try:
+            info = read_feature_info(path)
+        except InputError:
+            continue
+        for difference in _differences(info, recipe):
+            raise UsageError(
+                f"{path} holds other features ({difference}): choose another folder, or add "
+                "--overwrite to replace those of the videos named."
+            )
+        finished.add(name)
+    return finished & set(names)
+
+
+def _differences(info: FeatureInfo, recipe: Recipe) -> Iterator[str]:
+    """What is not as the recipe says, most telling first."""
+    sampling = recipe.sampling(info.sampling.frame_rate)
+    pairs = (
+        ("frame rate", info.sampling.frame_rate, sampling.frame_rate),
+        ("snippet length", info.sampling.snippet_length, sampling.snippet_length),
+        ("snippet stride", info.sampling.snippet_stride, sampling.snippet_stride),
+        ("source", info.source or "unknown", recipe.words),
+        ("values", info.dtype, recipe.dtype),
+    )
+    for what, have, want in pairs:
+        if have != want:
+            yield f"{what} {have}, not {want}"

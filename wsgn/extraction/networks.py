@@ -1,0 +1,135 @@
+"""The backbones of a recipe, loaded onto one device and used by one video at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from wsgn.backbones.build import build_backbone
+from wsgn.checkpoint import load_checkpoint
+from wsgn.errors import InputError, UsageError
+from wsgn.extraction.recipe import Recipe
+from wsgn.extraction.snippets import Picture
+from wsgn.weights.converted import load_backbone_weights
+
+# Of random weights, which are the same every time.
+_SEED = 0
+
+
+class Networks:
+    """Snippets of pictures to features; calls from several threads wait for each other."""
+
+    def __init__(self, recipe: Recipe, modules: Sequence[nn.Module], device: torch.device) -> None:
+        self._streams = recipe.streams
+        self._device = device
+        self._modules = [module.eval().to(device) for module in modules]
+        self._lock = Lock()
+
+    @torch.inference_mode()
+    def features(self, snippets: Sequence[Sequence[Picture]]) -> npt.NDArray[np.float32]:
+        """(N, D) of N snippets of L pictures: each network's features, behind each other."""
+        inputs = [_stacked(snippets, stream) for stream in self._streams]
+        with self._lock:
+            parts = [
+                module(frames.to(self._device)).float().cpu()
+                for module, frames in zip(self._modules, inputs, strict=True)
+            ]
+        features: npt.NDArray[np.float32] = torch.cat(parts, dim=1).numpy()
+        return features
+
+
+def _stacked(snippets: Sequence[Sequence[Picture]], stream: str) -> Tensor:
+    """(N, L, H, W, 3) uint8, or (N, L, H, W, 2) float32 of flow."""
+    if stream == "flow":
+        flows = [[picture.flow for picture in snippet] for snippet in snippets]
+        return torch.from_numpy(np.stack([np.stack(flow) for flow in flows]))  # type: ignore[arg-type]
+    images = [np.stack([picture.image for picture in snippet]) for snippet in snippets]
+    return torch.from_numpy(np.stack(images))
+
+
+def open_networks(
+    recipe: Recipe, weights: Sequence[Path | None], device: str, *, num_threads: int | None = None
+) -> Networks:
+    """Build the networks of a recipe, with the files of weights that it names (None: random)."""
+    modules = []
+    chosen = open_device(device)
+    if num_threads is not None:
+        if num_threads < 1:
+            raise UsageError(f"--threads must be at least 1, got {num_threads}.")
+        torch.set_num_threads(num_threads)
+    for network, path in zip(recipe.networks, weights, strict=True):
+        torch.manual_seed(_SEED)
+        module = build_backbone(network.config, recipe.snippet_length)
+        if path is not None:
+            load_weights(module, path)
+        modules.append(module)
+    return Networks(recipe, modules, chosen)
+
+
+def open_device(name: str) -> torch.device:
+    """`cpu`, `cuda` or `cuda:N`, checked."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"'{name}' is not a device; cpu, cuda and cuda:N are.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            f"--device {name}: PyTorch {torch.__version__} sees no NVIDIA GPU here; use a build "
+            "with CUDA on a machine with a driver, or --device cpu."
+        )
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"features are extracted on cpu or cuda, not on '{name}'.")
+    return device
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Load a backbone: what `wsgn-weights convert` wrote, or that of a model of `wsgn-train`.
+
+    Raises `InputError` where the file is neither, or of another network.
+    """
+    trained = _trained_backbone(path)
+    if trained is None:
+        load_backbone_weights(module, path)
+        return
+    try:
+        module.load_state_dict(trained)
+    except RuntimeError as error:
+        raise InputError(
+            f"the model {path} has another backbone, or another snippet length: "
+            f"{str(error).splitlines()[-1].strip()}"
+        ) from error
+
+
+def _trained_backbone(path: Path) -> dict[str, Tensor] | None:
+    """The backbone's weights out of a checkpoint; None where the file is none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            is_checkpoint = "wsgn" in (file.metadata() or {})
+    # What is wrong with the file is said by who reads it next.
+    except Exception:
+        return None
+    if not is_checkpoint:
+        return None
+    weights = load_checkpoint(path).weights
+    prefix = "backbone."
+    found = {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
+    if not found:
+        raise InputError(f"the model {path} was trained on features and has no backbone.")
+    return found
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file of weights, in hexadecimal digits; raises `InputError`."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"the weights {path} cannot be read: {error.strerror}.") from error
