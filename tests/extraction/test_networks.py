@@ -11,11 +11,11 @@ from torch import nn
 
 from wsgn.backbones.build import build_backbone
 from wsgn.backbones.config import CompactConfig, ResNetConfig
+from wsgn.backbones.parts import features_in_parts
 from wsgn.checkpoint import Checkpoint, save_checkpoint
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.errors import InputError
 from wsgn.extraction.networks import file_sha256, load_weights, open_networks
-from wsgn.backbones.parts import features_in_parts
 from wsgn.extraction.recipe import Network, Recipe
 from wsgn.manifest import FeatureInput, FrameInput, Sampling
 from wsgn.model import WeakDetector
