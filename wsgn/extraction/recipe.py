@@ -17,6 +17,7 @@ from wsgn.manifest import Sampling
 BACKBONES: dict[str, BackboneConfig] = {
     "i3d-rgb": I3dConfig(stream="rgb"),
     "i3d-flow": I3dConfig(stream="flow"),
+    "resnet18": ResNetConfig(depth=18),
     "resnet34": ResNetConfig(depth=34),
     "vgg16": VggConfig(),
     "compact": CompactConfig(),
