@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import Annotations, read_annotations
 from wsgn.errors import MissingExtraError, OutputError, UsageError, WsgnError
+from wsgn.preset_options import chosen_preset
 from wsgn.presets import Preset
-from wsgn.train_options import chosen_preset, parser, stream_names
+from wsgn.train_options import parser, stream_names
 
 if TYPE_CHECKING:
     import torch
