@@ -31,7 +31,9 @@ from made_thumos14_rows import EXTRA_ROWS, ROWS, settings
 from wsgn.data.annotations import label_vector, read_annotations
 from wsgn.data.features import FeatureDataset
 from wsgn.data.open_features import open_features
+from wsgn.errors import UsageError
 from wsgn.evaluate import find_segments, score_segments
+from wsgn.files import write_whole_file
 from wsgn.made_features.config import preset as made_features_preset
 from wsgn.made_features.dataset import write_features
 from wsgn.manifest import FeatureInput
@@ -83,8 +85,11 @@ def run(job: Job) -> str:
             "training_seconds": seconds,
         } | scored(trainer, test, job.annotations)
         job.result.parent.mkdir(parents=True, exist_ok=True)
-        job.result.write_text(json.dumps(result, indent=1), encoding="utf-8")
+        write_whole_file(job.result, json.dumps(result, indent=1).encode(), what="a result")
     result = json.loads(job.result.read_text(encoding="utf-8"))
+    wanted = json.loads(json.dumps(asdict(job.preset)))
+    if any(wanted[name] != value for name, value in result["preset"].items()):
+        raise UsageError(f"{job.result} is of other settings: choose another -o, or remove it.")
     means = {rule: np.mean(result["map"][PROTOCOLS[0]][rule]) for rule in RULES}
     words = "  ".join(f"{rule} {mean:.1f}" for rule, mean in means.items())
     return f"{job.result.stem:40} {words}  ({result['training_seconds']:.0f} s)"
@@ -184,7 +189,9 @@ def rows(arguments: argparse.Namespace) -> dict[str, Preset]:
 
 def made(arguments: argparse.Namespace, seed: int) -> Path:
     """The folder of features, made if it is not there."""
-    folder = Path(arguments.output) / f"features_{seed}"
+    folder = Path(arguments.output) / "_".join(
+        map(str, ("features", arguments.difficulty, arguments.feature_size, seed))
+    )
     if not (folder / "made_features.json").exists():
         config = replace(
             made_features_preset(arguments.difficulty),
@@ -228,7 +235,7 @@ def best_settings(arguments: argparse.Namespace) -> str:
             for path in arguments.output.glob(f"{name}_*.json")
         ]
         results = [result for result in results if result["row"] == name]
-        # The mean over both rules without smoothing favours neither.
+        # The mean over a rule of either kind favours neither.
         best = max(
             results,
             key=lambda result: np.mean(

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from wsgn.errors import UsageError
 
-# Tells the draw of pairs from that of single videos.
-_PAIR_STREAM = 1
+# Tells the draw of pairs from those of epochs and of places in a batch, which are small numbers.
+_PAIR_STREAM = 2**31
 
 
 @dataclass(frozen=True, kw_only=True)

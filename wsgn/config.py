@@ -60,6 +60,12 @@ class ModelConfig:
             )
         if self.time_unit == "frame" and self.features is None:
             raise UsageError("only features can be interpolated to frames; use time_unit snippet.")
+        if self.smoothing_snippets < 1 or self.smoothing_snippets % 2 == 0:
+            raise UsageError(
+                f"smoothing_snippets must be odd and positive, got {self.smoothing_snippets}."
+            )
+        if not self.peak_gate >= 0:
+            raise UsageError(f"peak_gate must not be negative, got {self.peak_gate}.")
         if self.standardise and self.features is None:
             raise UsageError("only given features are standardised; a backbone learns its own.")
         if self.scoring_step < 1:

@@ -32,6 +32,11 @@ class World:
             processes.all_reduce(value)
         return value
 
+    def part(self) -> None:
+        """Leave the others: nothing is done together any more."""
+        if self.size > 1 and processes.is_initialized():
+            processes.destroy_process_group()
+
 
 @contextmanager
 def open_world(device: str) -> Iterator[tuple[World, torch.device]]:
@@ -45,10 +50,11 @@ def open_world(device: str) -> Iterator[tuple[World, torch.device]]:
         yield World(), chosen
         return
     processes.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    world = World(rank=processes.get_rank(), size=size)
     try:
-        yield World(rank=processes.get_rank(), size=size), chosen
+        yield world, chosen
     finally:
-        processes.destroy_process_group()
+        world.part()
 
 
 def open_device(name: str, local_rank: int | None = None) -> torch.device:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from wsgn.checkpoint import Checkpoint
 from wsgn.data.annotations import VideoAnnotation
@@ -51,6 +52,7 @@ def evaluate(
     truth: Truth | None = None,
     protocol: str = "activitynet",
     tiou: Sequence[float] = TIOU,
+    device: str | torch.device = "cpu",
 ) -> Evaluation:
     """Predict every video of a source and score the segments.
 
@@ -58,7 +60,9 @@ def evaluate(
     annotations by default; they hold no ambiguous intervals, which some protocols need.
     """
     segments = find_segments(
-        predict_videos(checkpoint.build(), source), source.classes, rule or trained_rule(checkpoint)
+        predict_videos(checkpoint.build().to(device), source),
+        source.classes,
+        rule or trained_rule(checkpoint),
     )
     if truth is None:
         truth = truth_of(source.videos, source.classes)

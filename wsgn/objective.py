@@ -12,6 +12,7 @@ from wsgn.config import ModelConfig, TrainConfig
 from wsgn.distributed import World
 from wsgn.errors import UsageError
 from wsgn.losses import normalised_labels
+from wsgn.manifest import COMPONENTS
 from wsgn.methods.config import WsgnConfig
 from wsgn.methods.interface import Losses, Targets
 from wsgn.model import WeakDetector
@@ -43,8 +44,9 @@ def open_objective(
     objective = Objective(model, train, compile_layers=compile_layers)
     if world.size == 1:
         return objective
-    # A method need not use all of its parameters, such as the naive model.
-    return DistributedDataParallel(objective, find_unused_parameters=True)
+    method = model.config.method
+    unused = isinstance(method, WsgnConfig) and set(method.components) != set(COMPONENTS)
+    return DistributedDataParallel(objective, find_unused_parameters=unused)
 
 
 def require_consistent(model: ModelConfig, train: TrainConfig) -> None:

@@ -135,7 +135,7 @@ def fused(predictions: Sequence[VideoPrediction]) -> VideoPrediction:
                 "cannot be averaged: use features on one time base."
             )
     pooled = None
-    if first.video_scores is not None:
+    if any(prediction.video_scores is not None for prediction in predictions):
         pooled = np.mean([prediction.pooled_scores() for prediction in predictions], axis=0)
     return replace(
         first,

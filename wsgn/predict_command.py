@@ -13,6 +13,7 @@ from wsgn.data.annotations import Annotations, read_annotations
 from wsgn.data.charades import CLASSES as CHARADES_CLASSES
 from wsgn.errors import MissingExtraError, OutputError, UsageError, WsgnError
 from wsgn.manifest import DetectionRule
+from wsgn.methods.config import WsgnConfig
 from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.proposals import MultiThresholdRule
 from wsgn.train_options import add_feature_options, add_video_memory
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"wsgn-predict: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("wsgn-predict: interrupted; nothing was written.", file=sys.stderr)
+        print("wsgn-predict: interrupted.", file=sys.stderr)
         return 130
     return 0
 
@@ -102,6 +103,10 @@ def _run(arguments: argparse.Namespace) -> None:
     annotations = read_annotations(arguments.annotations)
     if annotations.classes != first.classes:
         raise UsageError("the classes of the annotations, or their order, are not the model's.")
+    if arguments.each_output and not isinstance(first.method, WsgnConfig):
+        raise UsageError("--each-output takes WSGN apart; the model is of another method.")
+    if arguments.charades and first.classes != CHARADES_CLASSES:
+        raise UsageError("--charades needs a model of the 157 classes c000 to c156, in order.")
     predictions = list(_predictions(arguments, annotations, checkpoints))
     report: dict[str, Any] = {}
     if arguments.output or arguments.protocol:
@@ -115,7 +120,7 @@ def _run(arguments: argparse.Namespace) -> None:
             for name, segments in each_output(checkpoints[0], predictions, rule).items()
         }
     if arguments.charades:
-        report["charades"] = _charades(arguments, first.classes, predictions)
+        report["charades"] = _charades(arguments, predictions)
     print(json.dumps(report) if arguments.json else as_text(report))
 
 
@@ -194,14 +199,12 @@ def _rule(name: str, checkpoint: Checkpoint) -> DetectionRule | MultiThresholdRu
 
 
 def _charades(
-    arguments: argparse.Namespace, classes: tuple[str, ...], predictions: Sequence[VideoPrediction]
+    arguments: argparse.Namespace, predictions: Sequence[VideoPrediction]
 ) -> dict[str, Any]:
     from wsgn.metrics.charades import evaluate_charades
     from wsgn.metrics.charades_files import read_charades, write_submission
     from wsgn.prediction_report import charades_scores
 
-    if classes != CHARADES_CLASSES:
-        raise UsageError("--charades needs a model of the 157 classes c000 to c156, in order.")
     truth = read_charades(arguments.charades)
     scores = charades_scores(truth, predictions)
     if arguments.submission:

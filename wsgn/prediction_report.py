@@ -12,7 +12,6 @@ import numpy.typing as npt
 from wsgn.checkpoint import Checkpoint
 from wsgn.data.annotations import Annotations, label_vector
 from wsgn.data.charades import NUM_CLASSES
-from wsgn.errors import UsageError
 from wsgn.evaluate import find_segments
 from wsgn.manifest import DetectionRule
 from wsgn.methods.wsgn import Wsgn
@@ -48,8 +47,7 @@ def each_output(
     Which classes a video has is told by the model's own video scores.
     """
     model = checkpoint.build()
-    if not isinstance(model.method, Wsgn):
-        raise UsageError("--each-output takes WSGN apart; the model is of another method.")
+    assert isinstance(model.method, Wsgn)
     if isinstance(rule, DetectionRule):
         # The thresholds of training are of the product, not of its parts.
         rule = replace(rule, peak_gate=0.0)

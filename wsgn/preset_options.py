@@ -146,7 +146,7 @@ TRAINING_OPTIONS = (
 def chosen_preset(arguments: argparse.Namespace) -> Preset:
     """The preset with everything that the user said otherwise."""
     chosen = preset(arguments.preset)
-    if arguments.method is not None:
+    if arguments.method not in (None, chosen.method.name):
         chosen = replace(chosen, method=METHODS[arguments.method])
     method: dict[str, Any] = {}
     if arguments.components is not None:
@@ -157,6 +157,10 @@ def chosen_preset(arguments: argparse.Namespace) -> Preset:
     for option, value in _given(arguments, MODEL_OPTIONS):
         (outer if option.field in own else method)[option.field] = value
     _require_fields(chosen.method, method)
+    if "smoothing_snippets" in outer and chosen.proposals is not None:
+        outer["proposals"] = replace(
+            chosen.proposals, smoothing_snippets=outer["smoothing_snippets"]
+        )
     return replace(
         chosen,
         backbone=_backbone(chosen.backbone, arguments),

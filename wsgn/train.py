@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,14 +27,16 @@ if TYPE_CHECKING:
     from wsgn.training_data import TrainingData
     from wsgn.training_run import StepResult
 
-RESULT_NAMES = ("losses.csv", "last.safetensors", "model.safetensors", "detections.json")
+EARLIER_RESULTS = ("last.safetensors", "model.safetensors", "detections.json")
+RESULT_NAMES = ("losses.csv", *EARLIER_RESULTS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, train, report; returns the exit code."""
     arguments = parser().parse_args(argv)
     try:
-        _run(arguments)
+        with _termination_as_interrupt():
+            _run(arguments)
     except OSError as error:
         print(f"wsgn-train: {error}.", file=sys.stderr)
         return OutputError.exit_code
@@ -44,7 +49,30 @@ def main(argv: Sequence[str] | None = None) -> int:
             advice = f"add --resume to go on from the last checkpoint in {arguments.output}"
         print(f"wsgn-train: interrupted; {advice}.", file=sys.stderr)
         return 130
+    except _Terminated:
+        print("wsgn-train: terminated; --resume goes on from the last checkpoint.", file=sys.stderr)
+        return 143
     return 0
+
+
+class _Terminated(BaseException):
+    """SIGTERM, as schedulers send it."""
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    def stop(number: int, frame: object) -> None:
+        raise _Terminated
+
+    # Only the main thread may set it; elsewhere somebody else looks after signals.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -100,7 +128,7 @@ def _train_and_test(
         return
     print(f"trained: {path}")
     if arguments.test:
-        _evaluate(arguments, data, path)
+        _evaluate(arguments, data, path, device)
 
 
 def _trainer(
@@ -129,9 +157,6 @@ def _trainer(
         return trainer
     if arguments.backbone_weights is not None:
         load_weights(trainer.model.backbone, arguments.backbone_weights)
-    if world.is_first:
-        for name in RESULT_NAMES:
-            (arguments.output / name).unlink(missing_ok=True)
     return trainer
 
 
@@ -148,6 +173,10 @@ def _train(trainer: Trainer, arguments: argparse.Namespace) -> Path:
 
         def on_step(result: StepResult) -> None:
             nonlocal smooth
+            if result.step == 1 and trainer.world.is_first:
+                # Only now: what was found wrong until here must not cost an earlier result.
+                for name in EARLIER_RESULTS:
+                    (arguments.output / name).unlink(missing_ok=True)
             smooth = result.loss if smooth != smooth else 0.95 * smooth + 0.05 * result.loss
             bar.set_postfix(loss=f"{smooth:.4f}", refresh=False)
             bar.update()
@@ -155,7 +184,9 @@ def _train(trainer: Trainer, arguments: argparse.Namespace) -> Path:
         return run_training(trainer, arguments.output, on_step, tensorboard=arguments.tensorboard)
 
 
-def _evaluate(arguments: argparse.Namespace, data: TrainingData, path: Path) -> None:
+def _evaluate(
+    arguments: argparse.Namespace, data: TrainingData, path: Path, device: torch.device
+) -> None:
     from wsgn.checkpoint import load_checkpoint
     from wsgn.evaluate import evaluate, save_detections
     from wsgn.metrics.annotations import read_truth
@@ -163,7 +194,9 @@ def _evaluate(arguments: argparse.Namespace, data: TrainingData, path: Path) -> 
     checkpoint = load_checkpoint(path)
     source = data.source(arguments.test, checkpoint.model)
     truth = read_truth(arguments.annotations, arguments.test)
-    evaluation = evaluate(checkpoint, source, truth=truth, protocol=arguments.protocol)
+    evaluation = evaluate(
+        checkpoint, source, truth=truth, protocol=arguments.protocol, device=device
+    )
     save_detections(arguments.output / "detections.json", evaluation.segments)
     print(evaluation.result_table())
 

@@ -103,7 +103,7 @@ def add_feature_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--frame-rate",
-        type=_frame_rate,
+        type=frame_rate,
         help="frames per second, or 'native' for those in the annotations; features that carry "
         "their time base need none of these three",
     )
@@ -114,7 +114,8 @@ def add_feature_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--snippet-stride", type=int, help="frames between snippets")
 
 
-def _frame_rate(text: str) -> float | str:
+def frame_rate(text: str) -> float | str:
+    """A number, or 'native'."""
     return text if text == NATIVE else float(text)
 
 

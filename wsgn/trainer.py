@@ -95,6 +95,11 @@ class Trainer:
         self._require_same_training(checkpoint.train)
         if not checkpoint.optimizer:
             raise UsageError("the checkpoint is of a finished training and cannot be resumed.")
+        if checkpoint.step > self.train_config.num_steps:
+            raise UsageError(
+                f"{checkpoint.step} steps are done already, {self.train_config.num_steps} were "
+                "asked for: resume with more."
+            )
         self.model.load_state_dict(checkpoint.weights)
         restore_optimizer(self.model, self._optimizer, checkpoint.optimizer)
         self.step = checkpoint.step
@@ -139,7 +144,7 @@ class Trainer:
         )
 
     def run_step(self) -> StepLog:
-        """One update; nothing in it waits for a GPU."""
+        """One update; for WSGN on video-level labels nothing in it waits for a GPU."""
         started = time.perf_counter()
         config = self.train_config
         self.model.train()

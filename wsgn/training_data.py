@@ -117,6 +117,10 @@ def model_config(
                 height=arguments.height, width=arguments.width, resize=arguments.resize
             ),
         )
+    pixels = ("backbone", "backbone_weights", "frozen_stages", "checkpoint_gradients")
+    for name in pixels:
+        if getattr(arguments, name):
+            raise UsageError(f"--{name.replace('_', '-')} has no meaning with --features.")
     present = set(data.features.names)
     first = next(
         (v.name for v in data.annotations.subset(arguments.subset) if v.name in present), None

@@ -58,15 +58,19 @@ def run_training(
                 on_step(result)
             pending.clear()
 
-        while trainer.step < config.num_steps:
-            pending.append(trainer.run_step())
-            due = trainer.step % config.checkpoint_every == 0
-            if trainer.device.type == "cpu" or due or len(pending) == _GPU_LOG_STEPS:
-                read_pending()
-            if due and first:
-                save_checkpoint(last, trainer.checkpoint())
-        read_pending()
-    trainer.close()
+        try:
+            while trainer.step < config.num_steps:
+                pending.append(trainer.run_step())
+                due = trainer.step % config.checkpoint_every == 0
+                if trainer.device.type == "cpu" or due or len(pending) == _GPU_LOG_STEPS:
+                    read_pending()
+                if due and first:
+                    save_checkpoint(last, trainer.checkpoint())
+            read_pending()
+        finally:
+            trainer.close()
+    # The first process goes on alone; the others must not wait for it.
+    trainer.world.part()
     if first:
         save_checkpoint(last, trainer.checkpoint())
         save_checkpoint(path, trainer.finished())
@@ -142,4 +146,6 @@ def _kept_lines(path: Path, step: int) -> Sequence[list[str]]:
     if step == 0 or not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [line for line in list(csv.reader(file))[1:] if int(line[0]) <= step]
+        lines = list(csv.reader(file))[1:]
+    # A crash may have cut the last line.
+    return [line for line in lines if len(line) == len(LOG_COLUMNS) and int(line[0]) <= step]

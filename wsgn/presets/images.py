@@ -8,7 +8,8 @@ from wsgn.presets.preset import Preset
 
 IMAGES = Preset(
     description="ResNet34 on frames, end to end; for VGG16 add --backbone vgg16 "
-    "--learning-rate 0.001. Give its --backbone-weights, --height and --width",
+    "--learning-rate 0.001. Give its --backbone-weights, --height, --width, "
+    "--frame-rate 25, --snippet-length 1 and --snippet-stride 1",
     backbone=ResNetConfig(depth=34),
     train=TrainConfig(
         num_steps=5000,

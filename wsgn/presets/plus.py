@@ -22,7 +22,7 @@ WSGN_PLUS = Preset(
     ),
     train=TrainConfig(num_steps=800, batch_videos=16, thinning=2, learning_rate=1e-2),
     standardise=True,
-    dropout=0.5,
+    dropout=0.0,
     smoothing_snippets=3,
     proposals=MultiThresholdRule(),
 )
