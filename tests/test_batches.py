@@ -60,3 +60,16 @@ def test_processes_get_equal_shares_and_none_is_empty() -> None:
     assert all(share_out([(0,), (1,)], [0, 0], 2))
     with pytest.raises(UsageError, match="raise batch_videos"):
         share_out([(0, 1)], lengths, 2)
+
+
+def test_the_draw_of_pairs_says_nothing_about_where_their_videos_start() -> None:
+    """A stream shared with that of a place in the batch would tie both together."""
+    labels = np.repeat(np.eye(20, dtype=np.float32), 2, axis=0)
+    for place in range(3):
+        low = []
+        for step in range(300):
+            label = int(labels[draw_pairs(labels, 1, step, seed=0)[0]].argmax())
+            start = int(np.random.default_rng([0, step, place]).integers(2))
+            low.append((label < 10) == (start == 0))
+        # 300 tosses of a coin stay within 6 standard deviations of the middle.
+        assert abs(np.mean(low) - 0.5) < 6 * 0.5 / 300**0.5

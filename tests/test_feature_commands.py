@@ -241,3 +241,27 @@ def test_torchrun_trains_the_model_of_one_process(dataset: Path, tmp_path: Path)
         for name in ("one", "two")
     ]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+
+
+def test_overwriting_keeps_the_earlier_model_until_a_step_is_done(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "run"
+    options = ("--steps", "2", "-q")
+    assert train.main(command(dataset, output, *options)) == 0
+    before = (output / "model.safetensors").read_bytes()
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for path in (dataset / "features").iterdir():
+        (broken / path.name).symlink_to(path)
+    victim = next(path for path in sorted(broken.iterdir()) if path.stem == "toy_0")
+    data = bytearray(victim.read_bytes())
+    victim.unlink()
+    # The last four bytes are a float32: not a number.
+    data[-4:] = b"\x00\x00\xc0\x7f"
+    victim.write_bytes(data)
+    arguments = command(dataset, output, *options, "--overwrite", "--batch-videos", "24")
+    arguments[arguments.index(str(dataset / "features"))] = str(broken)
+    assert train.main(arguments) == 3
+    assert "NaN" in capsys.readouterr().err
+    assert (output / "model.safetensors").read_bytes() == before

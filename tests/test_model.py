@@ -108,3 +108,7 @@ def test_wrong_configurations_are_refused() -> None:
         feature_model(components=("gaussian",))
     with pytest.raises(UsageError, match=r"\[0, 1\)"):
         feature_model(dropout=1.0)
+    with pytest.raises(UsageError, match="odd"):
+        feature_model(smoothing_snippets=4)
+    with pytest.raises(UsageError, match="peak_gate"):
+        feature_model(peak_gate=-1.0)

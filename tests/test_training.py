@@ -147,3 +147,12 @@ def test_standardised_features_have_mean_0_and_deviation_1() -> None:
     torch.testing.assert_close(
         found.std(dim=0, unbiased=False), torch.ones(SIZE).double(), atol=1e-4, rtol=0
     )
+
+
+def test_resuming_with_fewer_steps_than_are_done_is_refused() -> None:
+    source = ToySource(6)
+    trainer = Trainer(feature_model(), short_training(num_steps=3), source)
+    for _ in range(3):
+        trainer.run_step()
+    with pytest.raises(UsageError, match="3 steps are done"):
+        Trainer(feature_model(), short_training(num_steps=2), source).resume(trainer.checkpoint())
