@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ class PackedBatch:
     inputs: Tensor
     cu_seqlens: Tensor
     targets: Targets
+    # Whether no other part of its update comes after it.
+    ends_update: bool
     # Set when the copy to the GPU has been enqueued on another stream.
     copied: torch.cuda.Event | None = None
 
@@ -38,6 +40,8 @@ class Part:
     videos: tuple[int, ...]
     # How many pairs come first.
     num_pairs: int
+    # Whether it is the last part of the update.
+    ends_update: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +61,7 @@ class BatchLoader:
     def __init__(
         self,
         source: VideoSource,
-        labels: Sequence[npt.NDArray[np.float32]],
+        labels: npt.NDArray[np.float32],
         options: LoadOptions,
         device: torch.device,
     ) -> None:
@@ -88,15 +92,15 @@ class BatchLoader:
     def _load(self, part: Part) -> PackedBatch:
         samples = self._samples(part)
         lengths = torch.tensor([0, *(len(sample.inputs) for sample in samples)])
-        labels = [self._labels[video] for video in part.videos]
         batch = PackedBatch(
             inputs=torch.cat([sample.inputs for sample in samples]),
             cu_seqlens=lengths.cumsum(0),
             targets=Targets(
-                labels=torch.from_numpy(np.stack(labels)),
+                labels=torch.from_numpy(self._labels[list(part.videos)]),
                 snippet_labels=self._snippet_labels(part, samples),
                 pairs=torch.arange(2 * part.num_pairs).view(-1, 2),
             ),
+            ends_update=part.ends_update,
         )
         return self._moved(batch)
 
@@ -130,7 +134,8 @@ class BatchLoader:
         with torch.cuda.stream(self._stream):
             targets = batch.targets
             frame_labels = targets.snippet_labels
-            moved = PackedBatch(
+            moved = replace(
+                batch,
                 inputs=self._on_device(batch.inputs),
                 cu_seqlens=self._on_device(batch.cu_seqlens),
                 targets=Targets(

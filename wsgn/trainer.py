@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Generator
@@ -65,7 +64,7 @@ class Trainer:
         self.device = device or torch.device("cpu")
         self.world = world or World()
         self._source = source
-        self._labels = [label_vector(v.labels, model.classes) for v in source.videos]
+        self._labels = np.stack([label_vector(v.labels, model.classes) for v in source.videos])
         torch.manual_seed(train.seed)
         self.model = WeakDetector(model)
         if self.model.standardise is not None:
@@ -130,7 +129,7 @@ class Trainer:
         """The final checkpoint: without the optimiser, calibrated on the training videos."""
         calibration = calibrate(
             predict_videos(self.model, self._source),
-            np.stack(self._labels).astype(np.float64),
+            self._labels.astype(np.float64),
             smoothing_snippets=self.model.config.smoothing_snippets,
             peak_gate=self.model.config.peak_gate,
         )
@@ -176,15 +175,15 @@ class Trainer:
         """This process's share of the batch's loss; its gradient is in the parameters, summed."""
         if self._batches is None:
             self._batches = self._stream()
-        num_parts = len(self._parts(self.step))
         total = torch.zeros((), device=self.device)
-        for batch in itertools.islice(self._batches, num_parts):
-            num_parts -= 1
-            with self._sharing(last=num_parts == 0):
+        for batch in self._batches:
+            with self._sharing(last=batch.ends_update):
                 loss = self._loss(batch)
                 # DistributedDataParallel takes the mean over processes where the sum is meant.
                 (loss * self.world.size).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
+            if batch.ends_update:
+                break
         return total
 
     def _loss(self, batch: PackedBatch) -> Tensor:
@@ -221,7 +220,7 @@ class Trainer:
         """What this process loads for an update."""
         config = self.train_config
         batch = draw_batch(
-            np.stack(self._labels),
+            self._labels,
             batch_videos=config.batch_videos,
             batch_pairs=config.batch_pairs,
             step=step,
@@ -232,14 +231,16 @@ class Trainer:
         ]
         units = share_out(batch.units(), lengths, self.world.size)[self.world.rank]
         paired = 2 * batch.num_pairs
+        parts = split(units, lengths, config.accumulate_snippets)
         return [
             Part(
                 step=step,
                 places=places,
                 videos=tuple(batch.videos[place] for place in places),
                 num_pairs=sum(place < paired for place in places) // 2,
+                ends_update=number == len(parts),
             )
-            for places in split(units, lengths, config.accumulate_snippets)
+            for number, places in enumerate(parts, start=1)
         ]
 
     def _parameters(self, *, decayed: bool) -> list[nn.Parameter]:

@@ -71,7 +71,7 @@ def read_charades_annotations(
 def _row(row: dict[str, str], where: str) -> CharadesRow:
     if not row["id"]:
         raise InputError(f"{where} has no video id.")
-    length = _number(row["length"], f"{where}: length")
+    length = finite_number(row["length"], f"{where}: length")
     if length <= 0:
         raise InputError(f"{where}: the length {length} is not a positive number of seconds.")
     parts = filter(None, (part.strip() for part in row["actions"].split(";")))
@@ -86,11 +86,12 @@ def _action(text: str, where: str) -> tuple[str, float, float]:
     match = _ACTION.fullmatch(text)
     if match is None or match[1] not in CLASSES:
         raise InputError(f"{where}: {text!r} is not an action like 'c092 11.90 21.20'.")
-    start, end = (_number(number, f"{where}: {text!r}") for number in match.groups()[1:])
+    start, end = (finite_number(number, f"{where}: {text!r}") for number in match.groups()[1:])
     return match[1], start, end
 
 
-def _number(text: str, where: str) -> float:
+def finite_number(text: str, where: str) -> float:
+    """The number that a text is, which must be finite; `where` names it in the error."""
     try:
         number = float(text)
     except ValueError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from wsgn.data.charades import CLASSES as CHARADES_CLASSES
-from wsgn.data.charades import NUM_CLASSES, CharadesRow, charades_rows
+from wsgn.data.charades import NUM_CLASSES, CharadesRow, charades_rows, finite_number
 from wsgn.errors import InputError, OutputError, UsageError
 from wsgn.metrics.arrays import BoolArray, FloatArray
 
@@ -138,7 +137,7 @@ def _submission_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _point(text: str, where: str) -> int:
-    number = _number(text, f"{where}: point")
+    number = finite_number(text, f"{where}: point")
     if number not in range(NUM_POINTS + 1):
         raise InputError(f"{where}: the point {text!r} is not a whole number from 1 to 25.")
     return int(number)
@@ -152,13 +151,3 @@ def _scores(fields: list[str], where: str) -> FloatArray:
     if np.isnan(scores).any() or np.isposinf(scores).any():
         raise InputError(f"{where}: a score is NaN or infinite.")
     return scores
-
-
-def _number(text: str, where: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise InputError(f"{where}: {text!r} is not a number.")
-    return number
