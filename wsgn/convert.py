@@ -4,48 +4,33 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
+from wsgn.command import report_failures, run_command, say
 from wsgn.data.annotation_layouts import read_any_annotations
 from wsgn.data.annotations import Annotations, write_annotations
 from wsgn.data.convert import Conversion, convert_features
 from wsgn.data.feature_reader import LOGGER, FeatureReader, TimeBase
 from wsgn.data.open_features import AUTO, LAYOUTS, native_sampling, open_features
-from wsgn.errors import InputError, OutputError, UsageError, WsgnError
+from wsgn.errors import UsageError
 from wsgn.manifest import Sampling
 
-_PARTLY_FAILED = 4
-_INTERRUPTED = 130
+_NAME = "wsgn-convert"
 # What OpenTAD and ActionFormer cut, where the frame rates come from the annotations.
 _NATIVE_LENGTH, _NATIVE_STRIDE = 16, 4
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 done, 2 usage, 3 unreadable input, 4 some videos failed, 6 output."""
-    try:
-        arguments = _parser().parse_args(argv)
-        return _run(arguments)
-    except SystemExit as stop:
-        # Thus argparse ends after --help and after a usage error.
-        return int(stop.code or 0)
-    except KeyboardInterrupt:
-        _say("interrupted; run it again to go on.")
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # At exit the interpreter would write what is left, and fail, once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OutputError.exit_code
-    except WsgnError as error:
-        _say(str(error))
-        return error.exit_code
-    except Exception as error:
-        _say(f"unexpected {type(error).__name__}: {error}; this is a bug, please report it.")
-        return 1
+    return run_command(
+        _NAME,
+        lambda: _run(_parser().parse_args(argv)),
+        interrupted="interrupted; run it again to go on.",
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,7 +119,7 @@ def _open(arguments: argparse.Namespace, annotations: Annotations | None) -> Fea
         streams=streams,
     )
     if arguments.layout == AUTO:
-        _say(f"{arguments.source} has the layout '{reader.layout}'.")
+        say(_NAME, f"{arguments.source} has the layout '{reader.layout}'.")
     return reader
 
 
@@ -177,7 +162,6 @@ def _convert(
 
 def _report(arguments: argparse.Namespace, reader: FeatureReader, result: Conversion) -> int:
     """Say what became of the videos; the exit code."""
-    num_good = len(result.written) + len(result.kept)
     counts = [f"{len(result.written)} converted", f"{len(result.kept)} already there"]
     if result.failed:
         counts.append(f"{len(result.failed)} failed")
@@ -186,12 +170,7 @@ def _report(arguments: argparse.Namespace, reader: FeatureReader, result: Conver
     if result.num_not_annotated:
         counts.append(f"{result.num_not_annotated} not annotated and left out")
     print(f"features: {reader.layout}, {', '.join(counts)} -> {arguments.output}", flush=True)
-    if not result.failed:
-        return 0
-    _say(f"{len(result.failed)} of {num_good + len(result.failed)} videos failed:")
-    for name, sentence in result.failed:
-        _say(f"{name}: {sentence}")
-    return _PARTLY_FAILED if num_good else InputError.exit_code
+    return report_failures(_NAME, result.failed, len(result.written) + len(result.kept))
 
 
 class _Notices(logging.Handler):
@@ -199,11 +178,7 @@ class _Notices(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one."""
-        tqdm.write(f"wsgn-convert: {record.getMessage()}", file=sys.stderr)
-
-
-def _say(sentence: str) -> None:
-    print(f"wsgn-convert: {sentence}", file=sys.stderr, flush=True)
+        tqdm.write(f"{_NAME}: {record.getMessage()}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsgn.errors import InputError, MissingExtraError, OutputError, UsageError, WsgnError
+from wsgn.command import report_failures, run_command, say
+from wsgn.errors import MissingExtraError, UsageError
 from wsgn.extraction.options import parser
 from wsgn.extraction.progress import Progress
 from wsgn.extraction.recipe import BACKBONES, Network, Recipe
@@ -17,28 +18,16 @@ from wsgn.extraction.videos import expand_videos
 if TYPE_CHECKING:
     from wsgn.extraction.batch import Extraction
 
-_PARTLY_FAILED = 4
-_INTERRUPTED = 130
+_NAME = "wsgn-features"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 done, 2 usage, 3 unreadable input, 4 some videos failed, 6 output."""
-    try:
-        return _run(parser().parse_args(argv))
-    except SystemExit as stop:
-        # Thus argparse ends after --help and after a usage error.
-        return int(stop.code or 0)
-    except KeyboardInterrupt:
-        _say("interrupted; run it again to go on.")
-        return _INTERRUPTED
-    except BrokenPipeError:
-        return OutputError.exit_code
-    except WsgnError as error:
-        _say(str(error))
-        return error.exit_code
-    except Exception as error:
-        _say(f"unexpected {type(error).__name__}: {error}; this is a bug, please report it.")
-        return 1
+    return run_command(
+        _NAME,
+        lambda: _run(parser().parse_args(argv)),
+        interrupted="interrupted; run it again to go on.",
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -57,7 +46,7 @@ def _run(arguments: argparse.Namespace) -> int:
         load_opencv(recipe.flow)
     networks = open_networks(recipe, weights, arguments.device, num_threads=arguments.threads)
     if arguments.random_weights:
-        _say("the weights are random: these features are for tests and timing only.")
+        say(_NAME, "the weights are random: these features are for tests and timing only.")
     progress = Progress(quiet=arguments.quiet)
     try:
         result = extract_videos(
@@ -112,7 +101,6 @@ def _recipe(arguments: argparse.Namespace, checksums: Sequence[str | None]) -> R
 
 def _report(folder: Path, recipe: Recipe, result: Extraction) -> int:
     """Say what became of the videos; the exit code."""
-    num_good = len(result.written) + len(result.kept)
     counts = [
         f"{len(result.written)} extracted ({result.num_snippets} snippets)",
         f"{len(result.kept)} already there",
@@ -120,16 +108,7 @@ def _report(folder: Path, recipe: Recipe, result: Extraction) -> int:
     if result.failed:
         counts.append(f"{len(result.failed)} failed")
     print(f"features: {recipe.words}; {', '.join(counts)} -> {folder}", flush=True)
-    if not result.failed:
-        return 0
-    _say(f"{len(result.failed)} of {num_good + len(result.failed)} videos failed:")
-    for name, sentence in result.failed:
-        _say(f"{name}: {sentence}")
-    return _PARTLY_FAILED if num_good else InputError.exit_code
-
-
-def _say(sentence: str) -> None:
-    print(f"wsgn-features: {sentence}", file=sys.stderr, flush=True)
+    return report_failures(_NAME, result.failed, len(result.written) + len(result.kept))
 
 
 if __name__ == "__main__":

@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.util
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsgn.errors import MissingExtraError, OutputError, UsageError, WsgnError
+from wsgn.command import run_command
+from wsgn.errors import MissingExtraError, UsageError
 from wsgn.weights.download import download_weights
 from wsgn.weights.published import PUBLISHED, published_weights
 
-_INTERRUPTED = 130
+_NAME = "wsgn-weights"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 done, 2 usage, 3 a bad or unreachable file, 6 output, 130 interrupted."""
-    try:
+
+    def work() -> int:
         arguments = _parser().parse_args(argv)
         arguments.run(arguments)
-        sys.stdout.flush()
-    except SystemExit as stop:
-        # Thus argparse ends after --help and after a usage error.
-        return int(stop.code or 0)
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # At exit the interpreter would write what is left, and fail, once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OutputError.exit_code
-    except WsgnError as error:
-        _say(str(error))
-        return error.exit_code
-    except Exception as error:
-        _say(f"unexpected {type(error).__name__}: {error}; this is a bug, please report it.")
-        return 1
-    return 0
+        return 0
+
+    return run_command(_NAME, work)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -138,12 +124,6 @@ def _require_one_of(option: str, value: str | None, known: Sequence[str | None])
     if value not in known:
         names = ", ".join(name for name in known if name)
         raise UsageError(f"{option} must be one of {names}, got '{value}'.")
-
-
-def _say(sentence: str) -> None:
-    # Whoever closed stderr does not want to hear it.
-    with contextlib.suppress(OSError):
-        print(f"wsgn-weights: {sentence}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,57 @@
+"""What the commands share: how they end, and how they say what went wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from wsgn.errors import InputError, OutputError, WsgnError
+
+INTERRUPTED = 130
+PARTLY_FAILED = 4
+
+
+def run_command(name: str, work: Callable[[], int], *, interrupted: str = "") -> int:
+    """The exit code of a command's work; what goes wrong becomes a sentence on stderr.
+
+    `interrupted` is said after Ctrl-C.
+    """
+    try:
+        code = work()
+        sys.stdout.flush()
+    except SystemExit as stop:
+        # Thus argparse ends after --help and after a usage error.
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        if interrupted:
+            say(name, interrupted)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # At exit the interpreter would write what is left, and fail, once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OutputError.exit_code
+    except WsgnError as error:
+        say(name, str(error))
+        return error.exit_code
+    except Exception as error:
+        say(name, f"unexpected {type(error).__name__}: {error}; this is a bug, please report it.")
+        return 1
+    return code
+
+
+def say(name: str, sentence: str) -> None:
+    """A sentence of the command `name` on stderr; whoever closed it does not want to hear it."""
+    with contextlib.suppress(OSError):
+        print(f"{name}: {sentence}", file=sys.stderr, flush=True)
+
+
+def report_failures(name: str, failed: Sequence[tuple[str, str]], num_good: int) -> int:
+    """List the videos that failed, each with its sentence; the exit code."""
+    if not failed:
+        return 0
+    say(name, f"{len(failed)} of {num_good + len(failed)} videos failed:")
+    for video, sentence in failed:
+        say(name, f"{video}: {sentence}")
+    return PARTLY_FAILED if num_good else InputError.exit_code
