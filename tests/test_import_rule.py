@@ -23,6 +23,12 @@ LEAN = {
     "tqdm": ("wsgn",),
     "av": ("wsgn.video", "wsgn.runtime"),
     "onnxruntime": ("wsgn.runtime",),
+    # Optional, and imported only where a GPU is asked for.
+    "cuda": ("wsgn.cuda",),
+    "pycuda": ("wsgn.cuda",),
+    "tensorrt": ("wsgn.plans",),
+    "tensorrt_rtx": ("wsgn.plans",),
+    "tensorrt_rtx_bindings": ("wsgn.plans",),
 }
 
 

@@ -25,6 +25,9 @@ SCORING_SCALES = (*SOFTMAX_SCALES, SOFT_GATE)
 GATE_HALF = 0.1
 CLASS_ACTIVATIONS = ("softmax", "sigmoid")
 RESIZE_MODES = ("stretch", "centre_crop")
+# What an engine's graph computes: logits of snippets, which is what wsgn-run takes, scores of whole
+# videos, or scores of streams whose state goes in and out.
+GRAPHS = ("snippet", "whole_video", "streaming")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -202,6 +205,8 @@ class Manifest:
     # Exactly one of the two is given.
     frames: FrameInput | None = None
     features: FeatureInput | None = None
+    # One of GRAPHS.
+    graph: str = "snippet"
     # Words for people: what made this engine. Nothing is derived from it.
     provenance: dict[str, str] = field(default_factory=dict)
 
@@ -218,6 +223,9 @@ class Manifest:
         _require(
             (self.frames is None) != (self.features is None),
             "the manifest must describe either frames or features as input.",
+        )
+        _require(
+            self.graph in GRAPHS, f"graph must be one of {', '.join(GRAPHS)}, got '{self.graph}'."
         )
         self._check_lengths()
 

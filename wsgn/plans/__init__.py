@@ -1,0 +1,1 @@
+"""TensorRT plans: their sidecar, and how they are loaded and run, without torch."""
