@@ -18,17 +18,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from wsgn.extraction.recipe import BACKBONES, CROP_SIZE, SHORT_SIDE
-from wsgn.manifest import DetectionRule, FeatureInput, Prior, Sampling
+from wsgn.manifest import Sampling
 
 SAMPLING = Sampling(frame_rate=25.0, snippet_length=16, snippet_stride=16)
-CLASSES = tuple(f"class {number}" for number in range(20))
 TORCH_SNIPPETS = 4
 
 
@@ -80,7 +78,7 @@ def run_part(part: str, arguments: argparse.Namespace, name: str, folder: Path) 
     command = [
         sys.executable, __file__, str(arguments.video), "--part", part, "--backbone", name,
         "--folder", str(folder), "--threads", str(arguments.threads),
-        "--batch", str(arguments.batch), *(["--half"] if arguments.half else []),
+        "--batch", str(arguments.batch), *_precision(arguments),
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -88,6 +86,10 @@ def run_part(part: str, arguments: argparse.Namespace, name: str, folder: Path) 
         raise SystemExit(f"{part} of {name} failed:\n{done.stderr[-2000:]}")
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
+
+
+def _precision(arguments: argparse.Namespace) -> list[str]:
+    return ["--half"] if arguments.half else []
 
 
 class Watch:
@@ -119,48 +121,12 @@ def decode(arguments: argparse.Namespace) -> dict[str, float]:
 
 def export(arguments: argparse.Namespace) -> dict[str, float]:
     """Write random weights, a random model on them, and the engine of both."""
-    import torch
+    from random_engine import RandomEngine
 
-    from wsgn.backbones.build import build_backbone
-    from wsgn.checkpoint import Calibration, Checkpoint, save_checkpoint
-    from wsgn.config import ModelConfig, TrainConfig
-    from wsgn.export.to_onnx import main as to_onnx
-    from wsgn.model import WeakDetector
-    from wsgn.weights.converted import ConvertedWeights, Origin, write_weights
-
-    folder, config = arguments.folder, BACKBONES[arguments.backbone[0]]
-    torch.manual_seed(0)
-    network = build_backbone(config, SAMPLING.snippet_length)
-    for weight in network.parameters():
-        # Without residuals values would fade from layer to layer.
-        if weight.dim() == 5:
-            torch.nn.init.kaiming_normal_(weight)
-    origin = Origin(file_name="random", layout="wsgn", sha256="")
-    weights = ConvertedWeights(config=config, origin=origin, tensors=network.state_dict())
-    write_weights(folder / "weights.safetensors", weights)
-    model = ModelConfig(
-        classes=CLASSES, sampling=SAMPLING, features=FeatureInput(size=config.feature_size)
-    )
-    zeros = (0.0,) * len(CLASSES)
-    calibration = Calibration(
-        prior=Prior(
-            count=8.0, mean=zeros, variance=(1.0,) * len(CLASSES), log_mean_exponential=zeros,
-            maximum=zeros,
-        ),
-        detection=DetectionRule(open_thresholds=zeros, close_thresholds=zeros),
-    )  # fmt: skip
-    checkpoint = Checkpoint(
-        model=model, train=TrainConfig(), step=0, weights=WeakDetector(model).state_dict(),
-        optimizer={},
-    )  # fmt: skip
-    save_checkpoint(folder / "model.safetensors", replace(checkpoint, calibration=calibration))
-    command = [
-        str(folder / "model.safetensors"), "-o", str(folder / "engine.onnx"),
-        "--backbone", str(folder / "weights.safetensors"), *(["--half"] if arguments.half else []),
-    ]  # fmt: skip
     watch = Watch()
-    if to_onnx(command) != 0:
-        raise SystemExit(1)
+    random = RandomEngine(folder=arguments.folder, backbone=arguments.backbone[0])
+    random.write_model()
+    random.export(*_precision(arguments))
     return watch.figures(0)
 
 
@@ -171,7 +137,8 @@ def engine(arguments: argparse.Namespace) -> dict[str, float]:
     from wsgn.runtime.pipeline import Detection, DetectOptions
 
     options = DetectOptions(batch_size=arguments.batch)
-    with open_engine(arguments.folder / "engine.onnx", num_threads=arguments.threads) as opened:
+    path = arguments.folder / ("engine-half.onnx" if arguments.half else "engine.onnx")
+    with open_engine(path, num_threads=arguments.threads) as opened:
         watch = Watch()
         events = list(Detection(arguments.video, opened, options).events())
         (end,) = [event for event in events if isinstance(event, EndEvent)]
@@ -181,15 +148,10 @@ def engine(arguments: argparse.Namespace) -> dict[str, float]:
 def in_torch(arguments: argparse.Namespace) -> dict[str, float]:
     """The engine's layers in torch, on frames that are in memory already."""
     import torch
-
-    from wsgn.checkpoint import load_checkpoint
-    from wsgn.export.joined import join
+    from random_engine import RandomEngine
 
     torch.set_num_threads(arguments.threads)
-    graph = join(
-        load_checkpoint(arguments.folder / "model.safetensors"),
-        arguments.folder / "weights.safetensors",
-    ).graph
+    graph = RandomEngine(folder=arguments.folder, backbone=arguments.backbone[0]).in_torch().graph
     shape = (TORCH_SNIPPETS, SAMPLING.snippet_length, SHORT_SIDE, SHORT_SIDE, 3)
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
     with torch.inference_mode():

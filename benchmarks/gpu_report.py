@@ -21,18 +21,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
+# How a part says that this machine lacks what it needs; its last line says what.
+SKIPPED_CODE = 77
 # Of a part's output in the report; the whole of it is in its log.
 TAIL_LINES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Something to run, or the reason why it cannot be."""
+    """Something to run."""
 
     name: str
-    command: tuple[str, ...] = ()
-    limit_seconds: float = 0.0
-    skipped_because: str = ""
+    command: tuple[str, ...]
+    limit_seconds: float
+    # Its results are STEM.json and STEM.md; none where it leaves a log only.
+    stem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,42 +48,50 @@ class Outcome:
     reason: str = ""
     seconds: float = 0.0
     tail: str = ""
+    stem: str = ""
 
 
 def parts(output: Path) -> list[Part]:
     """All parts in their order; the limits add up to less than 8 minutes."""
     return [
-        Part(name="kernel correctness", command=_correctness(), limit_seconds=160),
+        Part(name="kernel correctness", command=_correctness(), limit_seconds=130),
         Part(
             name="kernel benchmark",
-            command=_python("wsgn.kernels.benchmark", "--budget", "260", "-o", str(output)),
+            command=_python("-m", "wsgn.kernels.benchmark", "--budget", "110", "-o", str(output)),
             # The budget is looked at between measurements, so that the last one may overrun it.
-            limit_seconds=300,
+            limit_seconds=140,
+            stem="kernels",
         ),
-        Part(name="ONNX Runtime on the GPU", skipped_because="not written yet"),
-        Part(name="TensorRT", skipped_because="not written yet"),
-        Part(name="wsgn-run on the GPU", skipped_because="not written yet"),
+        _script("selection without torch", "gpu_launch", 40, output),
+        _script("engines", "gpu_engines", 120, output, "--budget", "90"),
+        _script("wsgn-run", "gpu_run", 30, output),
     ]
+
+
+def _script(name: str, file: str, limit_seconds: float, output: Path, *options: str) -> Part:
+    """A part of its own in this folder."""
+    command = _python(str(Path(__file__).parent / f"{file}.py"), "-o", str(output / file), *options)
+    return Part(name=name, command=command, limit_seconds=limit_seconds, stem=file)
 
 
 def _correctness() -> tuple[str, ...]:
     """The kernels' tests, or without pytest the benchmark's own comparison with float64."""
     folders = [folder for folder in ("kernels", "kernels_benchmark") if _tests(folder).is_dir()]
     if importlib.util.find_spec("pytest") is None or not folders:
-        return _python("wsgn.kernels.benchmark", "--check")
+        return _python("-m", "wsgn.kernels.benchmark", "--check")
     # Most of the time goes into compiling kernels, one process at a time otherwise.
     workers = min(8, os.cpu_count() or 1)
     parallel = ("-n", str(workers)) if importlib.util.find_spec("xdist") else ()
     paths = [*(str(_tests(folder)) for folder in folders), str(_tests("test_training_on_gpu.py"))]
-    return _python("pytest", "-p", "no:cacheprovider", *parallel, *paths)
+    return _python("-m", "pytest", "-p", "no:cacheprovider", *parallel, *paths)
 
 
 def _tests(folder: str) -> Path:
     return ROOT / "tests" / folder
 
 
-def _python(module: str, *arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", module, *arguments)
+def _python(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, *arguments)
 
 
 def obstacle() -> str | None:
@@ -103,8 +114,6 @@ def obstacle() -> str | None:
 
 def run_part(part: Part, output: Path) -> Outcome:
     """Run a part with its output in a log, and end it with all its processes at its limit."""
-    if part.skipped_because:
-        return Outcome(name=part.name, state=SKIPPED, reason=part.skipped_because)
     log = output / f"{part.name.replace(' ', '_')}.log"
     started = time.monotonic()
     with log.open("w") as file:
@@ -113,17 +122,22 @@ def run_part(part: Part, output: Path) -> Outcome:
         )
         try:
             code = process.wait(part.limit_seconds)
-            reason = "" if code == 0 else f"exit code {code}"
+            state, reason = (OK, "") if code == 0 else (FAILED, f"exit code {code}")
         except subprocess.TimeoutExpired:
+            code, state = None, FAILED
             reason = f"longer than its limit of {part.limit_seconds:.0f} s"
         finally:
             _end_group(process)
+    lines = log.read_text(errors="replace").splitlines()
+    if code == SKIPPED_CODE:
+        state, reason = SKIPPED, lines[-1] if lines else "it did not say why"
     return Outcome(
         name=part.name,
-        state=FAILED if reason else OK,
+        state=state,
         reason=reason,
         seconds=round(time.monotonic() - started, 1),
-        tail="\n".join(log.read_text(errors="replace").splitlines()[-TAIL_LINES:]),
+        tail="\n".join(lines[-TAIL_LINES:]),
+        stem=part.stem,
     )
 
 
@@ -136,19 +150,19 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def write_report(
-    output: Path, machine: dict[str, object], outcomes: Sequence[Outcome], kernels: Path
-) -> None:
-    """gpu.json and gpu.md, with what the kernel benchmark wrote inside."""
+def write_report(output: Path, machine: dict[str, object], outcomes: Sequence[Outcome]) -> None:
+    """gpu.json and gpu.md, with what the parts wrote inside."""
     document: dict[str, object] = {"machine": machine, "parts": [asdict(o) for o in outcomes]}
-    results = kernels.with_suffix(".json")
-    if results.is_file():
-        document["kernels"] = json.loads(results.read_text())
-    (output / "gpu.json").write_text(json.dumps(document, indent=1) + "\n")
     text = markdown(machine, outcomes)
-    tables = kernels.with_suffix(".md")
-    if tables.is_file():
-        text += "\n" + tables.read_text()
+    for outcome in outcomes:
+        if not outcome.stem:
+            continue
+        results, table = (output / f"{outcome.stem}.{suffix}" for suffix in ("json", "md"))
+        if results.is_file():
+            document[outcome.stem] = json.loads(results.read_text())
+        if table.is_file():
+            text += f"\n## {outcome.name}\n\n{table.read_text()}"
+    (output / "gpu.json").write_text(json.dumps(document, indent=1) + "\n")
     (output / "gpu.md").write_text(text)
 
 
@@ -182,8 +196,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plan(part: Part) -> str:
-    if part.skipped_because:
-        return f"{part.name}: {SKIPPED}: {part.skipped_because}"
     return f"{part.name}: at most {part.limit_seconds:.0f} s: {' '.join(part.command)}"
 
 
@@ -193,16 +205,17 @@ def _run(output: Path) -> int:
     machine = vars(describe_machine())
     output.mkdir(parents=True, exist_ok=True)
     # Results of a former run into the same folder must not pass for this one's.
-    for name in ("kernels.json", "kernels.md", "kernels.svg"):
-        (output / name).unlink(missing_ok=True)
+    for part in (chosen := parts(output)):
+        for suffix in ("json", "md", "svg") if part.stem else ():
+            (output / f"{part.stem}.{suffix}").unlink(missing_ok=True)
     outcomes: list[Outcome] = []
-    for part in parts(output):
+    for part in chosen:
         outcomes.append(run_part(part, output))
         outcome = outcomes[-1]
         why = f": {outcome.reason}" if outcome.reason else ""
         print(f"{outcome.name}: {outcome.state}{why}", flush=True)
         # After each part, so that an end by force loses little.
-        write_report(output, machine, outcomes, output / "kernels")
+        write_report(output, machine, outcomes)
     print((output / "gpu.md").read_text(), end="")
     return int(any(outcome.state == FAILED for outcome in outcomes))
 

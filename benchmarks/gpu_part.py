@@ -1,0 +1,55 @@
+"""What the parts of `gpu.sh` share: how one is left out, fails, and leaves its results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsgn.errors import WsgnError
+
+# Exit code of a part that could not run here; its last line says why.
+SKIPPED_CODE = 77
+
+
+class NotHere(Exception):
+    """This machine lacks what the part needs; the text says what."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What a part found: for programs, and as Markdown for people."""
+
+    document: dict[str, object]
+    table: str
+    # Sentences about results that are wrong.
+    wrong: tuple[str, ...] = ()
+
+
+def run_as_part(
+    parser: argparse.ArgumentParser,
+    work: Callable[[argparse.Namespace], Results],
+    argv: Sequence[str] | None,
+) -> int:
+    """Parse, work, write STEM.json and STEM.md; 0 for right, 1 for wrong or failed, 77 for none."""
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="STEM")
+    arguments = parser.parse_args(argv)
+    try:
+        results = work(arguments)
+    except NotHere as reason:
+        print(reason)
+        return SKIPPED_CODE
+    except WsgnError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    stem: Path = arguments.output
+    document = results.document | {"wrong": list(results.wrong)}
+    stem.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
+    stem.with_suffix(".md").write_text(results.table + "\n")
+    print(results.table)
+    for sentence in results.wrong:
+        print(f"WRONG: {sentence}", file=sys.stderr)
+    return int(bool(results.wrong))

@@ -1,0 +1,152 @@
+"""`wsgn-run` on a video, each engine and device in turn: the same segments, and how long it took.
+
+python benchmarks/gpu_run.py -o results/run [--video FILE --engine wsgn.onnx]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gpu_part import NotHere, Results, run_as_part
+
+DEMO = Path(__file__).resolve().parents[1] / "runtime" / "demo"
+REPEATS = 3
+# Of a boundary, and of a score: what float32 in another order may move.
+SECONDS_TOLERANCE, SCORE_TOLERANCE = 0.05, 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One way to run the video."""
+
+    name: str
+    # Whole processes, start included.
+    seconds: tuple[float, ...]
+    frames: int
+    segments: list[dict[str, object]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and compare with ONNX Runtime on the CPU."""
+    parser = argparse.ArgumentParser(prog="gpu_run", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--video", type=Path, default=DEMO / "demo.mp4")
+    parser.add_argument("--engine", type=Path, default=DEMO / "demo.onnx")
+    parser.add_argument("--devices", nargs="+", default=["cpu", "cuda"])
+    return run_as_part(parser, measure, argv)
+
+
+def measure(arguments: argparse.Namespace) -> Results:
+    """Every engine and device; the first is what the others are held against."""
+    if importlib.util.find_spec("av") is None:
+        raise NotHere("videos cannot be decoded: PyAV (av) is not installed")
+    left_out: dict[str, str] = {}
+    runs: list[Run] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, engine, device in _ways(arguments, Path(folder), left_out):
+            try:
+                runs.append(_run(name, arguments.video, engine, device))
+            except NotHere as reason:
+                left_out[name] = str(reason)
+    if not runs:
+        raise NotHere("; ".join(left_out.values()))
+    wrong = [sentence for run in runs[1:] for sentence in _differences(run, runs[0])]
+    document: dict[str, object] = {"runs": [asdict(run) for run in runs], "left_out": left_out}
+    return Results(document=document, table=_table(runs, left_out), wrong=tuple(wrong))
+
+
+def _ways(
+    arguments: argparse.Namespace, folder: Path, left_out: dict[str, str]
+) -> list[tuple[str, Path, str]]:
+    ways = [(f"ONNX Runtime, {name}", arguments.engine, name) for name in arguments.devices]
+    if "cuda" not in arguments.devices:
+        return ways
+    plan = folder / "engine.plan"
+    command = [
+        sys.executable,
+        "-m",
+        "wsgn.export.to_tensorrt",
+        str(arguments.engine),
+        "-o",
+        str(plan),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return [*ways, ("TensorRT, cuda", plan, "cuda")]
+    left_out["TensorRT, cuda"] = _last_line(done.stderr)
+    return ways
+
+
+def _run(name: str, video: Path, engine: Path, device: str) -> Run:
+    command = [
+        sys.executable, "-c", "from wsgn.runtime.cli import main; raise SystemExit(main())",
+        str(video), "--engine", str(engine), "--device", device, "--no-progress",
+    ]  # fmt: skip
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=os.environ | {"NO_COLOR": "1"}
+        )
+        seconds.append(time.perf_counter() - started)
+        if done.returncode != 0:
+            raise NotHere(_last_line(done.stderr))
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    segments = [event for event in events if event["type"] == "segment" and event["final"]]
+    (end,) = [event for event in events if event["type"] == "end"]
+    return Run(name=name, seconds=tuple(seconds), frames=end["frames"], segments=segments)
+
+
+def _differences(run: Run, reference: Run) -> list[str]:
+    """Sentences about segments that are not those of the reference."""
+    if len(run.segments) != len(reference.segments):
+        return [
+            f"{run.name} found {len(run.segments)} segments, {reference.name} "
+            f"{len(reference.segments)}."
+        ]
+    sentences = []
+    for have, want in zip(run.segments, reference.segments, strict=True):
+        far = {
+            key: abs(float(str(have[key])) - float(str(want[key]))) > tolerance
+            for key, tolerance in (
+                ("start_seconds", SECONDS_TOLERANCE),
+                ("end_seconds", SECONDS_TOLERANCE),
+                ("score", SCORE_TOLERANCE),
+            )
+        }
+        if have["label"] != want["label"] or any(far.values()):
+            sentences.append(f"{run.name} found {have} where {reference.name} found {want}.")
+    return sentences
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1].rstrip(".") if lines else "it said nothing"
+
+
+def _table(runs: Sequence[Run], left_out: dict[str, str]) -> str:
+    lines = [
+        "| wsgn-run with | segments | frames | seconds of the whole command (lowest to highest) |",
+        "|---|---|---|---|",
+    ]
+    for run in runs:
+        low, middle, high = min(run.seconds), sorted(run.seconds)[REPEATS // 2], max(run.seconds)
+        lines.append(
+            f"| {run.name} | {len(run.segments)} | {run.frames} | {middle:.2f} "
+            f"({low:.2f}-{high:.2f}) |"
+        )
+    lines += ["", *(f"Left out: {name}: {reason}." for name, reason in left_out.items())]
+    return "\n".join(lines).rstrip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
