@@ -13,10 +13,12 @@ INTERRUPTED = 130
 PARTLY_FAILED = 4
 
 
-def run_command(name: str, work: Callable[[], int], *, interrupted: str = "") -> int:
+def run_command(
+    name: str, work: Callable[[], int], *, interrupted: Callable[[], str] = lambda: ""
+) -> int:
     """The exit code of a command's work; what goes wrong becomes a sentence on stderr.
 
-    `interrupted` is said after Ctrl-C.
+    What `interrupted` gives, if anything, is said after Ctrl-C.
     """
     try:
         code = work()
@@ -25,8 +27,8 @@ def run_command(name: str, work: Callable[[], int], *, interrupted: str = "") ->
         # Thus argparse ends after --help and after a usage error.
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        if interrupted:
-            say(name, interrupted)
+        if sentence := interrupted():
+            say(name, sentence)
         return INTERRUPTED
     except BrokenPipeError:
         # At exit the interpreter would write what is left, and fail, once more.
@@ -35,6 +37,9 @@ def run_command(name: str, work: Callable[[], int], *, interrupted: str = "") ->
     except WsgnError as error:
         say(name, str(error))
         return error.exit_code
+    except OSError as error:
+        say(name, f"{error}.")
+        return OutputError.exit_code
     except Exception as error:
         say(name, f"unexpected {type(error).__name__}: {error}; this is a bug, please report it.")
         return 1

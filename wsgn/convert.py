@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_command(
         _NAME,
         lambda: _run(_parser().parse_args(argv)),
-        interrupted="interrupted; run it again to go on.",
+        interrupted=lambda: "interrupted; run it again to go on.",
     )
 
 

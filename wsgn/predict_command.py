@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wsgn.command import run_command
 from wsgn.data.annotations import Annotations, read_annotations
 from wsgn.data.charades import CLASSES as CHARADES_CLASSES
-from wsgn.errors import MissingExtraError, OutputError, UsageError, WsgnError
+from wsgn.errors import MissingExtraError, UsageError
 from wsgn.manifest import DetectionRule
 from wsgn.methods.config import WsgnConfig
 from wsgn.metrics.protocol import PROTOCOLS
@@ -28,19 +29,11 @@ TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, predict, report; returns the exit code."""
-    arguments = _parser().parse_args(argv)
-    try:
-        _run(arguments)
-    except OSError as error:
-        print(f"wsgn-predict: {error}.", file=sys.stderr)
-        return OutputError.exit_code
-    except WsgnError as error:
-        print(f"wsgn-predict: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("wsgn-predict: interrupted.", file=sys.stderr)
-        return 130
-    return 0
+    return run_command(
+        "wsgn-predict",
+        lambda: _run(_parser().parse_args(argv)),
+        interrupted=lambda: "interrupted.",
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> int:
     if arguments.each_output and (arguments.protocol is None or len(arguments.checkpoints) > 1):
         raise UsageError("--each-output needs --protocol, and one model.")
     if arguments.submission and not arguments.charades:
@@ -122,6 +115,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.charades:
         report["charades"] = _charades(arguments, predictions)
     print(json.dumps(report) if arguments.json else as_text(report))
+    return 0
 
 
 def _predictions(

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wsgn.command import run_command, say
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import Annotations, read_annotations
-from wsgn.errors import MissingExtraError, OutputError, UsageError, WsgnError
+from wsgn.errors import MissingExtraError, OutputError, UsageError
 from wsgn.preset_options import chosen_preset
 from wsgn.presets import Preset
 from wsgn.train_options import parser, stream_names
@@ -28,31 +29,34 @@ if TYPE_CHECKING:
     from wsgn.training_run import StepResult
 
 EARLIER_RESULTS = ("last.safetensors", "model.safetensors", "detections.json")
+TERMINATED = 143
 RESULT_NAMES = ("losses.csv", *EARLIER_RESULTS)
+
+
+_NAME = "wsgn-train"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, train, report; returns the exit code."""
-    arguments = parser().parse_args(argv)
-    try:
-        with _termination_as_interrupt():
-            _run(arguments)
-    except OSError as error:
-        print(f"wsgn-train: {error}.", file=sys.stderr)
-        return OutputError.exit_code
-    except WsgnError as error:
-        print(f"wsgn-train: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        advice = "there was no checkpoint yet"
-        if (arguments.output / "last.safetensors").exists():
-            advice = f"add --resume to go on from the last checkpoint in {arguments.output}"
-        print(f"wsgn-train: interrupted; {advice}.", file=sys.stderr)
-        return 130
-    except _Terminated:
-        print("wsgn-train: terminated; --resume goes on from the last checkpoint.", file=sys.stderr)
-        return 143
-    return 0
+    arguments: argparse.Namespace | None = None
+
+    def work() -> int:
+        nonlocal arguments
+        arguments = parser().parse_args(argv)
+        try:
+            with _termination_as_interrupt():
+                _run(arguments)
+        except _Terminated:
+            say(_NAME, "terminated; --resume goes on from the last checkpoint.")
+            return TERMINATED
+        return 0
+
+    def interrupted() -> str:
+        if arguments is None or not (arguments.output / "last.safetensors").exists():
+            return "interrupted; there was no checkpoint yet."
+        return f"interrupted; add --resume to go on from the last checkpoint in {arguments.output}."
+
+    return run_command(_NAME, work, interrupted=interrupted)
 
 
 class _Terminated(BaseException):
