@@ -103,8 +103,8 @@ def load_weights(module: nn.Module, path: Path) -> None:
         module.load_state_dict(trained)
     except RuntimeError as error:
         raise InputError(
-            f"the model {path} has another backbone, or another snippet length: "
-            f"{str(error).splitlines()[-1].strip()}"
+            f"the model {path} has another backbone than {type(module).__name__}, or was trained "
+            "on snippets of another length: give its own settings, or the weights that fit these."
         ) from error
 
 
