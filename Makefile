@@ -24,7 +24,7 @@ SETTINGS := pyproject.toml constraints.txt
 demo: .venv-lean/.ready
 	.venv-lean/bin/wsgn-run --demo
 
-test: .venv/.ready .venv-lean/.ready
+test: .venv/.ready .venv-lean/.ready .peers/.ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	tools/typecheck.sh .venv/bin/mypy
@@ -32,11 +32,18 @@ test: .venv/.ready .venv-lean/.ready
 	  .venv/bin/pytest $(PYTEST_ARGS)
 
 clean:
-	rm -rf .venv .venv-lean .hypothesis .mypy_cache .pytest_cache .ruff_cache build wsgn.egg-info
+	rm -rf .venv .venv-lean .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache build wsgn.egg-info
 
 .venv/.ready: $(SETTINGS)
 	$(call new_environment,.venv,)
 	.venv/bin/pip install -e '.[test]'
+	@touch $@
+
+# NVIDIA's server and bindings, for Linux only: elsewhere their tests are skipped.
+.peers/.ready: tests/peers.txt | .venv/.ready
+	@rm -rf .peers && mkdir .peers
+	$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)), \
+	  .venv/bin/pip install --quiet --no-deps --target .peers -r tests/peers.txt)
 	@touch $@
 
 # The package is installed, not linked: what the tests see there is what a user gets. setuptools

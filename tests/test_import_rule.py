@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("wsgn", "kernels", "export", "runtime")
 NEIGHBOURS = ("wsgn.kernels", "wsgn.export", "wsgn.runtime")
-# Training loads the fused kernels in one line, by name.
-BY_NAME = {"wsgn": ("wsgn.kernels",)}
+# Training loads the fused kernels in one line, by name, and plans take one of them as a plugin.
+BY_NAME = {"wsgn": ("wsgn.kernels",), "wsgn.export": ("wsgn.kernels",)}
 # What `wsgn-run` may need besides the standard library, and where it may be imported.
 LEAN = {
     "wsgn": ("wsgn",),
@@ -24,8 +24,8 @@ LEAN = {
     "av": ("wsgn.video", "wsgn.runtime"),
     "onnxruntime": ("wsgn.runtime",),
     # Optional, and imported only where a GPU is asked for.
-    "cuda": ("wsgn.cuda",),
-    "pycuda": ("wsgn.cuda",),
+    "cuda": ("wsgn.cuda.bindings_device",),
+    "pycuda": ("wsgn.cuda.pycuda_device",),
     "tensorrt": ("wsgn.plans",),
     "tensorrt_rtx": ("wsgn.plans",),
     "tensorrt_rtx_bindings": ("wsgn.plans",),

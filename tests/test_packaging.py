@@ -16,8 +16,8 @@ FOLDERS = ("wsgn", "kernels", "export", "runtime")
 GPU_ONLY = ("nvidia-", "cuda-")
 # Small, and needing no GPU to be imported.
 BINDINGS = {"cuda-bindings", "cuda-pathfinder"}
-# An extra for machines with a GPU: its libraries are not on the package index.
-NOT_INSTALLED = ("tensorrt",)
+# Extras for machines with a GPU.
+NOT_INSTALLED = ("tensorrt", "pycuda")
 
 
 @pytest.fixture(scope="module")
