@@ -148,5 +148,5 @@ def run_event(engine: Engine, options: RunOptions) -> RunEvent:
         version=__version__,
         engine=engine.name,
         engine_sha256=engine.sha256,
-        parameters=chosen | {"device": options.device},
+        parameters=chosen | {"device": engine.device},
     )

@@ -20,7 +20,7 @@ def show_manifest(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="wsgn-run manifest", description="Show what an engine says about itself, as JSON."
     )
-    parser.add_argument("engine", metavar="ENGINE", help="engine, .onnx")
+    parser.add_argument("engine", metavar="ENGINE", help="engine, .onnx or .plan")
     manifest = read_manifest(parser.parse_args(arguments).engine)
     print_result(json.dumps(json.loads(manifest.to_json()), indent=2, ensure_ascii=False) + "\n")
     return 0

@@ -39,7 +39,8 @@ class RunOptions:
     sources: tuple[str, ...]
     # None only with `demo`.
     engine: Path | None
-    device: str
+    # None leaves it to the engine.
+    device: str | None
     num_threads: int | None
     detect: DetectOptions
     # None where nothing is written but stdout.

@@ -49,12 +49,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_engine(group: Any) -> None:
-    group.add_argument("-e", "--engine", metavar="FILE", help="engine, .onnx")
+    group.add_argument("-e", "--engine", metavar="FILE", help="engine, .onnx or .plan")
     group.add_argument(
         "--device",
-        default="cpu",
         metavar="cpu|cuda[:N]",
-        help="where the engine runs; never falls back to another (default: cpu)",
+        help="where the engine runs; never falls back to another (default: cpu for .onnx, cuda:0 "
+        "for .plan)",
     )
     group.add_argument(
         "--threads", type=int, metavar="N", help="threads of the engine (default: cores - 1)"

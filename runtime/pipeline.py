@@ -16,7 +16,7 @@ from wsgn.timing import snippet_duration_seconds
 from wsgn.video import FrameGrid, Gap, Notice, ReadSummary, SampledFrame, VideoInfo, VideoReader
 
 from .detector import Detector, SnippetLogits
-from .engines import Engine
+from .engines import Engine, Pending
 from .events import (
     EndEvent,
     ErrorEvent,
@@ -55,6 +55,14 @@ class DetectOptions:
     batch_size: int = 16
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Flight:
+    """A batch that the engine was asked for, and whose outputs were not looked at."""
+
+    snippets: list[Snippet]
+    pending: Pending
+
+
 def detect(
     source: Source,
     engine: Engine,
@@ -89,6 +97,8 @@ class Detection:
         self._guard = FiniteGuard(engine.name)
         # Snippets that wait for the engine.
         self._waiting: list[Snippet] = []
+        # The batch that a GPU computes while the next one is read.
+        self._flight: _Flight | None = None
         self._num_frames = 0
         self._summary: ReadSummary | None = None
         self._num_segments = 0
@@ -147,13 +157,19 @@ class Detection:
     def _read(self, reader: ThreadedReader) -> Iterator[Event]:
         announced = False
         while not reader.finished and not self._stop.requested:
+            if not reader.has_next:
+                # A live source may stay silent for long: what is known goes out before it is asked.
+                yield from self._land(reader.info)
             item = reader.take()
             if reader.info is not None and not announced:
                 announced = True
                 yield self._source_event(reader.info)
+            if not isinstance(item, SampledFrame):
+                # Events keep their order: those of snippets before a gap come before it.
+                yield from self._land(reader.info)
             yield from self._take(item)
             while len(self._waiting) >= self._options.batch_size:
-                yield from self._infer(reader.info)
+                yield from self._launch(reader.info)
         yield from self._finish(reader.info)
 
     def _take(self, item: Item | None) -> Iterator[Event]:
@@ -167,10 +183,22 @@ class Detection:
         elif isinstance(item, Notice):
             yield WarningEvent(code=item.code, message=item.message, at_seconds=item.seconds)
 
-    def _infer(self, info: VideoInfo | None) -> Iterator[Event]:
+    def _launch(self, info: VideoInfo | None) -> Iterator[Event]:
+        """Ask for the next batch; events of the one before, or of this one where it is ready."""
         size = self._options.batch_size
         snippets, self._waiting = self._waiting[:size], self._waiting[size:]
-        outputs = self._engine.infer(np.stack([snippet.frames for snippet in snippets]))
+        pending = self._engine.submit(np.stack([snippet.frames for snippet in snippets]))
+        yield from self._land(info)
+        self._flight = _Flight(snippets=snippets, pending=pending)
+        if pending.ready:
+            yield from self._land(info)
+
+    def _land(self, info: VideoInfo | None) -> Iterator[Event]:
+        """Events of the batch in flight, if there is one."""
+        if self._flight is None:
+            return
+        snippets, outputs = self._flight.snippets, self._flight.pending.result()
+        self._flight = None
         usable = self._guard.usable(outputs)
         logits = SnippetLogits(
             start_seconds=np.array([snippet.start_seconds for snippet in snippets])[usable],
@@ -190,7 +218,8 @@ class Detection:
     def _finish(self, info: VideoInfo | None) -> Iterator[Event]:
         self._waiting += self._snippeter.flush()
         while self._waiting:
-            yield from self._infer(info)
+            yield from self._launch(info)
+        yield from self._land(info)
         self._guard.judge()
         if self._num_frames == 0 and not self._stop.requested:
             yield WarningEvent(

@@ -50,6 +50,11 @@ class ThreadedReader:
         """Whether everything has been taken."""
         return self.summary is not None
 
+    @property
+    def has_next(self) -> bool:
+        """Whether `take` has something to give without waiting."""
+        return not self._queue.empty()
+
     def take(self) -> Item | None:
         """The next item; None when none came within a short wait, or none will come any more.
 

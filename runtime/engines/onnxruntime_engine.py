@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 from dataclasses import dataclass
@@ -11,10 +13,11 @@ from typing import Any, Self
 
 import numpy.typing as npt
 
-from wsgn.errors import EngineError, UsageError
+from wsgn.cuda.driver import probe_driver
+from wsgn.errors import EngineError
 from wsgn.manifest import Manifest
 
-from . import EngineOutputs, file_sha256
+from . import EngineOutputs, ReadyOutputs, file_sha256
 from .onnx_file import manifest_of, read_onnx_file
 
 OUTPUT_NAMES = ("selection_logits", "class_probabilities")
@@ -27,7 +30,10 @@ _LOG_NOTHING = 4
 class OnnxRuntimeEngine:
     """An ONNX file in an ONNX Runtime session."""
 
-    def __init__(self, path: Path, *, device: str = "cpu", num_threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, *, ordinal: int | None = None, num_threads: int | None = None
+    ) -> None:
+        """`ordinal` is the number of a GPU, or None for the CPU."""
         file = read_onnx_file(path)
         if file.has_external_data:
             raise EngineError(
@@ -35,9 +41,11 @@ class OnnxRuntimeEngine:
                 "file with export/to_onnx.py."
             )
         self.manifest: Manifest = manifest_of(file)
+        _require_snippet_graph(self.manifest, path)
         self.name = path.name
         self.sha256 = file_sha256(path)
-        self._session: Any = _open_session(path, device, num_threads)
+        self.device = "cpu" if ordinal is None else f"cuda:{ordinal}"
+        self._session: Any = _open_session(path, ordinal, num_threads)
         self._input_name = _check_graph(self._session, self.manifest, path)
 
     def infer(self, inputs: npt.NDArray[Any]) -> EngineOutputs:
@@ -58,6 +66,10 @@ class OnnxRuntimeEngine:
                 f"{probabilities.shape} where {expected} is wanted: export it again."
             )
         return EngineOutputs(selection_logits=logits, class_probabilities=probabilities)
+
+    def submit(self, inputs: npt.NDArray[Any]) -> ReadyOutputs:
+        """As `infer`: ONNX Runtime returns when it has computed."""
+        return ReadyOutputs(outputs=self.infer(inputs))
 
     def close(self) -> None:
         """Release the session."""
@@ -93,9 +105,19 @@ def _import_onnxruntime() -> Any:
     return onnxruntime
 
 
-def _open_session(path: Path, device: str, num_threads: int | None) -> Any:
+def _open_session(path: Path, ordinal: int | None, num_threads: int | None) -> Any:
     onnxruntime = _import_onnxruntime()
-    provider, provider_options = _provider(onnxruntime, device)
+    if ordinal is not None:
+        return _open_on_gpu(onnxruntime, path, ordinal, num_threads)
+    try:
+        return onnxruntime.InferenceSession(
+            str(path), _session_options(onnxruntime, num_threads), providers=[_CPU]
+        )
+    except Exception as error:
+        raise _not_loaded(onnxruntime, path, "cpu", error) from error
+
+
+def _session_options(onnxruntime: Any, num_threads: int | None) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _LOG_NOTHING
     options.intra_op_num_threads = default_num_threads() if num_threads is None else num_threads
@@ -105,42 +127,83 @@ def _open_session(path: Path, device: str, num_threads: int | None) -> Any:
     # The arena stays on: without it the C heap grows by holes between batches, from 110 to 280 MB
     # in five minutes. Planning it by shape would only take more.
     options.enable_mem_pattern = False
-    if provider == _CUDA:
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=[(provider, provider_options)]
-        )
-    except Exception as error:
+    return options
+
+
+def _open_on_gpu(onnxruntime: Any, path: Path, ordinal: int, num_threads: int | None) -> Any:
+    """A session all of which runs on one GPU: ONNX Runtime goes to the CPU in silence if it may."""
+    device = f"cuda:{ordinal}"
+    available = onnxruntime.get_available_providers()
+    if _CUDA not in available:
         raise EngineError(
-            f"ONNX Runtime {onnxruntime.__version__} cannot load the engine '{path}' on {device}: "
-            f"{_first_line(error)} Export it again, or install the ONNX Runtime it was made for."
+            f"--device {device} wants {_CUDA}, this ONNX Runtime {onnxruntime.__version__} has "
+            f"{', '.join(available)}: replace onnxruntime by onnxruntime-gpu (pip uninstall -y "
+            "onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]'), or use --device cpu."
+        )
+    probe_driver().gpu(ordinal)
+    missing = _preload(onnxruntime)
+    # TF32 is off as in plans: it would move scores by a thousandth.
+    providers = [(_CUDA, {"device_id": str(ordinal), "use_tf32": "0"})]
+    options = _session_options(onnxruntime, num_threads)
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    try:
+        session = _gpu_session(onnxruntime, path, options, providers)
+    except Exception as error:
+        # ONNX Runtime says the same of a graph and of a provider that does not load: the second one
+        # goes to the CPU where that is allowed.
+        options = _session_options(onnxruntime, num_threads)
+        try:
+            session = _gpu_session(onnxruntime, path, options, providers)
+        except Exception as real_error:
+            raise _not_loaded(onnxruntime, path, device, real_error) from real_error
+        if session.get_providers()[0] == _CUDA:
+            raise _not_loaded(onnxruntime, path, device, error) from error
+        raise EngineError(
+            f"ONNX Runtime {onnxruntime.__version__} cannot load its {_CUDA}"
+            f"{f' without {missing}' if missing else ''}: pip install "
+            "'onnxruntime-gpu[cuda,cudnn]', look at 'wsgn-run doctor', or use --device cpu."
         ) from error
     active = session.get_providers()[0]
-    if active != provider:
+    if active != _CUDA:
         raise EngineError(
-            f"--device {device} wants {provider}, but ONNX Runtime fell back to {active}: "
+            f"--device {device} wants {_CUDA}, but ONNX Runtime fell back to {active}: "
             "run 'wsgn-run doctor', mend the installation, or use --device cpu."
         )
     return session
 
 
-def _provider(onnxruntime: Any, device: str) -> tuple[str, dict[str, str]]:
-    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
-    if match is None:
-        raise UsageError(f"the device must be cpu, cuda or cuda:N, got '{device}'.")
-    if device == "cpu":
-        return _CPU, {}
-    available = onnxruntime.get_available_providers()
-    if _CUDA not in available:
-        raise EngineError(
-            f"--device {device} wants {_CUDA}, this ONNX Runtime {onnxruntime.__version__} has "
-            f"{', '.join(available)}: replace onnxruntime by onnxruntime-gpu "
-            "(pip uninstall onnxruntime, then pip install onnxruntime-gpu), or use --device cpu."
-        )
+def _preload(onnxruntime: Any) -> str:
+    """Load CUDA's libraries out of their wheels; the names of those that are nowhere.
+
+    ONNX Runtime prints what it misses to stdout, where results go.
+    """
+    printed = io.StringIO()
+    # It is there from 1.21 on.
     if hasattr(onnxruntime, "preload_dlls"):
-        onnxruntime.preload_dlls()
-    return _CUDA, {"device_id": match.group(1) or "0"}
+        with contextlib.redirect_stdout(printed):
+            onnxruntime.preload_dlls()
+    return ", ".join(re.findall(r"Failed to load ([\w.+-]+):", printed.getvalue()))
+
+
+def _gpu_session(onnxruntime: Any, path: Path, options: Any, providers: list[Any]) -> Any:
+    # Its own fallback would print to stdout and go on with the CPU.
+    return onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
+
+
+def _not_loaded(onnxruntime: Any, path: Path, device: str, error: Exception) -> EngineError:
+    return EngineError(
+        f"ONNX Runtime {onnxruntime.__version__} cannot load the engine '{path}' on {device}: "
+        f"{_first_line(error)} Export it again, or install the ONNX Runtime it was made for."
+    )
+
+
+def _require_snippet_graph(manifest: Manifest, path: Path) -> None:
+    if manifest.graph != "snippet":
+        kind = manifest.graph.replace("_", "-")
+        raise EngineError(
+            f"the engine '{path}' holds the {kind} graph, which is for hosts of your own; wsgn-run "
+            "takes the snippet graph: export it without --graph."
+        )
 
 
 def _check_graph(session: Any, manifest: Manifest, path: Path) -> str:

@@ -124,22 +124,6 @@ def test_probe_shows_the_source(capsys: pytest.CaptureFixture[str], video_path: 
     assert main(["probe", "no.mp4", str(video_path)]) == 4
 
 
-def test_doctor_finds_this_environment_healthy(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["doctor"]) == 0
-    out = capsys.readouterr().out
-    assert "CPUExecutionProvider" in out
-    assert "no problems" in out
-
-
-def test_doctor_names_double_installs(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    owners = {"onnxruntime": ["onnxruntime", "onnxruntime-gpu"]}
-    monkeypatch.setattr("importlib.metadata.packages_distributions", lambda: owners)
-    assert main(["doctor"]) == 5
-    assert "overwrite each other" in capsys.readouterr().out
-
-
 def test_a_terminal_gets_a_table(
     command: list[str], environment: dict[str, str], engine_path: Path, video_path: Path
 ) -> None:

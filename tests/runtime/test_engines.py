@@ -187,32 +187,6 @@ def test_every_truncation_of_an_engine_is_refused(tmp_path: Path, engine_path: P
             open_engine(path)
 
 
-def test_a_tensorrt_plan_is_refused_in_words(tmp_path: Path) -> None:
-    (tmp_path / "a.plan").touch()
-    with pytest.raises(EngineError, match="TensorRT engines are not supported by this version"):
-        open_engine(tmp_path / "a.plan")
-
-
-def test_a_device_that_is_not_there_is_an_error_and_no_fallback(engine_path: Path) -> None:
-    import onnxruntime
-
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        pytest.skip("this ONNX Runtime has CUDA")
-    with pytest.raises(EngineError, match=r"wants CUDAExecutionProvider, .* or use --device cpu"):
-        open_engine(engine_path, device="cuda:1")
-
-
-def test_a_provider_that_fell_back_is_an_error(
-    engine_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import onnxruntime
-
-    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
-    with pytest.raises(EngineError, match="cuda"):
-        open_engine(engine_path, device="cuda")
-
-
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:-1", "CPU"])
 def test_an_unknown_device_is_a_usage_error(engine_path: Path, device: str) -> None:
     with pytest.raises(UsageError, match="device must be"):

@@ -1,0 +1,157 @@
+"""The part of TensorRT's Python API that builds plans, as types: the wheels carry none.
+
+Names, parameters and members are the bindings' own, and tests hold them against the bindings of
+TensorRT and TensorRT-RTX. `Bindings` is the module; it says which Protocol describes which of its
+classes. Sources: the docstrings of tensorrt_rtx_bindings 1.7 and tensorrt_bindings 11.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+
+class HostMemory(Protocol):
+    """Bytes of the library; it lets the buffer be read in place."""
+
+    nbytes: int
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+
+class Tensor(Protocol):
+    """A tensor of a network; a dimension that is given when it runs is -1."""
+
+    name: str
+    shape: Sequence[int]
+
+
+class Network(Protocol):
+    """A network definition, which the parser fills."""
+
+    name: str
+    num_inputs: int
+    num_outputs: int
+
+    def get_input(self, index: int) -> Tensor: ...
+
+    def get_output(self, index: int) -> Tensor: ...
+
+
+class ParserComplaint(Protocol):
+    """What the parser says about one node."""
+
+    def desc(self) -> str: ...
+
+    def node_name(self) -> str: ...
+
+    def node_operator(self) -> str: ...
+
+    def func(self) -> str: ...
+
+
+class Parser(Protocol):
+    """Reads a serialised ONNX document into a network."""
+
+    num_errors: int
+
+    def __init__(self, network: Network, logger: Any) -> None: ...
+
+    def parse(self, model: bytes) -> bool: ...
+
+    def get_error(self, index: int) -> ParserComplaint: ...
+
+
+class OptimizationProfile(Protocol):
+    """Ranges of shapes; `set_shape` accepts anything, also names that no input has."""
+
+    def set_shape(
+        self, input: str, min: Sequence[int], opt: Sequence[int], max: Sequence[int]
+    ) -> None: ...
+
+
+class TimingCache(Protocol):
+    """How long the kernels took that were tried on this device."""
+
+    def serialize(self) -> HostMemory: ...
+
+
+class BuilderFlags(Protocol):
+    """The flags that are used; all others stay at their defaults."""
+
+    TF32: Any
+    VERSION_COMPATIBLE: Any
+
+
+class NetworkFlags(Protocol):
+    """Looked up by name: `STRONGLY_TYPED` goes away where typing is always strong."""
+
+    __members__: Mapping[str, Any]
+
+
+class MemoryPools(Protocol):
+    """Memory that can be limited."""
+
+    WORKSPACE: Any
+
+
+class HardwareLevels(Protocol):
+    """Which other GPUs a plan runs on."""
+
+    AMPERE_PLUS: Any
+
+
+class BuilderConfig(Protocol):
+    """How a plan is built."""
+
+    hardware_compatibility_level: Any
+
+    def set_flag(self, flag: Any) -> None: ...
+
+    def clear_flag(self, flag: Any) -> None: ...
+
+    def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None: ...
+
+    def add_optimization_profile(self, profile: OptimizationProfile) -> int: ...
+
+    def create_timing_cache(self, serialized_timing_cache: bytes) -> TimingCache | None: ...
+
+    def set_timing_cache(self, cache: TimingCache, ignore_mismatch: bool) -> bool: ...
+
+    def get_timing_cache(self) -> TimingCache | None: ...
+
+
+class PlanBuilder(Protocol):
+    """Makes networks, profiles and plans; needs a driver in full TensorRT."""
+
+    def __init__(self, logger: Any) -> None: ...
+
+    def create_network(self, flags: int = 0) -> Network | None: ...
+
+    def create_builder_config(self) -> BuilderConfig: ...
+
+    def create_optimization_profile(self) -> OptimizationProfile: ...
+
+    def build_serialized_network(
+        self, network: Network, config: BuilderConfig
+    ) -> HostMemory | None: ...
+
+
+class Bindings(Protocol):
+    """The module, `tensorrt` or `tensorrt_rtx`."""
+
+    __version__: str
+
+    Builder: type[PlanBuilder]
+    OnnxParser: type[Parser]
+    ParserError: type[ParserComplaint]
+    INetworkDefinition: type[Network]
+    ITensor: type[Tensor]
+    IHostMemory: type[HostMemory]
+    IBuilderConfig: type[BuilderConfig]
+    IOptimizationProfile: type[OptimizationProfile]
+    ITimingCache: type[TimingCache]
+    BuilderFlag: type[BuilderFlags]
+    MemoryPoolType: type[MemoryPools]
+    HardwareCompatibilityLevel: type[HardwareLevels]
+    NetworkDefinitionCreationFlag: type[NetworkFlags]
