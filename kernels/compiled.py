@@ -74,6 +74,30 @@ def absent_gpu(capability: int) -> Iterator[None]:
         config._active = earlier
 
 
+def example_inputs(
+    dtype: torch.dtype,
+    num_classes: int,
+    *,
+    width: int | None = None,
+    offsets: Sequence[int] = _OFFSETS,
+) -> Inputs:
+    """A batch to compile for; its values are not looked at."""
+    x = torch.zeros(offsets[-1], width or num_classes, dtype=dtype)
+    return Inputs(
+        x=x,
+        h=x.clone(),
+        cu_seqlens=torch.tensor(offsets),
+        mu=torch.zeros(num_classes),
+        sigma=torch.ones(num_classes),
+    )
+
+
+def check_compiles() -> None:
+    """Raise inside Triton's interpreter, which compiles nothing."""
+    if triton.knobs.runtime.interpret:
+        raise RuntimeError("kernels cannot be compiled with TRITON_INTERPRET set: unset it.")
+
+
 def compile_report(
     targets: Sequence[int] = (80, 90, 100),
     dtypes: Sequence[torch.dtype] = _DTYPES,
@@ -106,8 +130,7 @@ def compile_kernels(
     offsets: Sequence[int] = _OFFSETS,
 ) -> dict[str, MachineCode]:
     """Machine code by name of kernel, from the very launches of a training step."""
-    if triton.knobs.runtime.interpret:
-        raise RuntimeError("kernels cannot be compiled with TRITON_INTERPRET set: unset it.")
+    check_compiles()
     compiled: dict[str, MachineCode] = {}
 
     def compile_only(
@@ -119,14 +142,7 @@ def compile_kernels(
         found = kernel.warmup(*arguments, grid=grid, **constants)
         compiled[name] = read_cubin(found.asm["cubin"], shared_bytes=found.metadata.shared)
 
-    x = torch.zeros(offsets[-1], width or num_classes, dtype=dtype)
-    inputs = Inputs(
-        x=x,
-        h=x.clone(),
-        cu_seqlens=torch.tensor(offsets),
-        mu=torch.zeros(num_classes),
-        sigma=torch.ones(num_classes),
-    )
+    inputs = example_inputs(dtype, num_classes, width=width, offsets=offsets)
     options = Options(num_classes, True, True, True, softmax_scale, class_activation, 1e-6)
     with absent_gpu(target):
         result = selection.forward(

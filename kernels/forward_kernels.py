@@ -38,7 +38,7 @@ NUM_CHUNK_SUMS = 7
 
 
 @triton.jit
-def _new_row_numbers(h, TILES: tl.constexpr):
+def new_row_numbers(h, TILES: tl.constexpr):
     """Maximum over classes and 1 / sum exp(h - maximum) of the rows of a tuple of tiles."""
     top = h[0]
     for tile in tl.static_range(1, TILES):
@@ -51,7 +51,7 @@ def _new_row_numbers(h, TILES: tl.constexpr):
 
 
 @triton.jit
-def _add_tile(
+def add_tile(
     sums, x, p, inside, constants,
     LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
 ):  # fmt: skip
@@ -137,7 +137,7 @@ def pool_chunks(
         if WEIGHTED or SIGMOID:
             maximum, inverse = load_row_numbers(numbers_ptr, rows, inside, SIGMOID)
         else:
-            maximum, inverse = _new_row_numbers(h, TILES)
+            maximum, inverse = new_row_numbers(h, TILES)
             # Two lanes write: as (HELD, WARPS) they would go through shared memory first.
             lane = tl.arange(0, LANES)[None, None, :]
             both = tl.where(lane == 0, maximum[:, :, None], inverse[:, :, None])
@@ -153,7 +153,7 @@ def pool_chunks(
             if WEIGHTED:
                 g = load_tile(grad_scores_ptr + begin * C, rows, tile, C, C, C, 0.0)
                 p *= g * (1 / COMPONENTS) + grad_video[tile][None, None, :]
-            new, score = _add_tile(
+            new, score = add_tile(
                 sums[tile], x[tile], p, inside, constants[tile], LOCAL, GLOBAL, SOFTMAX, MAX_ONE
             )
             more += (new,)

@@ -43,19 +43,31 @@ class MachineCode:
         return sum(opcode.startswith(prefix) for opcode in self.main_loop)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a thread of a kernel takes; see `MachineCode`."""
+
+    registers: int
+    spilled_bytes: int
+
+
+def read_resources(cubin: bytes) -> Resources:
+    """Without disassembling."""
+    text = _cuobjdump("-res-usage", cubin)
+    resources = _RESOURCES.search(text)
+    assert resources is not None, text
+    registers, stack, local = map(int, resources.groups())
+    return Resources(registers=registers, spilled_bytes=stack + local)
+
+
 def read_cubin(cubin: bytes, *, shared_bytes: int) -> MachineCode:
     """Disassemble; the shared memory, which is asked for at launch, has to be told."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "kernel.cubin")
-        path.write_bytes(cubin)
-        resources = _RESOURCES.search(_cuobjdump("-res-usage", path))
-        found = _INSTRUCTION.findall(_cuobjdump("-sass", path))
-    assert resources is not None
-    registers, stack, local = map(int, resources.groups())
+    resources = read_resources(cubin)
+    found = _INSTRUCTION.findall(_cuobjdump("-sass", cubin))
     code = [(int(address, 16), _PREDICATE.sub("", text).strip()) for address, text in found]
     return MachineCode(
-        registers=registers,
-        spilled_bytes=stack + local,
+        registers=resources.registers,
+        spilled_bytes=resources.spilled_bytes,
         shared_bytes=shared_bytes,
         instructions=tuple(text.split()[0] for _, text in code),
         main_loop=_main_loop(code),
@@ -80,6 +92,9 @@ def _bits(load: str) -> int:
     return int(width[1]) if width else 32
 
 
-def _cuobjdump(option: str, path: Path) -> str:
-    command = [knobs.nvidia.cuobjdump.path, option, str(path)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def _cuobjdump(option: str, cubin: bytes) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "kernel.cubin")
+        path.write_bytes(cubin)
+        command = [knobs.nvidia.cuobjdump.path, option, str(path)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout

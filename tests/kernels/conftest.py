@@ -8,9 +8,32 @@ process of its own. To run them here: TRITON_INTERPRET=1 pytest tests/kernels/on
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
 import torch
+
+if TYPE_CHECKING:
+    from wsgn.kernels.bundle import CompiledBundle
 
 collect_ignore_glob = []
 if not torch.cuda.is_available() and os.environ.get("TRITON_INTERPRET") != "1":
     collect_ignore_glob.append("on_device/*")
+
+
+@pytest.fixture(scope="session")
+def compiled_bundle() -> CompiledBundle:
+    """The kernels for 20 classes and every GPU, as a model trained by default needs them."""
+    from wsgn.kernels.bundle import compile_bundle, options_for
+
+    return compile_bundle(options_for(20))
+
+
+@pytest.fixture
+def compiled_folder(compiled_bundle: CompiledBundle, tmp_path: Path) -> Path:
+    """Its files, for one test to use and to damage."""
+    from wsgn.kernels.bundle import write_bundle
+
+    write_bundle(compiled_bundle, tmp_path / "kernels")
+    return tmp_path / "kernels"

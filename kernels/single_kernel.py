@@ -1,0 +1,159 @@
+"""The forward of equally long videos in one launch, for hosts that may launch only one kernel.
+
+Grid: a program for each video, which walks over its snippets three times: means and maxima, then
+squared distances and sums of exponentials, then scores. `selection.py` is the fast form, which
+spreads a long video over the whole GPU; here B programs work, and no memory beside inputs and
+outputs is needed. The terms are those of tiles.py and forward_kernels.py.
+"""
+
+# Triton's language has no types that a checker could follow.
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from .forward_kernels import add_tile, new_row_numbers
+from .tiles import (
+    LANES,
+    LOG2_E,
+    SQRT_LOG2_E,
+    UNALIGNED,
+    inverse_of_sigma,
+    load_columns,
+    load_tile,
+    probabilities,
+    rows_of_step,
+    store_columns,
+)
+
+
+@triton.jit
+def _mean_and_maximum(
+    x_ptr, length, tile: tl.constexpr, C: tl.constexpr, HELD: tl.constexpr, WARPS: tl.constexpr
+):
+    """(LANES) each, of the classes of a tile."""
+    # Sums are taken about the first snippet, so that only distances are added.
+    first = load_columns(x_ptr, tile, C)
+    linear = tl.zeros([WARPS, LANES], tl.float32)
+    maximum = linear + first[None, :]
+    for step in range(0, length, HELD * WARPS):
+        rows = step + rows_of_step(HELD, WARPS)
+        # Rows behind the last read it again: nothing for the maximum, masked in the sum.
+        x = load_tile(x_ptr, tl.minimum(rows, length - 1).to(tl.int64), tile, C, C, C, 0.0)
+        distance = tl.where((rows < length)[:, :, None], x - first[None, None, :], 0.0)
+        linear += tl.sum(distance, 0)
+        maximum = tl.maximum(maximum, tl.max(x, 0))
+    mean = first + tl.sum(linear, 0) / length.to(tl.float32)
+    return mean, tl.max(maximum, 0)
+
+
+@triton.jit
+def _spread_and_total(
+    x_ptr, length, mean, maximum,
+    tile: tl.constexpr, C: tl.constexpr, HELD: tl.constexpr, WARPS: tl.constexpr,
+    LOCAL: tl.constexpr, TOTAL: tl.constexpr,
+):  # fmt: skip
+    """Sums of squared distances from the mean and of exp(x - maximum), (LANES) each."""
+    square = tl.zeros([WARPS, LANES], tl.float32)
+    total = tl.zeros([WARPS, LANES], tl.float32)
+    for step in range(0, length, HELD * WARPS):
+        rows = step + rows_of_step(HELD, WARPS)
+        inside = (rows < length)[:, :, None]
+        x = load_tile(x_ptr, tl.minimum(rows, length - 1).to(tl.int64), tile, C, C, C, 0.0)
+        if LOCAL:
+            distance = tl.where(inside, x - mean[None, None, :], 0.0)
+            square += tl.sum(distance * distance, 0)
+        if TOTAL:
+            height = tl.exp2((x - maximum[None, None, :]) * LOG2_E)
+            total += tl.sum(tl.where(inside, height, 0.0), 0)
+    return tl.sum(square, 0), tl.sum(total, 0)
+
+
+@triton.jit
+def _constants_of_tile(
+    x_ptr, length, mu_ptr, sigma_ptr,
+    tile: tl.constexpr, C: tl.constexpr, HELD: tl.constexpr, WARPS: tl.constexpr,
+    LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
+    MEAN_ONE: tl.constexpr, EPSILON: tl.constexpr,
+):  # fmt: skip
+    """As `tiles.load_constants`, but found here."""
+    nothing = tl.zeros([LANES], tl.float32)
+    mean = nothing
+    scale = nothing
+    mu = nothing
+    global_scale = nothing
+    maximum = nothing
+    factor = nothing
+    TOTAL: tl.constexpr = SOFTMAX and not MAX_ONE
+    if LOCAL or SOFTMAX:
+        mean, maximum = _mean_and_maximum(x_ptr, length, tile, C, HELD, WARPS)
+    if LOCAL or TOTAL:
+        num_rows = length.to(tl.float32)
+        square, total = _spread_and_total(
+            x_ptr, length, mean, maximum, tile, C, HELD, WARPS, LOCAL, TOTAL
+        )
+        scale = SQRT_LOG2_E / tl.sqrt(square / num_rows + EPSILON)
+        factor = tl.div_rn(num_rows if MEAN_ONE else num_rows * 0 + 1, total) if TOTAL else nothing
+    if GLOBAL:
+        mu = load_columns(mu_ptr, tile, C)
+        global_scale = inverse_of_sigma(load_columns(sigma_ptr, tile, C))
+    return mean, scale, mu, global_scale, maximum, factor
+
+
+@triton.jit(do_not_specialize=("num_snippets",), do_not_specialize_on_alignment=UNALIGNED)
+def score_videos(
+    x_ptr, h_ptr, mu_ptr, sigma_ptr, num_snippets, scores_ptr, video_scores_ptr,
+    C: tl.constexpr, TILES: tl.constexpr, HELD: tl.constexpr, WARPS: tl.constexpr,
+    LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
+    MEAN_ONE: tl.constexpr, SIGMOID: tl.constexpr, EPSILON: tl.constexpr,
+):  # fmt: skip
+    """Grid (videos): scores (B, T, C) and video scores (B, C) of x and h (B, T, C)."""
+    video = tl.program_id(0).to(tl.int64)
+    length = num_snippets
+    COMPONENTS: tl.constexpr = LOCAL + GLOBAL + SOFTMAX
+    begin = video * length * C
+    x_ptr += begin
+    h_ptr += begin
+    scores_ptr += begin
+    constants = ()
+    pooled = ()
+    zero = tl.zeros([WARPS, LANES], tl.float32)
+    for tile in tl.static_range(TILES):
+        constants += (
+            _constants_of_tile(
+                x_ptr, length, mu_ptr, sigma_ptr, tile, C, HELD, WARPS,
+                LOCAL, GLOBAL, SOFTMAX, MAX_ONE, MEAN_ONE, EPSILON,
+            ),
+        )  # fmt: skip
+        pooled += (zero,)
+    for step in range(0, length, WARPS):
+        rows = step + rows_of_step(1, WARPS)
+        inside = rows < length
+        # Rows behind the last read it again and get p = 0.
+        rows = tl.minimum(rows, length - 1).to(tl.int64)
+        h = ()
+        for tile in tl.static_range(TILES):
+            h += (load_tile(h_ptr, rows, tile, C, C, C, float("-inf")),)
+        maximum, inverse = new_row_numbers(h, TILES)
+        inverse = tl.where(inside, inverse, 0.0)
+        more = ()
+        for tile in tl.static_range(TILES):
+            x = load_tile(x_ptr, rows, tile, C, C, C, 0.0)
+            p = probabilities(h[tile], maximum, inverse, inside, SIGMOID)
+            # Its other sums are for the backward and fall away.
+            nothing = (zero, zero, zero, zero, zero, zero, zero)
+            _, score = add_tile(
+                nothing, x, p, inside, constants[tile], LOCAL, GLOBAL, SOFTMAX, MAX_ONE
+            )
+            score *= 1 / COMPONENTS
+            columns = tile * LANES + tl.arange(0, LANES)
+            pointers = scores_ptr + rows[:, :, None] * C + columns[None, None, :]
+            mask = inside[:, :, None] & (columns < C)[None, None, :]
+            tl.store(pointers, score, mask=mask)
+            more += (pooled[tile] + tl.sum(score, 0),)
+        pooled = more
+    for tile in tl.static_range(TILES):
+        mean_score = tl.sum(pooled[tile], 0) / length.to(tl.float32)
+        store_columns(video_scores_ptr + video * C, mean_score, tile, C)

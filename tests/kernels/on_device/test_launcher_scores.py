@@ -1,0 +1,111 @@
+"""Compiled kernels under their launcher against the formulas in float64.
+
+Without a GPU the host's part runs as it would: files, argument order, sizes, grids, buffers. What
+it launches is interpreted, with the constants that the machine code was compiled with.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from interpreted_device import InterpretedDevice
+from kernel_cases import DEVICE, ROUNDINGS
+
+from wsgn.manifest import SelectionRule
+from wsgn.scoring.bundle import read_bundle
+from wsgn.scoring.class_logits import class_logits_of
+from wsgn.scoring.launcher import SelectionKernels
+from wsgn.statistics import frame_scores
+
+pytestmark = pytest.mark.skipif(
+    DEVICE != "cpu", reason="the machine code itself runs in test_launcher_on_gpu.py"
+)
+MODELS = {
+    "all": (20, ("local_gaussian", "global_gaussian", "temporal_softmax"), "max_one", "softmax"),
+    "wide": (40, ("local_gaussian", "temporal_softmax"), "mean_one", "softmax"),
+    "global": (5, ("global_gaussian",), "sum_one", "sigmoid"),
+}
+# Compiling needs a process in which Triton does not interpret.
+COMPILE = """
+import sys
+from pathlib import Path
+from wsgn.kernels.bundle import compile_bundle, options_for, write_bundle
+for name, (num_classes, components, scale, activation) in {models}.items():
+    options = options_for(
+        num_classes, components=components, softmax_scale=scale, class_activation=activation
+    )
+    write_bundle(compile_bundle(options, [90]), Path(sys.argv[1], name))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bundles")
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    program = COMPILE.format(models=MODELS)
+    subprocess.run([sys.executable, "-c", program, str(path)], env=environment, check=True)
+    return path
+
+
+def rule_of(name: str, generator: np.random.Generator) -> SelectionRule:
+    num_classes, components, scale, activation = MODELS[name]
+    used = "global_gaussian" in components
+    return SelectionRule(
+        components=components,
+        softmax_scale=scale,
+        class_activation=activation,
+        global_mean=tuple(generator.normal(0, 2, num_classes)) if used else (),
+        global_std=tuple(generator.uniform(0.5, 2, num_classes)) if used else (),
+        variance_epsilon=1e-4,
+    )
+
+
+def probabilities(logits: np.ndarray, activation: str) -> np.ndarray:
+    if activation == "sigmoid":
+        return 1 / (1 + np.exp(-logits))
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    return p / p.sum(1, keepdims=True)
+
+
+# How much a rounding of x, up to 8, grows over the spread, about 2. Of two snippets each lies one
+# deviation from the mean, whatever that is.
+GROWTH = 8
+
+
+def check(got: np.ndarray, wanted: np.ndarray) -> None:
+    """Within the roundings of the number format; see `kernel_cases`."""
+    allowed = ROUNDINGS * np.finfo(np.float32).eps / 2 * GROWTH * np.abs(wanted).max()
+    assert got.shape == wanted.shape
+    assert np.isfinite(got).all()
+    assert np.abs(got - wanted).max() <= allowed
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("from_probabilities", [False, True])
+def test_scores_are_those_of_the_paper(folder: Path, name: str, from_probabilities: bool) -> None:
+    num_classes, _, _, activation = MODELS[name]
+    generator = np.random.default_rng(len(name))
+    rule = rule_of(name, generator)
+    device = InterpretedDevice(bundle=read_bundle(folder / name))
+    with SelectionKernels.open(folder / name, device, rule, num_classes) as kernels:
+        # The second batch is smaller and lies in the first one's memory.
+        for lengths in [(1, 130, 7, 140), (2, 65)]:
+            offsets = np.array([0, *lengths]).cumsum()
+            size = (offsets[-1], num_classes)
+            x = generator.normal(0, 2, size).astype(np.float32)
+            h = generator.normal(0, 2, size).astype(np.float32)
+            p = probabilities(h.astype(np.float64), activation)
+            given = class_logits_of(p.astype(np.float32), activation) if from_probabilities else h
+            got = kernels.score(x, given, offsets.astype(np.int32))
+            wanted = np.concatenate(
+                [frame_scores(x[a:b], p[a:b], rule) for a, b in itertools.pairwise(offsets)]
+            )
+            means = [wanted[a:b].mean(0) for a, b in itertools.pairwise(offsets)]
+            check(got.scores, wanted)
+            check(got.video_scores, np.stack(means))
