@@ -1,0 +1,200 @@
+"""Trains the preset `frames` on made videos over several seeds, and measures chance beside it.
+
+    python benchmarks/per_frame.py made -o runs/per_frame
+
+Each training is a process with one thread; results that exist are kept. Chance is the network
+before training, the found segments with their classes exchanged, and as many random ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from wsgn.checkpoint import Checkpoint
+from wsgn.data.annotations import Annotations, label_vector, read_annotations
+from wsgn.data.frames import FrameDataset
+from wsgn.evaluate import find_segments, score_segments, trained_rule, truth_of
+from wsgn.made.config import MadeVideosConfig
+from wsgn.made.dataset import write_dataset
+from wsgn.manifest import FrameInput, Sampling
+from wsgn.metrics.classification import evaluate_classification
+from wsgn.predict import predict_videos
+from wsgn.prediction_report import classification_map
+from wsgn.presets import preset
+from wsgn.segments import Segment
+from wsgn.trainer import Trainer
+from wsgn.training_run import StepResult, run_training
+
+TIOU = (0.1, 0.2, 0.3, 0.4, 0.5)
+SAMPLING = Sampling(frame_rate=5.0, snippet_length=5, snippet_stride=2)
+FRAMES = FrameInput(height=24, width=32)
+ROWS = ("trained", "untrained", "classes exchanged", "random segments")
+_WORKERS = 2
+# Steps whose mean is the loss at the start, and at the end.
+_LOSS_STEPS = 20
+# Draws of exchanged classes and of random segments for each seed.
+_DRAWS = 20
+
+# Those of each video, by its name.
+Segments = dict[str, list[Segment]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training."""
+
+    dataset: Path
+    folder: Path
+    seed: int
+    steps: int
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make what is missing, train what is missing, then print the tables."""
+    parser = argparse.ArgumentParser(description="The preset `frames` beside chance.")
+    parser.add_argument("dataset", type=Path, help="folder of python -m wsgn.made; made if absent")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--steps", type=int, default=preset("frames").train.num_steps)
+    arguments = parser.parse_args(argv)
+    if not (arguments.dataset / "annotations.json").is_file():
+        write_dataset(arguments.dataset, MadeVideosConfig(num_train=160), _WORKERS)
+    jobs = [
+        Job(
+            dataset=arguments.dataset,
+            folder=arguments.output / f"seed_{seed}_steps_{arguments.steps}",
+            seed=seed,
+            steps=arguments.steps,
+        )
+        for seed in arguments.seeds
+    ]
+    # Fresh processes: the peak memory of each is its own.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(_WORKERS, context, max_tasks_per_child=1) as pool:
+        results = list(pool.map(run, jobs))
+    print(table(results))
+    return 0
+
+
+def run(job: Job) -> dict[str, Any]:
+    """One training and everything that is measured of it."""
+    path = job.folder / "result.json"
+    if not path.exists():
+        torch.set_num_threads(1)
+        path.write_text(json.dumps(_measure(job), indent=1), encoding="utf-8")
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _measure(job: Job) -> dict[str, Any]:
+    annotations = read_annotations(job.dataset / "annotations.json")
+    source, test = (
+        FrameDataset(
+            job.dataset / "videos", annotations.subset(subset), annotations.classes, SAMPLING,
+            FRAMES, progress=False,
+        )
+        for subset in ("train", "test")
+    )  # fmt: skip
+    chosen = preset("frames")
+    model = chosen.model(classes=annotations.classes, sampling=SAMPLING, frames=FRAMES)
+    train = replace(chosen.train, seed=job.seed, num_steps=job.steps)
+    trainer = Trainer(model, train, source)
+    scores = {"untrained": _scores(trainer.finished(), annotations, test)[0]}
+    steps: list[StepResult] = []
+    started, used = time.perf_counter(), time.process_time()
+    run_training(trainer, job.folder, steps.append)
+    seconds, used = time.perf_counter() - started, time.process_time() - used
+    scores["trained"], segments = _scores(trainer.finished(), annotations, test)
+    random = np.random.default_rng(job.seed)
+    labels = np.stack([label_vector(video.labels, test.classes) for video in test.videos])
+    guesses = [evaluate_classification(random.random(labels.shape), labels) for _ in range(_DRAWS)]
+    chance = float(np.mean([guess.map_percent for guess in guesses]))
+    for name, draw in (("classes exchanged", _exchanged), ("random segments", _scattered)):
+        drawn = [_detection_map(draw(segments, test, random), test) for _ in range(_DRAWS)]
+        scores[name] = {"mAP": np.mean(drawn, axis=0).tolist(), "video": chance}
+    ends = steps[:_LOSS_STEPS], steps[-_LOSS_STEPS:]
+    return {
+        "loss": [float(np.mean([step.loss for step in end])) for end in ends],
+        "seconds": seconds,
+        "processor_seconds": used,
+        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "scores": scores,
+    }
+
+
+def _scores(
+    checkpoint: Checkpoint, annotations: Annotations, test: FrameDataset
+) -> tuple[dict[str, Any], Segments]:
+    predictions = list(predict_videos(checkpoint.build(), test))
+    segments = find_segments(predictions, test.classes, trained_rule(checkpoint))
+    video = classification_map(annotations, predictions)
+    return {"mAP": _detection_map(segments, test), "video": video}, segments
+
+
+def _detection_map(segments: Segments, test: FrameDataset) -> list[float]:
+    truth = truth_of(test.videos, test.classes)
+    return score_segments(segments, truth, "activitynet", TIOU).map_percent.tolist()
+
+
+def _exchanged(segments: Segments, test: FrameDataset, random: np.random.Generator) -> Segments:
+    """Every class under the name of another one, drawn once for all videos."""
+    order = random.permutation(len(test.classes))
+    # A cycle leaves no class where it was.
+    cycle = zip(order, np.roll(order, 1), strict=True)
+    names = {test.classes[old]: test.classes[new] for old, new in cycle}
+    return {
+        video: [replace(segment, label=names[segment.label]) for segment in found]
+        for video, found in segments.items()
+    }
+
+
+def _scattered(segments: Segments, test: FrameDataset, random: np.random.Generator) -> Segments:
+    """As many segments, as long, anywhere in their video, of any class and score."""
+    seconds = {video.name: video.duration_seconds or 0.0 for video in test.videos}
+
+    def moved(video: str, segment: Segment) -> Segment:
+        length = segment.end_seconds - segment.start_seconds
+        start = float(random.uniform(0, max(seconds[video] - length, 0)))
+        return Segment(
+            label=str(random.choice(test.classes)),
+            start_seconds=start,
+            end_seconds=start + length,
+            score=float(random.random()),
+        )
+
+    return {video: [moved(video, one) for one in found] for video, found in segments.items()}
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown: mean and standard deviation over the seeds."""
+    lines = ["| | mAP@0.1 | mAP@0.3 | mAP@0.5 | mean of 0.1 to 0.5 | video mAP |", "|---" * 6 + "|"]
+    for row in ROWS:
+        scores = [result["scores"][row] for result in results]
+        maps = np.array([score["mAP"] for score in scores])  # (seeds, thresholds)
+        columns = [*maps[:, [0, 2, 4]].T, maps.mean(axis=1), [score["video"] for score in scores]]
+        lines.append(f"| {row} | {' | '.join(_with_spread(column) for column in columns)} |")
+    first, last = np.array([result["loss"] for result in results]).T
+    lines += ["", f"loss: {_with_spread(first, 2)} to {_with_spread(last, 2)}"]
+    for name in ("seconds", "processor_seconds", "peak_megabytes"):
+        lines.append(f"{name}: {_with_spread([result[name] for result in results], 0)}")
+    return "\n".join(lines)
+
+
+def _with_spread(values: Sequence[float] | np.ndarray, digits: int = 1) -> str:
+    spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
+    return f"{np.mean(values):.{digits}f} ± {spread:.{digits}f}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
