@@ -116,7 +116,8 @@ def _differences(run: Run, reference: Run) -> list[str]:
     sentences = []
     for have, want in zip(run.segments, reference.segments, strict=True):
         far = {
-            key: abs(float(str(have[key])) - float(str(want[key]))) > tolerance
+            # Not NaN either.
+            key: not abs(float(str(have[key])) - float(str(want[key]))) <= tolerance
             for key, tolerance in (
                 ("start_seconds", SECONDS_TOLERANCE),
                 ("end_seconds", SECONDS_TOLERANCE),

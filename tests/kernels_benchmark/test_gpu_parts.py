@@ -1,0 +1,103 @@
+"""The parts of `benchmarks/gpu.sh` that can be tried without a GPU, as it starts them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+SKIPPED = 77
+without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+
+
+def run(script: str, stem: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / f"{script}.py"), "-o", str(stem), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def results(stem: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(stem.with_suffix(".json").read_text())
+    return document
+
+
+@pytest.fixture
+def gpu_run(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("gpu_run")
+
+
+def segments(**change: object) -> list[dict[str, object]]:
+    """One segment, with something else in it."""
+    segment = {"label": "wave", "start_seconds": 1.0, "end_seconds": 2.5, "score": 0.5}
+    return [segment | change]
+
+
+@pytest.mark.parametrize(
+    ("found", "right"),
+    [
+        (segments(), True),
+        (segments(end_seconds=2.54, score=0.5009), True),
+        (segments(label="jump"), False),
+        (segments(start_seconds=1.06), False),
+        (segments(score=0.502), False),
+        (segments(score=float("nan")), False),
+        ([], False),
+    ],
+)
+def test_segments_that_are_off_are_told(
+    gpu_run: ModuleType, found: list[dict[str, object]], right: bool
+) -> None:
+    made = {"seconds": (1.0,), "frames": 3}
+    have, want = (
+        gpu_run.Run(name=name, segments=given, **made)
+        for name, given in (("new", found), ("old", segments()))
+    )
+    assert (gpu_run._differences(have, want) == []) is right
+
+
+def test_engines_agree_on_the_cpu(tmp_path: Path) -> None:
+    stem = tmp_path / "engines"
+    options = ["--device", "cpu", "--networks", "heads", "--batches", "2", "--budget", "5"]
+    done = run("gpu_engines", stem, *options)
+    assert done.returncode == 0, done.stderr
+    rows = results(stem)["rows"]
+    assert [row["engine"] for row in rows] == ["torch eager", "torch.compile", "ONNX Runtime"]
+    assert all(0 <= row["largest_difference"] < 1e-4 for row in rows)
+    assert rows[0]["times_eager"] == 1
+    assert "| heads | ONNX Runtime | 2 |" in stem.with_suffix(".md").read_text()
+
+
+def test_wsgn_run_repeats_the_demo_on_the_cpu(tmp_path: Path) -> None:
+    stem = tmp_path / "run"
+    done = run("gpu_run", stem, "--devices", "cpu", "cpu")
+    assert done.returncode == 0, done.stderr
+    first, second = results(stem)["runs"]
+    assert first["frames"] == 300
+    assert first["segments"]
+    assert first["segments"] == second["segments"]
+
+
+@without_gpu
+def test_what_needs_a_gpu_says_so_and_is_skipped(tmp_path: Path) -> None:
+    for script in ("gpu_launch", "gpu_engines"):
+        done = run(script, tmp_path / script)
+        assert done.returncode == SKIPPED, done.stderr
+        assert done.stdout.count("\n") == 1
+        assert not list(tmp_path.iterdir())
+
+
+@without_gpu
+def test_a_device_that_is_missing_leaves_the_others(tmp_path: Path) -> None:
+    stem = tmp_path / "run"
+    assert run("gpu_run", stem).returncode == 0
+    document = results(stem)
+    assert [each["name"] for each in document["runs"]] == ["ONNX Runtime, cpu"]
+    assert set(document["left_out"]) == {"ONNX Runtime, cuda", "TensorRT, cuda"}
