@@ -1,58 +1,32 @@
-"""The stateless snippet graph of a model as an ONNX document."""
+"""A graph of a trained model as an ONNX document."""
 
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from wsgn.checkpoint import Checkpoint
-from wsgn.config import ModelConfig
 from wsgn.errors import EngineError, UsageError
 from wsgn.export.half import convolutions_in_half
+from wsgn.export.networks import GRAPH_KINDS, GraphKind, SnippetGraph, per_video, wsgn_config
+from wsgn.export.selection_function import OPSET
 from wsgn.files import write_whole_file
 from wsgn.manifest import FORMAT_VERSION, METADATA_KEY, Manifest, SelectionRule
-from wsgn.methods.config import WsgnConfig
 from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
-from wsgn.selection_operator import class_probabilities
+from wsgn.streaming_state import STATE_ROWS
 
-OPSET = 20
-OUTPUTS = ("selection_logits", "class_probabilities")
-
-
-class SnippetGraph(nn.Module):
-    """Frames (N, L, H, W, 3) uint8 or features (N, D) -> selection logits, class probabilities.
-
-    `front` makes features out of frames where the model itself takes features.
-    """
-
-    def __init__(self, model: WeakDetector, front: nn.Module | None = None) -> None:
-        super().__init__()
-        self.front = nn.Identity() if front is None else front
-        self.model = model
-
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Both outputs are (N, C) float32; nothing depends on other snippets."""
-        heads = self.model(self.front(inputs))
-        activation = wsgn_config(self.model.config).class_activation
-        return heads.selection_logits, class_probabilities(heads.class_logits, activation)
-
-
-def wsgn_config(config: ModelConfig) -> WsgnConfig:
-    """The method, which must be WSGN: hosts know no other one's way of scoring."""
-    if not isinstance(config.method, WsgnConfig):
-        raise UsageError(
-            f"a model of the method '{config.method.name}' cannot be exported, only one of wsgn."
-        )
-    return config.method
+# What the snippet graph gives.
+OUTPUTS = tuple(GRAPH_KINDS["snippet"].outputs)
 
 
 def describe(checkpoint: Checkpoint, model: WeakDetector) -> Manifest:
@@ -115,29 +89,21 @@ def exportable(checkpoint: Checkpoint) -> Exportable:
     return Exportable(graph=SnippetGraph(model).eval(), manifest=describe(checkpoint, model))
 
 
-def build_graph(checkpoint: Checkpoint) -> onnx.ModelProto:
+def build_graph(checkpoint: Checkpoint, graph: str = "snippet") -> onnx.ModelProto:
     """One self-contained document with the manifest inside, the same bytes every time."""
-    return export_graph(exportable(checkpoint))
+    return export_graph(exportable(checkpoint), graph)
 
 
-def export_graph(subject: Exportable, *, half: bool = False) -> onnx.ModelProto:
-    """The document of a network; with `half` its convolutions compute in float16."""
-    manifest = subject.manifest
-    name = "features" if manifest.frames is None else "frames"
-    with _quiet(), torch.inference_mode():
-        program = torch.onnx.export(
-            subject.graph,
-            (example_input(manifest, 2),),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=[name],
-            output_names=list(OUTPUTS),
-            dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
-            verbose=False,
-        )
-    assert program is not None
-    document = program.model_proto
-    _check_dynamic(document)
+def export_graph(
+    subject: Exportable, graph: str = "snippet", *, half: bool = False
+) -> onnx.ModelProto:
+    """The document of one of `wsgn.manifest.GRAPHS`; with `half` convolutions are in float16."""
+    kind = GRAPH_KINDS[graph]
+    manifest = replace(subject.manifest, graph=graph)
+    document = _exported(subject, kind)
+    if kind.function is not None:
+        document.functions.append(kind.function(manifest.selection))
+    _check_dynamic(document, kind)
     _strip(document)
     if half:
         convolutions_in_half(document)
@@ -146,16 +112,51 @@ def export_graph(subject: Exportable, *, half: bool = False) -> onnx.ModelProto:
     return document
 
 
+def _exported(subject: Exportable, kind: GraphKind) -> onnx.ModelProto:
+    manifest = subject.manifest
+    # More than one of everything: dimensions of an example that are 1 get fixed.
+    shape = tuple(range(2, 2 + len(kind.dimensions)))
+    examples = [per_video(example_input(manifest, math.prod(shape)), shape)]
+    dimensions = [
+        {place: torch.export.Dim(name, min=1) for place, name in enumerate(kind.dimensions)}
+    ]
+    names = ["features" if manifest.frames is None else "frames"]
+    if kind.takes_state:
+        examples.append(torch.zeros(shape[0], len(STATE_ROWS), len(manifest.classes)))
+        dimensions.append({0: dimensions[0][0]})
+        names.append("state")
+    with _quiet(), torch.inference_mode():
+        program = torch.onnx.export(
+            kind.network(subject.graph, manifest).eval(),
+            tuple(examples),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=names,
+            output_names=list(kind.outputs),
+            dynamic_shapes=tuple(dimensions),
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
 def save_graph(document: onnx.ModelProto, path: Path) -> None:
     """Write the document: never half a file."""
     write_whole_file(path, document.SerializeToString(deterministic=True), what="the engine")
 
 
-def _check_dynamic(document: onnx.ModelProto) -> None:
-    """Dimensions get specialised silently: the number of snippets must have stayed symbolic."""
+def _check_dynamic(document: onnx.ModelProto, kind: GraphKind) -> None:
+    """Dimensions get specialised silently: those of snippets must have stayed symbolic."""
+    first, *others = document.graph.input
+    begins_with = {first.name: len(kind.dimensions), **kind.outputs}
+    begins_with |= {value.name: 1 for value in others}
     for value in [*document.graph.input, *document.graph.output]:
-        if not value.type.tensor_type.shape.dim[0].dim_param:
-            raise EngineError(f"the export fixed the number of snippets of '{value.name}'.")
+        dimensions = kind.dimensions[: begins_with[value.name]]
+        found = tuple(size.dim_param for size in value.type.tensor_type.shape.dim)
+        if found[: len(dimensions)] != dimensions:
+            raise EngineError(
+                f"the export fixed the number of snippets or videos of '{value.name}'."
+            )
 
 
 def _strip(document: onnx.ModelProto) -> None:

@@ -11,7 +11,7 @@ _CONVOLUTION = "Conv"
 _PRODUCTS = ("Gemm", "MatMul")
 # Where the weights of backbones lie. The heads' logits are compared with thresholds: their
 # products stay in float32.
-_BACKBONES = ("model.backbone.", "front.")
+_BACKBONES = ("model.backbone.", "front.", "snippets.model.backbone.", "snippets.front.")
 # These lose nothing in float16 where what they read is in it already.
 _CARRIED = frozenset({"Relu", "MaxPool", "Concat", "Pad", "Add", "Identity", "Reshape"})
 

@@ -11,7 +11,8 @@ from wsgn.backbones.build import build_backbone
 from wsgn.backbones.config import BackboneConfig, CompactConfig
 from wsgn.checkpoint import Checkpoint
 from wsgn.errors import UsageError
-from wsgn.export.graph import Exportable, SnippetGraph, describe
+from wsgn.export.graph import Exportable, describe
+from wsgn.export.networks import SnippetGraph
 from wsgn.extraction.networks import file_sha256
 from wsgn.extraction.recipe import CROP_SIZE, SHORT_SIDE, stream_of
 from wsgn.manifest import FrameInput

@@ -29,10 +29,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="to_onnx", description="Export a trained model to one ONNX file for wsgn-run."
+        prog="to_onnx",
+        description="Export a trained model to one ONNX file: the snippet graph for wsgn-run, or "
+        "scores of whole videos or of streams for a host of your own (docs/graphs.md).",
     )
     parser.add_argument("checkpoint", type=Path, help="model.safetensors of wsgn-train")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
+    parser.add_argument(
+        "--graph",
+        choices=("snippet", "whole-video", "streaming"),
+        default="snippet",
+        help="what the file computes (default: snippet, which wsgn-run takes)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument(
         "--backbone",
@@ -61,35 +69,49 @@ def _export(arguments: argparse.Namespace) -> None:
         import onnxscript  # noqa: F401 (torch needs it, and finds out late)
 
         from wsgn.export.graph import export_graph, save_graph
-        from wsgn.export.verify import HALF_TOLERANCE, TOLERANCE, check_parity, parity_sizes
     except ImportError as error:
         raise MissingExtraError(f"Exporting ({error.name})", "export") from error
     subject = _subject(arguments)
-    document = export_graph(subject, half=arguments.half)
-    sizes = parity_sizes(subject.manifest)
-    tolerance = HALF_TOLERANCE if arguments.half else TOLERANCE
+    graph = arguments.graph.replace("-", "_")
+    document = export_graph(subject, graph, half=arguments.half)
     unchecked = output.with_name(output.name + ".unchecked")
     try:
         save_graph(document, unchecked)
-        rows = check_parity(subject, unchecked, sizes, tolerance)
+        report = _parity(subject, graph, unchecked, half=arguments.half)
         try:
             unchecked.replace(output)
         except OSError as error:
             raise OutputError(f"{output} cannot be written: {error.strerror}.") from error
     finally:
         unchecked.unlink(missing_ok=True)
-    print(
-        f"parity of torch and ONNX Runtime for {', '.join(map(str, sizes))} snippets (tolerance "
-        f"{tolerance:.0e}{', convolutions in float16' if arguments.half else ''}):"
-    )
-    for row in rows:
-        print(
-            f"  {row.output:20} differs by at most {row.largest_difference:.1e}"
-            f" (values up to {row.largest_value:.3g})"
-        )
+    print("\n".join(report))
     print(
         f"{output}: {output.stat().st_size / 1e6:.2f} MB, {len(subject.manifest.classes)} classes"
     )
+
+
+def _parity(subject: Exportable, graph: str, path: Path, *, half: bool) -> list[str]:
+    """Lines that tell how far the file is from torch; an `EngineError` where that is too far."""
+    from wsgn.export.verify import HALF_TOLERANCE, TOLERANCE, check_parity, parity_sizes
+    from wsgn.export.verify_scores import check_score_parity, score_parity_sizes
+
+    tolerance = HALF_TOLERANCE if half else TOLERANCE
+    words = f"(tolerance {tolerance:.0e}{', convolutions in float16' if half else ''}):"
+    if graph == "snippet":
+        sizes = parity_sizes(subject.manifest)
+        rows = check_parity(subject, path, sizes, tolerance)
+        words = f"{', '.join(map(str, sizes))} snippets {words}"
+    else:
+        shapes = score_parity_sizes(subject.manifest)
+        rows = check_score_parity(subject, graph, path, shapes, tolerance)
+        words = f"videos x snippets {', '.join(f'{b} x {t}' for b, t in shapes)} {words}"
+    lines = [f"parity of torch and ONNX Runtime for {words}"]
+    lines += [
+        f"  {row.output:20} differs by at most {row.largest_difference:.1e}"
+        f" (values up to {row.largest_value:.3g})"
+        for row in rows
+    ]
+    return lines
 
 
 def _subject(arguments: argparse.Namespace) -> Exportable:

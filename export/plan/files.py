@@ -1,0 +1,115 @@
+"""A plan and its sidecar on disk: both, of each other, or neither."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from wsgn.errors import OutputError, UsageError
+from wsgn.files import write_whole_file
+from wsgn.manifest import Manifest
+from wsgn.plans.library import Library
+from wsgn.plans.sidecar import FORMAT_VERSION, PlanSidecar, Profile, network_name, sidecar_path
+
+# By which hosts know a plan.
+SUFFIXES = (".plan", ".engine", ".trt")
+
+
+def describe_plan(
+    content: bytes,
+    manifest: Manifest,
+    library: Library,
+    *,
+    compute_capability: str,
+    flags: Sequence[str],
+    profiles: Sequence[Profile],
+) -> PlanSidecar:
+    """The sidecar of a plan that was built here."""
+    return PlanSidecar(
+        format_version=FORMAT_VERSION,
+        manifest=manifest,
+        plan_sha256=hashlib.sha256(content).hexdigest(),
+        library=library.name,
+        library_version=library.version,
+        compute_capability=compute_capability,
+        platform=f"{platform.system()}-{platform.machine()}",
+        network_name=network_name(manifest),
+        flags=tuple(flags),
+        profiles=tuple(profiles),
+    )
+
+
+def check_output(plan: Path, *, overwrite: bool) -> None:
+    """Raise before a long build what would otherwise be raised behind it."""
+    if plan.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"a plan's name ends in {', '.join(SUFFIXES)}, by which hosts know it, got '{plan}'."
+        )
+    for path in (plan, sidecar_path(plan)):
+        if path.is_dir():
+            raise OutputError(f"{path} is a directory; choose another name.")
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} exists; choose another name or add --overwrite.")
+
+
+def check_folder(path: Path) -> None:
+    """Make the folder of a file that will be written. Raises `OutputError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"{path} cannot be written: {path.parent} may not be written to.")
+
+
+def write_unchecked(plan: Path, content: bytes, sidecar: PlanSidecar) -> Path:
+    """Write both beside where they will be; the path of the plan, which a session can open."""
+    unchecked = _unchecked(plan)
+    write_whole_file(sidecar_path(unchecked), sidecar.to_json().encode(), what="the sidecar")
+    write_whole_file(unchecked, content, what="the plan")
+    return unchecked
+
+
+def publish(plan: Path) -> None:
+    """Put what `write_unchecked` wrote in its place.
+
+    The old plan goes first and the new one comes last: whenever this is cut off there is a plan
+    with its own sidecar, or no plan.
+    """
+    unchecked = _unchecked(plan)
+    try:
+        plan.unlink(missing_ok=True)
+        sidecar_path(unchecked).replace(sidecar_path(plan))
+        unchecked.replace(plan)
+    except OSError as error:
+        raise OutputError(f"{plan} cannot be written: {error.strerror}.") from error
+
+
+def discard_unchecked(plan: Path) -> None:
+    """Remove what `write_unchecked` left, if anything."""
+    unchecked = _unchecked(plan)
+    for path in (unchecked, sidecar_path(unchecked)):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _unchecked(plan: Path) -> Path:
+    """`wsgn.plan` -> `wsgn.unchecked.plan`."""
+    return plan.with_name(f"{plan.stem}.unchecked{plan.suffix}")
+
+
+def read_timings(path: Path) -> bytes:
+    """Timings of earlier builds; nothing where the file is not there yet."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        check_folder(path)
+        return b""
+    except OSError as error:
+        raise UsageError(
+            f"the timing cache {path} cannot be read ({error.strerror}): name a file."
+        ) from error

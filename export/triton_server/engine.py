@@ -1,0 +1,214 @@
+"""What a Triton server must be told of an engine file: tensors, manifest, optimization profiles."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wsgn.errors import EngineError, MissingExtraError, UsageError
+from wsgn.manifest import METADATA_KEY, Manifest
+from wsgn.plans.sidecar import PlanSidecar, Profile, ShapeRange, read_sidecar, sidecar_path
+from wsgn.streaming_state import STATE_ROWS
+
+if TYPE_CHECKING:
+    import onnx
+
+PLAN_SUFFIXES = (".plan", ".engine", ".trt")
+# Of each kind of graph: the output's name, and how many of its dimensions are free; behind them are
+# the classes.
+_OUTPUTS = {
+    "snippet": {"selection_logits": 1, "class_probabilities": 1},
+    "whole_video": {"scores": 2, "video_scores": 1},
+    "streaming": {"selection_logits": 2, "class_probabilities": 2, "scores": 2},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorSpec:
+    """An input or output as a server's config names it."""
+
+    name: str
+    # Of the server's enumeration, "TYPE_FP32".
+    data_type: str
+    # All of them, the batch dimension first where there is one; -1 is free.
+    dims: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedEngine:
+    """An engine file that has been looked at."""
+
+    path: Path
+    manifest: Manifest
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    # Of a TensorRT plan; None for an ONNX file.
+    plan: PlanSidecar | None = None
+
+
+def read_engine(path: Path) -> ServedEngine:
+    """Look at an engine file without running it. Raises `EngineError` with what to do."""
+    if not path.is_file():
+        what = "is a directory" if path.is_dir() else "does not exist"
+        raise EngineError(f"the engine '{path}' {what}: give an .onnx file or a TensorRT plan.")
+    if path.suffix.lower() in PLAN_SUFFIXES:
+        return _read_plan(path)
+    return _read_onnx(path)
+
+
+def tensors_of(manifest: Manifest) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Inputs and outputs of a graph with this manifest."""
+    num_classes = len(manifest.classes)
+    free = (-1,) * _num_free(manifest)  # (N,), (B, T) or (B, N)
+    if manifest.frames is None:
+        assert manifest.features is not None
+        size = manifest.features.size
+        main = TensorSpec(name="features", data_type="TYPE_FP32", dims=(*free, size))
+    else:
+        frames, length = manifest.frames, manifest.sampling.snippet_length
+        dims = (*free, length, frames.height, frames.width, 3)
+        main = TensorSpec(name="frames", data_type="TYPE_UINT8", dims=dims)
+    outputs = tuple(
+        TensorSpec(name=name, data_type="TYPE_FP32", dims=(*(-1,) * num_free, num_classes))
+        for name, num_free in _OUTPUTS[manifest.graph].items()
+    )
+    if manifest.graph != "streaming":
+        return (main,), outputs
+    state, next_state = [
+        TensorSpec(name=name, data_type="TYPE_FP32", dims=(-1, len(STATE_ROWS), num_classes))
+        for name in ("state", "next_state")
+    ]
+    return (main, state), (*outputs, next_state)
+
+
+def _num_free(manifest: Manifest) -> int:
+    """How many dimensions of frames or features have no fixed size."""
+    return 1 if manifest.graph == "snippet" else 2
+
+
+def largest_batch(engine: ServedEngine) -> int:
+    """The most that a server may put into one batch of a plan: its profiles take all up to there.
+
+    A server joins requests without knowing the profiles, so a larger batch must take every number
+    of snippets that a single stream or video may have.
+    """
+    assert engine.plan is not None
+    profiles = engine.plan.profiles
+    main = engine.inputs[0].name
+    lengths: set[int | None] = {None}
+    if _num_free(engine.manifest) == 2:
+        # Where the answer can change.
+        ends = {size for p in profiles for size in _second(p.inputs[main])}
+        lengths = {size + by for size in ends for by in (-1, 0, 1)}
+    lengths = {length for length in lengths if _is_taken(profiles, main, 1, length)}
+    batch = 0
+    while lengths and all(_is_taken(profiles, main, batch + 1, length) for length in lengths):
+        batch += 1
+    if not batch:
+        raise EngineError(
+            f"no optimization profile of the plan '{engine.path}' takes a batch of 1, which a "
+            "server may form: build the plan with a profile whose minimum is 1."
+        )
+    return batch
+
+
+def _second(shapes: ShapeRange) -> tuple[int, int]:
+    return shapes.minimum[1], shapes.maximum[1]
+
+
+def _is_taken(profiles: Sequence[Profile], main: str, batch: int, length: int | None) -> bool:
+    """Whether a profile takes a batch, of so many snippets each where that dimension is free."""
+    for profile in profiles:
+        fits = True
+        for name, shapes in profile.inputs.items():
+            shape = [batch, *shapes.minimum[1:]]
+            if name == main and length is not None:
+                shape[1] = length
+            fits = fits and shapes.holds(tuple(shape))
+        if fits:
+            return True
+    return False
+
+
+def _read_plan(path: Path) -> ServedEngine:
+    sidecar = read_sidecar(path)
+    if sidecar.library != "tensorrt":
+        raise EngineError(
+            f"the plan '{path}' is of {sidecar.library}, which a Triton server does not load: "
+            "build it with TensorRT, or serve the .onnx file."
+        )
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != sidecar.plan_sha256:
+            raise EngineError(
+                f"the plan '{path}' is not the one that '{sidecar_path(path).name}' describes: "
+                "copy both again, or build the plan again."
+            )
+    inputs, outputs = tensors_of(sidecar.manifest)
+    for profile in sidecar.profiles:
+        found = {name: len(shapes.minimum) for name, shapes in profile.inputs.items()}
+        if found != {spec.name: len(spec.dims) for spec in inputs}:
+            raise EngineError(
+                f"the profile '{profile.name}' of the plan '{path}' is not for the inputs "
+                f"{', '.join(spec.name for spec in inputs)}: build the plan again."
+            )
+    return ServedEngine(
+        path=path, manifest=sidecar.manifest, inputs=inputs, outputs=outputs, plan=sidecar
+    )
+
+
+def _read_onnx(path: Path) -> ServedEngine:
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtraError("Reading an ONNX file", "export") from error
+    try:
+        document = onnx.load(str(path), load_external_data=False)
+    except Exception as error:
+        # The protocol buffer library has no error of its own that all its versions share.
+        raise EngineError(
+            f"the engine '{path}' is not an ONNX file: give a file of export/to_onnx.py, or a "
+            f"TensorRT plan ({' '.join(PLAN_SUFFIXES)})."
+        ) from error
+    manifest = _manifest_of(path, document)
+    if any(onnx.external_data_helper.uses_external_data(t) for t in document.graph.initializer):
+        raise EngineError(
+            f"the engine '{path}' keeps its weights in another file: export it again as one file."
+        )
+    inputs = tuple(_spec(value) for value in document.graph.input)
+    outputs = tuple(_spec(value) for value in document.graph.output)
+    if (inputs, outputs) != tensors_of(manifest):
+        raise EngineError(
+            f"the graph of the engine '{path}' has other inputs or outputs than its manifest "
+            f"({manifest.graph}) says: export it again."
+        )
+    return ServedEngine(path=path, manifest=manifest, inputs=inputs, outputs=outputs)
+
+
+def _manifest_of(path: Path, document: onnx.ModelProto) -> Manifest:
+    texts = {entry.key: entry.value for entry in document.metadata_props}
+    if METADATA_KEY not in texts:
+        raise EngineError(
+            f"the engine '{path}' has no manifest (metadata key '{METADATA_KEY}'), which says its "
+            "classes: give a file of export/to_onnx.py."
+        )
+    try:
+        return Manifest.from_json(texts[METADATA_KEY])
+    except UsageError as error:
+        raise EngineError(f"the engine '{path}' cannot be used: {error}") from error
+
+
+def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
+    import onnx
+
+    tensor = value.type.tensor_type
+    # Other types are in no graph of ours, and differ from what the manifest says.
+    names: dict[int, str] = {
+        onnx.TensorProto.FLOAT: "TYPE_FP32",
+        onnx.TensorProto.UINT8: "TYPE_UINT8",
+    }
+    dims = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim)
+    data_type = names.get(tensor.elem_type, "another")
+    return TensorSpec(name=value.name, data_type=data_type, dims=dims)
