@@ -11,6 +11,8 @@ per second of CPU time than 3D kernels all the way.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -43,25 +45,8 @@ class CompactBackbone(nn.Module):
     def __init__(self, config: CompactConfig, snippet_length: int) -> None:
         super().__init__()
         self.motion = MotionInput()
-        blocks: list[nn.Module] = []
-        in_channels = snippet_length
-        for index, out_channels in enumerate(config.channels):
-            kernel, stride = (5, 2) if index == 0 else (3, 1)
-            blocks += [
-                nn.Conv2d(
-                    in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False
-                ),
-                nn.BatchNorm2d(out_channels),
-                nn.ReLU(),
-            ]
-            # With the stride of the first: an eighth of height and width.
-            if index < 2:
-                blocks.append(nn.MaxPool2d(2))
-            in_channels = out_channels
-        self.blocks = nn.Sequential(*blocks)
-        # Half the time of the default layout on a CPU.
-        self.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.project = nn.Linear(2 * in_channels, config.feature_size)
+        self.blocks = compact_blocks(snippet_length, config.channels)
+        self.project = nn.Linear(2 * config.channels[-1], config.feature_size)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Mean and maximum over space, projected."""
@@ -69,3 +54,23 @@ class CompactBackbone(nn.Module):
         x = self.blocks(motion).flatten(2)  # (N, C, H W / 64)
         pooled = torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)
         return torch.relu(self.project(pooled))
+
+
+def compact_blocks(in_channels: int, channels: Sequence[int]) -> nn.Sequential:
+    """Convolutions that bring (N, C, H, W) to an eighth of height and width."""
+    blocks: list[nn.Module] = []
+    for index, out_channels in enumerate(channels):
+        kernel, stride = (5, 2) if index == 0 else (3, 1)
+        blocks += [
+            nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(),
+        ]
+        # With the stride of the first: an eighth of height and width.
+        if index < 2:
+            blocks.append(nn.MaxPool2d(2))
+        in_channels = out_channels
+    network = nn.Sequential(*blocks)
+    # Half the time of the default layout on a CPU.
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network

@@ -15,9 +15,12 @@ RESNET_DEPTHS = (18, 34)
 
 @dataclass(frozen=True, kw_only=True)
 class CompactConfig:
-    """A small network on the motion of a snippet (wsgn.backbones.compact)."""
+    """A small network on the motion of a snippet, or on its single frames."""
 
     name: Literal["compact"] = "compact"
+    # Every frame by itself through two-dimensional convolutions, compared with the snippet's others
+    # behind them (wsgn.backbones.frames), instead of all at once (wsgn.backbones.compact).
+    frame_by_frame: bool = False
     # Channels of the convolutions; the first three halve height and width.
     channels: tuple[int, ...] = (64, 96, 128, 128)
     # Channels of the feature vector, D.

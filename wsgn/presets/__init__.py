@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wsgn.errors import UsageError
 from wsgn.presets.charades import CHARADES
+from wsgn.presets.frames import FRAMES
 from wsgn.presets.images import IMAGES
 from wsgn.presets.paper import PAPER_CHARADES, PAPER_THUMOS14, PAPER_THUMOS14_CASL
 from wsgn.presets.plus import WSGN_PLUS
@@ -15,6 +16,7 @@ __all__ = ["PRESETS", "Preset", "preset"]
 
 PRESETS = {
     "videos": VIDEOS,
+    "frames": FRAMES,
     "images": IMAGES,
     "thumos14": THUMOS14,
     "wsgn+": WSGN_PLUS,
