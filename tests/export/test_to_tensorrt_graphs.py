@@ -82,13 +82,18 @@ def test_models_on_frames(tmp_path: Path, graph: str) -> None:
     assert built(document, tmp_path / "h.onnx", "--max-snippets", "20") == ("half",)
 
 
+@pytest.mark.parametrize("graph", GRAPHS)
 @pytest.mark.parametrize(
     ("backbone", "length"),
-    [(I3dConfig(), 8), (VggConfig(), 2)],
-    ids=["i3d", "vgg16"],
+    [(I3dConfig(), 8), (ResNetConfig(depth=34), 2), (VggConfig(), 2)],
+    ids=["i3d", "resnet34", "vgg16"],
 )
 def test_models_on_published_backbones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backbone: BackboneConfig, length: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    backbone: BackboneConfig,
+    length: int,
+    graph: str,
 ) -> None:
     # The layers are the same with 64 channels instead of 4096, and need 0.6 GB less.
     monkeypatch.setattr(VggConfig, "feature_size", 64)
@@ -98,7 +103,7 @@ def test_models_on_published_backbones(
         frames=FrameInput(height=32, width=32),
         backbone=backbone,
     )
-    document = export_graph(exportable(random_checkpoint(config)))
+    document = export_graph(exportable(random_checkpoint(config)), graph)
     assert built(document, tmp_path / "m.onnx") == ()
     convolutions_in_half(document)
     assert built(document, tmp_path / "h.onnx") == ("half",)
