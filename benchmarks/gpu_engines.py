@@ -10,6 +10,7 @@ table, with the reason below it.
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,10 +23,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from gpu_part import NotHere, Results, run_as_part
+from gpu_part import NotHere, Results, require_engine, run_as_part, write_results
 from random_engine import HEADS, RandomEngine
 
-from wsgn.errors import WsgnError
+from wsgn.errors import EngineError, WsgnError
 from wsgn.export.graph import OUTPUTS, example_input
 from wsgn.kernels.benchmark.timing import Timing, time_in_turn
 from wsgn.runtime.engines import open_engine
@@ -100,8 +101,13 @@ def measure(arguments: argparse.Namespace) -> Results:
                 crop_size=arguments.crop_size,
             )
             engine.write_model()
-            seconds = (deadline - time.monotonic()) * MEASURED_SHARE
-            rows += _rows(engine, arguments, seconds, left_out, wrong)
+            rows += _rows(engine, arguments, deadline, left_out, wrong)
+        # A compiler that runs past the limit of this part must not take the others with it.
+        write_results(arguments.output, _results(rows, left_out, wrong))
+    return _results(rows, left_out, wrong)
+
+
+def _results(rows: Sequence[Row], left_out: dict[str, str], wrong: Sequence[str]) -> Results:
     document: dict[str, object] = {"rows": [asdict(row) for row in rows], "left_out": left_out}
     return Results(document=document, table=_table(rows, left_out), wrong=tuple(wrong))
 
@@ -109,22 +115,29 @@ def measure(arguments: argparse.Namespace) -> Results:
 def _rows(
     engine: RandomEngine,
     arguments: argparse.Namespace,
-    seconds: float,
+    deadline: float,
     left_out: dict[str, str],
     wrong: list[str],
 ) -> Iterator[Row]:
+    seconds = (deadline - time.monotonic()) * MEASURED_SHARE
     subject = engine.in_torch()
     parity_input = example_input(subject.manifest, PARITY_SNIPPETS)
     with torch.inference_mode():
         expected = [output.numpy() for output in subject.graph(parity_input)]
     running: dict[str, Infer] = {}
     differences: dict[str, float] = {}
-    for contender in _contenders(engine, arguments.device):
+    for contender in _contenders(engine, arguments.device, deadline):
         try:
-            infer = contender.open(engine, arguments.device)
-            found = infer(parity_input.numpy())
-        except (WsgnError, NotHere) as reason:
+            # The first is what the others' times are held against.
+            if running and time.monotonic() > deadline:
+                raise NotHere("the budget was spent")
+            require_engine(contender.name, arguments.device)
+            infer, found = _begin(contender, engine, arguments.device, parity_input.numpy())
+        except NotHere as reason:
             left_out[f"{engine.backbone}, {contender.name}"] = str(reason)
+            continue
+        except WsgnError as error:
+            wrong.append(f"{contender.name} failed for {engine.backbone}: {error}")
             continue
         running[contender.name] = infer
         differences[contender.name] = _difference(found, expected)
@@ -150,11 +163,26 @@ def _rows(
             )
 
 
+def _begin(
+    contender: Contender, engine: RandomEngine, device: str, inputs: Array
+) -> tuple[Infer, tuple[Array, Array]]:
+    """Open it and compute once. Raises `NotHere` where torch.compile fails, in whatever way."""
+    try:
+        infer = contender.open(engine, device)
+        return infer, infer(inputs)
+    except Exception as error:
+        # Where there is no C compiler, for one.
+        if contender.open is not _compiled:
+            raise
+        first_line = (str(error).strip().splitlines() or ["no reason given"])[0]
+        raise NotHere(f"{type(error).__name__}: {first_line}") from error
+
+
 def _call(infer: Infer, inputs: Array) -> Callable[[], object]:
     return lambda: infer(inputs)
 
 
-def _contenders(engine: RandomEngine, device: str) -> list[Contender]:
+def _contenders(engine: RandomEngine, device: str, deadline: float) -> list[Contender]:
     """What can be asked of this device; half precision only where something is convolved."""
     chosen = [
         Contender(name="torch eager", open=_eager, tolerance=TOLERANCE),
@@ -163,14 +191,15 @@ def _contenders(engine: RandomEngine, device: str) -> list[Contender]:
     ]
     if device == "cpu":
         return chosen
+    tensorrt = partial(_tensorrt, deadline=deadline)
     chosen += [
-        Contender(name="TensorRT", open=_tensorrt, tolerance=TOLERANCE),
+        Contender(name="TensorRT", open=tensorrt, tolerance=TOLERANCE),
         Contender(
-            name="TensorRT, TF32", open=partial(_tensorrt, tf32=True), tolerance=ROUGH_TOLERANCE
+            name="TensorRT, TF32", open=partial(tensorrt, tf32=True), tolerance=ROUGH_TOLERANCE
         ),
     ]
     if engine.backbone != HEADS:
-        for name, opener in (("ONNX Runtime", _onnxruntime), ("TensorRT", _tensorrt)):
+        for name, opener in (("ONNX Runtime", _onnxruntime), ("TensorRT", tensorrt)):
             chosen.append(
                 Contender(
                     name=f"{name}, half", open=partial(opener, half=True), tolerance=ROUGH_TOLERANCE
@@ -192,17 +221,22 @@ def _onnxruntime(engine: RandomEngine, device: str, *, half: bool = False) -> In
 
 
 def _tensorrt(
-    engine: RandomEngine, device: str, *, half: bool = False, tf32: bool = False
+    engine: RandomEngine, device: str, *, deadline: float, half: bool = False, tf32: bool = False
 ) -> Infer:
     """By the product's own command, which refuses a plan that is off."""
-    from wsgn.export.to_tensorrt import main as to_tensorrt
-
     onnx = _exported(engine, half=half)
     plan = onnx.with_suffix(".tf32.plan" if tf32 else ".plan")
     options = ["--tf32"] if tf32 else []
-    code = to_tensorrt([str(onnx), "-o", str(plan), "--overwrite", *options])
-    if code != 0:
-        raise NotHere(f"to_tensorrt ended with exit code {code}; its sentence is in the log")
+    command = [sys.executable, "-m", "wsgn.export.to_tensorrt", str(onnx), "-o", str(plan)]
+    left = max(1.0, deadline - time.monotonic())
+    try:
+        done = subprocess.run([*command, "--overwrite", *options], timeout=left, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise NotHere(f"the plan was not built in the {left:.0f} s that were left") from error
+    if done.returncode != 0:
+        raise EngineError(
+            f"to_tensorrt ended with exit code {done.returncode}; its sentence is in the log."
+        )
     return _opened(plan, device)
 
 

@@ -23,11 +23,12 @@ import numpy.typing as npt
 import torch
 from gpu_part import NotHere, Results, run_as_part
 
-from wsgn.cuda.driver import probe_driver
+from wsgn.cuda.driver import Gpu, probe_driver
 from wsgn.cuda.open import BINDINGS, open_device
 from wsgn.errors import WsgnError
 from wsgn.kernels.ahead_of_time import main as compile_ahead
 from wsgn.kernels.benchmark.timing import Timing, time_in_turn
+from wsgn.kernels.bundle import TARGETS
 from wsgn.manifest import COMPONENTS, SelectionRule
 from wsgn.scoring.launcher import SelectionKernels
 from wsgn.selection import frame_selection
@@ -65,7 +66,7 @@ def measure(arguments: argparse.Namespace) -> Results:
         gpu = probe_driver().gpu(0)
     except WsgnError as reason:
         raise NotHere(str(reason)) from reason
-    capability = gpu.compute_capability
+    target = _target(gpu)
     left_out: dict[str, str] = {}
     rows: list[Row] = []
     wrong: list[str] = []
@@ -76,7 +77,7 @@ def measure(arguments: argparse.Namespace) -> Results:
                 bundle = Path(folder) / "kernels"
                 command = [
                     "--classes", str(num_classes), "--softmax-scale", scale, "-o", str(bundle),
-                    "--targets", f"{capability[0]}{capability[1]}",
+                    "--targets", str(target),
                 ]  # fmt: skip
                 if compile_ahead(command) != 0:
                     wrong.append(f"kernels for {gpu} cannot be compiled.")
@@ -87,6 +88,17 @@ def measure(arguments: argparse.Namespace) -> Results:
         raise NotHere("; ".join(left_out.values()))
     document: dict[str, object] = {"rows": [asdict(row) for row in rows], "left_out": left_out}
     return Results(document=document, table=_table(rows, left_out), wrong=tuple(wrong))
+
+
+def _target(gpu: Gpu) -> int:
+    """What to compile for this GPU: itself, or the latest before it whose PTX is for later ones."""
+    major, minor = gpu.compute_capability
+    wanted = 10 * major + minor
+    # From 9.0 on code is for its own GPU alone.
+    fitting = [one for one in TARGETS if one == wanted or one <= min(wanted, 89)]
+    if not fitting:
+        raise NotHere(f"kernels are compiled for compute capability 8.0 and later, this is {gpu}")
+    return max(fitting)
 
 
 def _rule(num_classes: int, scale: str) -> SelectionRule:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsgn.cuda.driver import probe_driver
 from wsgn.errors import WsgnError
+from wsgn.plans.library import installed_libraries
 
 # Exit code of a part that could not run here; its last line says why.
 SKIPPED_CODE = 77
@@ -45,11 +48,40 @@ def run_as_part(
     except WsgnError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
-    stem: Path = arguments.output
-    document = results.document | {"wrong": list(results.wrong)}
-    stem.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
-    stem.with_suffix(".md").write_text(results.table + "\n")
+    write_results(arguments.output, results)
     print(results.table)
     for sentence in results.wrong:
         print(f"WRONG: {sentence}", file=sys.stderr)
     return int(bool(results.wrong))
+
+
+def require_engine(name: str, device: str) -> None:
+    """Raise `NotHere` unless GPU and libraries are; an engine that fails all the same is wrong."""
+    if device != "cuda":
+        return
+    try:
+        probe_driver()
+    except WsgnError as reason:
+        raise NotHere(str(reason).rstrip(".")) from reason
+    if name.startswith("TensorRT"):
+        if not installed_libraries():
+            raise NotHere("neither TensorRT nor TensorRT-RTX is installed")
+        if not any(map(_is_installed, ("pycuda", "cuda"))):
+            raise NotHere("neither pycuda nor cuda-bindings is installed")
+    elif name.startswith("ONNX Runtime"):
+        import onnxruntime
+
+        providers = onnxruntime.get_available_providers()
+        if "CUDAExecutionProvider" not in providers:
+            raise NotHere(f"ONNX Runtime {onnxruntime.__version__} has {', '.join(providers)} only")
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def write_results(stem: Path, results: Results) -> None:
+    """STEM.json and STEM.md; a part that may be ended by force also calls it in between."""
+    document = results.document | {"wrong": list(results.wrong)}
+    stem.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
+    stem.with_suffix(".md").write_text(results.table + "\n")

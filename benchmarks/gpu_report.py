@@ -23,6 +23,15 @@ ROOT = Path(__file__).resolve().parents[1]
 OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
 # How a part says that this machine lacks what it needs; its last line says what.
 SKIPPED_CODE = 77
+# In tests/.
+_ON_GPU = (
+    "kernels/on_device",
+    "kernels_benchmark/test_benchmark_on_gpu.py",
+    "cuda/test_device_contract.py",
+    "test_training_on_gpu.py",
+)
+# What the part on engines imports before it could say that it is missing.
+_OF_ENGINES = ("onnx", "onnxscript", "onnxruntime", "safetensors", "av")
 # Of a part's output in the report; the whole of it is in its log.
 TAIL_LINES = 8
 
@@ -36,6 +45,8 @@ class Part:
     limit_seconds: float
     # Its results are STEM.json and STEM.md; none where it leaves a log only.
     stem: str = ""
+    # Modules that it imports before it could say that they are missing.
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,32 +73,34 @@ def parts(output: Path) -> list[Part]:
             limit_seconds=140,
             stem="kernels",
         ),
-        _script("selection without torch", "gpu_launch", 40, output),
-        _script("engines", "gpu_engines", 120, output, "--budget", "90"),
-        _script("wsgn-run", "gpu_run", 30, output),
+        _script("selection without torch", "gpu_launch", 45, output),
+        _script("engines", "gpu_engines", 110, output, "--budget", "80", needs=_OF_ENGINES),
+        _script("wsgn-run", "gpu_run", 40, output, "--budget", "34"),
     ]
 
 
-def _script(name: str, file: str, limit_seconds: float, output: Path, *options: str) -> Part:
+def _script(
+    name: str,
+    file: str,
+    limit_seconds: float,
+    output: Path,
+    *options: str,
+    needs: tuple[str, ...] = (),
+) -> Part:
     """A part of its own in this folder."""
     command = _python(str(Path(__file__).parent / f"{file}.py"), "-o", str(output / file), *options)
-    return Part(name=name, command=command, limit_seconds=limit_seconds, stem=file)
+    return Part(name=name, command=command, limit_seconds=limit_seconds, stem=file, needs=needs)
 
 
 def _correctness() -> tuple[str, ...]:
-    """The kernels' tests, or without pytest the benchmark's own comparison with float64."""
-    folders = [folder for folder in ("kernels", "kernels_benchmark") if _tests(folder).is_dir()]
-    if importlib.util.find_spec("pytest") is None or not folders:
-        return _python("-m", "wsgn.kernels.benchmark", "--check")
+    """The tests that a GPU changes, or without pytest the benchmark's comparison with float64."""
+    tests = [path for name in _ON_GPU if (path := ROOT / "tests" / name).exists()]
+    if importlib.util.find_spec("pytest") is None or not tests:
+        return _python("-m", "wsgn.kernels.benchmark", "--check", "--budget", "110")
     # Most of the time goes into compiling kernels, one process at a time otherwise.
     workers = min(8, os.cpu_count() or 1)
     parallel = ("-n", str(workers)) if importlib.util.find_spec("xdist") else ()
-    paths = [*(str(_tests(folder)) for folder in folders), str(_tests("test_training_on_gpu.py"))]
-    return _python("-m", "pytest", "-p", "no:cacheprovider", *parallel, *paths)
-
-
-def _tests(folder: str) -> Path:
-    return ROOT / "tests" / folder
+    return _python("-m", "pytest", "-p", "no:cacheprovider", *parallel, *map(str, tests))
 
 
 def _python(*arguments: str) -> tuple[str, ...]:
@@ -114,6 +127,10 @@ def obstacle() -> str | None:
 
 def run_part(part: Part, output: Path) -> Outcome:
     """Run a part with its output in a log, and end it with all its processes at its limit."""
+    missing = [module for module in part.needs if importlib.util.find_spec(module) is None]
+    if missing:
+        reason = f"it needs {', '.join(missing)}, not installed here"
+        return Outcome(name=part.name, state=SKIPPED, reason=reason)
     log = output / f"{part.name.replace(' ', '_')}.log"
     started = time.monotonic()
     with log.open("w") as file:
@@ -203,7 +220,14 @@ def _run(output: Path) -> int:
     from wsgn.kernels.benchmark.machine import describe_machine
 
     machine = vars(describe_machine())
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(
+            f"gpu.sh: {output} cannot be made ({error.strerror}); name a folder with OUT=.",
+            file=sys.stderr,
+        )
+        return 1
     # Results of a former run into the same folder must not pass for this one's.
     for part in (chosen := parts(output)):
         for suffix in ("json", "md", "svg") if part.stem else ():

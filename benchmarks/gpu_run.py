@@ -17,10 +17,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gpu_part import NotHere, Results, run_as_part
+from gpu_part import NotHere, Results, require_engine, run_as_part
+
+from wsgn.errors import EngineError
 
 DEMO = Path(__file__).resolve().parents[1] / "runtime" / "demo"
 REPEATS = 3
+TENSORRT = "TensorRT, cuda"
 # Of a boundary, and of a score: what float32 in another order may move.
 SECONDS_TOLERANCE, SCORE_TOLERANCE = 0.05, 1e-3
 
@@ -42,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--video", type=Path, default=DEMO / "demo.mp4")
     parser.add_argument("--engine", type=Path, default=DEMO / "demo.onnx")
     parser.add_argument("--devices", nargs="+", default=["cpu", "cuda"])
+    parser.add_argument("--budget", type=float, default=120.0, help="seconds for everything")
     return run_as_part(parser, measure, argv)
 
 
@@ -49,44 +53,58 @@ def measure(arguments: argparse.Namespace) -> Results:
     """Every engine and device; the first is what the others are held against."""
     if importlib.util.find_spec("av") is None:
         raise NotHere("videos cannot be decoded: PyAV (av) is not installed")
+    deadline = time.monotonic() + arguments.budget
     left_out: dict[str, str] = {}
     runs: list[Run] = []
+    wrong: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, engine, device in _ways(arguments, Path(folder), left_out):
+        for name, engine, device in _ways(arguments, Path(folder)):
             try:
-                runs.append(_run(name, arguments.video, engine, device))
+                require_engine(name, device)
+                if name == TENSORRT:
+                    _build_plan(arguments.engine, engine, deadline)
+                runs.append(_run(name, arguments.video, engine, device, deadline))
             except NotHere as reason:
                 left_out[name] = str(reason)
+            except EngineError as error:
+                wrong.append(f"{name}: {error}")
     if not runs:
         raise NotHere("; ".join(left_out.values()))
-    wrong = [sentence for run in runs[1:] for sentence in _differences(run, runs[0])]
+    wrong += [sentence for run in runs[1:] for sentence in _differences(run, runs[0])]
     document: dict[str, object] = {"runs": [asdict(run) for run in runs], "left_out": left_out}
     return Results(document=document, table=_table(runs, left_out), wrong=tuple(wrong))
 
 
-def _ways(
-    arguments: argparse.Namespace, folder: Path, left_out: dict[str, str]
-) -> list[tuple[str, Path, str]]:
+def _ways(arguments: argparse.Namespace, folder: Path) -> list[tuple[str, Path, str]]:
+    """Name, file and device of each."""
     ways = [(f"ONNX Runtime, {name}", arguments.engine, name) for name in arguments.devices]
-    if "cuda" not in arguments.devices:
-        return ways
-    plan = folder / "engine.plan"
-    command = [
-        sys.executable,
-        "-m",
-        "wsgn.export.to_tensorrt",
-        str(arguments.engine),
-        "-o",
-        str(plan),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return [*ways, ("TensorRT, cuda", plan, "cuda")]
-    left_out["TensorRT, cuda"] = _last_line(done.stderr)
+    if "cuda" in arguments.devices:
+        # Last, since the library may try kernels for long while it builds.
+        ways.append((TENSORRT, folder / "engine.plan", "cuda"))
     return ways
 
 
-def _run(name: str, video: Path, engine: Path, device: str) -> Run:
+def _build_plan(engine: Path, plan: Path, deadline: float) -> None:
+    command = [sys.executable, "-m", "wsgn.export.to_tensorrt", str(engine), "-o", str(plan)]
+    _finished(command, deadline)
+
+
+def _finished(command: Sequence[str], deadline: float) -> subprocess.CompletedProcess[str]:
+    """A command that went well. Raises `EngineError` for another, `NotHere` for a slow one."""
+    left = max(1.0, deadline - time.monotonic())
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=left,
+            env=os.environ | {"NO_COLOR": "1"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise NotHere(f"it did not end in the {left:.0f} s that were left") from error
+    if done.returncode != 0:
+        raise EngineError(f"{_last_line(done.stderr)}.")
+    return done
+
+
+def _run(name: str, video: Path, engine: Path, device: str, deadline: float) -> Run:
     command = [
         sys.executable, "-c", "from wsgn.runtime.cli import main; raise SystemExit(main())",
         str(video), "--engine", str(engine), "--device", device, "--no-progress",
@@ -94,12 +112,8 @@ def _run(name: str, video: Path, engine: Path, device: str) -> Run:
     seconds = []
     for _ in range(REPEATS):
         started = time.perf_counter()
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=os.environ | {"NO_COLOR": "1"}
-        )
+        done = _finished(command, deadline)
         seconds.append(time.perf_counter() - started)
-        if done.returncode != 0:
-            raise NotHere(_last_line(done.stderr))
     events = [json.loads(line) for line in done.stdout.splitlines()]
     segments = [event for event in events if event["type"] == "segment" and event["final"]]
     (end,) = [event for event in events if event["type"] == "end"]

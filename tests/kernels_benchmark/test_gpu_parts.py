@@ -6,12 +6,15 @@ import importlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+
+from wsgn.cuda.driver import Gpu
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SKIPPED = 77
@@ -65,7 +68,7 @@ def test_segments_that_are_off_are_told(
 
 def test_engines_agree_on_the_cpu(tmp_path: Path) -> None:
     stem = tmp_path / "engines"
-    options = ["--device", "cpu", "--networks", "heads", "--batches", "2", "--budget", "5"]
+    options = ["--device", "cpu", "--networks", "heads", "--batches", "2", "--budget", "30"]
     done = run("gpu_engines", stem, *options)
     assert done.returncode == 0, done.stderr
     rows = results(stem)["rows"]
@@ -101,3 +104,30 @@ def test_a_device_that_is_missing_leaves_the_others(tmp_path: Path) -> None:
     document = results(stem)
     assert [each["name"] for each in document["runs"]] == ["ONNX Runtime, cpu"]
     assert set(document["left_out"]) == {"ONNX Runtime, cuda", "TensorRT, cuda"}
+
+
+def test_a_command_that_takes_too_long_is_left_out(gpu_run: ModuleType) -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with pytest.raises(gpu_run.NotHere, match="did not end in the 1 s that were left"):
+        gpu_run._finished(command, deadline=time.monotonic())
+
+
+@pytest.mark.parametrize(
+    ("capability", "target"),
+    [((8, 0), 80), ((8, 7), 86), ((8, 9), 89), ((9, 0), 90), ((10, 3), 89), ((12, 1), 89)],
+)
+def test_every_gpu_gets_kernels_that_it_takes(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], target: int
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    gpu_launch = importlib.import_module("gpu_launch")
+    gpu = Gpu(ordinal=0, name="GPU", compute_capability=capability, num_bytes=2**30)
+    assert gpu_launch._target(gpu) == target
+
+
+def test_a_gpu_that_is_too_old_for_the_kernels_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    gpu_launch = importlib.import_module("gpu_launch")
+    gpu = Gpu(ordinal=0, name="Old", compute_capability=(7, 5), num_bytes=2**30)
+    with pytest.raises(gpu_launch.NotHere, match=r"8\.0 and later, this is GPU 0: Old"):
+        gpu_launch._target(gpu)

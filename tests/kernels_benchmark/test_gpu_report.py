@@ -88,6 +88,47 @@ def test_a_skipped_part_says_why(tmp_path: Path) -> None:
     assert (outcome.state, outcome.reason) == (gpu_report.SKIPPED, "no such library")
 
 
+def test_a_part_without_its_modules_is_skipped_and_not_begun(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    command = (sys.executable, "-c", f"open({str(begun)!r}, 'w')")
+    needs = ("json", "no_such_module")
+    needing = gpu_report.Part(name="a part", command=command, limit_seconds=20, needs=needs)
+    outcome = gpu_report.run_part(needing, tmp_path)
+    assert outcome.state == gpu_report.SKIPPED
+    assert outcome.reason == "it needs no_such_module, not installed here"
+    assert not begun.exists()
+
+
+def test_each_part_ends_itself_before_its_limit(tmp_path: Path) -> None:
+    """By its budget, so that what it found until then is not lost."""
+    for each in gpu_report.parts(tmp_path):
+        if "--budget" in each.command:
+            budget = float(each.command[each.command.index("--budget") + 1])
+            assert budget < each.limit_seconds - 5, each.name
+
+
+def test_without_pytest_the_check_ends_before_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        gpu_report.importlib.util,
+        "find_spec",
+        lambda name: None if name == "pytest" else found(name),
+    )
+    command = gpu_report._correctness()
+    assert command[-3:-1] == ("--check", "--budget")
+    assert float(command[-1]) < 130
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert gpu_report._run(tmp_path / "file" / "results") == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "name a folder with OUT=" in error
+
+
 def test_the_limits_leave_room_within_eight_minutes(tmp_path: Path) -> None:
     assert sum(part.limit_seconds for part in gpu_report.parts(tmp_path)) <= 8 * 60 - 15
 
