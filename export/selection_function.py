@@ -12,7 +12,8 @@ from onnx import parser
 from wsgn.manifest import GATE_HALF, SOFT_GATE, SelectionRule
 
 DOMAIN = "wsgn"
-OPSET = 20
+# Later ones have operators that some versions of ONNX Runtime's CUDA provider lack (docs/gpu.md).
+OPSET = 18
 # The type that ONNX's text gives to an attribute's value.
 Attributes = dict[str, int | float | str]
 

@@ -23,9 +23,6 @@ from .onnx_file import manifest_of, read_onnx_file
 OUTPUT_NAMES = ("selection_logits", "class_probabilities")
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
-# Its CUDA provider has no ReduceMax of opset 20 before (compact backbones), and no Pad of opset 19
-# before 1.25 (I3D): a kernel without a last version stands for its first one only.
-_FIRST_WITH_ALL_KERNELS = "1.27"
 # ONNX Runtime's own lines below this (fatal) would only repeat what our errors say.
 _LOG_NOTHING = 4
 
@@ -162,8 +159,8 @@ def _open_on_gpu(onnxruntime: Any, path: Path, ordinal: int, num_threads: int | 
         if session.get_providers()[0] == _CUDA:
             raise EngineError(
                 f"ONNX Runtime {onnxruntime.__version__} would compute parts of the engine "
-                f"'{path}' on the CPU ({_first_line(error)}): its {_CUDA} lacks a kernel, so "
-                f"install onnxruntime-gpu {_FIRST_WITH_ALL_KERNELS} or later, or use --device cpu."
+                f"'{path}' on the CPU ({_first_line(error)}): its {_CUDA} lacks a kernel: "
+                "export the engine again, install a later onnxruntime-gpu, or use --device cpu."
             ) from error
         raise EngineError(
             f"ONNX Runtime {onnxruntime.__version__} cannot load its {_CUDA}"

@@ -101,7 +101,7 @@ def test_the_selection_is_one_node_with_its_options(
     (node,) = [node for node in document.graph.node if node.domain == "wsgn"]
     (body,) = document.functions
     assert (node.op_type, body.domain, body.name) == (function, "wsgn", function)
-    assert {opset.domain: opset.version for opset in document.opset_import} == {"": 20, "wsgn": 1}
+    assert {opset.domain: opset.version for opset in document.opset_import} == {"": 18, "wsgn": 1}
     options = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     assert set(options) == set(body.attribute)
     activation = {"class_activation": b"softmax"} if graph == "whole_video" else {}
