@@ -1,24 +1,46 @@
 #!/usr/bin/env bash
-# usage: benchmarks/gpu.sh [--dry-run]
+# usage: benchmarks/gpu.sh [-o DIR] [--dry-run]
 # Everything that needs a GPU, in under 8 minutes: kernels checked, then measured. The interpreter
-# needs torch, triton and numpy; nothing is downloaded.
+# needs torch, triton and numpy; nothing is downloaded. Without a GPU it ends in one sentence.
+#   -o DIR        folder for the results (default: OUT)
+#   --dry-run     list the parts with their limits and commands, say which would be skipped for
+#                 modules that are not installed, and end; needs no GPU
+# Variables:
 #   PYTHON        the interpreter (default: python3)
 #   WSGN_WHEELS   a folder of wheels that this interpreter lacks, such as dacite's; used in place of
 #                 an installation
-#   OUT           folder for the results (default: benchmarks/results/gpu-<date>)
+#   OUT           folder for the results (default: benchmarks/results/gpu-<date> of this checkout)
+# Paths are relative to where it is called. Exit code 0 when every part that could run went well,
+# 1 when one failed or nothing could run, 2 on a wrong option.
 set -euo pipefail
+end() {
+  echo "gpu.sh: $1" >&2
+  exit 1
+}
+for word in "$@"; do
+  if [ "$word" = -h ] || [ "$word" = --help ]; then
+    sed -n '2,/^set /{/^# /s/^# //p;}' "$0"
+    exit 0
+  fi
+done
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-python3}
+command -v "$python" > /dev/null ||
+  end "the interpreter '$python' cannot be run: name one with PYTHON=."
 path=$root
 if [ -n "${WSGN_WHEELS:-}" ]; then
+  shopt -s nullglob
+  wheels=("$WSGN_WHEELS"/*.whl)
+  [ "${#wheels[@]}" -gt 0 ] || end "no wheel (*.whl) lies in WSGN_WHEELS='$WSGN_WHEELS': name the \
+folder that holds them, or leave it out."
   site=$(mktemp -d)
   trap 'rm -rf "$site"' EXIT
   "$python" -m pip install --quiet --no-index --no-deps --no-compile --target "$site" \
-    "$WSGN_WHEELS"/*.whl
+    "${wheels[@]}" || end "pip could not unpack the wheels of '$WSGN_WHEELS'; what it said is above."
   path=$site:$path
 fi
 export PYTHONPATH=$path${PYTHONPATH:+:$PYTHONPATH}
 # Kernels that are interpreted never reach the GPU.
 unset TRITON_INTERPRET
-cd "$root"
-"$python" benchmarks/gpu_report.py -o "${OUT:-benchmarks/results/gpu-$(date +%F)}" "$@"
+"$python" "$root/benchmarks/gpu_report.py" \
+  -o "${OUT:-$root/benchmarks/results/gpu-$(date +%F)}" "$@"

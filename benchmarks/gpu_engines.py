@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from gpu_part import NotHere, Results, require_engine, run_as_part, write_results
+from gpu_part import NotHere, Results, part_parser, require_engine, run_as_part, write_results
 from random_engine import HEADS, RandomEngine
 
 from wsgn.errors import EngineError, WsgnError
@@ -33,6 +33,7 @@ from wsgn.runtime.engines import open_engine
 
 Array = npt.NDArray[Any]
 Infer = Callable[[Array], tuple[Array, Array]]
+NETWORKS = (HEADS, "resnet18", "i3d-rgb")
 PARITY_SNIPPETS = 3
 # Of the largest value of an output: float32 in another order, and TF32 or float16 convolutions.
 TOLERANCE, ROUGH_TOLERANCE = 1e-3, 5e-2
@@ -64,13 +65,14 @@ class Row:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and write the results."""
-    parser = argparse.ArgumentParser(prog="gpu_engines", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--device", default="cuda", help="cuda, or cpu to try this script")
-    parser.add_argument("--networks", nargs="+", default=[HEADS, "resnet18", "i3d-rgb"])
-    parser.add_argument("--batches", nargs="+", type=int, default=[1, 16])
-    parser.add_argument("--short-side", type=int, default=256)
-    parser.add_argument("--crop-size", type=int, default=224)
-    parser.add_argument("--budget", type=float, default=120.0, help="seconds for everything")
+    parser = part_parser("gpu_engines", __doc__)
+    add = parser.add_argument
+    add("--device", default="cuda", choices=("cuda", "cpu"), help="cpu is to try this script")
+    add("--networks", nargs="+", default=NETWORKS, help=f"backbones; {HEADS} takes features")
+    add("--batches", nargs="+", type=int, default=[1, 16], help="snippets in a call")
+    add("--short-side", type=int, default=256, help="pixels that pictures are scaled to")
+    add("--crop-size", type=int, default=224, help="pixels of the square cut out of them")
+    add("--budget", type=float, default=120.0, help="seconds for everything")
     return run_as_part(parser, measure, argv)
 
 

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from gpu_part import NotHere, Results, run_as_part
+from gpu_part import NotHere, Results, part_parser, reason_alone, run_as_part
 
 from wsgn.cuda.driver import Gpu, probe_driver
 from wsgn.cuda.open import BINDINGS, open_device
 from wsgn.errors import WsgnError
-from wsgn.kernels.ahead_of_time import main as compile_ahead
+from wsgn.export.to_cubin import main as compile_ahead
 from wsgn.kernels.benchmark.timing import Timing, time_in_turn
 from wsgn.kernels.bundle import TARGETS
 from wsgn.manifest import COMPONENTS, SelectionRule
@@ -56,7 +56,7 @@ class Row:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Compile, launch, compare, time."""
-    parser = argparse.ArgumentParser(prog="gpu_launch", description=(__doc__ or "").splitlines()[0])
+    parser = part_parser("gpu_launch", __doc__)
     return run_as_part(parser, measure, argv)
 
 
@@ -65,7 +65,7 @@ def measure(arguments: argparse.Namespace) -> Results:
     try:
         gpu = probe_driver().gpu(0)
     except WsgnError as reason:
-        raise NotHere(str(reason)) from reason
+        raise NotHere(reason_alone(reason)) from reason
     target = _target(gpu)
     left_out: dict[str, str] = {}
     rows: list[Row] = []
@@ -136,7 +136,7 @@ def _rows(
             works[binding]()
         except WsgnError as reason:
             works.pop(binding, None)
-            left_out[binding] = str(reason)
+            left_out[binding] = reason_alone(reason)
     if torch.cuda.is_available():
         works["torch"] = lambda: _in_torch(x, h, offsets, rule)
     differences = {}

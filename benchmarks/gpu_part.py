@@ -32,13 +32,26 @@ class Results:
     wrong: tuple[str, ...] = ()
 
 
+def part_parser(name: str, documentation: str | None) -> argparse.ArgumentParser:
+    """The parser of a part, which says the defaults; `run_as_part` adds its output."""
+    return argparse.ArgumentParser(
+        prog=name,
+        description=(documentation or "").splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+
+
 def run_as_part(
     parser: argparse.ArgumentParser,
     work: Callable[[argparse.Namespace], Results],
     argv: Sequence[str] | None,
 ) -> int:
     """Parse, work, write STEM.json and STEM.md; 0 for right, 1 for wrong or failed, 77 for none."""
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="STEM")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="STEM",
+        default=argparse.SUPPRESS,
+        help="write the results to STEM.json and STEM.md",
+    )  # fmt: skip
     arguments = parser.parse_args(argv)
     try:
         results = work(arguments)
@@ -62,7 +75,7 @@ def require_engine(name: str, device: str) -> None:
     try:
         probe_driver()
     except WsgnError as reason:
-        raise NotHere(str(reason).rstrip(".")) from reason
+        raise NotHere(reason_alone(reason)) from reason
     if name.startswith("TensorRT"):
         if not installed_libraries():
             raise NotHere("neither TensorRT nor TensorRT-RTX is installed")
@@ -74,6 +87,11 @@ def require_engine(name: str, device: str) -> None:
         providers = onnxruntime.get_available_providers()
         if "CUDAExecutionProvider" not in providers:
             raise NotHere(f"ONNX Runtime {onnxruntime.__version__} has {', '.join(providers)} only")
+
+
+def reason_alone(error: WsgnError) -> str:
+    """Without the advice to use a CPU, which is for `wsgn-run`; no full stop."""
+    return str(error).partition(" or use --device cpu")[0].rstrip(",.")
 
 
 def _is_installed(module: str) -> bool:

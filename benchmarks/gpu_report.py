@@ -30,8 +30,10 @@ _ON_GPU = (
     "cuda/test_device_contract.py",
     "test_training_on_gpu.py",
 )
-# What the part on engines imports before it could say that it is missing.
-_OF_ENGINES = ("onnx", "onnxscript", "onnxruntime", "safetensors", "av")
+# What parts import before they could say that it is missing.
+_OF_KERNELS = ("torch", "triton", "numpy", "dacite")
+_OF_ENGINES = (*_OF_KERNELS, "onnx", "onnxscript", "onnxruntime", "safetensors", "av")
+_OF_RUNS = ("numpy", "dacite", "av", "onnxruntime")
 # Of a part's output in the report; the whole of it is in its log.
 TAIL_LINES = 8
 
@@ -65,17 +67,23 @@ class Outcome:
 def parts(output: Path) -> list[Part]:
     """All parts in their order; the limits add up to less than 8 minutes."""
     return [
-        Part(name="kernel correctness", command=_correctness(), limit_seconds=130),
+        Part(
+            name="kernel correctness",
+            command=_correctness(),
+            limit_seconds=130,
+            needs=_OF_KERNELS,
+        ),
         Part(
             name="kernel benchmark",
             command=_python("-m", "wsgn.kernels.benchmark", "--budget", "110", "-o", str(output)),
             # The budget is looked at between measurements, so that the last one may overrun it.
             limit_seconds=140,
             stem="kernels",
+            needs=_OF_KERNELS,
         ),
-        _script("selection without torch", "gpu_launch", 45, output),
+        _script("selection without torch", "gpu_launch", 45, output, needs=_OF_KERNELS),
         _script("engines", "gpu_engines", 110, output, "--budget", "80", needs=_OF_ENGINES),
-        _script("wsgn-run", "gpu_run", 40, output, "--budget", "34"),
+        _script("wsgn-run", "gpu_run", 40, output, "--budget", "34", needs=_OF_RUNS),
     ]
 
 
@@ -125,11 +133,15 @@ def obstacle() -> str | None:
     return None
 
 
+def why_skipped(part: Part) -> str:
+    """Which of its modules are missing; empty where it can begin."""
+    missing = [module for module in part.needs if importlib.util.find_spec(module) is None]
+    return f"it needs {', '.join(missing)}, not installed here" if missing else ""
+
+
 def run_part(part: Part, output: Path) -> Outcome:
     """Run a part with its output in a log, and end it with all its processes at its limit."""
-    missing = [module for module in part.needs if importlib.util.find_spec(module) is None]
-    if missing:
-        reason = f"it needs {', '.join(missing)}, not installed here"
+    if reason := why_skipped(part):
         return Outcome(name=part.name, state=SKIPPED, reason=reason)
     log = output / f"{part.name.replace(' ', '_')}.log"
     started = time.monotonic()
@@ -197,9 +209,15 @@ def markdown(machine: dict[str, object], outcomes: Sequence[Outcome]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run everything, or only say what would run."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--dry-run", action="store_true", help="list the parts and end")
+    parser = argparse.ArgumentParser(
+        prog="gpu.sh", description=(__doc__ or "").splitlines()[0], allow_abbrev=False
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the results"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="list the parts, say which are skipped, and end"
+    )
     arguments = parser.parse_args(argv)
     output: Path = arguments.output.resolve()
     if arguments.dry_run:
@@ -213,6 +231,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plan(part: Part) -> str:
+    if reason := why_skipped(part):
+        return f"{part.name}: would be skipped: {reason}"
     return f"{part.name}: at most {part.limit_seconds:.0f} s: {' '.join(part.command)}"
 
 

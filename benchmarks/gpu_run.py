@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gpu_part import NotHere, Results, require_engine, run_as_part
+from gpu_part import NotHere, Results, part_parser, require_engine, run_as_part
 
 from wsgn.errors import EngineError
 
 DEMO = Path(__file__).resolve().parents[1] / "runtime" / "demo"
 REPEATS = 3
 TENSORRT = "TensorRT, cuda"
+_DEVICES_HELP = "the first is what the others are held against; cuda adds a plan by TensorRT"
 # Of a boundary, and of a score: what float32 in another order may move.
 SECONDS_TOLERANCE, SCORE_TOLERANCE = 0.05, 1e-3
 
@@ -41,11 +42,12 @@ class Run:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and compare with ONNX Runtime on the CPU."""
-    parser = argparse.ArgumentParser(prog="gpu_run", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--video", type=Path, default=DEMO / "demo.mp4")
-    parser.add_argument("--engine", type=Path, default=DEMO / "demo.onnx")
-    parser.add_argument("--devices", nargs="+", default=["cpu", "cuda"])
-    parser.add_argument("--budget", type=float, default=120.0, help="seconds for everything")
+    parser = part_parser("gpu_run", __doc__)
+    add = parser.add_argument
+    add("--video", type=Path, default=DEMO / "demo.mp4", metavar="FILE", help="what to run on")
+    add("--engine", type=Path, default=DEMO / "demo.onnx", metavar="ONNX", help="what to run")
+    add("--devices", nargs="+", default=["cpu", "cuda"], help=_DEVICES_HELP)
+    add("--budget", type=float, default=120.0, help="seconds for everything")
     return run_as_part(parser, measure, argv)
 
 

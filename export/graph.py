@@ -140,9 +140,10 @@ def _exported(subject: Exportable, kind: GraphKind) -> onnx.ModelProto:
     return program.model_proto
 
 
-def save_graph(document: onnx.ModelProto, path: Path) -> None:
-    """Write the document: never half a file."""
-    write_whole_file(path, document.SerializeToString(deterministic=True), what="the engine")
+def save_graph(document: onnx.ModelProto, path: Path, *, wanted: Path | None = None) -> None:
+    """Write the document: never half a file. `wanted` names it in the `OutputError`."""
+    content = document.SerializeToString(deterministic=True)
+    write_whole_file(path, content, what="the engine", wanted=wanted)
 
 
 def _check_dynamic(document: onnx.ModelProto, kind: GraphKind) -> None:

@@ -171,7 +171,7 @@ GRAPH_KINDS = {
         takes_state=False,
         function=None,
     ),
-    "whole_video": GraphKind(
+    "whole-video": GraphKind(
         dimensions=("B", "T"),
         outputs={"scores": 2, "video_scores": 1},
         takes_state=False,

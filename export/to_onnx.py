@@ -8,28 +8,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsgn.errors import MissingExtraError, OutputError, WsgnError
+from wsgn.command import run_command
+from wsgn.errors import InputError, MissingExtraError, OutputError, UsageError
+from wsgn.files import check_folder, remove_file, size_in_words
+from wsgn.signals import exit_on_termination, hold_signals
 
 if TYPE_CHECKING:
     from wsgn.export.graph import Exportable
 
+_NAME = "to_onnx"
+# By which hosts know the file.
+_SUFFIX = ".onnx"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Export, check parity, report; the file appears only when it is right."""
-    arguments = _parser().parse_args(argv)
-    try:
-        _export(arguments)
-    except WsgnError as error:
-        print(f"to_onnx: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    return 0
+
+    def work() -> int:
+        with exit_on_termination():
+            _export(_parser().parse_args(argv))
+        return 0
+
+    return run_command(_NAME, work)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="to_onnx",
+        prog=_NAME,
         description="Export a trained model to one ONNX file: the snippet graph for wsgn-run, or "
         "scores of whole videos or of streams for a host of your own (docs/graphs.md).",
     )
@@ -63,31 +68,48 @@ def _parser() -> argparse.ArgumentParser:
 
 def _export(arguments: argparse.Namespace) -> None:
     output: Path = arguments.output
-    if output.exists() and not arguments.overwrite:
-        raise OutputError(f"{output} exists; choose another name or add --overwrite.")
+    _check_paths(arguments.checkpoint, output, overwrite=arguments.overwrite)
     try:
-        import onnxscript  # noqa: F401 (torch needs it, and finds out late)
+        # An interruption in here would look like a missing package.
+        with hold_signals():
+            import onnxscript  # noqa: F401 (torch needs it, and finds out late)
 
-        from wsgn.export.graph import export_graph, save_graph
+            from wsgn.export.graph import export_graph, save_graph
     except ImportError as error:
         raise MissingExtraError(f"Exporting ({error.name})", "export") from error
     subject = _subject(arguments)
-    graph = arguments.graph.replace("-", "_")
+    graph: str = arguments.graph
+    check_folder(output)
     document = export_graph(subject, graph, half=arguments.half)
     unchecked = output.with_name(output.name + ".unchecked")
     try:
-        save_graph(document, unchecked)
+        save_graph(document, unchecked, wanted=output)
         report = _parity(subject, graph, unchecked, half=arguments.half)
         try:
             unchecked.replace(output)
         except OSError as error:
             raise OutputError(f"{output} cannot be written: {error.strerror}.") from error
     finally:
-        unchecked.unlink(missing_ok=True)
+        remove_file(unchecked)
     print("\n".join(report))
-    print(
-        f"{output}: {output.stat().st_size / 1e6:.2f} MB, {len(subject.manifest.classes)} classes"
-    )
+    size = size_in_words(output.stat().st_size)
+    print(f"{output}: {size}, {len(subject.manifest.classes)} classes")
+
+
+def _check_paths(checkpoint: Path, output: Path, *, overwrite: bool) -> None:
+    """Raise before the work what would otherwise be raised behind it."""
+    if output.suffix.lower() != _SUFFIX:
+        raise UsageError(
+            f"the file's name must end in {_SUFFIX}, by which hosts know it, got '{output}'."
+        )
+    if output.is_dir():
+        raise OutputError(f"{output} is a directory; choose another name.")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists; choose another name or add --overwrite.")
+    if checkpoint.is_dir():
+        raise InputError(
+            f"the checkpoint {checkpoint} is a directory: give the model.safetensors in it."
+        )
 
 
 def _parity(subject: Exportable, graph: str, path: Path, *, half: bool) -> list[str]:

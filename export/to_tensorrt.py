@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from wsgn.command import run_command, say
 from wsgn.errors import MissingExtraError
-from wsgn.files import write_whole_file
+from wsgn.files import check_folder, write_whole_file
 from wsgn.plans.library import Library
 from wsgn.plans.sidecar import LIBRARIES, PlanSidecar, Profile
+from wsgn.signals import exit_on_termination, hold_signals
 
 if TYPE_CHECKING:
     from wsgn.export.plan.builder import BuildOptions
@@ -29,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Build, check parity, report; the plan appears only when it is right."""
 
     def work() -> int:
-        _run(_parser().parse_args(argv))
+        with exit_on_termination():
+            _run(_parser().parse_args(argv))
         return 0
 
     return run_command(_NAME, work)
@@ -111,17 +113,13 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     try:
-        import onnx  # noqa: F401
+        # An interruption in here would look like a missing package.
+        with hold_signals():
+            import onnx  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(f"Building plans ({error.name})", "export") from error
     from wsgn.export.plan.builder import check_options
-    from wsgn.export.plan.files import (
-        check_folder,
-        check_output,
-        discard_unchecked,
-        publish,
-        write_unchecked,
-    )
+    from wsgn.export.plan.files import check_output, discard_unchecked, publish, write_unchecked
     from wsgn.export.plan.input import read_plan_input
     from wsgn.export.plan.plugin import register_plugin, with_plugin
     from wsgn.export.plan.profiles import Limits, plan_profiles

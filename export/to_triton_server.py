@@ -6,8 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from wsgn.command import run_command
+from wsgn.command import run_command, say
 from wsgn.errors import UsageError
 from wsgn.export.triton_server.engine import ServedEngine, read_engine
 from wsgn.export.triton_server.repository import (
@@ -15,6 +16,7 @@ from wsgn.export.triton_server.repository import (
     DEFAULT_BATCH,
     ServedModel,
     Serving,
+    odd_characters,
     prepare,
     write_models,
 )
@@ -62,13 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     device = parser.add_mutually_exclusive_group()
     device.add_argument("--gpu", action="store_true", help="run on every GPU (default for plans)")
     device.add_argument("--cpu", action="store_true", help="run on the CPU (default for ONNX)")
-    parser.add_argument(
-        "--max-streams", type=int, default=256, help="that an instance holds (default: 256)"
-    )
-    parser.add_argument(
+    streams = parser.add_argument_group("streams", "of an engine with the streaming graph")
+    streams.add_argument("--max-streams", type=int, help="that an instance holds (default: 256)")
+    streams.add_argument(
         "--idle-seconds",
         type=float,
-        default=60.0,
         help="without a request, after which a stream is over (default: 60)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace models of the same name")
@@ -78,15 +78,35 @@ def _parser() -> argparse.ArgumentParser:
 def _write(arguments: argparse.Namespace) -> None:
     if arguments.name is not None and len(arguments.engines) > 1:
         raise UsageError("--name is for one engine: run the command once for each of them.")
-    models = [_model(read_engine(path), arguments) for path in arguments.engines]
+    engines = [read_engine(path) for path in arguments.engines]
+    wishes = _wishes_for_streams(arguments)
+    if wishes and all(engine.manifest.graph != "streaming" for engine in engines):
+        named = " and ".join("--" + name.replace("_", "-") for name in wishes)
+        raise UsageError(
+            f"'{engines[0].path}' holds the {engines[0].manifest.graph} graph, which has no "
+            f"streams: leave out {named}, or export with --graph streaming."
+        )
+    models = [_model(engine, arguments) for engine in engines]
     folders = write_models(arguments.output, models, overwrite=arguments.overwrite)
     for folder, model in zip(folders, models, strict=True):
         print(f"{folder}: {_summary(model)}")
+        if model.serving.backend == "python" and (odd := odd_characters(folder)):
+            say(
+                _NAME,
+                f"warning: {folder.resolve()}: NVIDIA's Python backend does not start a model in a "
+                f"path with '{odd}': serve the repository from another one.",
+            )
         plan = model.engine.plan
         if plan is not None and "version_compatible" in plan.flags:
             print(
                 f"{folder}: start the server with --backend-config=tensorrt,version-compatible=true"
             )
+
+
+def _wishes_for_streams(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What was said of streams."""
+    names = ("max_streams", "idle_seconds")
+    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
 def _model(engine: ServedEngine, arguments: argparse.Namespace) -> ServedModel:
@@ -97,8 +117,7 @@ def _model(engine: ServedEngine, arguments: argparse.Namespace) -> ServedModel:
         max_batch=arguments.max_batch,
         instances=arguments.instances,
         gpu=arguments.gpu or (engine.plan is not None and not arguments.cpu),
-        max_streams=arguments.max_streams,
-        idle_seconds=arguments.idle_seconds,
+        **_wishes_for_streams(arguments),
     )
     name = engine.path.stem if arguments.name is None else arguments.name
     return prepare(engine, name, serving)
@@ -109,7 +128,7 @@ def _summary(model: ServedModel) -> str:
     words = {
         "snippet": f"up to {batch} snippets in a batch",
         "streaming": f"up to {batch} streams in a batch, {model.serving.max_streams} at a time",
-        "whole_video": f"up to {batch} videos of one length in a request",
+        "whole-video": f"up to {batch} videos of one length in a request",
     }
     return (
         f"{model.serving.backend} on the {'GPU' if model.serving.gpu else 'CPU'}, "

@@ -50,7 +50,7 @@ def check_score_parity(
     """
     comparison = Comparison()
     check: _WholeVideos | _Streams
-    if graph == "whole_video":
+    if graph == "whole-video":
         check = _WholeVideos(subject, path, comparison, tolerance)
     else:
         check = _Streams(subject, path, comparison, tolerance)

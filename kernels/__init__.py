@@ -1,6 +1,6 @@
 """Fused Triton kernels of the frame-selection operator; importing them makes CUDA tensors use them.
 
-The import needs Triton and no GPU.
+The import needs torch and Triton, and no GPU.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 from wsgn.errors import MissingExtraError
 
 try:
+    import torch  # noqa: F401
     import triton  # noqa: F401
 except ModuleNotFoundError as error:
-    raise MissingExtraError("the fused kernels for GPUs (Linux only)", "train") from error
+    raise MissingExtraError("Using the fused kernels (Linux only)", "train") from error
 
 from .registration import register
 

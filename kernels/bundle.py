@@ -6,8 +6,9 @@ See `wsgn.scoring.bundle` for what is written and `wsgn.scoring.launcher` for wh
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ import torch
 import triton
 from triton.backends.nvidia.compiler import get_ptxas
 
-from wsgn.errors import OutputError, UsageError
+from wsgn.errors import EngineError, OutputError, UsageError
 from wsgn.files import write_whole_file
 from wsgn.manifest import CLASS_ACTIVATIONS, COMPONENTS, SOFTMAX_SCALES
 from wsgn.scoring.bundle import (
     DOCUMENT,
     FORMAT_VERSION,
+    FORMS,
     SCRATCH,
     Bundle,
     CompiledKernel,
@@ -29,7 +31,9 @@ from wsgn.scoring.bundle import (
     Parameter,
     Target,
     file_of,
+    read_bundle,
 )
+from wsgn.scoring.bundle import TARGETS as TARGETS
 from wsgn.selection_reference import LOCAL_SLOPE, NUM_STATISTICS, Options
 
 from . import ptx, selection
@@ -39,8 +43,6 @@ from .forward_kernels import NUM_CHUNK_SUMS
 from .sass import read_resources
 from .tiles import LANES
 
-# Ampere, Ada, Hopper and Blackwell.
-TARGETS = (80, 86, 89, 90, 100, 120)
 # PTX 8.7 is of CUDA 12.8, the first that knows compute capability 12.0: drivers from 570 take it.
 # Triton's own choice is that of its assembler, 9.4, which not even driver 580 takes. A cubin holds
 # no PTX, so that for cubins the assembler's version counts, not this one.
@@ -66,7 +68,8 @@ def options_for(
     if not components or not set(components) <= set(COMPONENTS):
         raise UsageError(
             f"the kernels need some of the components {', '.join(COMPONENTS)}, got "
-            f"{', '.join(components) or 'none'}: scores of the naive model need no kernel."
+            f"{', '.join(components) or 'none, as of the naive model'}: score with "
+            "wsgn.statistics.frame_scores instead."
         )
     if softmax_scale not in SOFTMAX_SCALES:
         raise UsageError(
@@ -96,10 +99,19 @@ def options_for(
 
 
 def compile_bundle(options: Options, targets: Sequence[int] = TARGETS) -> CompiledBundle:
-    """The very launches of `selection.forward` with frame scores, for float32 logits."""
+    """The very launches of `selection.forward` with frame scores, for float32 logits.
+
+    Raises `OutputError` where Triton's cache cannot be written.
+    """
     check_compiles()
     images: dict[tuple[int, str, str], bytes] = {}
-    compiled = [_compile_target(target, options, images) for target in sorted(set(targets))]
+    try:
+        compiled = [_compile_target(target, options, images) for target in sorted(set(targets))]
+    except OSError as error:
+        raise OutputError(
+            f"Triton cannot keep what it compiles ({error}): set TRITON_CACHE_DIR to a folder that "
+            "can be written to."
+        ) from error
     flags = (options.use_local, options.use_global, options.use_softmax)
     plan = selection.plan_for(options.num_classes)
     bundle = Bundle(
@@ -123,21 +135,69 @@ def compile_bundle(options: Options, targets: Sequence[int] = TARGETS) -> Compil
     return CompiledBundle(bundle=bundle, images=images)
 
 
+def check_folder(folder: Path, *, overwrite: bool = False) -> None:
+    """Raise an `OutputError` unless a bundle may be written there: no file of others joins it."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise OutputError(f"{folder} is not a folder; choose another one.")
+    if (folder / DOCUMENT).exists():
+        if not overwrite:
+            raise OutputError(
+                f"{folder / DOCUMENT} exists; choose another folder or add --overwrite."
+            )
+    elif others := sorted(path.name for path in folder.iterdir() if not _is_of_a_bundle(path)):
+        raise OutputError(
+            f"{folder} holds other files ({', '.join(others[:3])}); choose a new or an empty "
+            "folder."
+        )
+
+
 def write_bundle(compiled: CompiledBundle, folder: Path, *, overwrite: bool = False) -> None:
-    """Write the files and, when all are there, the document."""
+    """Write the files and, when all are there, the document; what a former one lists goes."""
+    check_folder(folder, overwrite=overwrite)
     document = folder / DOCUMENT
     if document.exists():
-        if not overwrite:
-            raise OutputError(f"{document} exists; choose another folder or add --overwrite.")
-        document.unlink()
+        _remove_former(folder)
     for target in compiled.bundle.targets:
         for kernel in target.kernels:
-            for form in ("cubin", "ptx"):
+            for form in FORMS:
                 image = compiled.images[target.capability, kernel.name, form]
                 write_whole_file(
                     file_of(folder, target, kernel, form), image, what="the compiled kernel"
                 )
     write_whole_file(document, compiled.bundle.to_json().encode(), what="the bundle's document")
+
+
+def _is_of_a_bundle(path: Path) -> bool:
+    """Whether it is what a bundle that was cut off leaves without its document."""
+    is_target = path.is_dir() and re.fullmatch(r"sm_\d+", path.name) is not None
+    return is_target and all(
+        file.suffix in (*(f".{form}" for form in FORMS), ".tmp") for file in path.iterdir()
+    )
+
+
+def _remove_former(folder: Path) -> None:
+    """The document goes first: what is left of a bundle is none."""
+    try:
+        targets = read_bundle(folder).targets
+    except EngineError:
+        # A damaged document does not say what was its own.
+        targets = ()
+    try:
+        (folder / DOCUMENT).unlink()
+        for target in targets:
+            for kernel in target.kernels:
+                for form in FORMS:
+                    path = file_of(folder, target, kernel, form)
+                    # A document may have been edited: nothing outside the folder is touched.
+                    if path.parent.parent == folder:
+                        path.unlink(missing_ok=True)
+            with suppress(OSError):
+                # Somebody may keep more in it.
+                (folder / f"sm_{target.capability}").rmdir()
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be cleared: {error.strerror}.") from error
 
 
 def bundle_table(compiled: CompiledBundle) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from wsgn.segments import Segment, scores_to_segments
+import importlib
+from typing import TYPE_CHECKING
 
-from .detector import Detector, SnippetLogits
-from .engines import Engine, EngineOutputs, open_engine
-from .pipeline import DetectOptions, detect
-from .rules import DetectorOptions
+if TYPE_CHECKING:
+    from wsgn.segments import Segment, scores_to_segments
+
+    from .detector import Detector, SnippetLogits
+    from .engines import Engine, EngineOutputs, open_engine
+    from .pipeline import DetectOptions, detect
+    from .rules import DetectorOptions
 
 __all__ = [
     "DetectOptions",
@@ -21,3 +25,25 @@ __all__ = [
     "open_engine",
     "scores_to_segments",
 ]
+
+# Where the public names lie. They are loaded when one is asked for: `wsgn-run` has to begin, and
+# `wsgn-run doctor` to end, where NumPy or PyAV cannot be imported.
+_HOMES = {
+    "wsgn.segments": ("Segment", "scores_to_segments"),
+    "wsgn.runtime.detector": ("Detector", "SnippetLogits"),
+    "wsgn.runtime.engines": ("Engine", "EngineOutputs", "open_engine"),
+    "wsgn.runtime.pipeline": ("DetectOptions", "detect"),
+    "wsgn.runtime.rules": ("DetectorOptions",),
+}
+
+# Hidden from the type checker, which would take every name for a known one.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        for home, names in _HOMES.items():
+            if name in names:
+                return getattr(importlib.import_module(home), name)
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

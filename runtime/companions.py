@@ -1,4 +1,7 @@
-"""The companions of a run: `manifest`, `probe` and `doctor`."""
+"""The companions of a run: `manifest`, `probe` and `doctor`.
+
+Each imports what it needs itself: `doctor` has to end where the others cannot begin.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,29 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from wsgn.errors import InputError
 
 from .console import Console, print_result
-from .doctor import examine
-from .engines import read_manifest
 
 
 def show_manifest(arguments: Sequence[str]) -> int:
-    """Print the manifest of an engine as JSON."""
+    """Print the manifest of an engine as JSON; a plan must be the one of its sidecar."""
+    from wsgn.plans.session_checks import read_plan
+
+    from .engines import PLAN_SUFFIXES, read_manifest
+
     parser = argparse.ArgumentParser(
-        prog="wsgn-run manifest", description="Show what an engine says about itself, as JSON."
+        prog="wsgn-run manifest",
+        description="Show what an engine says about itself, as JSON; "
+        "a plan is held against the hash in its sidecar.",
     )
     parser.add_argument("engine", metavar="ENGINE", help="engine, .onnx or .plan")
-    manifest = read_manifest(parser.parse_args(arguments).engine)
+    engine = Path(parser.parse_args(arguments).engine)
+    manifest = read_manifest(engine)
+    if engine.suffix.lower() in PLAN_SUFFIXES:
+        read_plan(engine)
     print_result(json.dumps(json.loads(manifest.to_json()), indent=2, ensure_ascii=False) + "\n")
     return 0
 
@@ -56,6 +67,8 @@ def probe_sources(arguments: Sequence[str]) -> int:
 
 def run_doctor(arguments: Sequence[str]) -> int:
     """Print versions, devices and problems; 5 when an engine could not run."""
+    from .doctor import examine
+
     parser = argparse.ArgumentParser(
         prog="wsgn-run doctor",
         description="Show versions and devices, and what is wrong with them.",

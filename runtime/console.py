@@ -6,8 +6,6 @@ import os
 import sys
 from typing import Any
 
-from .writers import output_errors
-
 
 class Console:
     """What a run says to people. Nothing here fails when stderr is closed."""
@@ -95,6 +93,8 @@ def print_result(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
+        from .writers import output_errors
+
         with output_errors("standard output"):
             raise error
 

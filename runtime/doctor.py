@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from wsgn import __version__
 from wsgn.cuda.driver import describe_driver
+from wsgn.errors import EngineError
 
-from .engines.onnxruntime_engine import default_num_threads
+from .packages import REQUIRED, find_damage, load_package
+from .threads import default_num_threads
 
 # What only some engines need, and the modules that tell whether it is there.
 _OPTIONAL = {
@@ -29,6 +35,11 @@ _SHARED = (
     "tensorrt_libs",
     "tensorrt_rtx_libs",
 )
+
+# Endings of the two packages of a TensorRT, and of the modules in them; the file that the first one
+# loads out of the second.
+_HALVES = ("bindings", "libs")
+_LIBRARY_FILES = {"tensorrt": "nvinfer", "tensorrt_rtx": "tensorrt_rtx"}
 
 # The packages that a module came with.
 Owners = Mapping[str, list[str]]
@@ -51,16 +62,18 @@ def examine() -> Findings:
         ("platform", platform.platform()),
         ("cores", f"{os.cpu_count()} ({default_num_threads()} for the engine)"),
     ]
-    for package in ("numpy", "dacite", "tqdm"):
-        _examine_package(findings, package)
-    if _examine_package(findings, "av"):
-        av = importlib.import_module("av")
+    loaded = {name: _examine_package(findings, name) for name in REQUIRED}
+    if (av := loaded["av"]) is not None:
         codec = ".".join(map(str, av.library_versions["libavcodec"]))
         findings.facts.append(("libavcodec", codec))
-    if _examine_package(findings, "onnxruntime"):
-        onnxruntime = importlib.import_module("onnxruntime")
+    # Without NumPy it would look damaged itself.
+    if loaded["numpy"] is None:
+        findings.facts.append(("onnxruntime", "not looked at, for it needs numpy"))
+    elif (onnxruntime := _examine_package(findings, "onnxruntime")) is not None:
         providers = ", ".join(onnxruntime.get_available_providers())
         findings.facts.append(("providers", providers))
+    if not findings.problems:
+        _examine_command(findings)
     owners = importlib.metadata.packages_distributions()
     _examine_gpu(findings, owners)
     _examine_double_installs(findings, owners)
@@ -68,16 +81,27 @@ def examine() -> Findings:
     return findings
 
 
-def _examine_package(findings: Findings, package: str) -> bool:
+def _examine_package(findings: Findings, package: str) -> Any:
+    """The package, or None with a problem."""
     try:
-        module = importlib.import_module(package)
-    except ImportError as error:
-        findings.facts.append((package, "missing"))
-        findings.problems.append(f"{package} cannot be loaded ({error}): pip install {package}.")
-        return False
+        module = load_package(package)
+    except EngineError as error:
+        state = "missing" if importlib.util.find_spec(package) is None else "damaged"
+        findings.facts.append((package, state))
+        findings.problems.append(str(error))
+        return None
     version = getattr(module, "__version__", None) or _installed_version(package)
     findings.facts.append((package, version))
-    return True
+    return module
+
+
+def _examine_command(findings: Findings) -> None:
+    """A package may begin well and still lack the part that a run asks for."""
+    try:
+        importlib.import_module("wsgn.runtime.run")
+    except Exception as error:
+        damage = find_damage(error)
+        findings.problems.append(str(damage or f"wsgn-run cannot begin ({error})."))
 
 
 def _installed_version(package: str) -> str:
@@ -116,13 +140,38 @@ def _examine_double_installs(findings: Findings, owners: Owners) -> None:
 
 
 def _examine_halves(findings: Findings, owners: Owners) -> None:
-    """TensorRT comes in two packages, which pip can upgrade apart."""
-    for name in ("tensorrt", "tensorrt_rtx"):
-        halves = [owners.get(f"{name}_{part}", []) for part in ("bindings", "libs")]
-        packages = [half[0] for half in halves if half]
-        versions = [_installed_version(package) for package in packages]
-        if len(set(versions)) > 1:
-            findings.problems.append(
-                f"{packages[0]} is of version {versions[0]} and {packages[1]} of {versions[1]}, "
-                f"but they only work together: pip install --force-reinstall {name}."
-            )
+    """TensorRT comes in two packages, which pip can upgrade and remove apart."""
+    for name in _LIBRARY_FILES:
+        bindings, libraries = (owners.get(f"{name}_{part}", []) for part in _HALVES)
+        if bindings and libraries:
+            _compare_halves(findings, name, bindings[0], libraries[0])
+        elif bindings and not _is_on_loaders_path(_LIBRARY_FILES[name]):
+            _report_half(findings, bindings[0], _HALVES)
+        elif libraries and not owners.get(name):
+            _report_half(findings, libraries[0], _HALVES[::-1])
+
+
+def _compare_halves(findings: Findings, name: str, *packages: str) -> None:
+    versions = [_installed_version(package) for package in packages]
+    if len(set(versions)) > 1:
+        findings.problems.append(
+            f"{packages[0]} is of version {versions[0]} and {packages[1]} of {versions[1]}, "
+            f"but they only work together: pip install --force-reinstall {name}."
+        )
+
+
+def _report_half(findings: Findings, package: str, parts: tuple[str, str]) -> None:
+    """One of the parts is a package, and the other one is nowhere."""
+    have, wanted = parts
+    other = package.removesuffix(have) + wanted
+    findings.problems.append(
+        f"{package} is installed without {other}, and does not work alone: pip install "
+        f"{other}=={_installed_version(package)}."
+    )
+
+
+def _is_on_loaders_path(library: str) -> bool:
+    """Whether a library is installed by other means than pip; found without loading it."""
+    folders = filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep))
+    in_folders = any(any(Path(folder).glob(f"lib{library}.so*")) for folder in folders)
+    return in_folders or ctypes.util.find_library(library) is not None

@@ -70,7 +70,7 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
     return RunOptions(
         sources=tuple(words.sources),
         engine=None if words.engine is None else Path(words.engine),
-        device=words.device,
+        device=_device(words.device),
         num_threads=words.threads,
         detect=_detect_options(words),
         output=_output_options(words),
@@ -82,6 +82,16 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
         verbose=words.verbose,
         progress=not (words.no_progress or words.quiet),
     )
+
+
+def _device(word: str | None) -> str | None:
+    """Refuse what no driver could count to; `open_engine` reads the rest."""
+    if word is not None and re.fullmatch(r"cuda:\d{5,}", word, re.ASCII):
+        raise UsageError(
+            f"there is no such number as in --device {word}: GPUs are counted from 0, as "
+            "'wsgn-run doctor' lists them."
+        )
+    return word
 
 
 def _detect_options(words: Namespace) -> DetectOptions:

@@ -91,7 +91,7 @@ class Detection:
         self._engine = engine
         self._options = options or DetectOptions()
         self._stop = stop or StopFlag()
-        self._grid = frame_grid(engine)
+        self._grid = frame_grid(engine.manifest, engine.name)
         self._detector = Detector(engine.manifest, self._options.detector)
         self._snippeter = Snippeter(engine.manifest.sampling)
         self._guard = FiniteGuard(engine.name)
@@ -276,12 +276,11 @@ def _source_name(source: Source) -> str:
     return os.fspath(source) if isinstance(source, str | os.PathLike) else "stdin"
 
 
-def frame_grid(engine: Engine) -> FrameGrid:
+def frame_grid(manifest: Manifest, engine_name: str) -> FrameGrid:
     """The grid on which an engine's videos are sampled. Raises `EngineError` if it takes none."""
-    manifest: Manifest = engine.manifest
     if manifest.frames is None:
         raise EngineError(
-            f"the engine '{engine.name}' takes features, not the frames of a video: give an engine "
+            f"the engine '{engine_name}' takes features, not the frames of a video: give an engine "
             "that was exported from a model with a backbone."
         )
     return FrameGrid(

@@ -135,7 +135,7 @@ def test_the_demo_runs(run: Run) -> None:
 
 def test_the_runtime_loads_no_torch_where_there_is_one() -> None:
     heavy = ("torch", "onnx", "onnxruntime", "tqdm", "PIL", "safetensors")
-    code = f"import sys, wsgn.runtime.cli; print([n for n in {heavy} if n in sys.modules])"
+    code = f"import sys, wsgn.runtime.run; print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )

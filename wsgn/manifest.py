@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, field
 
 from wsgn.errors import UsageError
-from wsgn.records import record_from_dict, record_to_dict
+from wsgn.records import object_from_json, record_from_dict, record_to_dict
 
 FORMAT_VERSION = 1
 METADATA_KEY = "wsgn.manifest"
@@ -27,7 +27,7 @@ CLASS_ACTIVATIONS = ("softmax", "sigmoid")
 RESIZE_MODES = ("stretch", "centre_crop")
 # What an engine's graph computes: logits of snippets, which is what wsgn-run takes, scores of whole
 # videos, or scores of streams whose state goes in and out.
-GRAPHS = ("snippet", "whole_video", "streaming")
+GRAPHS = ("snippet", "whole-video", "streaming")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -255,12 +255,7 @@ class Manifest:
     @staticmethod
     def from_json(text: str) -> Manifest:
         """Read a document; a `UsageError` says what is wrong with it."""
-        try:
-            document = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UsageError(f"the manifest is not JSON: {error}.") from error
-        if not isinstance(document, dict):
-            raise UsageError("the manifest must be a JSON object.")
+        document = object_from_json(text, what="the manifest")
         version = document.get("format_version")
         if version != FORMAT_VERSION:
             raise UsageError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wsgn.errors import EngineError, UsageError
 from wsgn.export.plan.input import PlanInput
+from wsgn.export.plan.monitor import make_monitor
 from wsgn.plans.api import (
     Bindings,
     BuilderConfig,
@@ -18,6 +19,7 @@ from wsgn.plans.api import (
 )
 from wsgn.plans.library import Library, LibraryLog
 from wsgn.plans.sidecar import Profile, network_name
+from wsgn.signals import hold_signals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,14 +94,17 @@ def build_plan(
     """Parse and build. Raises `EngineError` with everything that the library says about it.
 
     `timing_cache` holds the timings of earlier builds; empty starts a new one. A `UsageError` says
-    when they are none. Full TensorRT must not get here on a machine without a driver.
+    when they are none. A signal ends the build at its next step, and then does what it does. Full
+    TensorRT must not get here on a machine without a driver.
     """
     bindings: Bindings = library.module
-    with library.collected() as log:
+    with library.collected() as log, hold_signals() as held:
         builder = bindings.Builder(library.logger)
         network = _parsed_network(library, builder, source, log, options)
         config = builder.create_builder_config()
         _configure(bindings, config, options)
+        monitor = make_monitor(bindings, held)
+        config.progress_monitor = monitor
         for profile in profiles:
             _add_profile(builder, config, profile, log)
         if timing_cache is not None:

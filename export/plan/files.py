@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from wsgn.errors import OutputError, UsageError
-from wsgn.files import write_whole_file
+from wsgn.files import check_folder, remove_file, write_whole_file
 from wsgn.manifest import Manifest
 from wsgn.plans.library import Library
 from wsgn.plans.sidecar import FORMAT_VERSION, PlanSidecar, Profile, network_name, sidecar_path
+from wsgn.signals import hold_signals
 
 # By which hosts know a plan.
 SUFFIXES = (".plan", ".engine", ".trt")
@@ -56,21 +55,12 @@ def check_output(plan: Path, *, overwrite: bool) -> None:
             raise OutputError(f"{path} exists; choose another name or add --overwrite.")
 
 
-def check_folder(path: Path) -> None:
-    """Make the folder of a file that will be written. Raises `OutputError`."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"{path} cannot be written: {path.parent} may not be written to.")
-
-
 def write_unchecked(plan: Path, content: bytes, sidecar: PlanSidecar) -> Path:
     """Write both beside where they will be; the path of the plan, which a session can open."""
     unchecked = _unchecked(plan)
-    write_whole_file(sidecar_path(unchecked), sidecar.to_json().encode(), what="the sidecar")
-    write_whole_file(unchecked, content, what="the plan")
+    beside, text = sidecar_path(unchecked), sidecar.to_json().encode()
+    write_whole_file(beside, text, what="the sidecar", wanted=sidecar_path(plan))
+    write_whole_file(unchecked, content, what="the plan", wanted=plan)
     return unchecked
 
 
@@ -82,19 +72,19 @@ def publish(plan: Path) -> None:
     """
     unchecked = _unchecked(plan)
     try:
-        plan.unlink(missing_ok=True)
-        sidecar_path(unchecked).replace(sidecar_path(plan))
-        unchecked.replace(plan)
+        with hold_signals():
+            plan.unlink(missing_ok=True)
+            sidecar_path(unchecked).replace(sidecar_path(plan))
+            unchecked.replace(plan)
     except OSError as error:
         raise OutputError(f"{plan} cannot be written: {error.strerror}.") from error
 
 
 def discard_unchecked(plan: Path) -> None:
-    """Remove what `write_unchecked` left, if anything."""
+    """Remove what `write_unchecked` left, if anything, here or in a run that was killed."""
     unchecked = _unchecked(plan)
     for path in (unchecked, sidecar_path(unchecked)):
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
+        remove_file(path)
 
 
 def _unchecked(plan: Path) -> Path:
@@ -105,6 +95,9 @@ def _unchecked(plan: Path) -> Path:
 def read_timings(path: Path) -> bytes:
     """Timings of earlier builds; nothing where the file is not there yet."""
     try:
+        # Reading a pipe or a device would never end.
+        if path.exists() and not path.is_file():
+            raise UsageError(f"the timing cache {path} cannot be read: name a regular file.")
         return path.read_bytes()
     except FileNotFoundError:
         check_folder(path)

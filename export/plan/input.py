@@ -91,6 +91,9 @@ def _read(path: Path) -> bytes:
     if path.is_dir():
         raise EngineError(f"the engine '{path}' is a directory: give the .onnx file.")
     try:
+        # Reading a pipe or a device would never end.
+        if path.exists() and not path.is_file():
+            raise EngineError(f"the engine '{path}' is no regular file: {_REMEDY}.")
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise EngineError(f"the engine '{path}' does not exist: check its path.") from error

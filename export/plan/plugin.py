@@ -12,7 +12,7 @@ from dataclasses import replace
 import onnx
 from onnx import helper
 
-from wsgn.errors import MissingExtraError, UsageError
+from wsgn.errors import EngineError, MissingExtraError, UsageError
 from wsgn.export.frame_selection import NAME
 from wsgn.export.plan.input import PlanInput
 from wsgn.export.plan.target import Target
@@ -24,7 +24,7 @@ _NAMESPACE_ATTRIBUTE, _NAMESPACE = "plugin_namespace", "wsgn"
 def with_plugin(source: PlanInput) -> PlanInput:
     """The same file with its selection marked for the plugin. Raises `UsageError`."""
     rule = source.manifest.selection
-    if source.manifest.graph != "whole_video":
+    if source.manifest.graph != "whole-video":
         raise UsageError(
             f"--plugin is for whole-video graphs, '{source.path}' holds the "
             f"{source.manifest.graph} graph: leave it out, or export with --graph whole-video."
@@ -44,7 +44,7 @@ def with_plugin(source: PlanInput) -> PlanInput:
 def register_plugin(target: Target) -> None:
     """Let the library's parser take the plugin. Raises `EngineError` where it cannot."""
     if target.gpu is None:
-        raise UsageError(
+        raise EngineError(
             f"--plugin compiles for the GPU of this machine, and {target.why_not_run}."
         )
     try:

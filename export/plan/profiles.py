@@ -90,7 +90,7 @@ def _streaming_spans(source: PlanInput, limits: Limits) -> dict[str, dict[str, S
 
 _SPANS = {
     "snippet": _snippet_spans,
-    "whole_video": _whole_video_spans,
+    "whole-video": _whole_video_spans,
     "streaming": _streaming_spans,
 }
 

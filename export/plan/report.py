@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wsgn.export.plan.parity import PlanParity
+from wsgn.files import size_in_words
 from wsgn.plans.library import TITLES
 from wsgn.plans.sidecar import PlanSidecar
 
@@ -30,7 +31,7 @@ def print_plan(plan: Path, sidecar: PlanSidecar, seconds: float) -> None:
     """The file that was written, and what it takes."""
     target = sidecar.compute_capability
     print(
-        f"{plan}: {plan.stat().st_size / 1e6:.2f} MB in {seconds:.1f} s, "
+        f"{plan}: {size_in_words(plan.stat().st_size)} in {seconds:.1f} s, "
         f"{TITLES[sidecar.library]} {sidecar.library_version}, for "
         + (f"compute capability {target}" if target else "several GPU architectures")
     )

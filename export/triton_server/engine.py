@@ -21,7 +21,7 @@ PLAN_SUFFIXES = (".plan", ".engine", ".trt")
 # the classes.
 _OUTPUTS = {
     "snippet": {"selection_logits": 1, "class_probabilities": 1},
-    "whole_video": {"scores": 2, "video_scores": 1},
+    "whole-video": {"scores": 2, "video_scores": 1},
     "streaming": {"selection_logits": 2, "class_probabilities": 2, "scores": 2},
 }
 
@@ -52,7 +52,9 @@ class ServedEngine:
 def read_engine(path: Path) -> ServedEngine:
     """Look at an engine file without running it. Raises `EngineError` with what to do."""
     if not path.is_file():
-        what = "is a directory" if path.is_dir() else "does not exist"
+        what = "does not exist"
+        if path.exists():
+            what = "is a directory" if path.is_dir() else "is not a file"
         raise EngineError(f"the engine '{path}' {what}: give an .onnx file or a TensorRT plan.")
     if path.suffix.lower() in PLAN_SUFFIXES:
         return _read_plan(path)

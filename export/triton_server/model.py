@@ -286,7 +286,10 @@ class TritonPythonModel:
 
     def _response(self, answer: Answer) -> Any:
         if isinstance(answer, ValueError):
-            error = self._server.TritonError(str(answer))
+            # Without the code, which old servers lack, it would be the server's fault: 500.
+            code = getattr(self._server.TritonError, "INVALID_ARG", None)
+            parts = (str(answer),) if code is None else (str(answer), code)
+            error = self._server.TritonError(*parts)
             return self._server.InferenceResponse(output_tensors=[], error=error)
         return self._server.InferenceResponse(
             [self._tensors.made(name, array) for name, array in answer.items()]

@@ -25,6 +25,8 @@ DEFAULT_BATCH = 64
 _QUEUE_DELAY_MICROSECONDS = 2000
 # A batch of fewer is not worth sending before the delay is over.
 _SMALLEST_PREFERRED = 8
+# Counts are of that type in the server's config.
+_LARGEST_INT32 = 2**31 - 1
 _MODEL_FILES = {"onnxruntime": "model.onnx", "tensorrt": "model.plan", "python": "model.py"}
 
 
@@ -49,11 +51,12 @@ class Serving:
             raise UsageError(f"backend must be one of {', '.join(BACKENDS)}, got {self.backend}.")
         for name in ("max_batch", "instances", "max_streams"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{name} must be at least 1, got {value}.")
+            if value is not None and not 1 <= value <= _LARGEST_INT32:
+                option = "--" + name.replace("_", "-")
+                raise UsageError(f"{option} must be 1 to {_LARGEST_INT32}, got {value}.")
         # A tenth of a second is under the server's own precision.
         if not 0.1 <= self.idle_seconds <= 1e6:
-            raise UsageError(f"idle_seconds must be 0.1 to 1000000, got {self.idle_seconds}.")
+            raise UsageError(f"--idle-seconds must be 0.1 to 1000000, got {self.idle_seconds}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +73,8 @@ def prepare(engine: ServedEngine, name: str, serving: Serving) -> ServedModel:
     """Check that engine and wishes fit. Raises `UsageError` and `EngineError`."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
         raise UsageError(
-            f"a model's name is a folder's and part of an address: use letters, digits, '_', '.' "
-            f"and '-', got '{name}'."
+            f"'{name}' cannot be a model's name, which is a folder's and part of an address: give "
+            "--name with letters from a to z, digits, '_', '.' and '-', the last two not in front."
         )
     is_plan = engine.plan is not None
     if is_plan != (serving.backend == "tensorrt"):
@@ -131,6 +134,16 @@ def write_models(repository: Path, models: Sequence[ServedModel], *, overwrite: 
             raise OutputError(f"{target} cannot be written: {error.strerror}.") from error
         written.append(target)
     return written
+
+
+def odd_characters(folder: Path) -> str:
+    """Those of its whole path with which the Python backend does not start a model.
+
+    Server 2.51 hands the path to bash without quotes, and to a Python that may be without a locale;
+    the punctuation that passes here was tried with it.
+    """
+    found = re.findall(r"[^\w./:,+=@%~#-]", str(folder.resolve()), re.ASCII)
+    return "".join(sorted(set(found)))
 
 
 def _require_free(target: Path, overwrite: bool) -> None:

@@ -125,6 +125,15 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     return manifest_of(read_onnx_file(path))
 
 
+def require_snippets(manifest: Manifest, path: Path) -> None:
+    """Raise an `EngineError` unless the engine gives logits of snippets."""
+    if manifest.graph != "snippet":
+        raise EngineError(
+            f"the engine '{path}' holds the {manifest.graph} graph, for hosts of your own; "
+            "wsgn-run takes the snippet graph: export it without --graph."
+        )
+
+
 def check_is_file(path: Path) -> None:
     """Raise an `EngineError` unless the path is a file that can be read."""
     if path.is_dir():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,9 @@ from wsgn.cuda.driver import probe_driver
 from wsgn.errors import EngineError
 from wsgn.manifest import Manifest
 
-from . import EngineOutputs, ReadyOutputs, file_sha256
+from ..packages import load_package
+from ..threads import default_num_threads
+from . import EngineOutputs, ReadyOutputs, file_sha256, require_snippets
 from .onnx_file import manifest_of, read_onnx_file
 
 OUTPUT_NAMES = ("selection_logits", "class_probabilities")
@@ -40,7 +41,7 @@ class OnnxRuntimeEngine:
                 "file with export/to_onnx.py."
             )
         self.manifest: Manifest = manifest_of(file)
-        _require_snippet_graph(self.manifest, path)
+        require_snippets(self.manifest, path)
         self.name = path.name
         self.sha256 = file_sha256(path)
         self.device = "cpu" if ordinal is None else f"cuda:{ordinal}"
@@ -81,26 +82,9 @@ class OnnxRuntimeEngine:
         self.close()
 
 
-def default_num_threads() -> int:
-    """Threads for an engine beside one decoding thread: every core but one."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    num_cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, num_cores - 1)
-
-
-def _import_onnxruntime() -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise EngineError(
-            f"ONNX Runtime cannot be loaded ({_first_line(error)}): pip install onnxruntime."
-        ) from error
-    onnxruntime.set_default_logger_severity(_LOG_NOTHING)
-    return onnxruntime
-
-
 def _open_session(path: Path, ordinal: int | None, num_threads: int | None) -> Any:
-    onnxruntime = _import_onnxruntime()
+    onnxruntime = load_package("onnxruntime")
+    onnxruntime.set_default_logger_severity(_LOG_NOTHING)
     if ordinal is not None:
         return _open_on_gpu(onnxruntime, path, ordinal, num_threads)
     try:
@@ -193,15 +177,6 @@ def _not_loaded(onnxruntime: Any, path: Path, device: str, error: Exception) -> 
         f"ONNX Runtime {onnxruntime.__version__} cannot load the engine '{path}' on {device}: "
         f"{_first_line(error)} Export it again, or install the ONNX Runtime it was made for."
     )
-
-
-def _require_snippet_graph(manifest: Manifest, path: Path) -> None:
-    if manifest.graph != "snippet":
-        kind = manifest.graph.replace("_", "-")
-        raise EngineError(
-            f"the engine '{path}' holds the {kind} graph, which is for hosts of your own; wsgn-run "
-            "takes the snippet graph: export it without --graph."
-        )
 
 
 def _check_graph(session: Any, manifest: Manifest, path: Path) -> str:

@@ -8,12 +8,11 @@ from typing import Any, Self
 
 import numpy.typing as npt
 
-from wsgn.errors import EngineError
 from wsgn.manifest import Manifest
 from wsgn.plans.session import PlanSession, Ticket
 from wsgn.plans.sidecar import read_sidecar
 
-from . import EngineOutputs
+from . import EngineOutputs, require_snippets
 
 
 class TensorRtEngine:
@@ -21,13 +20,7 @@ class TensorRtEngine:
 
     def __init__(self, path: Path, *, ordinal: int = 0) -> None:
         """`ordinal` is the number of the GPU."""
-        graph = read_sidecar(path).manifest.graph
-        if graph != "snippet":
-            raise EngineError(
-                f"the engine '{path}' computes {graph.replace('_', '-')} scores, wsgn-run takes "
-                "logits of snippets: export a graph of that kind with export/to_onnx.py and build "
-                "a plan of it."
-            )
+        require_snippets(read_sidecar(path).manifest, path)
         self._session = PlanSession.open(path, ordinal=ordinal)
         self.name = path.name
         self.sha256 = self._session.sidecar.plan_sha256

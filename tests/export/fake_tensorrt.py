@@ -18,6 +18,10 @@ class ILogger:
     """As the real one, a base for loggers."""
 
 
+class IProgressMonitor:
+    """As the real one, a base for monitors."""
+
+
 class _Member(int):
     pass
 
@@ -61,6 +65,7 @@ class BuilderConfig:
         self.hardware_compatibility_level = HardwareCompatibilityLevel.NONE
         self.pools: dict[int, int] = {}
         self.profiles: list[dict[str, Any]] = []
+        self.progress_monitor: Any = None
         self.timings: TimingCache | None = None
 
     def set_flag(self, flag: int) -> None:

@@ -98,7 +98,7 @@ def running_sum() -> onnx.ModelProto:
 
 def selection() -> onnx.ModelProto:
     """A whole-video graph that is its selection alone; mu and sigma come from outside too."""
-    manifest = feature_manifest("whole_video")
+    manifest = feature_manifest("whole-video")
     logits = (TensorProto.FLOAT, ("B", "T", NUM_CLASSES))
     classes = (TensorProto.FLOAT, (NUM_CLASSES,))
     inputs = {"selection_logits": logits, "class_logits": logits, "mu": classes, "sigma": classes}

@@ -33,7 +33,7 @@ FACES: dict[str, tuple[tuple[str, ...], dict[str, tuple[object, ...]]]] = {
         ("N",),
         {"selection_logits": ("N", C), "class_probabilities": ("N", C)},
     ),
-    "whole_video": (
+    "whole-video": (
         ("B", "T"),
         {"scores": ("B", "T", C), "video_scores": ("B", C)},
     ),
@@ -92,7 +92,7 @@ def test_the_face(documents: dict[tuple[str, str], onnx.ModelProto], name: str, 
 
 @pytest.mark.parametrize(
     ("graph", "function"),
-    [("whole_video", "FrameSelection"), ("streaming", "StreamingSelection")],
+    [("whole-video", "FrameSelection"), ("streaming", "StreamingSelection")],
 )
 def test_the_selection_is_one_node_with_its_options(
     documents: dict[tuple[str, str], onnx.ModelProto], graph: str, function: str
@@ -104,7 +104,7 @@ def test_the_selection_is_one_node_with_its_options(
     assert {opset.domain: opset.version for opset in document.opset_import} == {"": 18, "wsgn": 1}
     options = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     assert set(options) == set(body.attribute)
-    activation = {"class_activation": b"softmax"} if graph == "whole_video" else {}
+    activation = {"class_activation": b"softmax"} if graph == "whole-video" else {}
     assert (
         options
         == {
@@ -123,7 +123,7 @@ def test_the_epsilon_of_the_node_is_what_counts(
     documents: dict[tuple[str, str], onnx.ModelProto],
 ) -> None:
     document = onnx.ModelProto()
-    document.CopyFrom(documents["features", "whole_video"])
+    document.CopyFrom(documents["features", "whole-video"])
     features = np.random.default_rng(0).normal(size=(1, 9, SIZE)).astype(np.float32)
     scores = []
     for epsilon in (1e-6, 100.0):
@@ -261,10 +261,9 @@ def test_the_command_and_what_wsgn_run_says(
     assert f"holds the {kind} graph" in capsys.readouterr().err
     # What it is can still be asked.
     assert wsgn_run(["manifest", str(engine)]) == 0
-    assert f'"{kind.replace("-", "_")}"' in capsys.readouterr().out
+    assert f'"{kind}"' in capsys.readouterr().out
 
 
 def test_the_command_takes_no_other_graph(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main([str(tmp_path), "-o", str(tmp_path / "m.onnx"), "--graph", "whole_movie"])
-    assert caught.value.code == 2
+    command = [str(tmp_path), "-o", str(tmp_path / "m.onnx"), "--graph", "whole_movie"]
+    assert main(command) == 2

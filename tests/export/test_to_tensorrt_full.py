@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -205,6 +206,10 @@ def test_a_file_that_is_no_timings_is_not_overwritten(
     assert engine.read_bytes() == before
     assert build(engine, "--timing-cache", str(engine.parent))[0] == 2
     assert "cannot be read" in capsys.readouterr().err
+    pipe = engine.with_name("pipe")
+    os.mkfifo(pipe)
+    assert build(engine, "--timing-cache", str(pipe))[0] == 2
+    assert "name a regular file" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("_gpu")

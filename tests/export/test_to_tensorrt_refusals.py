@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,11 @@ def folder(path: Path) -> None:
     path.mkdir()
 
 
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -76,6 +82,7 @@ def folder(path: Path) -> None:
         (external, "weights in another file"),
         (other_axis, "leaves snippets open, one of the kind 'snippet' must leave N open"),
         (folder, "is a directory"),
+        (pipe, "is no regular file"),
     ],
 )
 def test_an_engine_that_is_none_is_named(
@@ -138,6 +145,21 @@ def test_what_cannot_be_written_is_found_before_the_build(
     engine.with_name("d.plan").mkdir()
     assert main([str(engine), "-o", str(engine.with_name("d.plan")), "--overwrite"]) == 6
     assert "is a directory" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("rtx")
+def test_a_plan_that_cannot_be_written_is_said_with_the_users_name(
+    engine: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    code, plan = build(engine)
+    assert code == 6
+    said = capsys.readouterr().err
+    assert f"the sidecar {plan}.json cannot be written: No space left on device." in said
+    assert "unchecked" not in said
 
 
 def with_nodes(*nodes: onnx.NodeProto) -> onnx.ModelProto:

@@ -184,14 +184,32 @@ def test_a_server_of_an_older_numpy_is_read_rightly(
     np.testing.assert_array_equal(tensors.made("made", array).array, array)
 
 
+class OldError:
+    """The server's error, before it had codes."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+class CodedError(OldError):
+    """The server's error with its code, of which HTTP's status 400 follows."""
+
+    INVALID_ARG = 3
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        assert code == self.INVALID_ARG
+
+
+@pytest.mark.parametrize("error", [OldError, CodedError])
 def test_a_failed_request_answers_with_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[OldError]
 ) -> None:
     """The server's module, as far as the model uses it."""
     made = SimpleNamespace(
         get_input_tensor_by_name=lambda request, name: request.tensors[name],
         InferenceResponse=lambda output_tensors, error=None: (output_tensors, error),
-        TritonError=lambda text: f"error: {text}",
+        TritonError=error,
         Tensor=ServerTensor,
     )
     monkeypatch.setitem(sys.modules, "triton_python_backend_utils", made)
@@ -219,4 +237,4 @@ def test_a_failed_request_answers_with_an_error(
     assert good[1] is None
     assert [tensor.name for tensor in good[0]] == ["selection_logits", "class_probabilities"]
     assert bad[0] == []
-    assert "'features'" in bad[1]
+    assert "'features'" in bad[1].text

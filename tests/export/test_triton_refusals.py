@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import onnx
@@ -115,10 +116,18 @@ def test_what_cannot_be_served_is_refused(
 @pytest.mark.parametrize(
     ("engine", "arguments", "words"),
     [
-        ("snippet", ["--max-batch", "0"], "at least 1"),
-        ("snippet", ["--instances", "0"], "at least 1"),
-        ("streaming", ["--max-streams", "0"], "at least 1"),
-        ("streaming", ["--idle-seconds", "nan"], "idle_seconds"),
+        ("snippet", ["--max-batch", "0"], "--max-batch must be 1 to 2147483647, got 0"),
+        ("snippet", ["--instances", "0"], "--instances must be 1 to"),
+        ("streaming", ["--max-streams", "0"], "--max-streams must be 1 to"),
+        # The server's int32.
+        ("snippet", ["--max-batch", "2147483648"], "--max-batch must be 1 to 2147483647"),
+        ("snippet", ["--instances", "2147483648"], "--instances must be 1 to 2147483647"),
+        ("streaming", ["--max-streams", "99999999999"], "--max-streams must be 1 to 2147483647"),
+        ("streaming", ["--idle-seconds", "nan"], "--idle-seconds must be"),
+        ("streaming", ["--idle-seconds", "1e9"], "--idle-seconds must be"),
+        ("snippet", ["--max-streams", "8"], "has no streams: leave out --max-streams,"),
+        ("whole-video", ["--idle-seconds", "8"], "holds the whole-video graph"),
+        ("snippet", ["--max-streams", "8", "--idle-seconds", "8"], "streams and --idle-seconds,"),
         ("snippet", ["--name", "a/b"], "'a/b'"),
         ("snippet", ["--name", ".."], "'..'"),
         ("snippet", ["--name", ""], "''"),
@@ -142,6 +151,21 @@ def test_wishes_that_cannot_be_met_are_refused(
     assert main([str(path), "-o", str(tmp_path / "r"), *arguments]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
+
+
+def test_a_file_name_that_names_no_model_leads_to_the_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(snippet_engine(tmp_path / "mein modell ü.onnx")), "-o", str(tmp_path / "r")]
+    assert main(arguments) == 2
+    assert "'mein modell ü' cannot be a model's name" in (said := capsys.readouterr().err)
+    assert "give --name" in said
+    assert main([*arguments, "--name", "mein_modell"]) == 0
+
+
+def test_a_device_is_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([os.devnull, "-o", str(tmp_path / "r")]) == 5
+    assert "is not a file" in capsys.readouterr().err
 
 
 def test_two_engines_cannot_become_one_model(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,51 @@ def test_several_engines_become_several_models(tmp_path: Path) -> None:
     engines = [str(make(tmp_path / f"{name}.onnx")) for name, make in ENGINES.items()]
     assert main([*engines, "-o", str(tmp_path / "r")]) == 0
     assert {path.name for path in (tmp_path / "r").iterdir()} == set(ENGINES)
+
+
+def test_options_of_streams_are_for_the_engines_that_have_some(tmp_path: Path) -> None:
+    engines = [str(make(tmp_path / f"{name}.onnx")) for name, make in ENGINES.items()]
+    assert main([*engines, "-o", str(tmp_path / "r"), "--max-streams", "7"]) == 0
+    for name in ENGINES:
+        text = (tmp_path / "r" / name / "config.pbtxt").read_text()
+        assert ("max_candidate_sequences: 7" in text) == (name == "streaming")
+
+
+def test_the_largest_numbers_are_read(tmp_path: Path) -> None:
+    limit = 2**31 - 1
+    options = [f"--{name}={limit}" for name in ("max-batch", "instances", "max-streams")]
+    config = written(tmp_path, streaming_engine(tmp_path / "w.onnx"), *options)
+    assert config.max_batch_size == config.instance_group[0].count == limit
+    assert config.sequence_batching.oldest.max_candidate_sequences == limit
+
+
+@pytest.mark.parametrize(
+    ("folder", "odd"),
+    [("a b", " "), ("schön", "ö"), ("it's $5", " $'"), ("a+b=@%~c,d:e#f-g.h_i", "")],
+)
+def test_a_path_that_the_python_backend_cannot_take_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: str, odd: str
+) -> None:
+    """Server 2.51 served a model under the last, and failed with every other character."""
+    arguments = [str(snippet_engine(tmp_path / "w.onnx")), "-o", str(tmp_path / folder)]
+    assert main([*arguments, "--backend", "python"]) == 0
+    said = capsys.readouterr().err
+    assert f"a path with '{odd}': serve the repository from another" in said if odd else not said
+    assert main([*arguments, "--backend", "onnx", "--overwrite"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_every_model_that_the_page_asks_is_made_by_its_commands() -> None:
+    """docs/triton_server.md: by --name, or by the name of the engine's file."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "triton_server.md").read_text()
+    made = {
+        name or engine
+        for engine, name in re.findall(r"to_triton_server.py (\w+)\.onnx(?: --name (\w+))?", page)
+    }
+    engines = set(re.findall(r"to_triton_server.py (\w+\.onnx)", page))
+    asked = set(re.findall(r"/models/(\w+)/infer|infer\(\"(\w+)\"", page))
+    assert engines <= set(re.findall(r"to_onnx.py .*-o (\w+\.onnx)", page))
+    assert {first or second for first, second in asked} == made == {"wsgn", "live"}
 
 
 def test_text_is_quoted_and_words_are_not() -> None:

@@ -45,9 +45,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "streaming": streaming_engine(folder / "streaming.onnx"),
         "video": whole_video_engine(folder / "video.onnx"),
     }
-    options = ["--max-batch", "16", "--max-streams", "8", "--idle-seconds", str(IDLE_SECONDS)]
+    arguments = [*map(str, engines.values()), "-o", str(target), "--backend", "python"]
+    streams = ["--max-streams", "8", "--idle-seconds", str(IDLE_SECONDS)]
+    assert main([*arguments, "--max-batch", "16", *streams]) == 0
     for name, path in engines.items():
-        assert main([str(path), "-o", str(target), "--backend", "python", *options]) == 0
         assert main([str(path), "-o", str(target), "--name", f"onnx_{name}"]) == 0
     shapes = profile("p", features=((1, 4), (8, 4), (32, 4)))
     made = plan(folder / "plan.plan", features_manifest("snippet"), shapes)
@@ -210,10 +211,11 @@ def test_a_wrong_shape_is_refused_with_both_shapes(
     server: Server, model: str, shape: tuple[int, ...], words: str
 ) -> None:
     sequence = {"sequence_id": 50, "sequence_start": True, "sequence_end": True}
-    with pytest.raises(RefusedError, match=words):
+    with pytest.raises(RefusedError, match=words) as refused:
         server.infer(
             model, np.zeros(shape, np.float32), **(sequence if model == "streaming" else {})
         )
+    assert refused.value.status == 400
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_a_trained_model_scores_as_torch_does(tmp_path: Path, scale: str) -> Non
     config = feature_model(scoring_softmax_scale=scale)
     path = run_training(Trainer(config, short_training(), source), tmp_path)
     checkpoint = load_checkpoint(path)
-    document = build_graph(checkpoint, "whole_video").SerializeToString()
+    document = build_graph(checkpoint, "whole-video").SerializeToString()
     session = onnxruntime.InferenceSession(document, providers=["CPUExecutionProvider"])
     for index, prediction in enumerate(predict_videos(checkpoint.build(), source)):
         features = source.load(index).inputs.numpy()

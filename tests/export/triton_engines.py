@@ -52,7 +52,7 @@ def whole_video_engine(path: Path) -> Path:
     """The score of a snippet is the softmax of its logits over time; of a video, their mean."""
     return _save(
         path,
-        features_manifest("whole_video"),
+        features_manifest("whole-video"),
         [
             helper.make_node("MatMul", ["features", "weights"], ["logits"]),
             helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
@@ -104,7 +104,7 @@ def streaming_engine(path: Path) -> Path:
 ENGINES = {
     "snippet": snippet_engine,
     "streaming": streaming_engine,
-    "whole_video": whole_video_engine,
+    "whole-video": whole_video_engine,
 }
 
 

@@ -31,7 +31,11 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 class RefusedError(Exception):
-    """What the server says to a request that it does not answer."""
+    """What the server says to a request that it does not answer, and HTTP's status."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +56,7 @@ class Server:
             with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
-            raise RefusedError(error.read().decode()) from error
+            raise RefusedError(error.read().decode(), error.code) from error
         return json.loads(text) if text else None
 
     def infer(

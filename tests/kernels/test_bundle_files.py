@@ -65,8 +65,15 @@ def test_a_gpu_gets_code_that_it_can_run(
 
 
 def test_an_older_gpu_is_refused(compiled_folder: Path) -> None:
-    with pytest.raises(EngineError, match=r"compute capability 7\.5: .* --targets 75"):
+    with pytest.raises(EngineError, match=r"compute capability 7\.5: there are none for it"):
         open_kernels(compiled_folder, (7, 5))
+
+
+def test_a_bundle_of_later_gpus_is_refused(compiled_bundle: CompiledBundle) -> None:
+    later = [target for target in compiled_bundle.bundle.targets if target.capability > 90]
+    bundle = replace(compiled_bundle.bundle, targets=tuple(later))
+    with pytest.raises(EngineError, match=r"compute capability 8\.7: .* without --targets"):
+        bundle.choose((8, 7))
 
 
 @pytest.mark.parametrize("capability", [(8, 6), (10, 3)])

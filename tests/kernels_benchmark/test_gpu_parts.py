@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -94,7 +95,22 @@ def test_what_needs_a_gpu_says_so_and_is_skipped(tmp_path: Path) -> None:
         done = run(script, tmp_path / script)
         assert done.returncode == SKIPPED, done.stderr
         assert done.stdout.count("\n") == 1
+        assert "--device" not in done.stdout
         assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("script", ["gpu_launch", "gpu_engines", "gpu_run"])
+def test_every_option_is_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], script: str
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    with pytest.raises(SystemExit):
+        importlib.import_module(script).main(["--help"])
+    # Below an option that has no words of its own stands the next one.
+    options = re.split(r"\n  (?=-)", capsys.readouterr().out.partition("options:")[2])[1:]
+    assert len(options) > 1
+    for option in options:
+        assert re.search(r"\S(?:  +|\n +)\w", option) is not None, option
 
 
 @without_gpu

@@ -38,12 +38,22 @@ def part(code: str, limit_seconds: float = 20.0) -> object:
     return gpu_report.Part(name="a part", command=command, limit_seconds=limit_seconds)
 
 
-def shell(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def shell(
+    *arguments: str, folder: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHON": sys.executable, **variables}
     return subprocess.run(
         ["bash", str(SCRIPT), *arguments], env=environment, capture_output=True, text=True,
-        check=False,
+        check=False, cwd=folder,
     )  # fmt: skip
+
+
+def complaint(done: subprocess.CompletedProcess[str]) -> str:
+    """The one sentence of a command that could do nothing."""
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("gpu.sh: ")
+    return done.stderr
 
 
 def test_a_part_that_ends_well_is_ok(tmp_path: Path) -> None:
@@ -169,6 +179,54 @@ def test_a_dry_run_lists_the_parts() -> None:
     assert names[2:] == ["selection without torch", "engines", "wsgn-run"]
 
 
+def test_a_dry_run_says_what_would_be_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        gpu_report.importlib.util,
+        "find_spec",
+        lambda name: None if name == "onnxscript" else found(name),
+    )
+    assert gpu_report.main(["--dry-run", "-o", str(tmp_path)]) == 0
+    lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert lines["engines"] == "would be skipped: it needs onnxscript, not installed here"
+    assert lines["wsgn-run"].startswith("at most 40 s")
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_the_help_explains_options_and_variables(word: str) -> None:
+    done = shell(word, PYTHON="not/needed")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("usage: benchmarks/gpu.sh")
+    explained = [line.split()[0] for line in lines if line[:2] == "  " and line[2] != " "]
+    assert explained == ["-o", "--dry-run", "PYTHON", "WSGN_WHEELS", "OUT"]
+
+
+def test_paths_are_relative_to_the_caller(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    # A link would make the interpreter forget its packages.
+    (tmp_path / "bin" / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (tmp_path / "bin" / "python").chmod(0o755)
+    for arguments, variables in (((), {"OUT": "there"}), (("-o", "there"), {})):
+        done = shell("--dry-run", *arguments, folder=tmp_path, PYTHON="bin/python", **variables)
+        assert done.returncode == 0, done.stderr
+        assert f"-o {tmp_path}/there/gpu_run " in done.stdout
+
+
+@pytest.mark.parametrize("name", ["no-such-python", "./no/python", "/"])
+def test_an_interpreter_that_is_not_there_is_one_sentence(tmp_path: Path, name: str) -> None:
+    said = complaint(shell(folder=tmp_path, PYTHON=name))
+    assert f"the interpreter '{name}' cannot be run: name one with PYTHON=" in said
+
+
+def test_a_folder_without_wheels_is_one_sentence(tmp_path: Path) -> None:
+    for name in ("missing", "."):
+        said = complaint(shell(folder=tmp_path, WSGN_WHEELS=name))
+        assert f"no wheel (*.whl) lies in WSGN_WHEELS='{name}'" in said
+
+
 def test_wheels_are_used_without_being_installed(tmp_path: Path) -> None:
     """A wheel by hand whose module is seen by the script's interpreter only."""
     import zipfile
@@ -183,7 +241,7 @@ def test_wheels_are_used_without_being_installed(tmp_path: Path) -> None:
             f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
         wheel.writestr(f"{info}/RECORD", "")
-    done = shell("--dry-run", WSGN_WHEELS=str(tmp_path))
+    done = shell("--dry-run", folder=tmp_path.parent, WSGN_WHEELS=tmp_path.name)
     assert done.returncode == 0, done.stderr
     assert "planted wheel" in done.stderr
     assert importlib.util.find_spec("wsgn_planted") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -141,7 +142,52 @@ def test_the_words_of_a_failure() -> None:
         ("INTERNAL_ERROR", "c"),
     ):
         log.lines.append(LogLine(severity=severity, text=text))
-    assert log.errors() == "b; c"
+    assert log.errors() == "b"
+
+
+def test_the_words_of_a_failure_are_few_and_without_source_lines() -> None:
+    # As TensorRT-RTX 1.7.1 wrote it for --workspace-mb 1.
+    written = (
+        "IBuilder::buildSerializedNetwork: Error Code 1: Myelin ([tactic.cpp:1676: "
+        "enumerate_tactics] Tactic Selection: no tactics to implement the operation within "
+        "workspace limit. Consider increase the allowed workspace size if applicable.; "
+        "[tactic.cpp:264: run] Error during tactic selection. In compileGraph at "
+        "/_src/optimizer/myelin/codeGenerator.cpp:2012)"
+    )
+    log = LibraryLog(lines=[LogLine(severity="ERROR", text=written)])
+    assert log.errors() == (
+        "Tactic Selection: no tactics to implement the operation within workspace limit. Consider "
+        "increase the allowed workspace size if applicable"
+    )
+    long = LibraryLog(lines=[LogLine(severity="ERROR", text="word " * 100)])
+    assert len(long.errors()) == 200
+
+
+def test_a_signal_waits_while_the_library_is_listened_to(site: Path) -> None:
+    install(site, "tensorrt", WORKING)
+    loaded = load_library()
+    reached: list[str] = []
+
+    def listen() -> None:
+        with loaded.collected():
+            signal.raise_signal(signal.SIGINT)
+            reached.append("the end")
+
+    with pytest.raises(KeyboardInterrupt):
+        listen()
+    assert reached == ["the end"]
+
+
+def test_an_interrupted_import_is_no_broken_library(site: Path) -> None:
+    # What pybind11 makes of a KeyboardInterrupt in the initialization of a module.
+    source = (
+        "import signal\ntry:\n    signal.raise_signal(signal.SIGINT)\n"
+        "except KeyboardInterrupt as error:\n"
+        "    raise ImportError('initialization failed') from error\n"
+    )
+    install(site, "tensorrt", source + WORKING)
+    with pytest.raises(KeyboardInterrupt):
+        load_library()
 
 
 def test_tensorrt_rtx_itself_is_loaded_and_heard() -> None:

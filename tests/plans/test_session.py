@@ -141,7 +141,7 @@ def test_a_remainder_that_no_profile_takes_is_refused(machine: Machine, tmp_path
 
 
 def test_only_snippets_are_cut(machine: Machine, tmp_path: Path) -> None:
-    manifest = made_plans.feature_manifest(graph="whole_video")
+    manifest = made_plans.feature_manifest(graph="whole-video")
     path = made_plans.write_plan(tmp_path / "wsgn.plan", manifest=manifest)
     with PlanSession.open(path) as session:
         assert_outputs(session.run({"features": features(16)}), features(16))

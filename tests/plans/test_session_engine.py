@@ -97,11 +97,11 @@ def test_a_plan_does_not_run_on_the_cpu(demo_plan: Path) -> None:
         open_engine(demo_plan, device="cpu")
 
 
-@pytest.mark.parametrize(("graph", "words"), [("whole_video", "whole-video"), ("streaming",) * 2])
-def test_only_a_graph_of_snippets_is_taken(tmp_path: Path, graph: str, words: str) -> None:
+@pytest.mark.parametrize("graph", ["whole-video", "streaming"])
+def test_only_a_graph_of_snippets_is_taken(tmp_path: Path, graph: str) -> None:
     manifest = made_plans.feature_manifest(graph=graph)
     path = made_plans.write_plan(tmp_path / "wsgn.plan", manifest=manifest)
-    with pytest.raises(EngineError, match=f"computes {words} scores, wsgn-run takes logits of"):
+    with pytest.raises(EngineError, match=f"holds the {graph} graph.*takes the snippet graph"):
         open_engine(path)
 
 
@@ -162,3 +162,12 @@ def test_the_manifest_of_a_real_plan_is_that_of_its_onnx_file(real_plan: Path) -
     done = wsgn_run("manifest", str(real_plan))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == wsgn_run("manifest", str(made_plans.DEMO)).stdout
+
+
+def test_a_plan_on_features_is_refused_before_a_driver_is_looked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = made_plans.write_plan(tmp_path / "wsgn.plan")
+    (tmp_path / "video.mp4").touch()
+    assert main([str(tmp_path / "video.mp4"), "--engine", str(plan)]) == 5
+    assert "takes features, not the frames of a video" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from wsgn.runtime import doctor
@@ -28,6 +30,38 @@ def test_doctor_names_double_installs(
     problems = [line for line in capsys.readouterr().out.splitlines() if "overwrite each" in line]
     assert len(problems) == 3
     assert "pip uninstall -y onnxruntime onnxruntime-gpu, then" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("have", "wanted"),
+    [
+        ("tensorrt_rtx_cu13_bindings", "tensorrt_rtx_cu13_libs"),
+        ("tensorrt_rtx_cu13_libs", "tensorrt_rtx_cu13_bindings"),
+        ("tensorrt_cu12_bindings", "tensorrt_cu12_libs"),
+    ],
+)
+def test_doctor_names_the_missing_half_of_a_tensorrt(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, have: str, wanted: str
+) -> None:
+    owners = {have.replace("_cu13", "").replace("_cu12", ""): [have]}
+    monkeypatch.setattr("importlib.metadata.packages_distributions", lambda: owners)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "1.7.1.116")
+    assert main(["doctor"]) == 5
+    out = capsys.readouterr().out
+    assert f"{have} is installed without {wanted}" in out
+    assert f"pip install {wanted}==1.7.1.116." in out
+
+
+def test_a_library_on_the_loaders_path_takes_the_place_of_its_package(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    owners = {"tensorrt_bindings": ["tensorrt_cu13_bindings"]}
+    monkeypatch.setattr("importlib.metadata.packages_distributions", lambda: owners)
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"/nowhere:{tmp_path}")
+    assert main(["doctor"]) == 5
+    (tmp_path / "libnvinfer.so.11").write_bytes(b"")
+    assert main(["doctor"]) == 0
+    assert "no problems" in capsys.readouterr().out
 
 
 def test_doctor_names_halves_of_tensorrt_that_do_not_fit(

@@ -55,6 +55,7 @@ def test_thresholds_come_from_a_file(tmp_path: Path) -> None:
     [
         ([], "SOURCE is missing"),
         (["v.mp4"], "engine is missing"),
+        ([*BASE, "--device", "cuda:99999999999999999999999"], "no such number"),
         (["--demo", "v.mp4"], "brings its own"),
         ([*BASE, "--window", "3"], "--window is for"),
         ([*BASE, "--scores", "window"], "needs --window"),

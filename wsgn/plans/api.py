@@ -101,10 +101,24 @@ class HardwareLevels(Protocol):
     AMPERE_PLUS: Any
 
 
+class ProgressMonitor(Protocol):
+    """A base for what is told of the steps of a build, also from other threads."""
+
+    def phase_start(self, phase_name: str, parent_phase: str, num_steps: int) -> None: ...
+
+    def step_complete(self, phase_name: str, step: int) -> bool:
+        """False ends the build."""
+        ...
+
+    def phase_finish(self, phase_name: str) -> None: ...
+
+
 class BuilderConfig(Protocol):
     """How a plan is built."""
 
     hardware_compatibility_level: Any
+    # It must live as long as the builder.
+    progress_monitor: Any
 
     def set_flag(self, flag: Any) -> None: ...
 
@@ -149,6 +163,7 @@ class Bindings(Protocol):
     ITensor: type[Tensor]
     IHostMemory: type[HostMemory]
     IBuilderConfig: type[BuilderConfig]
+    IProgressMonitor: type[ProgressMonitor]
     IOptimizationProfile: type[OptimizationProfile]
     ITimingCache: type[TimingCache]
     BuilderFlag: type[BuilderFlags]

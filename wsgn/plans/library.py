@@ -18,6 +18,7 @@ from typing import Any
 
 from wsgn.errors import EngineError
 from wsgn.plans.sidecar import LIBRARIES
+from wsgn.signals import hold_signals
 
 # What people call them, and the modules that hold them: the package proper, and the bindings that
 # it only passes on, which can be installed alone.
@@ -32,6 +33,11 @@ _REMEDIES = {
 }
 # The library's severities, worst first.
 SEVERITIES = ("INTERNAL_ERROR", "ERROR", "WARNING", "INFO", "VERBOSE")
+# Characters of the library's own words in a sentence of ours.
+_MOST_WORDS = 200
+# Where in its source a line comes from: "[tactic.cpp:264: run] ", " In run at /_src/a.cpp:20)".
+_SOURCE_BEFORE = re.compile(r"\[[\w./]+\.(?:cpp|cc|cu|h):\S+[^\]]*\] ?")
+_SOURCE_AFTER = re.compile(r" In \S+ at \S+$")
 _SHARED_OBJECT = re.compile(r"[\w+-]+\.(?:so[.\d]*|dll)")
 
 
@@ -56,9 +62,9 @@ class LibraryLog:
         return tuple(line.text for line in self.lines if line.severity in severities)
 
     def errors(self) -> str:
-        """What went wrong, in the library's words; one sentence also where it said nothing."""
-        found = dict.fromkeys(self.texts("INTERNAL_ERROR", "ERROR"))
-        return "; ".join(found) if found else "the library gave no reason"
+        """What went wrong first, in the library's words; also where it said nothing."""
+        found = filter(None, map(_without_source, self.texts("INTERNAL_ERROR", "ERROR")))
+        return next(found, "the library gave no reason")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,11 +88,15 @@ class Library:
 
     @contextmanager
     def collected(self) -> Iterator[LibraryLog]:
-        """Collect what the library says inside the block, in whichever of its threads."""
+        """Collect what the library says inside the block, in whichever of its threads.
+
+        Signals wait for the block's end: the library swallows what its logger raises.
+        """
         log = LibraryLog()
         self._listeners.append(log)
         try:
-            yield log
+            with hold_signals():
+                yield log
         finally:
             self._listeners.remove(log)
 
@@ -123,7 +133,9 @@ def _load(name: str) -> Library:
     if module_name is None:
         raise EngineError(f"{title} is not installed: {remedy}.")
     try:
-        module: Any = importlib.import_module(module_name)
+        # A library that is interrupted while it is imported calls that an error of its own.
+        with hold_signals():
+            module: Any = importlib.import_module(module_name)
     # A damaged installation fails in any way: ImportError, OSError, AttributeError, SystemError.
     except Exception as error:
         raise EngineError(_reason(title, remedy, error)) from error
@@ -167,6 +179,14 @@ def _hand_out(listeners: list[LibraryLog], severity: str, text: str) -> None:
     line = LogLine(severity=severity, text=" ".join(text.split()))
     for listener in tuple(listeners):
         listener.lines.append(line)
+
+
+def _without_source(text: str) -> str:
+    """The first useful sentence of a line that may hold a stack of them."""
+    _, *sentences = _SOURCE_BEFORE.split(text)
+    words = next((one for one in sentences if one.strip("; ")), text).strip("; ")
+    words = _SOURCE_AFTER.sub("", words).rstrip(".")
+    return words if len(words) <= _MOST_WORDS else words[: _MOST_WORDS - 3] + "..."
 
 
 def _make_logger(module: Any, take: Callable[[str, str], None]) -> Any:

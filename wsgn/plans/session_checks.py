@@ -51,10 +51,10 @@ class Tensor:
 
 def read_plan(plan: Path) -> tuple[bytes, PlanSidecar]:
     """The bytes of a plan and its sidecar, which must be of each other. Raises `EngineError`."""
-    if not plan.is_file():
-        raise EngineError(f"the engine '{plan}' does not exist or is no file: check its path.")
-    sidecar = read_sidecar(plan)
     try:
+        if not plan.is_file():
+            raise EngineError(f"the engine '{plan}' does not exist or is no file: check its path.")
+        sidecar = read_sidecar(plan)
         content = plan.read_bytes()
     except OSError as error:
         raise EngineError(

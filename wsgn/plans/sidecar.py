@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsgn.errors import EngineError, UsageError
 from wsgn.manifest import Manifest
-from wsgn.records import record_from_dict, record_to_dict
+from wsgn.records import object_from_json, record_from_dict, record_to_dict
 
 FORMAT_VERSION = 1
 # What may stand in `PlanSidecar.flags`.
 FLAGS = ("tf32", "half", "version_compatible", "hardware_compatible", "plugin")
 # "tensorrt" is the full library, "tensorrt_rtx" TensorRT-RTX: their plans are not exchangeable.
 LIBRARIES = ("tensorrt", "tensorrt_rtx")
+_COPY = "copy it again, or build the plan with export/to_tensorrt.py"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +80,7 @@ class PlanSidecar:
     profiles: tuple[Profile, ...]
 
     def __post_init__(self) -> None:
-        if self.format_version != FORMAT_VERSION:
-            raise UsageError(
-                f"it has format version {self.format_version}, this wsgn reads version "
-                f"{FORMAT_VERSION}: build the plan again, or install the matching wsgn."
-            )
+        _check_version(self.format_version)
         if self.library not in LIBRARIES:
             raise UsageError(f"library must be one of {', '.join(LIBRARIES)}, got {self.library}.")
         unknown = set(self.flags) - set(FLAGS)
@@ -99,17 +96,14 @@ class PlanSidecar:
     @staticmethod
     def from_json(text: str) -> PlanSidecar:
         """Read a document; a `UsageError` says what is wrong with it."""
-        try:
-            document = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UsageError(f"it is not JSON: {error}.") from error
-        if not isinstance(document, dict):
-            raise UsageError("it must be a JSON object.")
-        sidecar = record_from_dict(PlanSidecar, document, what="the document")
+        document = object_from_json(text, what="it")
+        # First: another version may have other fields.
+        _check_version(document.get("format_version"))
+        sidecar = record_from_dict(PlanSidecar, document, what="it")
         # Of the text, not of the record: a later wsgn may know fields that this one does not have.
         if sidecar.network_name != _hashed_name(document["manifest"]):
             raise UsageError("its manifest is not the one that the plan was built with.")
-        return sidecar
+        return replace(sidecar, plan_sha256=sidecar.plan_sha256.lower())
 
 
 def sidecar_path(plan: Path) -> Path:
@@ -123,20 +117,11 @@ def network_name(manifest: Manifest) -> str:
 
 
 def read_sidecar(plan: Path) -> PlanSidecar:
-    """The sidecar of a plan. Raises `EngineError` with what to do."""
-    path = sidecar_path(plan)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise EngineError(
-            f"the engine '{plan}' has no sidecar '{path.name}', which says its classes and "
-            "sampling: copy it beside the plan, or build the plan with export/to_tensorrt.py."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise EngineError(
-            f"the sidecar '{path}' of the engine cannot be read ({error}): copy it again, or build "
-            "the plan with export/to_tensorrt.py."
-        ) from error
+    """The sidecar of a plan; of a link to a plan the one beside the link, or beside the plan.
+
+    Raises `EngineError` with what to do.
+    """
+    path, text = _read(plan)
     try:
         return PlanSidecar.from_json(text)
     except UsageError as error:
@@ -144,6 +129,41 @@ def read_sidecar(plan: Path) -> PlanSidecar:
             f"the sidecar '{path}' of the engine cannot be used: {error} Build the plan again with "
             "export/to_tensorrt.py."
         ) from error
+
+
+def _read(plan: Path) -> tuple[Path, str]:
+    """The path and text of a sidecar. Raises `EngineError`."""
+    path = sidecar_path(plan)
+    try:
+        if plan.is_symlink() and not path.exists():
+            beside_plan = sidecar_path(plan.resolve())
+            path = beside_plan if beside_plan.exists() else path
+        # Reading a pipe or a device would never end.
+        if path.exists() and not path.is_file():
+            raise EngineError(f"the sidecar '{path}' of the engine is no regular file: {_COPY}.")
+        return path, path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise EngineError(
+            f"the engine '{plan}' has no sidecar '{path.name}', which says its classes and "
+            "sampling: copy it beside the plan, or build the plan with export/to_tensorrt.py."
+        ) from error
+    except OSError as error:
+        raise EngineError(
+            f"the sidecar '{path}' of the engine cannot be read ({error.strerror}): check its "
+            "permissions."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise EngineError(
+            f"the sidecar '{path}' of the engine cannot be read ({error}): {_COPY}."
+        ) from error
+
+
+def _check_version(version: object) -> None:
+    if version != FORMAT_VERSION:
+        raise UsageError(
+            f"it has format version {version}, which takes another version of wsgn (this one reads "
+            f"{FORMAT_VERSION})."
+        )
 
 
 def _hashed_name(manifest: object) -> str:

@@ -2,7 +2,7 @@
 
 `kernels.json` says what was compiled and how it is called; `sm_90/pool_chunks.cubin` and
 `sm_90/pool_chunks.ptx` are the machine code and the assembly of one kernel for one GPU. Written by
-`python -m wsgn.kernels.ahead_of_time`, which needs torch and Triton; reading it needs neither.
+`export/to_cubin.py`, which needs torch and Triton; reading it needs neither.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from wsgn.records import record_from_dict, record_to_dict
 FORMAT_VERSION = 1
 DOCUMENT = "kernels.json"
 FORMS = ("cubin", "ptx")
+# The compute capabilities that are compiled for: Ampere, Ada, Hopper and Blackwell.
+TARGETS = (80, 86, 89, 90, 100, 120)
 # Triton's two last pointers, for memory that these kernels do not use: they are passed as 0.
 SCRATCH = "scratch"
 # The types of PTX that may hold a type of Triton; every pointer ("*fp32", "*i64") is as "*".
 PTX_TYPES = {"*": ("u64", "b64"), "i32": ("u32", "s32", "b32"), "fp32": ("f32", "b32")}
 
-_REMEDY = "Compile it again with python -m wsgn.kernels.ahead_of_time."
+_REMEDY = "Compile it again with export/to_cubin.py."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,10 +157,13 @@ class Bundle:
             if fitting:
                 return max(fitting, key=lambda target: target.capability), form
         there = ", ".join(target.ptx_target for target in self.targets)
+        # Without --targets the command compiles something for every later GPU.
+        remedy = "compile them with export/to_cubin.py without --targets."
+        if wanted < min(TARGETS):
+            remedy = "there are none for it; score with wsgn.statistics.frame_scores."
         raise EngineError(
             f"the compiled kernels are for {there}, the GPU has compute capability "
-            f"{capability[0]}.{capability[1]}: compile them with python -m "
-            f"wsgn.kernels.ahead_of_time --targets {wanted}."
+            f"{capability[0]}.{capability[1]}: {remedy}"
         )
 
     def check_rule(self, rule: SelectionRule, num_classes: int) -> None:
@@ -172,8 +177,8 @@ class Bundle:
         ):
             raise EngineError(
                 f"the kernels were compiled for {_words(self, self.num_classes)}, the model has "
-                f"{_words(rule, num_classes)}: compile them for this model with python -m "
-                "wsgn.kernels.ahead_of_time --engine."
+                f"{_words(rule, num_classes)}: compile them for this model "
+                "with export/to_cubin.py --engine."
             )
 
     def to_json(self) -> str:
@@ -198,10 +203,9 @@ def read_bundle(folder: Path) -> Bundle:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise EngineError(
-            f"'{folder}' holds no {DOCUMENT}: give the folder that python -m "
-            "wsgn.kernels.ahead_of_time wrote."
+            f"'{folder}' holds no {DOCUMENT}: give the folder that export/to_cubin.py wrote."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EngineError(f"'{path}' cannot be read ({error}). {_REMEDY}") from error
     try:
         if not isinstance(document, dict):

@@ -62,7 +62,7 @@ class SelectionKernels:
     def open(
         cls, folder: Path, device: Device, rule: SelectionRule, num_classes: int
     ) -> SelectionKernels:
-        """Load what python -m wsgn.kernels.ahead_of_time wrote for a model with this rule.
+        """Load what export/to_cubin.py wrote for a model with this rule.
 
         Raises:
             EngineError: the bundle is damaged, is for another model or GPU, or cannot be loaded.

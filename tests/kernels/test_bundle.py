@@ -1,23 +1,21 @@
-"""Bundles of kernels compiled for GPUs that are not here: what is in them, what is refused."""
+"""Bundles of kernels compiled for GPUs that are not here: what is in them, where they may lie."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from wsgn.errors import OutputError, UsageError
-from wsgn.scoring.bundle import read_bundle
+from wsgn.errors import OutputError
+from wsgn.scoring.bundle import FORMS, read_bundle
 from wsgn.scoring.launches import PARAMETERS, check_kernels
 
 pytest.importorskip("triton", reason="Triton is not installed (it exists for Linux only)")
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("the interpreter compiles nothing", allow_module_level=True)
 from wsgn.kernels import ptx
-from wsgn.kernels.ahead_of_time import main
 from wsgn.kernels.bundle import TARGETS, compile_bundle, options_for, write_bundle
 
 if TYPE_CHECKING:
@@ -116,53 +114,67 @@ def test_the_order_of_parameters_that_the_assembly_has_is_trusted_alone() -> Non
     assert ptx.reads_scratch(text.replace("[f_param_0]", "[f_param_3]"))
 
 
-def test_the_command_writes_what_the_function_compiles(tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    arguments = ["--classes", "20", "--targets", "90", "-o", str(folder)]
-    assert main(arguments) == 0
-    compiled = compile_bundle(options_for(20), [90])
-    write_bundle(compiled, tmp_path / "again")
-    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    assert len(names) == 1 + 2 * len(PARAMETERS)
-    for name in names:
-        assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
-    assert main(arguments) == OutputError.exit_code
-    assert main([*arguments, "--overwrite"]) == 0
+@pytest.fixture(scope="module")
+def small_bundle() -> CompiledBundle:
+    """For one GPU."""
+    return compile_bundle(options_for(20), [90])
 
 
-def test_the_table_has_a_row_for_each_kernel(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--classes", "20", "--targets", "80,90", "--table"]) == 0
-    rows = capsys.readouterr().out.splitlines()
-    assert len(rows) == 2 + 2 * len(PARAMETERS)
-    assert len({row.count("|") for row in rows}) == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--classes", "20"], "nothing to do"),
-        (["--classes", "257", "--table"], "1 to 256 classes, got 257"),
-        (["--classes", "20", "--table", "--targets", "75"], "some of 80,86"),
-        (["--engine", "no.plan", "--table", "--softmax-scale", "max_one"], "--softmax-scale"),
-    ],
-)
-def test_wrong_arguments_are_one_sentence(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+def test_a_folder_with_other_files_gets_no_bundle(
+    tmp_path: Path, small_bundle: CompiledBundle
 ) -> None:
-    assert main(arguments) == UsageError.exit_code
-    assert said in capsys.readouterr().err.splitlines()[-1]
+    (tmp_path / "selection.py").write_text("precious")
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match=r"holds other files \(selection.py\)"):
+            write_bundle(small_bundle, tmp_path, overwrite=overwrite)
+    assert [path.name for path in tmp_path.iterdir()] == ["selection.py"]
 
 
-def test_an_engine_says_what_to_compile(tmp_path: Path) -> None:
-    """The demonstration's engine, with the manifest that it carries."""
-    engine = Path(__file__).resolve().parents[2] / "runtime" / "demo" / "demo.onnx"
-    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
-    import onnxruntime
+def test_a_file_is_no_folder(tmp_path: Path, small_bundle: CompiledBundle) -> None:
+    (tmp_path / "out").write_text("precious")
+    with pytest.raises(OutputError, match="is not a folder"):
+        write_bundle(small_bundle, tmp_path / "out", overwrite=True)
 
-    session = onnxruntime.InferenceSession(engine, providers=["CPUExecutionProvider"])
-    manifest = json.loads(session.get_modelmeta().custom_metadata_map["wsgn.manifest"])
-    code = main(["--engine", str(engine), "--targets", "90", "-o", str(tmp_path / "out")])
-    assert code == 0
-    bundle = read_bundle(tmp_path / "out")
-    assert bundle.num_classes == len(manifest["classes"])
-    assert set(bundle.components) == set(manifest["selection"]["components"])
+
+def test_what_a_cut_off_run_left_is_written_over(
+    tmp_path: Path, small_bundle: CompiledBundle
+) -> None:
+    (tmp_path / "sm_90").mkdir()
+    (tmp_path / "sm_90" / "pool_chunks.cubin.tmp").write_bytes(b"half")
+    write_bundle(small_bundle, tmp_path)
+    assert read_bundle(tmp_path) == small_bundle.bundle
+
+
+def test_fewer_targets_leave_none_of_the_former_ones(
+    compiled_folder: Path, small_bundle: CompiledBundle
+) -> None:
+    (compiled_folder / "sm_80" / "notes.txt").write_text("precious")
+    write_bundle(small_bundle, compiled_folder, overwrite=True)
+    files = {path.relative_to(compiled_folder).as_posix() for path in compiled_folder.rglob("*.*")}
+    (target,) = small_bundle.bundle.targets
+    wanted = {f"sm_90/{kernel.name}.{form}" for kernel in target.kernels for form in FORMS}
+    assert files == {"kernels.json", "sm_80/notes.txt", *wanted}
+    assert {path.name for path in compiled_folder.iterdir()} == {"kernels.json", "sm_80", "sm_90"}
+
+
+def test_an_edited_document_removes_nothing_elsewhere(
+    compiled_folder: Path, small_bundle: CompiledBundle
+) -> None:
+    precious = compiled_folder.parent / "precious.ptx"
+    precious.write_text("data")
+    document = compiled_folder / "kernels.json"
+    document.write_text(document.read_text().replace('"pool_chunks"', '"../../precious"'))
+    assert "precious" in document.read_text()
+    write_bundle(small_bundle, compiled_folder, overwrite=True)
+    assert precious.read_text() == "data"
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here because a file stands in its way, for tests may be run by root."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    # Not compiled by any other test, so that Triton holds none of it in memory.
+    with pytest.raises(OutputError, match="set TRITON_CACHE_DIR"):
+        compile_bundle(options_for(3), [80])

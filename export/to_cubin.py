@@ -1,0 +1,143 @@
+"""`python export/to_cubin.py --engine wsgn.onnx -o compiled/`: kernels for GPUs without Triton.
+
+Compiles the frame selection of one model to machine code (cubin) and assembly (PTX) for several
+GPUs, none of which has to be there. `wsgn.kernels.bundle` does it, which is named here and loaded
+late: it needs torch and Triton.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from wsgn.command import run_command, say
+from wsgn.errors import EngineError, MissingExtraError, UsageError
+from wsgn.export.plan.files import SUFFIXES as PLAN_SUFFIXES
+from wsgn.manifest import CLASS_ACTIVATIONS, COMPONENTS, SOFTMAX_SCALES, Manifest
+from wsgn.plans.sidecar import read_sidecar
+from wsgn.scoring.bundle import TARGETS
+
+_NAME = "to_cubin"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compile, then write a bundle or print its table."""
+    return run_command(_NAME, lambda: _compile(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=_NAME,
+        description="Compile the frame-selection kernels for GPUs that are not here.",
+        epilog="There is no kernel for models that are scored with the scale soft_gate (of the "
+        "preset wsgn+) and for the naive model: score those with wsgn.statistics.frame_scores.",
+    )
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("--classes", type=int, metavar="C", help="number of classes")
+    model.add_argument(
+        "--engine", type=Path, metavar="FILE", help="take the options of this .onnx or .plan file"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="write the compiled kernels here"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the kernels there")
+    parser.add_argument("--table", action="store_true", help="print what was compiled as Markdown")
+    parser.add_argument(
+        "--targets",
+        type=_targets,
+        default=TARGETS,
+        metavar="LIST",
+        help=f"compute capabilities without the point (default: {','.join(map(str, TARGETS))})",
+    )
+    parser.add_argument(
+        "--components", nargs="+", choices=COMPONENTS, help="of the selection weight (default: all)"
+    )
+    parser.add_argument("--softmax-scale", choices=SOFTMAX_SCALES, help="(default: max_one)")
+    parser.add_argument("--class-activation", choices=CLASS_ACTIVATIONS, help="(default: softmax)")
+    return parser
+
+
+def _targets(text: str) -> tuple[int, ...]:
+    try:
+        found = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    unknown = [target for target in found if target not in TARGETS]
+    if not found or unknown:
+        raise argparse.ArgumentTypeError(
+            f"some of {','.join(map(str, TARGETS))} are possible, got '{text}'"
+        )
+    return found
+
+
+def _compile(arguments: argparse.Namespace) -> int:
+    output: Path | None = arguments.output
+    if output is None and not arguments.table:
+        raise UsageError("nothing to do: give a folder with -o, or --table, or both.")
+    given = _given(arguments)
+    bundle = _kernels()
+    if output is not None:
+        bundle.check_folder(output, overwrite=arguments.overwrite)
+    compiled = bundle.compile_bundle(_options(bundle, arguments.engine, given), arguments.targets)
+    if arguments.table:
+        print(bundle.bundle_table(compiled))
+    if output is not None:
+        bundle.write_bundle(compiled, output, overwrite=arguments.overwrite)
+        names = ", ".join(target.ptx_target for target in compiled.bundle.targets)
+        say(_NAME, f"{output} holds {len(compiled.images)} files for {names}.")
+    return 0
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the kernels are specialised on, as arguments of `bundle.options_for`."""
+    names = ("components", "softmax_scale", "class_activation")
+    chosen = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    if arguments.engine is None:
+        return {"num_classes": arguments.classes, **chosen}
+    if chosen:
+        named = ", ".join("--" + name.replace("_", "-") for name in chosen)
+        raise UsageError(f"the engine says what it computes: leave out {named}, or --engine.")
+    manifest = _manifest(arguments.engine)
+    of_engine = {name: getattr(manifest.selection, name) for name in names}
+    return {"num_classes": len(manifest.classes), **of_engine}
+
+
+def _manifest(engine: Path) -> Manifest:
+    """Of an ONNX file, or of the sidecar beside a TensorRT plan."""
+    if engine.suffix.lower() in PLAN_SUFFIXES:
+        if not engine.exists():
+            raise EngineError(f"the engine '{engine}' does not exist: check its path.")
+        return read_sidecar(engine).manifest
+    try:
+        from wsgn.export.plan.input import read_plan_input
+    except ImportError as error:
+        raise MissingExtraError(f"Reading an ONNX file ({error.name})", "export") from error
+    return read_plan_input(engine).manifest
+
+
+def _kernels() -> Any:
+    """The module `wsgn.kernels.bundle`."""
+    try:
+        return importlib.import_module("wsgn.kernels.bundle")
+    except MissingExtraError:
+        raise
+    except ImportError as error:
+        raise MissingExtraError(f"Compiling kernels ({error.name})", "train") from error
+
+
+def _options(bundle: Any, engine: Path | None, given: dict[str, Any]) -> Any:
+    """What the kernels compute, or an error of the right branch where there are none for that."""
+    try:
+        return bundle.options_for(**given)
+    except UsageError as error:
+        if engine is None:
+            raise
+        raise EngineError(f"there is no kernel for the engine '{engine}': {error}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
