@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pickle
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from wsgn.data.feature_file import write_feature_file
+from wsgn.data.feature_reader import FeatureReader
+from wsgn.data.open_features import open_features
 from wsgn.manifest import Sampling
 
 SAMPLING = Sampling(frame_rate=25.0, snippet_length=16, snippet_stride=16)
@@ -111,3 +114,20 @@ def _type(code: bytes, order: bytes) -> bytes:
 
 def _string(raw: bytes) -> bytes:
     return b"T" + struct.pack("<i", len(raw)) + raw
+
+
+Write = Callable[..., Path]
+WRITERS: dict[str, Write] = {
+    "safetensors": write_safetensors,
+    "npy": write_npy,
+    "charades": write_charades,
+    "basnet": write_basnet,
+    "cmcs": write_cmcs,
+    "wtalc": write_wtalc,
+}
+
+
+def opened(path: Path, written_as: str, **options: object) -> FeatureReader:
+    """Open what one of the writers wrote; only the project's own layout knows its time base."""
+    sampling = None if written_as == "safetensors" else SAMPLING
+    return open_features(path, sampling=sampling, **options)  # type: ignore[arg-type]

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import planted
 import pytest
+from outcomes import Outcome, Run
+
+from wsgn.runtime.cli import main
 
 RunCommand = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -38,3 +41,16 @@ def environment() -> dict[str, str]:
     """An environment in which that command finds this checkout."""
     root = str(Path(__file__).resolve().parents[2])
     return os.environ | {"PYTHONPATH": root}
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], engine_path: Path) -> Run:
+    """Run the command in this process."""
+
+    def run_once(*arguments: object, engine: Path = engine_path) -> Outcome:
+        code = main([*map(str, arguments), "-e", str(engine)])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Outcome(code, captured.out, captured.err)
+
+    return run_once
