@@ -18,7 +18,7 @@ _LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 _COMPUTE_CAPABILITY_MAJOR = 75
 _COMPUTE_CAPABILITY_MINOR = 76
 _CPU_INSTEAD = "or use --device cpu with the .onnx file."
-# What to do about a code (CUresult) that cuInit may return; all were met in deployments.
+# What to do about a code (CUresult) that cuInit may return.
 _REMEDIES = {
     3: "this process was forked after CUDA was used: start it by spawn,",
     34: "this is the toolkit's stub, not a driver: take its folder out of LD_LIBRARY_PATH,",
