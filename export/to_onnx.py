@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsgn.command import run_command
-from wsgn.errors import InputError, MissingExtraError, OutputError, UsageError
+from wsgn.errors import MissingExtraError, OutputError, UsageError
 from wsgn.files import check_folder, remove_file, size_in_words
-from wsgn.signals import exit_on_termination, hold_signals
+from wsgn.signals import hold_signals
 
 if TYPE_CHECKING:
     from wsgn.export.graph import Exportable
@@ -25,8 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Export, check parity, report; the file appears only when it is right."""
 
     def work() -> int:
-        with exit_on_termination():
-            _export(_parser().parse_args(argv))
+        _export(_parser().parse_args(argv))
         return 0
 
     return run_command(_NAME, work)
@@ -68,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _export(arguments: argparse.Namespace) -> None:
     output: Path = arguments.output
-    _check_paths(arguments.checkpoint, output, overwrite=arguments.overwrite)
+    _check_output(output, overwrite=arguments.overwrite)
     try:
         # An interruption in here would look like a missing package.
         with hold_signals():
@@ -96,7 +95,7 @@ def _export(arguments: argparse.Namespace) -> None:
     print(f"{output}: {size}, {len(subject.manifest.classes)} classes")
 
 
-def _check_paths(checkpoint: Path, output: Path, *, overwrite: bool) -> None:
+def _check_output(output: Path, *, overwrite: bool) -> None:
     """Raise before the work what would otherwise be raised behind it."""
     if output.suffix.lower() != _SUFFIX:
         raise UsageError(
@@ -106,10 +105,6 @@ def _check_paths(checkpoint: Path, output: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{output} is a directory; choose another name.")
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists; choose another name or add --overwrite.")
-    if checkpoint.is_dir():
-        raise InputError(
-            f"the checkpoint {checkpoint} is a directory: give the model.safetensors in it."
-        )
 
 
 def _parity(subject: Exportable, graph: str, path: Path, *, half: bool) -> list[str]:

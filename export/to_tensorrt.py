@@ -14,7 +14,7 @@ from wsgn.errors import MissingExtraError
 from wsgn.files import check_folder, write_whole_file
 from wsgn.plans.library import Library
 from wsgn.plans.sidecar import LIBRARIES, PlanSidecar, Profile
-from wsgn.signals import exit_on_termination, hold_signals
+from wsgn.signals import hold_signals
 
 if TYPE_CHECKING:
     from wsgn.export.plan.builder import BuildOptions
@@ -30,8 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Build, check parity, report; the plan appears only when it is right."""
 
     def work() -> int:
-        with exit_on_termination():
-            _run(_parser().parse_args(argv))
+        _run(_parser().parse_args(argv))
         return 0
 
     return run_command(_NAME, work)

@@ -80,7 +80,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint; an `InputError` says what is wrong with a file that is not one."""
     if not path.is_file():
-        raise InputError(f"the checkpoint {path} does not exist.")
+        reason = "is a folder: give the model.safetensors in it" if path.is_dir() else "does not exist"
+        raise InputError(f"the checkpoint {path} {reason}.")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

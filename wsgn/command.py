@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from wsgn.errors import InputError, OutputError, WsgnError
+from wsgn.signals import exit_on_termination
 
 INTERRUPTED = 130
 PARTLY_FAILED = 4
@@ -21,29 +22,38 @@ def run_command(
     What `interrupted` gives, if anything, is said after Ctrl-C.
     """
     try:
-        code = work()
+        with exit_on_termination():
+            code = work()
         sys.stdout.flush()
     except SystemExit as stop:
-        # Thus argparse ends after --help and after a usage error.
+        # Thus argparse ends after --help and after a usage error, and SIGTERM the work.
         return int(stop.code or 0)
     except KeyboardInterrupt:
         if sentence := interrupted():
             say(name, sentence)
         return INTERRUPTED
     except BrokenPipeError:
-        # At exit the interpreter would write what is left, and fail, once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return OutputError.exit_code
     except WsgnError as error:
         say(name, str(error))
         return error.exit_code
     except OSError as error:
+        _give_up_stdout()
         say(name, f"{error}.")
         return OutputError.exit_code
     except Exception as error:
         say(name, f"unexpected {type(error).__name__}: {error}; this is a bug, please report it.")
         return 1
     return code
+
+
+def _give_up_stdout() -> None:
+    """At exit the interpreter would write what is left, and fail, once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(name: str, sentence: str) -> None:

@@ -42,7 +42,7 @@ def test_the_folder_of_a_checkpoint_is_none(
     checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(checkpoint.parent), "-o", str(checkpoint.with_name("m.onnx"))]) == 3
-    assert "run is a directory: give the model.safetensors in it." in capsys.readouterr().err
+    assert "run is a folder: give the model.safetensors in it." in capsys.readouterr().err
 
 
 def test_a_file_in_the_place_of_the_folder_is_said_with_the_users_name(

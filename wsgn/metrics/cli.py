@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from wsgn.command import run_command, say
 from wsgn.data.charades import CLASSES as CHARADES_CLASSES
-from wsgn.errors import OutputError, UsageError, WsgnError
+from wsgn.errors import UsageError
 from wsgn.metrics.annotations import Truth, read_truth
 from wsgn.metrics.charades import evaluate_charades
 from wsgn.metrics.charades_files import read_charades, read_submission
@@ -19,29 +18,19 @@ from wsgn.metrics.detection import DetectionResult, evaluate_detection
 from wsgn.metrics.detections import read_detections
 from wsgn.metrics.protocol import DEFAULT_PROTOCOL, PROTOCOLS, detection_protocol
 
-_INTERRUPTED = 130
+_NAME = "wsgn-eval"
 _CHARADES = "charades"
 _THUMOS14_PREFIX = "video_test_"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns 0 done, 2 usage, 3 unreadable input, 6 output, 130 interrupted."""
-    try:
-        arguments = _parser().parse_args(argv)
-        _print(_run(arguments))
-    except SystemExit as stop:
-        # Thus argparse ends after --help and after a usage error.
-        return int(stop.code or 0)
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except BrokenPipeError:
-        _abandon_stdout()
+    """Run the command; 0 done, 2 usage, 3 unreadable input, 6 output, 130 interrupted."""
+
+    def work() -> int:
+        _print(_run(_parser().parse_args(argv)))
         return 0
-    except WsgnError as error:
-        return _complain(str(error), error.exit_code)
-    except Exception as error:
-        return _complain(f"Unexpected {type(error).__name__}: {error}", 1)
-    return 0
+
+    return run_command(_NAME, work)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,14 +74,16 @@ def _run(arguments: argparse.Namespace) -> str:
     detections = read_detections(arguments.detections)
     result = evaluate_detection(truth, detections, arguments.protocol, arguments.tiou)
     if detection_protocol(arguments.protocol).subset and not _is_thumos14(truth):
-        _say(
+        say(
+            _NAME,
             f"None of these videos is of THUMOS14's test set, which the protocol "
-            f"{arguments.protocol} is for; other datasets take --protocol activitynet."
+            f"{arguments.protocol} is for; other datasets take --protocol activitynet.",
         )
     if result.num_ignored_detections:
-        _say(
+        say(
+            _NAME,
             f"Ignored {result.num_ignored_detections} of {len(detections)} detections, in videos "
-            "that are not evaluated."
+            "that are not evaluated.",
         )
     return _as_json(result) if arguments.json else _as_table(result, per_class=arguments.per_class)
 
@@ -174,30 +165,6 @@ def _as_table(result: DetectionResult, *, per_class: bool) -> str:
 
 
 def _print(text: str) -> None:
-    """Write the result; flushing here makes a full disk or a closed pipe show now."""
-    # Labels may hold letters that the terminal's encoding lacks.
+    """Write the result; labels may hold letters that the terminal's encoding lacks."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    try:
-        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _abandon_stdout()
-        raise OutputError(f"Cannot write the result: {error.strerror}.") from error
-
-
-def _abandon_stdout() -> None:
-    """Send what is left to nowhere: at exit the interpreter would try, and fail, once more."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _complain(sentence: str, exit_code: int) -> int:
-    _say(sentence)
-    return exit_code
-
-
-def _say(sentence: str) -> None:
-    # Whoever closed stderr does not want to hear it.
-    with contextlib.suppress(OSError):
-        print(f"wsgn-eval: {sentence}", file=sys.stderr, flush=True)
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
