@@ -35,8 +35,8 @@ if [ -n "${WSGN_WHEELS:-}" ]; then
 folder that holds them, or leave it out."
   site=$(mktemp -d)
   trap 'rm -rf "$site"' EXIT
-  "$python" -m pip install --quiet --no-index --no-deps --no-compile --target "$site" \
-    "${wheels[@]}" || end "pip could not unpack the wheels of '$WSGN_WHEELS'; what it said is above."
+  env -u PIP_CONSTRAINT "$python" -m pip install --quiet --no-index --no-deps --no-compile \
+    --target "$site" "${wheels[@]}" || end "pip could not unpack the wheels of '$WSGN_WHEELS'; what it said is above."
   path=$site:$path
 fi
 export PYTHONPATH=$path${PYTHONPATH:+:$PYTHONPATH}
