@@ -80,8 +80,11 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint; an `InputError` says what is wrong with a file that is not one."""
     if not path.is_file():
-        reason = "is a folder: give the model.safetensors in it" if path.is_dir() else "does not exist"
-        raise InputError(f"the checkpoint {path} {reason}.")
+        if path.is_dir():
+            raise InputError(
+                f"the checkpoint {path} is a folder: give the model.safetensors in it."
+            )
+        raise InputError(f"the checkpoint {path} does not exist.")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
