@@ -16,9 +16,8 @@ from typing import Any
 
 from wsgn.command import run_command, say
 from wsgn.errors import EngineError, MissingExtraError, UsageError
-from wsgn.export.plan.files import SUFFIXES as PLAN_SUFFIXES
 from wsgn.manifest import CLASS_ACTIVATIONS, COMPONENTS, SOFTMAX_SCALES, Manifest
-from wsgn.plans.sidecar import read_sidecar
+from wsgn.plans.sidecar import PLAN_SUFFIXES, read_sidecar
 from wsgn.scoring.bundle import TARGETS
 
 _NAME = "to_cubin"

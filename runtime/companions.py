@@ -20,8 +20,9 @@ from .console import Console, print_result
 def show_manifest(arguments: Sequence[str]) -> int:
     """Print the manifest of an engine as JSON; a plan must be the one of its sidecar."""
     from wsgn.plans.session_checks import read_plan
+    from wsgn.plans.sidecar import PLAN_SUFFIXES
 
-    from .engines import PLAN_SUFFIXES, read_manifest
+    from .engines import read_manifest
 
     parser = argparse.ArgumentParser(
         prog="wsgn-run manifest",

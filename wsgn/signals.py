@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+# Exit code of what SIGTERM has ended.
+TERMINATED = 128 + signal.SIGTERM
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -55,7 +57,7 @@ def exit_on_termination() -> Iterator[None]:
     """Let SIGTERM end the block as Ctrl-C would, so that it tidies up; the exit code is 143."""
 
     def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        raise SystemExit(TERMINATED)
 
     if threading.current_thread() is not threading.main_thread():
         yield

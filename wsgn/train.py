@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +14,7 @@ from wsgn.data.annotations import Annotations, read_annotations
 from wsgn.errors import MissingExtraError, OutputError, UsageError
 from wsgn.preset_options import chosen_preset
 from wsgn.presets import Preset
+from wsgn.signals import TERMINATED
 from wsgn.train_options import parser, stream_names
 
 if TYPE_CHECKING:
@@ -29,10 +27,7 @@ if TYPE_CHECKING:
     from wsgn.training_run import StepResult
 
 EARLIER_RESULTS = ("last.safetensors", "model.safetensors", "detections.json")
-TERMINATED = 143
 RESULT_NAMES = ("losses.csv", *EARLIER_RESULTS)
-
-
 _NAME = "wsgn-train"
 
 
@@ -44,11 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         nonlocal arguments
         arguments = parser().parse_args(argv)
         try:
-            with _termination_as_interrupt():
-                _run(arguments)
-        except _Terminated:
-            say(_NAME, "terminated; --resume goes on from the last checkpoint.")
-            return TERMINATED
+            _run(arguments)
+        except SystemExit as stop:
+            if stop.code == TERMINATED:
+                say(_NAME, "terminated; --resume goes on from the last checkpoint.")
+            raise
         return 0
 
     def interrupted() -> str:
@@ -57,26 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return f"interrupted; add --resume to go on from the last checkpoint in {arguments.output}."
 
     return run_command(_NAME, work, interrupted=interrupted)
-
-
-class _Terminated(BaseException):
-    """SIGTERM, as schedulers send it."""
-
-
-@contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    def stop(number: int, frame: object) -> None:
-        raise _Terminated
-
-    # Only the main thread may set it; elsewhere somebody else looks after signals.
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _run(arguments: argparse.Namespace) -> None:

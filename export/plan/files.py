@@ -11,11 +11,15 @@ from wsgn.errors import OutputError, UsageError
 from wsgn.files import check_folder, remove_file, write_whole_file
 from wsgn.manifest import Manifest
 from wsgn.plans.library import Library
-from wsgn.plans.sidecar import FORMAT_VERSION, PlanSidecar, Profile, network_name, sidecar_path
+from wsgn.plans.sidecar import (
+    FORMAT_VERSION,
+    PLAN_SUFFIXES,
+    PlanSidecar,
+    Profile,
+    network_name,
+    sidecar_path,
+)
 from wsgn.signals import hold_signals
-
-# By which hosts know a plan.
-SUFFIXES = (".plan", ".engine", ".trt")
 
 
 def describe_plan(
@@ -44,9 +48,10 @@ def describe_plan(
 
 def check_output(plan: Path, *, overwrite: bool) -> None:
     """Raise before a long build what would otherwise be raised behind it."""
-    if plan.suffix.lower() not in SUFFIXES:
+    if plan.suffix.lower() not in PLAN_SUFFIXES:
         raise UsageError(
-            f"a plan's name ends in {', '.join(SUFFIXES)}, by which hosts know it, got '{plan}'."
+            f"a plan's name ends in {', '.join(PLAN_SUFFIXES)}, by which hosts know it, got "
+            f"'{plan}'."
         )
     for path in (plan, sidecar_path(plan)):
         if path.is_dir():

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from onnx import TensorProto, external_data_helper
+from onnx import TensorProto
 
-from wsgn.errors import EngineError, UsageError
-from wsgn.manifest import METADATA_KEY, Manifest
-
-_REMEDY = "give a file made by export/to_onnx.py"
+from wsgn.errors import EngineError
+from wsgn.export.onnx_document import (
+    REMEDY,
+    all_nodes,
+    all_tensors,
+    manifest_of,
+    require_one_piece,
+)
+from wsgn.manifest import Manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,17 +68,12 @@ def read_plan_input(path: Path) -> PlanInput:
         raise EngineError(_malformed(path, content)) from error
     if not document.graph.node or not document.graph.output:
         raise EngineError(_malformed(path, content))
-    tensors = list(_tensors(document))
-    if any(external_data_helper.uses_external_data(tensor) for tensor in tensors):
-        raise EngineError(
-            f"the engine '{path}' keeps its weights in another file: export it again as one file "
-            "with export/to_onnx.py."
-        )
-    manifest = _manifest_of(path, document)
+    require_one_piece(path, document)
+    manifest = manifest_of(path, document)
     # Inputs with a value of their own are weights.
     weights = {tensor.name for tensor in document.graph.initializer}
     inputs = [value for value in document.graph.input if value.name not in weights]
-    half = _computes_in_half(document, tensors)
+    half = _computes_in_half(document)
     outputs = tuple(value.name for value in document.graph.output)
     graph_inputs = tuple(_graph_input(path, value) for value in inputs)
     return PlanInput(
@@ -93,7 +93,7 @@ def _read(path: Path) -> bytes:
     try:
         # Reading a pipe or a device would never end.
         if path.exists() and not path.is_file():
-            raise EngineError(f"the engine '{path}' is no regular file: {_REMEDY}.")
+            raise EngineError(f"the engine '{path}' is no regular file: {REMEDY}.")
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise EngineError(f"the engine '{path}' does not exist: check its path.") from error
@@ -110,20 +110,7 @@ def _malformed(path: Path, content: bytes) -> str:
     # Every ONNX file starts with its version, field 1 of the document.
     if content[:1] == b"\x08":
         return f"the engine '{path}' is truncated or damaged: copy or export it again."
-    return f"the engine '{path}' is not an ONNX file: {_REMEDY}."
-
-
-def _manifest_of(path: Path, document: onnx.ModelProto) -> Manifest:
-    texts = {entry.key: entry.value for entry in document.metadata_props}
-    if METADATA_KEY not in texts:
-        raise EngineError(
-            f"the engine '{path}' has no manifest (metadata key '{METADATA_KEY}'), which says its "
-            f"classes and sampling: {_REMEDY}."
-        )
-    try:
-        return Manifest.from_json(texts[METADATA_KEY])
-    except UsageError as error:
-        raise EngineError(f"the engine '{path}' cannot be used: {error}") from error
+    return f"the engine '{path}' is not an ONNX file: {REMEDY}."
 
 
 def _graph_input(path: Path, value: onnx.ValueInfoProto) -> GraphInput:
@@ -137,38 +124,18 @@ def _graph_input(path: Path, value: onnx.ValueInfoProto) -> GraphInput:
         else:
             raise EngineError(
                 f"the input '{value.name}' of the engine '{path}' has a dimension without a size "
-                f"and without a name: {_REMEDY}."
+                f"and without a name: {REMEDY}."
             )
     return GraphInput(name=value.name, element_type=tensor.elem_type, dimensions=tuple(dimensions))
 
 
-def _computes_in_half(document: onnx.ModelProto, tensors: Iterable[TensorProto]) -> bool:
+def _computes_in_half(document: onnx.ModelProto) -> bool:
     casts = (
         attribute.i == TensorProto.FLOAT16
-        for node in _nodes(document)
+        for node in all_nodes(document)
         if node.op_type == "Cast"
         for attribute in node.attribute
         if attribute.name == "to"
     )
+    tensors = all_tensors(document)
     return any(tensor.data_type == TensorProto.FLOAT16 for tensor in tensors) or any(casts)
-
-
-def _nodes(document: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    """Every node, also of functions and of graphs inside nodes."""
-    waiting = [*document.graph.node, *(node for f in document.functions for node in f.node)]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        for attribute in node.attribute:
-            for graph in (attribute.g, *attribute.graphs):
-                waiting += graph.node
-
-
-def _tensors(document: onnx.ModelProto) -> Iterator[TensorProto]:
-    """Every constant, also of functions and of graphs inside nodes."""
-    yield from document.graph.initializer
-    for node in _nodes(document):
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for graph in (attribute.g, *attribute.graphs):
-                yield from graph.initializer

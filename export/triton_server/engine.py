@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsgn.errors import EngineError, MissingExtraError, UsageError
-from wsgn.manifest import METADATA_KEY, Manifest
-from wsgn.plans.sidecar import PlanSidecar, Profile, ShapeRange, read_sidecar, sidecar_path
+from wsgn.errors import EngineError, MissingExtraError
+from wsgn.manifest import Manifest
+from wsgn.plans.session_checks import read_plan
+from wsgn.plans.sidecar import PLAN_SUFFIXES, PlanSidecar, Profile, ShapeRange
 from wsgn.streaming_state import STATE_ROWS
 
 if TYPE_CHECKING:
     import onnx
 
-PLAN_SUFFIXES = (".plan", ".engine", ".trt")
 # Of each kind of graph: the output's name, and how many of its dimensions are free; behind them are
 # the classes.
 _OUTPUTS = {
@@ -136,18 +135,12 @@ def _is_taken(profiles: Sequence[Profile], main: str, batch: int, length: int | 
 
 
 def _read_plan(path: Path) -> ServedEngine:
-    sidecar = read_sidecar(path)
+    _, sidecar = read_plan(path)
     if sidecar.library != "tensorrt":
         raise EngineError(
             f"the plan '{path}' is of {sidecar.library}, which a Triton server does not load: "
             "build it with TensorRT, or serve the .onnx file."
         )
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != sidecar.plan_sha256:
-            raise EngineError(
-                f"the plan '{path}' is not the one that '{sidecar_path(path).name}' describes: "
-                "copy both again, or build the plan again."
-            )
     inputs, outputs = tensors_of(sidecar.manifest)
     for profile in sidecar.profiles:
         found = {name: len(shapes.minimum) for name, shapes in profile.inputs.items()}
@@ -164,6 +157,8 @@ def _read_plan(path: Path) -> ServedEngine:
 def _read_onnx(path: Path) -> ServedEngine:
     try:
         import onnx
+
+        from wsgn.export.onnx_document import manifest_of, require_one_piece
     except ImportError as error:
         raise MissingExtraError("Reading an ONNX file", "export") from error
     try:
@@ -174,11 +169,8 @@ def _read_onnx(path: Path) -> ServedEngine:
             f"the engine '{path}' is not an ONNX file: give a file of export/to_onnx.py, or a "
             f"TensorRT plan ({' '.join(PLAN_SUFFIXES)})."
         ) from error
-    manifest = _manifest_of(path, document)
-    if any(onnx.external_data_helper.uses_external_data(t) for t in document.graph.initializer):
-        raise EngineError(
-            f"the engine '{path}' keeps its weights in another file: export it again as one file."
-        )
+    manifest = manifest_of(path, document)
+    require_one_piece(path, document)
     inputs = tuple(_spec(value) for value in document.graph.input)
     outputs = tuple(_spec(value) for value in document.graph.output)
     if (inputs, outputs) != tensors_of(manifest):
@@ -187,19 +179,6 @@ def _read_onnx(path: Path) -> ServedEngine:
             f"({manifest.graph}) says: export it again."
         )
     return ServedEngine(path=path, manifest=manifest, inputs=inputs, outputs=outputs)
-
-
-def _manifest_of(path: Path, document: onnx.ModelProto) -> Manifest:
-    texts = {entry.key: entry.value for entry in document.metadata_props}
-    if METADATA_KEY not in texts:
-        raise EngineError(
-            f"the engine '{path}' has no manifest (metadata key '{METADATA_KEY}'), which says its "
-            "classes: give a file of export/to_onnx.py."
-        )
-    try:
-        return Manifest.from_json(texts[METADATA_KEY])
-    except UsageError as error:
-        raise EngineError(f"the engine '{path}' cannot be used: {error}") from error
 
 
 def _spec(value: onnx.ValueInfoProto) -> TensorSpec:

@@ -14,9 +14,7 @@ import numpy.typing as npt
 
 from wsgn.errors import EngineError, UsageError
 from wsgn.manifest import Manifest
-from wsgn.plans.sidecar import read_sidecar
-
-PLAN_SUFFIXES = (".plan", ".engine", ".trt")
+from wsgn.plans.sidecar import PLAN_SUFFIXES, read_sidecar
 
 
 @dataclass(frozen=True, kw_only=True)

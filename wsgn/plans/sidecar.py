@@ -16,6 +16,8 @@ from wsgn.manifest import Manifest
 from wsgn.records import object_from_json, record_from_dict, record_to_dict
 
 FORMAT_VERSION = 1
+# By which a plan is told from an ONNX file, in small letters.
+PLAN_SUFFIXES = (".plan", ".engine", ".trt")
 # What may stand in `PlanSidecar.flags`.
 FLAGS = ("tf32", "half", "version_compatible", "hardware_compatible", "plugin")
 # "tensorrt" is the full library, "tensorrt_rtx" TensorRT-RTX: their plans are not exchangeable.
