@@ -110,8 +110,12 @@ def measure(arguments: argparse.Namespace) -> Results:
 
 
 def _results(rows: Sequence[Row], left_out: dict[str, str], wrong: Sequence[str]) -> Results:
-    document: dict[str, object] = {"rows": [asdict(row) for row in rows], "left_out": left_out}
-    return Results(document=document, table=_table(rows, left_out), wrong=tuple(wrong))
+    return Results(
+        document={"rows": [asdict(row) for row in rows]},
+        table=_table(rows),
+        left_out=left_out,
+        wrong=tuple(wrong),
+    )
 
 
 def _rows(
@@ -150,7 +154,7 @@ def _rows(
             )
     for batch in arguments.batches:
         inputs = example_input(subject.manifest, batch).numpy()
-        works = {name: _call(infer, inputs) for name, infer in running.items()}
+        works = {name: partial(infer, inputs) for name, infer in running.items()}
         for work in works.values():
             work()
         times = time_in_turn(works, seconds / len(arguments.batches))
@@ -178,10 +182,6 @@ def _begin(
             raise
         first_line = (str(error).strip().splitlines() or ["no reason given"])[0]
         raise NotHere(f"{type(error).__name__}: {first_line}") from error
-
-
-def _call(infer: Infer, inputs: Array) -> Callable[[], object]:
-    return lambda: infer(inputs)
 
 
 def _contenders(engine: RandomEngine, device: str, deadline: float) -> list[Contender]:
@@ -276,7 +276,7 @@ def _difference(found: Sequence[Array], expected: Sequence[Array]) -> float:
     return float(np.max(shares))
 
 
-def _table(rows: Sequence[Row], left_out: dict[str, str]) -> str:
+def _table(rows: Sequence[Row]) -> str:
     lines = [
         "| network | engine | snippets in a call | ms (10 to 90 %) | snippets / s | "
         "times torch eager | difference from torch |",
@@ -291,8 +291,7 @@ def _table(rows: Sequence[Row], left_out: dict[str, str]) -> str:
             f"{1e3 * row.batch / median:,.0f} | {row.times_eager:.2f} | "
             f"{row.largest_difference:.1e} |"
         )
-    lines += ["", *(f"Left out: {name}: {reason}." for name, reason in left_out.items())]
-    return "\n".join(lines).rstrip()
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import argparse
 import importlib.util
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +28,16 @@ class Results:
 
     document: dict[str, object]
     table: str
+    # What this machine could not run, by name, with the reason.
+    left_out: Mapping[str, str]
     # Sentences about results that are wrong.
     wrong: tuple[str, ...] = ()
+
+    @property
+    def markdown(self) -> str:
+        """The table, and below it what was left out."""
+        sentences = (f"Left out: {name}: {reason}." for name, reason in self.left_out.items())
+        return "\n".join([self.table, "", *sentences]).rstrip()
 
 
 def part_parser(name: str, documentation: str | None) -> argparse.ArgumentParser:
@@ -62,7 +70,7 @@ def run_as_part(
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
     write_results(arguments.output, results)
-    print(results.table)
+    print(results.markdown)
     for sentence in results.wrong:
         print(f"WRONG: {sentence}", file=sys.stderr)
     return int(bool(results.wrong))
@@ -100,6 +108,6 @@ def _is_installed(module: str) -> bool:
 
 def write_results(stem: Path, results: Results) -> None:
     """STEM.json and STEM.md; a part that may be ended by force also calls it in between."""
-    document = results.document | {"wrong": list(results.wrong)}
-    stem.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
-    stem.with_suffix(".md").write_text(results.table + "\n")
+    found = {"left_out": dict(results.left_out), "wrong": list(results.wrong)}
+    stem.with_suffix(".json").write_text(json.dumps(results.document | found, indent=1) + "\n")
+    stem.with_suffix(".md").write_text(results.markdown + "\n")
