@@ -1,6 +1,6 @@
 """Backbones on raw frames: frames per second of the engine, of torch and of decoding; memory.
 
-    python benchmarks/backbones.py VIDEO --backbone i3d-rgb resnet34
+    python -m benchmarks.backbones VIDEO --backbone i3d-rgb resnet34
 
 Each network gets random weights (speed does not depend on them) and a random model of 20 classes
 behind it. Every figure comes from a process of its own: `wsgn-run` on the video with the engine,
@@ -121,7 +121,7 @@ def decode(arguments: argparse.Namespace) -> dict[str, float]:
 
 def export(arguments: argparse.Namespace) -> dict[str, float]:
     """Write random weights, a random model on them, and the engine of both."""
-    from random_engine import RandomEngine
+    from benchmarks.random_engine import RandomEngine
 
     watch = Watch()
     random = RandomEngine(folder=arguments.folder, backbone=arguments.backbone[0])
@@ -148,7 +148,8 @@ def engine(arguments: argparse.Namespace) -> dict[str, float]:
 def in_torch(arguments: argparse.Namespace) -> dict[str, float]:
     """The engine's layers in torch, on frames that are in memory already."""
     import torch
-    from random_engine import RandomEngine
+
+    from benchmarks.random_engine import RandomEngine
 
     torch.set_num_threads(arguments.threads)
     graph = RandomEngine(folder=arguments.folder, backbone=arguments.backbone[0]).in_torch().graph

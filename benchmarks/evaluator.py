@@ -1,6 +1,6 @@
 """How fast detection mAP is computed, beside plain loops, and how its time grows.
 
-Run `python benchmarks/evaluator.py`; it makes its own data (210 videos of THUMOS14's density, 20
+Run `python -m benchmarks.evaluator`; it makes its own data (210 videos of THUMOS14's density, 20
 classes, fixed seed) and prints one table. `--quick` leaves out the run with 100 times as many
 detections.
 """

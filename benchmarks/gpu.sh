@@ -42,5 +42,5 @@ fi
 export PYTHONPATH=$path${PYTHONPATH:+:$PYTHONPATH}
 # Kernels that are interpreted never reach the GPU.
 unset TRITON_INTERPRET
-"$python" "$root/benchmarks/gpu_report.py" \
+"$python" -m benchmarks.gpu.report \
   -o "${OUT:-$root/benchmarks/results/gpu-$(date +%F)}" "$@"

@@ -1,6 +1,6 @@
 """Trains on a dataset larger than memory and reports the peak memory of the training.
 
-    python benchmarks/large_dataset.py /tmp/large --gigabytes 20
+    python -m benchmarks.large_dataset /tmp/large --gigabytes 20
 
 The feature files are sparse: they hold zeros that take no room on disk, and are read as any others.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsgn.data.feature_file import write_feature_file
+from wsgn.features.file import write_feature_file
 from wsgn.manifest import Sampling
 
 FEATURE_SIZE = 2048
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     count, total = make(arguments.folder, arguments.gigabytes)
     started = time.perf_counter()
     command = [
-        sys.executable, "-m", "wsgn.train", str(arguments.folder / "annotations.json"),
+        sys.executable, "-m", "wsgn.training.cli", str(arguments.folder / "annotations.json"),
         "--features", str(arguments.folder / "features"), "-o", str(arguments.folder / "run"),
         "--overwrite", "--preset", "wsgn+", "--steps", str(arguments.steps), "--batch-videos", "32",
         "--accumulate-snippets", "8192", "--quiet",

@@ -1,6 +1,6 @@
 """Trains the preset `frames` on made videos over several seeds, and measures chance beside it.
 
-    python benchmarks/per_frame.py made -o runs/per_frame
+    python -m benchmarks.per_frame made -o runs/per_frame
 
 Each training is a process with one thread; results that exist are kept. Chance is the network
 before training, the found segments with their classes exchanged, and as many random ones.
@@ -25,17 +25,17 @@ import torch
 from wsgn.checkpoint import Checkpoint
 from wsgn.data.annotations import Annotations, label_vector, read_annotations
 from wsgn.data.frames import FrameDataset
-from wsgn.evaluate import find_segments, score_segments, trained_rule, truth_of
-from wsgn.made.config import MadeVideosConfig
-from wsgn.made.dataset import write_dataset
+from wsgn.localization.segments import Segment
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.metrics.classification import evaluate_classification
-from wsgn.predict import predict_videos
-from wsgn.prediction_report import classification_map
+from wsgn.prediction.evaluate import find_segments, score_segments, trained_rule, truth_of
+from wsgn.prediction.predict import predict_videos
+from wsgn.prediction.report import classification_map
 from wsgn.presets import preset
-from wsgn.segments import Segment
-from wsgn.trainer import Trainer
-from wsgn.training_run import StepResult, run_training
+from wsgn.synthetic.videos.config import MadeVideosConfig
+from wsgn.synthetic.videos.dataset import write_dataset
+from wsgn.training.run import StepResult, run_training
+from wsgn.training.trainer import Trainer
 
 TIOU = (0.1, 0.2, 0.3, 0.4, 0.5)
 SAMPLING = Sampling(frame_rate=5.0, snippet_length=5, snippet_stride=2)
@@ -64,7 +64,9 @@ class Job:
 def main(argv: Sequence[str] | None = None) -> int:
     """Make what is missing, train what is missing, then print the tables."""
     parser = argparse.ArgumentParser(description="The preset `frames` beside chance.")
-    parser.add_argument("dataset", type=Path, help="folder of python -m wsgn.made; made if absent")
+    parser.add_argument(
+        "dataset", type=Path, help="folder of python -m wsgn.synthetic.videos; made if absent"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--steps", type=int, default=preset("frames").train.num_steps)

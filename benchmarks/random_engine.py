@@ -10,8 +10,8 @@ import torch
 from wsgn.backbones.build import build_backbone
 from wsgn.checkpoint import Calibration, Checkpoint, load_checkpoint, save_checkpoint
 from wsgn.config import ModelConfig, TrainConfig
-from wsgn.export.graph import Exportable, exportable
-from wsgn.export.joined import join
+from wsgn.export.graphs.document import Exportable, exportable
+from wsgn.export.graphs.joined import join
 from wsgn.export.to_onnx import main as to_onnx
 from wsgn.extraction.recipe import BACKBONES, CROP_SIZE, SHORT_SIDE
 from wsgn.manifest import DetectionRule, FeatureInput, Prior, Sampling

@@ -1,7 +1,7 @@
 """Exact, causal and window scores on labelled videos: mAP, delay, and the prior's calibration.
 
-    python benchmarks/streaming.py made --checkpoint runs/demo/run/model.safetensors \
-        --engine runtime/demo/demo.onnx
+    python -m benchmarks.streaming made --checkpoint runs/demo/run/model.safetensors \
+        --engine runtime/cli/demo/demo.onnx
 
 The engine reads the video files as `wsgn-run` does. Exact mode is held against the model in torch:
 frame scores and segments. The prior is calibrated on the training videos and used on the others.
@@ -20,13 +20,13 @@ import numpy as np
 from wsgn.checkpoint import load_checkpoint
 from wsgn.data.annotations import Annotations, read_annotations
 from wsgn.data.frames import FrameDataset
-from wsgn.evaluate import TIOU, score_segments, truth_of
+from wsgn.localization.segments import Segment
 from wsgn.manifest import Manifest
-from wsgn.predict import VideoPrediction, predict_videos, predicted_segments
+from wsgn.prediction.evaluate import TIOU, score_segments, truth_of
+from wsgn.prediction.predict import VideoPrediction, predict_videos, predicted_segments
 from wsgn.runtime import Detector, DetectorOptions, SnippetLogits, open_engine
 from wsgn.runtime.events import Event, SegmentEvent
 from wsgn.runtime.pipeline import Detection, DetectOptions
-from wsgn.segments import Segment
 
 PRIOR_COUNTS = (0.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 MODES = ("exact", "causal", "window")
@@ -45,7 +45,9 @@ class ModeResult:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print Markdown, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("dataset", type=Path, help="output folder of python -m wsgn.made")
+    parser.add_argument(
+        "dataset", type=Path, help="output folder of python -m wsgn.synthetic.videos"
+    )
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--engine", type=Path, required=True)
     parser.add_argument("--window", type=float, default=20.0, help="seconds")

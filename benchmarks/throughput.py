@@ -1,6 +1,6 @@
 """How fast `wsgn-run` is beside its two parts, when its first event comes, and its memory.
 
-Run `python benchmarks/throughput.py [--engine FILE]` on an idle Linux machine; it makes its videos
+Run `python -m benchmarks.throughput [--engine FILE]` on an idle Linux machine; it makes its videos
 (fixed seed) and prints one table. A rate counts frames of the video per second of wall time, also
 for the engine, which sees only the snippets that the video makes.
 """
@@ -28,13 +28,14 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from wsgn.engines.engine import Engine
 from wsgn.manifest import Manifest
-from wsgn.runtime import DetectOptions, DetectorOptions, demo, open_engine
-from wsgn.runtime.detector import Detector, SnippetLogits
-from wsgn.runtime.engines import Engine
+from wsgn.runtime import DetectOptions, DetectorOptions, open_engine
+from wsgn.runtime.cli import demo
 from wsgn.runtime.pipeline import Detection, frame_grid
-from wsgn.runtime.rules import SCORE_MODES
-from wsgn.runtime.snippets import Snippeter
+from wsgn.runtime.streaming.detector import Detector, SnippetLogits
+from wsgn.runtime.streaming.rules import SCORE_MODES
+from wsgn.runtime.streaming.snippets import Snippeter
 from wsgn.video import FrameGrid, SampledFrame, VideoReader
 
 DEMO_ENGINE = Path(demo.__file__).parent / "demo.onnx"
@@ -50,7 +51,7 @@ LARGE, SMALL = (1280, 720), (160, 120)
 # includes the memory of the one that started it.
 _COMMAND = """
 import sys
-from wsgn.runtime.cli import main
+from wsgn.runtime.cli.main import main
 code = main()
 print("VmHWM", open("/proc/self/status").read().split("VmHWM:")[1].split()[0], file=sys.stderr)
 sys.exit(code)

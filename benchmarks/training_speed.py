@@ -1,6 +1,6 @@
 """Time of a training step beside a padded loop in the style of W-TALC's published code.
 
-    python benchmarks/training_speed.py [--annotations thumos14.json] [-o runs/training_speed.json]
+    python -m benchmarks.training_speed [--annotations thumos14.json] [-o runs/training_speed.json]
 
 Both train W-TALC (a hidden layer, top-k, co-activity on 3 pairs) on the same random features of the
 same videos, from memory, with Adam. The padded loop fills every video of a batch up to the longest
@@ -25,14 +25,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, log_softmax, relu
 
-from wsgn.batches import draw_batch
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import VideoAnnotation, label_vector, read_annotations
 from wsgn.data.samples import VideoSample, sample_rows
+from wsgn.localization.timing import snippet_times
 from wsgn.manifest import FeatureInput, Sampling
 from wsgn.methods.config import WtalcConfig
-from wsgn.timing import snippet_times
-from wsgn.trainer import Trainer
+from wsgn.training.sampler import draw_batch
+from wsgn.training.trainer import Trainer
 
 NUM_CLASSES = 20
 SAMPLING = Sampling(frame_rate=25, snippet_length=16, snippet_stride=16)

@@ -1,7 +1,7 @@
 """Trains every variant of the model on made videos over several seeds and prints the table.
 
-    python -m wsgn.made made --train 160 --test 40 --seed 0
-    python benchmarks/variants.py made -o runs/variants
+    python -m wsgn.synthetic.videos made --train 160 --test 40 --seed 0
+    python -m benchmarks.variants made -o runs/variants
 
 Each training runs in one process with one thread, two at a time. Results that exist are kept, so
 an interrupted run goes on.
@@ -25,12 +25,12 @@ from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import read_annotations
 from wsgn.data.frames import FrameDataset
 from wsgn.errors import UsageError
-from wsgn.evaluate import TIOU, evaluate
 from wsgn.manifest import COMPONENTS
 from wsgn.methods.config import WsgnConfig
-from wsgn.train_options import DEFAULT_FRAMES, DEFAULT_SAMPLING
-from wsgn.trainer import Trainer
-from wsgn.training_run import run_training
+from wsgn.prediction.evaluate import TIOU, evaluate
+from wsgn.training.options import DEFAULT_FRAMES, DEFAULT_SAMPLING
+from wsgn.training.run import run_training
+from wsgn.training.trainer import Trainer
 
 VARIANTS: dict[str, tuple[tuple[str, ...], str]] = {
     "naive": ((), "video"),
@@ -57,7 +57,9 @@ class Job:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train what is missing, then print the table of all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("dataset", type=Path, help="output folder of python -m wsgn.made")
+    parser.add_argument(
+        "dataset", type=Path, help="output folder of python -m wsgn.synthetic.videos"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))

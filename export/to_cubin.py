@@ -1,8 +1,8 @@
 """`python export/to_cubin.py --engine wsgn.onnx -o compiled/`: kernels for GPUs without Triton.
 
 Compiles the frame selection of one model to machine code (cubin) and assembly (PTX) for several
-GPUs, none of which has to be there. `wsgn.kernels.bundle` does it, which is named here and loaded
-late: it needs torch and Triton.
+GPUs, none of which has to be there. `wsgn.kernels.ahead_of_time.bundle` does it, which is named
+here and loaded late: it needs torch and Triton.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wsgn.command import run_command, say
+from wsgn.engines.kernels.bundle import TARGETS
+from wsgn.engines.tensorrt.sidecar import PLAN_SUFFIXES, read_sidecar
 from wsgn.errors import EngineError, MissingExtraError, UsageError
 from wsgn.manifest import CLASS_ACTIVATIONS, COMPONENTS, SOFTMAX_SCALES, Manifest
-from wsgn.plans.sidecar import PLAN_SUFFIXES, read_sidecar
-from wsgn.scoring.bundle import TARGETS
+from wsgn.support.command import run_command, say
 
 _NAME = "to_cubin"
 
@@ -33,7 +33,8 @@ def _parser() -> argparse.ArgumentParser:
         prog=_NAME,
         description="Compile the frame-selection kernels for GPUs that are not here.",
         epilog="There is no kernel for models that are scored with the scale soft_gate (of the "
-        "preset wsgn+) and for the naive model: score those with wsgn.statistics.frame_scores.",
+        "preset wsgn+) and for the naive model: score those with "
+        "wsgn.localization.statistics.frame_scores.",
     )
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--classes", type=int, metavar="C", help="number of classes")
@@ -119,9 +120,9 @@ def _manifest(engine: Path) -> Manifest:
 
 
 def _kernels() -> Any:
-    """The module `wsgn.kernels.bundle`."""
+    """The module `wsgn.kernels.ahead_of_time.bundle`."""
     try:
-        return importlib.import_module("wsgn.kernels.bundle")
+        return importlib.import_module("wsgn.kernels.ahead_of_time.bundle")
     except MissingExtraError:
         raise
     except ImportError as error:

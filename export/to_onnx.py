@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsgn.command import run_command
 from wsgn.errors import MissingExtraError, OutputError, UsageError
-from wsgn.files import check_folder, remove_file, size_in_words
-from wsgn.signals import hold_signals
+from wsgn.support.command import run_command
+from wsgn.support.files import check_folder, remove_file, size_in_words
+from wsgn.support.signals import hold_signals
 
 if TYPE_CHECKING:
-    from wsgn.export.graph import Exportable
+    from wsgn.export.graphs.document import Exportable
 
 _NAME = "to_onnx"
 # By which hosts know the file.
@@ -73,7 +73,7 @@ def _export(arguments: argparse.Namespace) -> None:
         with hold_signals():
             import onnxscript  # noqa: F401 (torch needs it, and finds out late)
 
-            from wsgn.export.graph import export_graph, save_graph
+            from wsgn.export.graphs.document import export_graph, save_graph
     except ImportError as error:
         raise MissingExtraError(f"Exporting ({error.name})", "export") from error
     subject = _subject(arguments)
@@ -109,8 +109,8 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
 
 def _parity(subject: Exportable, graph: str, path: Path, *, half: bool) -> list[str]:
     """Lines that tell how far the file is from torch; an `EngineError` where that is too far."""
-    from wsgn.export.verify import HALF_TOLERANCE, TOLERANCE, check_parity, parity_sizes
-    from wsgn.export.verify_scores import check_score_parity, score_parity_sizes
+    from wsgn.export.graphs.parity import HALF_TOLERANCE, TOLERANCE, check_parity, parity_sizes
+    from wsgn.export.graphs.score_parity import check_score_parity, score_parity_sizes
 
     tolerance = HALF_TOLERANCE if half else TOLERANCE
     words = f"(tolerance {tolerance:.0e}{', convolutions in float16' if half else ''}):"
@@ -134,12 +134,12 @@ def _parity(subject: Exportable, graph: str, path: Path, *, half: bool) -> list[
 def _subject(arguments: argparse.Namespace) -> Exportable:
     """The trained model, with the backbone that is to stand before it."""
     from wsgn.checkpoint import load_checkpoint
-    from wsgn.export.graph import exportable
+    from wsgn.export.graphs.document import exportable
 
     checkpoint = load_checkpoint(arguments.checkpoint)
     if arguments.backbone is None:
         return exportable(checkpoint)
-    from wsgn.export.joined import join
+    from wsgn.export.graphs.joined import join
 
     return join(
         checkpoint,

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsgn.command import run_command, say
+from wsgn.engines.tensorrt.library import Library
+from wsgn.engines.tensorrt.sidecar import LIBRARIES, PlanSidecar, Profile
 from wsgn.errors import MissingExtraError
-from wsgn.files import check_folder, write_whole_file
-from wsgn.plans.library import Library
-from wsgn.plans.sidecar import LIBRARIES, PlanSidecar, Profile
-from wsgn.signals import hold_signals
+from wsgn.support.command import run_command, say
+from wsgn.support.files import check_folder, write_whole_file
+from wsgn.support.signals import hold_signals
 
 if TYPE_CHECKING:
     from wsgn.export.plan.builder import BuildOptions

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wsgn.command import run_command, say
 from wsgn.errors import UsageError
 from wsgn.export.triton_server.engine import ServedEngine, read_engine
 from wsgn.export.triton_server.repository import (
@@ -20,6 +19,7 @@ from wsgn.export.triton_server.repository import (
     prepare,
     write_models,
 )
+from wsgn.support.command import run_command, say
 
 _NAME = "to_triton_server"
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wsgn import selection_reference as reference
-from wsgn.selection_operator import (
+from wsgn.selection import reference
+from wsgn.selection.operator import (
     frame_selection_backward,
     frame_selection_operator,
     video_selection_operator,
 )
-from wsgn.selection_reference import ForwardResult, Gradients, Inputs, Options
+from wsgn.selection.reference import ForwardResult, Gradients, Inputs, Options
 
-from . import selection
+from . import launch
 
 _NUM_TENSORS = 5
 
@@ -31,11 +31,11 @@ def register() -> None:
 
 def forward(inputs: Inputs, options: Options, *, frame_scores: bool) -> ForwardResult:
     """By the kernels where they support the inputs, else by the reference."""
-    if not selection.supports(inputs.x, options):
+    if not launch.supports(inputs.x, options):
         return reference.forward(inputs, options, frame_scores=frame_scores)
     # Triton launches on the current device, which need not be the tensors'.
     with torch.cuda.device_of(inputs.x):  # type: ignore[no-untyped-call]
-        return selection.forward(inputs, options, frame_scores=frame_scores)
+        return launch.forward(inputs, options, frame_scores=frame_scores)
 
 
 def backward(
@@ -48,10 +48,10 @@ def backward(
 ) -> Gradients:
     """By the implementation that ran forward."""
     kept = (row_numbers, statistics, grad_scores, grad_video_scores)
-    if not selection.supports(inputs.x, options):
+    if not launch.supports(inputs.x, options):
         return reference.backward(inputs, options, *kept)
     with torch.cuda.device_of(inputs.x):  # type: ignore[no-untyped-call]
-        return selection.backward(inputs, options, *kept)
+        return launch.backward(inputs, options, *kept)
 
 
 def _split(arguments: tuple[object, ...]) -> tuple[Inputs, Options]:

@@ -33,7 +33,7 @@ LOG2_E = tl.constexpr(1.4426950408889634)
 SQRT_LOG2_E = tl.constexpr(1.2011224087864498)
 # 1 / sigma is kept below this, so that (x - mu) / sigma stays finite for |x| below 1e8.
 _LARGEST_INVERSE = tl.constexpr(1e30)
-# The first rows of the statistics (wsgn.selection_terms says what they mean).
+# The first rows of the statistics (wsgn.selection.terms says what they mean).
 MEAN = tl.constexpr(0)
 INVERSE_SD = tl.constexpr(1)
 MAXIMUM = tl.constexpr(2)

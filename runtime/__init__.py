@@ -6,12 +6,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wsgn.segments import Segment, scores_to_segments
+    from wsgn.engines.engine import Engine, EngineOutputs, open_engine
+    from wsgn.localization.segments import Segment, scores_to_segments
 
-    from .detector import Detector, SnippetLogits
-    from .engines import Engine, EngineOutputs, open_engine
     from .pipeline import DetectOptions, detect
-    from .rules import DetectorOptions
+    from .streaming.detector import Detector, SnippetLogits
+    from .streaming.rules import DetectorOptions
 
 __all__ = [
     "DetectOptions",
@@ -29,11 +29,11 @@ __all__ = [
 # Where the public names lie. They are loaded when one is asked for: `wsgn-run` has to begin, and
 # `wsgn-run doctor` to end, where NumPy or PyAV cannot be imported.
 _HOMES = {
-    "wsgn.segments": ("Segment", "scores_to_segments"),
-    "wsgn.runtime.detector": ("Detector", "SnippetLogits"),
-    "wsgn.runtime.engines": ("Engine", "EngineOutputs", "open_engine"),
+    "wsgn.localization.segments": ("Segment", "scores_to_segments"),
+    "wsgn.runtime.streaming.detector": ("Detector", "SnippetLogits"),
+    "wsgn.engines.engine": ("Engine", "EngineOutputs", "open_engine"),
     "wsgn.runtime.pipeline": ("DetectOptions", "detect"),
-    "wsgn.runtime.rules": ("DetectorOptions",),
+    "wsgn.runtime.streaming.rules": ("DetectorOptions",),
 }
 
 # Hidden from the type checker, which would take every name for a known one.

@@ -10,13 +10,12 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from wsgn.engines.engine import Engine, Pending
 from wsgn.errors import EngineError, UsageError, WsgnError
+from wsgn.localization.timing import snippet_duration_seconds
 from wsgn.manifest import Manifest
-from wsgn.timing import snippet_duration_seconds
 from wsgn.video import FrameGrid, Gap, Notice, ReadSummary, SampledFrame, VideoInfo, VideoReader
 
-from .detector import Detector, SnippetLogits
-from .engines import Engine, Pending
 from .events import (
     EndEvent,
     ErrorEvent,
@@ -27,11 +26,12 @@ from .events import (
     SourceEvent,
     WarningEvent,
 )
-from .finite import FiniteGuard
 from .reader import Item, ThreadedReader
-from .rules import DetectorOptions
-from .snippets import Snippet, Snippeter
 from .stop import StopFlag
+from .streaming.detector import Detector, SnippetLogits
+from .streaming.finite import FiniteGuard
+from .streaming.rules import DetectorOptions
+from .streaming.snippets import Snippet, Snippeter
 
 Source = str | os.PathLike[str] | BinaryIO
 

@@ -10,8 +10,9 @@ import os
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
-FOLDER = Path(os.environ.get("WSGN_PEERS", Path(__file__).parents[1] / ".peers")).resolve()
+FOLDER = Path(os.environ.get("WSGN_PEERS", ROOT / ".peers")).resolve()
 
 
 def peers_with(package: str) -> Path:

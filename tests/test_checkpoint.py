@@ -11,7 +11,7 @@ from toy import ToySource, feature_model, short_training
 
 from wsgn.checkpoint import load_checkpoint, save_checkpoint
 from wsgn.errors import InputError, UsageError, WsgnError
-from wsgn.trainer import Trainer
+from wsgn.training.trainer import Trainer
 
 
 def trained() -> Trainer:

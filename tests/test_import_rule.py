@@ -6,11 +6,11 @@ import ast
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import pytest
+from places import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("wsgn", "kernels", "export", "runtime")
 NEIGHBOURS = ("wsgn.kernels", "wsgn.export", "wsgn.runtime")
 # Training loads the fused kernels in one line, by name, and plans take one of them as a plugin.
@@ -22,13 +22,13 @@ LEAN = {
     "dacite": ("wsgn",),
     "tqdm": ("wsgn",),
     "av": ("wsgn.video", "wsgn.runtime"),
-    "onnxruntime": ("wsgn.runtime",),
+    "onnxruntime": ("wsgn.engines",),
     # Optional, and imported only where a GPU is asked for.
-    "cuda": ("wsgn.cuda.bindings_device",),
-    "pycuda": ("wsgn.cuda.pycuda_device",),
-    "tensorrt": ("wsgn.plans",),
-    "tensorrt_rtx": ("wsgn.plans",),
-    "tensorrt_rtx_bindings": ("wsgn.plans",),
+    "cuda": ("wsgn.engines.cuda.bindings_device",),
+    "pycuda": ("wsgn.engines.cuda.pycuda_device",),
+    "tensorrt": ("wsgn.engines.tensorrt",),
+    "tensorrt_rtx": ("wsgn.engines.tensorrt",),
+    "tensorrt_rtx_bindings": ("wsgn.engines.tensorrt",),
 }
 
 
@@ -46,7 +46,7 @@ class Import:
 
 
 def module_name(path: str) -> str:
-    """`runtime/engines/__init__.py` is imported as `wsgn.runtime.engines`."""
+    """`runtime/cli/demo/__init__.py` is imported as `wsgn.runtime.cli.demo`."""
     parts = PurePosixPath(path).with_suffix("").parts
     parts = parts if parts[0] == "wsgn" else ("wsgn", *parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -157,16 +157,19 @@ def test_the_runtime_reaches_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("wsgn/train.py", "import wsgn.kernels"),
-        ("wsgn/train.py", "from wsgn import runtime"),
-        ("wsgn/data/frames.py", "from ..export.graph import build_graph"),
-        ("wsgn/train.py", "import importlib\nimportlib.import_module('wsgn.runtime.cli')"),
-        ("wsgn/train.py", "if TYPE_CHECKING:\n    from wsgn.runtime import Detector"),
-        ("kernels/fused.py", "from wsgn.runtime.detector import Detector"),
-        ("export/verify.py", "def check():\n    from wsgn.runtime import open_engine"),
-        ("export/verify.py", "from ..kernels import fused"),
-        ("runtime/engines/__init__.py", "from ...export import graph"),
-        ("runtime/cli.py", "import wsgn.kernels.fused as fused"),
+        ("wsgn/training/cli.py", "import wsgn.kernels"),
+        ("wsgn/training/cli.py", "from wsgn import runtime"),
+        ("wsgn/data/frames.py", "from ..export.graphs.document import exportable"),
+        (
+            "wsgn/training/cli.py",
+            "import importlib\nimportlib.import_module('wsgn.runtime.cli.main')",
+        ),
+        ("wsgn/training/cli.py", "if TYPE_CHECKING:\n    from wsgn.runtime import Detector"),
+        ("kernels/fused.py", "from wsgn.runtime.streaming.detector import Detector"),
+        ("export/graphs/parity.py", "def check():\n    from wsgn.runtime import open_engine"),
+        ("export/graphs/parity.py", "from ...kernels import fused"),
+        ("runtime/cli/run.py", "from ...export import graphs"),
+        ("runtime/cli/main.py", "import wsgn.kernels.fused as fused"),
     ],
 )
 def test_a_planted_import_across_layers_is_found(path: str, source: str) -> None:
@@ -176,9 +179,15 @@ def test_a_planted_import_across_layers_is_found(path: str, source: str) -> None
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("wsgn/train.py", "import importlib\nimportlib.import_module('wsgn.kernels')"),
-        ("export/graph.py", "from wsgn.model import WeakDetector\nfrom .verify import check"),
-        ("runtime/engines/__init__.py", "from ..events import Event\nimport wsgn.runtime.rules"),
+        ("wsgn/training/cli.py", "import importlib\nimportlib.import_module('wsgn.kernels')"),
+        (
+            "export/graphs/document.py",
+            "from wsgn.model import WeakDetector\nfrom .parity import check",
+        ),
+        (
+            "runtime/cli/run.py",
+            "from ..events import Event\nimport wsgn.runtime.streaming.rules",
+        ),
     ],
 )
 def test_an_import_inside_the_rule_passes(path: str, source: str) -> None:
@@ -188,25 +197,34 @@ def test_an_import_inside_the_rule_passes(path: str, source: str) -> None:
 @pytest.mark.parametrize(
     "planted",
     [
-        {"runtime/cli.py": "import torch"},
-        {"runtime/cli.py": "def late():\n    from PIL import Image"},
-        {"runtime/cli.py": "from importlib import import_module\nimport_module('onnx')"},
-        {"runtime/cli.py": "from wsgn.timing import f", "wsgn/timing.py": "import torch.nn"},
+        {"runtime/cli/main.py": "import torch"},
+        {"runtime/cli/main.py": "def late():\n    from PIL import Image"},
+        {"runtime/cli/main.py": "from importlib import import_module\nimport_module('onnx')"},
+        {
+            "runtime/cli/main.py": "from wsgn.localization.timing import f",
+            "wsgn/localization/timing.py": "import torch.nn",
+        },
         # Through two modules, the second one reached as a name of its package.
         {
-            "runtime/cli.py": "from wsgn.segments import Segment",
-            "wsgn/segments.py": "from wsgn.data import frames",
+            "runtime/cli/main.py": "from wsgn.localization.segments import Segment",
+            "wsgn/localization/segments.py": "from wsgn.data import frames",
             "wsgn/data/frames.py": "import safetensors",
         },
         # Through a package that is imported only on the way to its module.
         {
-            "runtime/cli.py": "import wsgn.data.names",
+            "runtime/cli/main.py": "import wsgn.data.names",
             "wsgn/data/__init__.py": "import scipy",
             "wsgn/data/names.py": "",
         },
         # What is lean in one place is not in another.
-        {"runtime/cli.py": "import wsgn.timing", "wsgn/timing.py": "import av"},
-        {"runtime/cli.py": "import wsgn.video", "wsgn/video/__init__.py": "import onnxruntime"},
+        {
+            "runtime/cli/main.py": "import wsgn.localization.timing",
+            "wsgn/localization/timing.py": "import av",
+        },
+        {
+            "runtime/cli/main.py": "import wsgn.video",
+            "wsgn/video/__init__.py": "import onnxruntime",
+        },
     ],
 )
 def test_a_planted_heavy_import_is_found(planted: dict[str, str]) -> None:
@@ -216,13 +234,16 @@ def test_a_planted_heavy_import_is_found(planted: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "files",
     [
-        {"runtime/cli.py": "import av, numpy, onnxruntime, tqdm, dacite, sys"},
-        {"runtime/cli.py": "import wsgn.video", "wsgn/video/__init__.py": "import av"},
-        {"runtime/cli.py": "if TYPE_CHECKING:\n    import torch"},
         {
-            "runtime/cli.py": "import wsgn.timing",
-            "wsgn/timing.py": "",
-            "wsgn/train.py": "import torch",
+            "runtime/cli/main.py": "import av, numpy, tqdm, dacite, sys",
+            "wsgn/engines/engine.py": "import onnxruntime",
+        },
+        {"runtime/cli/main.py": "import wsgn.video", "wsgn/video/__init__.py": "import av"},
+        {"runtime/cli/main.py": "if TYPE_CHECKING:\n    import torch"},
+        {
+            "runtime/cli/main.py": "import wsgn.localization.timing",
+            "wsgn/localization/timing.py": "",
+            "wsgn/training/cli.py": "import torch",
         },
     ],
 )

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"wsgn": "", "kernels": "kernels", "export": "export", "runtime": "runtime"}
 DATA = ("*.py", "py.typed", "*.onnx", "*.mp4", "*.json")
 TIMEOUT_SECONDS = 120
@@ -114,7 +114,7 @@ def test_training_asks_for_its_extra(run: Run, annotations: str) -> None:
 
 
 def test_making_videos_asks_for_its_extra(run: Run) -> None:
-    advice(run("python", "-m", "wsgn.made", "out"), "made")
+    advice(run("python", "-m", "wsgn.synthetic.videos", "out"), "made")
 
 
 @pytest.mark.parametrize("script", [False, True])
@@ -124,8 +124,8 @@ def test_exporting_asks_for_its_extra(run: Run, script: bool) -> None:
 
 
 @pytest.mark.skipif(
-    not (ROOT / "runtime" / "demo" / "demo.onnx").is_file(),
-    reason="runtime/demo/demo.onnx is not there yet",
+    not (ROOT / "runtime" / "cli" / "demo" / "demo.onnx").is_file(),
+    reason="runtime/cli/demo/demo.onnx is not there yet",
 )
 def test_the_demo_runs(run: Run) -> None:
     done = run("wsgn-run", "--demo")
@@ -135,7 +135,7 @@ def test_the_demo_runs(run: Run) -> None:
 
 def test_the_runtime_loads_no_torch_where_there_is_one() -> None:
     heavy = ("torch", "onnx", "onnxruntime", "tqdm", "PIL", "safetensors")
-    code = f"import sys, wsgn.runtime.run; print([n for n in {heavy} if n in sys.modules])"
+    code = f"import sys, wsgn.runtime.cli.run; print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -8,7 +8,7 @@ from torch import nn
 from toy import CLASSES, SIZE, feature_model, frame_model
 
 from wsgn.errors import UsageError
-from wsgn.losses import normalised_labels, score_losses
+from wsgn.methods.losses import normalised_labels, score_losses
 from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
+from places import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("wsgn", "kernels", "export", "runtime")
 # What torch brings along where its usual build is the one for GPUs.
 GPU_ONLY = ("nvidia-", "cuda-")

@@ -7,9 +7,9 @@ import pytest
 from wsgn.errors import UsageError
 from wsgn.manifest import FeatureInput, Sampling
 from wsgn.methods.config import StpnConfig, WsgnConfig
-from wsgn.preset_options import chosen_preset
 from wsgn.presets import PRESETS, Preset, preset
-from wsgn.train_options import parser
+from wsgn.training.options import parser
+from wsgn.training.overrides import chosen_preset
 
 
 def chosen(*options: str) -> Preset:

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from wsgn.calibrate import calibrate
 from wsgn.checkpoint import Checkpoint
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.frames import FrameDataset
-from wsgn.export.graph import build_graph, save_graph
+from wsgn.export.graphs.document import build_graph, save_graph
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
-from wsgn.predict import predict_videos, predicted_segments
+from wsgn.prediction.predict import predict_videos, predicted_segments
 from wsgn.runtime import open_engine
 from wsgn.runtime.events import SegmentEvent
 from wsgn.runtime.pipeline import Detection
+from wsgn.training.calibrate import calibrate
 
 CLASSES = ("left", "right", "none")
 SAMPLING = Sampling(frame_rate=10.0, snippet_length=8, snippet_stride=4)

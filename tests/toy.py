@@ -10,9 +10,9 @@ import torch
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.samples import VideoSample
+from wsgn.localization.segments import SnippetTimes
 from wsgn.manifest import FeatureInput, FrameInput, Sampling
 from wsgn.methods.config import WsgnConfig
-from wsgn.segments import SnippetTimes
 
 CLASSES = ("wave", "jump", "bow")
 SAMPLING = Sampling(frame_rate=10.0, snippet_length=8, snippet_stride=4)

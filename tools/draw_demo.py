@@ -12,11 +12,11 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from wsgn.localization.segments import smoothed_scores
 from wsgn.runtime import Segment, open_engine
-from wsgn.runtime.demo import load_demo
+from wsgn.runtime.cli.demo import load_demo
 from wsgn.runtime.events import SegmentEvent
 from wsgn.runtime.pipeline import Detection
-from wsgn.segments import smoothed_scores
 
 WIDTH, MARGIN, LABEL_WIDTH = 1240, 20, 70
 NUM_THUMBNAILS, LANE_HEIGHT, BAR_HEIGHT = 10, 62, 9

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.errors import InputError, UsageError
-from wsgn.files import write_whole_file
 from wsgn.manifest import DetectionRule, Prior
 from wsgn.model import WeakDetector
-from wsgn.records import record_from_dict, record_to_dict
+from wsgn.support.files import write_whole_file
+from wsgn.support.records import record_from_dict, record_to_dict
 
 FORMAT = "wsgn.checkpoint/2"
 

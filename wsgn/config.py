@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from wsgn.backbones.config import BackboneConfig, CompactConfig, I3dConfig
 from wsgn.errors import UsageError
+from wsgn.localization.proposals import MultiThresholdRule
 from wsgn.manifest import DetectionRule, FeatureInput, FrameInput, Sampling
 from wsgn.methods.config import MethodConfig, WsgnConfig
-from wsgn.proposals import MultiThresholdRule
 
 SUPERVISIONS = ("video", "frame")
 SCHEDULES = ("constant", "cosine")

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, field
 
 from wsgn.errors import UsageError
-from wsgn.records import object_from_json, record_from_dict, record_to_dict
+from wsgn.support.records import object_from_json, record_from_dict, record_to_dict
 
 FORMAT_VERSION = 1
 METADATA_KEY = "wsgn.manifest"

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wsgn.errors import EngineError, UsageError
-from wsgn.export.plan.input import PlanInput
-from wsgn.export.plan.monitor import make_monitor
-from wsgn.plans.api import (
+from wsgn.engines.tensorrt.bindings import (
     Bindings,
     BuilderConfig,
     Network,
@@ -17,9 +14,12 @@ from wsgn.plans.api import (
     ParserComplaint,
     PlanBuilder,
 )
-from wsgn.plans.library import Library, LibraryLog
-from wsgn.plans.sidecar import Profile, network_name
-from wsgn.signals import hold_signals
+from wsgn.engines.tensorrt.library import Library, LibraryLog
+from wsgn.engines.tensorrt.sidecar import Profile, network_name
+from wsgn.errors import EngineError, UsageError
+from wsgn.export.plan.input import PlanInput
+from wsgn.export.plan.monitor import make_monitor
+from wsgn.support.signals import hold_signals
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,8 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsgn.errors import OutputError, UsageError
-from wsgn.files import check_folder, remove_file, write_whole_file
-from wsgn.manifest import Manifest
-from wsgn.plans.library import Library
-from wsgn.plans.sidecar import (
+from wsgn.engines.tensorrt.library import Library
+from wsgn.engines.tensorrt.sidecar import (
     FORMAT_VERSION,
     PLAN_SUFFIXES,
     PlanSidecar,
@@ -19,7 +16,10 @@ from wsgn.plans.sidecar import (
     network_name,
     sidecar_path,
 )
-from wsgn.signals import hold_signals
+from wsgn.errors import OutputError, UsageError
+from wsgn.manifest import Manifest
+from wsgn.support.files import check_folder, remove_file, write_whole_file
+from wsgn.support.signals import hold_signals
 
 
 def describe_plan(

@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto
 
 from wsgn.errors import EngineError
-from wsgn.export.onnx_document import (
+from wsgn.export.graphs.reading import (
     REMEDY,
     all_nodes,
     all_tensors,

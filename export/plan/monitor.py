@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from wsgn.plans.api import Bindings
-from wsgn.signals import HeldSignal
+from wsgn.engines.tensorrt.bindings import Bindings
+from wsgn.support.signals import HeldSignal
 
 
 def make_monitor(bindings: Bindings, held: HeldSignal) -> Any:

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
-from wsgn.cuda.driver import Gpu
+from wsgn.engines.cuda.driver import Gpu
+from wsgn.engines.tensorrt.library import Library
+from wsgn.engines.tensorrt.sidecar import PlanSidecar, Profile
 from wsgn.errors import EngineError
 from wsgn.export.plan.input import GraphInput, PlanInput
-from wsgn.plans.library import Library
-from wsgn.plans.sidecar import PlanSidecar, Profile
 
 Array = npt.NDArray[Any]
 # By the names of inputs or outputs.
@@ -40,7 +40,7 @@ _NUM_CALLS = 3
 
 
 class Session(Protocol):
-    """A plan that runs, as wsgn.plans.session.PlanSession."""
+    """A plan that runs, as wsgn.engines.tensorrt.session.PlanSession."""
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Outputs of one batch, by name."""
@@ -112,7 +112,7 @@ def compare_on_gpu(
     source: PlanInput, plan: Path, sidecar: PlanSidecar, library: Library, gpu: Gpu
 ) -> PlanParity:
     """Run a plan that has been written, with its sidecar. Raises `EngineError`."""
-    from wsgn.plans.session import PlanSession
+    from wsgn.engines.tensorrt.session import PlanSession
 
     rough = {"half", "tf32"} & set(sidecar.flags)
     tolerance = ROUGH_TOLERANCE if rough else TOLERANCE

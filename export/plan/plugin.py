@@ -1,7 +1,7 @@
 """The fused kernel in a plan, in the place of `wsgn::FrameSelection`: opt-in, whole-video graphs.
 
-The kernel is compiled by `wsgn.kernels.tensorrt_plugin`, which is named here and imported nowhere:
-no neighbour of wsgn imports another.
+The kernel is compiled by `wsgn.kernels.ahead_of_time.tensorrt_plugin`, which is named here and
+imported nowhere: no neighbour of wsgn imports another.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import onnx
 from onnx import helper
 
 from wsgn.errors import EngineError, MissingExtraError, UsageError
-from wsgn.export.frame_selection import NAME
+from wsgn.export.graphs.frame_selection import NAME
 from wsgn.export.plan.input import PlanInput
 from wsgn.export.plan.target import Target
 
@@ -48,7 +48,7 @@ def register_plugin(target: Target) -> None:
             f"--plugin compiles for the GPU of this machine, and {target.why_not_run}."
         )
     try:
-        plugin = importlib.import_module("wsgn.kernels.tensorrt_plugin")
+        plugin = importlib.import_module("wsgn.kernels.ahead_of_time.tensorrt_plugin")
     except ImportError as error:
         raise MissingExtraError(f"The plugin ({error.name})", "train") from error
     plugin.register(target.library, target.gpu.compute_capability)

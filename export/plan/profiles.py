@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from wsgn.engines.tensorrt.sidecar import Profile, ShapeRange
 from wsgn.errors import EngineError, UsageError
 from wsgn.export.plan.input import PlanInput
-from wsgn.plans.sidecar import Profile, ShapeRange
 
 # (minimum, optimum, maximum) of a dimension.
 Span = tuple[int, int, int]

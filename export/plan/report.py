@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from wsgn.engines.tensorrt.library import TITLES
+from wsgn.engines.tensorrt.sidecar import PlanSidecar
 from wsgn.export.plan.parity import PlanParity
-from wsgn.files import size_in_words
-from wsgn.plans.library import TITLES
-from wsgn.plans.sidecar import PlanSidecar
+from wsgn.support.files import size_in_words
 
 
 def print_parity(parity: PlanParity, library_title: str) -> None:

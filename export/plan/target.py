@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wsgn.cuda.driver import Gpu, probe_driver
+from wsgn.engines.cuda.driver import Gpu, probe_driver
+from wsgn.engines.tensorrt.library import Library, installed_libraries, load_library
 from wsgn.errors import EngineError
 from wsgn.export.plan.builder import BuildOptions
-from wsgn.plans.library import Library, installed_libraries, load_library
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

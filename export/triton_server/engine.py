@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wsgn.engines.tensorrt.checks import read_plan
+from wsgn.engines.tensorrt.sidecar import PLAN_SUFFIXES, PlanSidecar, Profile, ShapeRange
 from wsgn.errors import EngineError, MissingExtraError
+from wsgn.localization.streaming_state import STATE_ROWS
 from wsgn.manifest import Manifest
-from wsgn.plans.session_checks import read_plan
-from wsgn.plans.sidecar import PLAN_SUFFIXES, PlanSidecar, Profile, ShapeRange
-from wsgn.streaming_state import STATE_ROWS
 
 if TYPE_CHECKING:
     import onnx
@@ -158,7 +158,7 @@ def _read_onnx(path: Path) -> ServedEngine:
     try:
         import onnx
 
-        from wsgn.export.onnx_document import manifest_of, require_one_piece
+        from wsgn.export.graphs.reading import manifest_of, require_one_piece
     except ImportError as error:
         raise MissingExtraError("Reading an ONNX file", "export") from error
     try:

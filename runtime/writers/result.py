@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wsgn.segments import Segment
+from wsgn.localization.segments import Segment
 
 from ..events import EndEvent, Event, RetractEvent, SegmentEvent, SourceEvent
 

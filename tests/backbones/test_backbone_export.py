@@ -13,7 +13,7 @@ import torch
 from wsgn.backbones.config import BackboneConfig, I3dConfig, ResNetConfig
 from wsgn.checkpoint import Calibration, Checkpoint
 from wsgn.config import ModelConfig, TrainConfig
-from wsgn.export.graph import SnippetGraph, build_graph, example_input
+from wsgn.export.graphs.document import SnippetGraph, build_graph, example_input
 from wsgn.manifest import DetectionRule, FrameInput, Prior, Sampling
 from wsgn.model import WeakDetector
 

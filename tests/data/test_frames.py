@@ -14,7 +14,7 @@ from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.augmentation import augmented, draw_augmentation
 from wsgn.data.frames import DecodedVideo, FrameDataset, snippet_rows
 from wsgn.manifest import FrameInput, Sampling
-from wsgn.runtime.snippets import Snippeter
+from wsgn.runtime.streaming.snippets import Snippeter
 from wsgn.video import FrameGrid, SampledFrame
 
 SAMPLING = Sampling(frame_rate=10.0, snippet_length=8, snippet_stride=4)

@@ -11,7 +11,11 @@ import onnx
 from manifests import CLASSES, small_manifest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from wsgn.export.frame_selection import NAME, frame_selection_attributes, frame_selection_function
+from wsgn.export.graphs.frame_selection import (
+    NAME,
+    frame_selection_attributes,
+    frame_selection_function,
+)
 from wsgn.manifest import METADATA_KEY, FeatureInput, Manifest
 
 SIZE = 5

@@ -9,10 +9,10 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from wsgn.export import frame_selection, streaming_selection
-from wsgn.export.selection_function import DOMAIN, OPSET, weight_attributes
+from wsgn.export.graphs import frame_selection, streaming_selection
+from wsgn.export.graphs.selection_function import DOMAIN, OPSET, weight_attributes
+from wsgn.localization.streaming_state import prior_rows
 from wsgn.manifest import CLASS_ACTIVATIONS, COMPONENTS, SCORING_SCALES, Prior, SelectionRule
-from wsgn.streaming_state import prior_rows
 
 NUM_CLASSES = 3
 MU, SIGMA = (0.5, -0.2, 0.0), (1.0, 1.5, 0.8)

@@ -17,14 +17,14 @@ from toy import CLASSES, SIZE, feature_model, frame_model
 
 from wsgn.checkpoint import Checkpoint, save_checkpoint
 from wsgn.errors import EngineError
-from wsgn.export.graph import build_graph, export_graph, exportable, save_graph
-from wsgn.export.joined import join
+from wsgn.export.graphs.document import build_graph, export_graph, exportable, save_graph
+from wsgn.export.graphs.joined import join
+from wsgn.export.graphs.parity import HALF_TOLERANCE, TOLERANCE, check_parity
+from wsgn.export.graphs.score_parity import check_score_parity
 from wsgn.export.to_onnx import main
-from wsgn.export.verify import HALF_TOLERANCE, TOLERANCE, check_parity
-from wsgn.export.verify_scores import check_score_parity
 from wsgn.manifest import GRAPHS, METADATA_KEY, Manifest
 from wsgn.runtime import open_engine
-from wsgn.runtime.cli import main as wsgn_run
+from wsgn.runtime.cli.main import main as wsgn_run
 
 C = len(CLASSES)
 # Input dimensions, and outputs with theirs.

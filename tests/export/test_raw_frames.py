@@ -10,31 +10,32 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto
+from places import SHARED
 from test_to_onnx import CLASSES, random_checkpoint
 
 from wsgn.backbones.build import build_backbone
 from wsgn.backbones.config import BackboneConfig, I3dConfig, ResNetConfig
 from wsgn.checkpoint import Checkpoint, save_checkpoint
 from wsgn.config import ModelConfig
-from wsgn.data.feature_file import read_feature_file
 from wsgn.errors import EngineError, UsageError
-from wsgn.export.graph import Exportable, export_graph, exportable, save_graph
-from wsgn.export.joined import CroppedBackbone, join
+from wsgn.export.graphs.document import Exportable, export_graph, exportable, save_graph
+from wsgn.export.graphs.joined import CroppedBackbone, join
+from wsgn.export.graphs.parity import HALF_TOLERANCE, SIZES, check_parity, parity_sizes
 from wsgn.export.to_onnx import main
-from wsgn.export.verify import HALF_TOLERANCE, SIZES, check_parity, parity_sizes
-from wsgn.extraction.command import main as extract
+from wsgn.extraction.cli import main as extract
 from wsgn.extraction.recipe import BACKBONES
+from wsgn.features.file import read_feature_file
 from wsgn.manifest import FeatureInput, FrameInput, Sampling
 from wsgn.runtime import open_engine
 from wsgn.runtime.pipeline import Detection
-from wsgn.selection_operator import class_probabilities
+from wsgn.selection.operator import class_probabilities
 from wsgn.weights.converted import ConvertedWeights, Origin, write_weights
 
 RESNET = ResNetConfig(depth=18)
 SAMPLING = Sampling(frame_rate=25.0, snippet_length=4, snippet_stride=4)
 SHORT_SIDE, CROP_SIZE = 48, 32
 SIZES_IN_USE = ["--short-side", str(SHORT_SIDE), "--crop-size", str(CROP_SIZE)]
-VIDEOS = Path(__file__).parents[2].parent / "shared" / "data" / "videos"
+VIDEOS = SHARED / "data" / "videos"
 ORIGIN = Origin(file_name="random", layout="torchvision", sha256="0" * 64)
 
 

@@ -20,14 +20,14 @@ from selection_sessions import NO_PRIOR, NUM_CLASSES, PRIOR, RULES, rule_name, s
 from toy import ToySource, feature_model, short_training
 
 from wsgn.checkpoint import load_checkpoint
-from wsgn.export.graph import build_graph
-from wsgn.export.graph import describe as describe_model
+from wsgn.export.graphs.document import build_graph
+from wsgn.export.graphs.document import describe as describe_model
+from wsgn.localization.statistics import frame_scores
+from wsgn.localization.streaming_state import whole_video_scores
 from wsgn.manifest import COMPONENTS, GATE_HALF, Manifest, Prior, SelectionRule
-from wsgn.runtime.scorer import CausalScorer
-from wsgn.statistics import frame_scores
-from wsgn.streaming_state import whole_video_scores
-from wsgn.trainer import Trainer
-from wsgn.training_run import run_training
+from wsgn.runtime.streaming.scorer import CausalScorer
+from wsgn.training.run import run_training
+from wsgn.training.trainer import Trainer
 
 TOLERANCE = 1e-5
 LONG_TOLERANCE = 2e-5

@@ -11,15 +11,14 @@ from typing import Any
 
 import onnx
 import pytest
+from places import ROOT
 from triton_engines import features_manifest, plan, profile, snippet_engine
 
+from wsgn.engines.kernels.bundle import read_bundle
+from wsgn.engines.kernels.launches import PARAMETERS
 from wsgn.errors import EngineError, MissingExtraError, OutputError, UsageError
 from wsgn.export.to_cubin import main
 from wsgn.manifest import METADATA_KEY
-from wsgn.scoring.bundle import read_bundle
-from wsgn.scoring.launches import PARAMETERS
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ def with_selection(path: Path, **changes: Any) -> Path:
 
 @pytest.mark.usefixtures("compiler")
 def test_the_command_writes_what_the_function_compiles(tmp_path: Path) -> None:
-    from wsgn.kernels.bundle import compile_bundle, options_for, write_bundle
+    from wsgn.kernels.ahead_of_time.bundle import compile_bundle, options_for, write_bundle
 
     folder = tmp_path / "out"
     arguments = ["--classes", "20", "--targets", "90", "-o", str(folder)]
@@ -92,14 +91,14 @@ def test_an_engine_without_a_kernel_is_refused_and_says_who_scores_it(
     assert code == EngineError.exit_code
     said = capsys.readouterr().err
     assert f"no kernel for the engine '{engine}'" in said
-    assert "score with wsgn.statistics.frame_scores" in said
+    assert "score with wsgn.localization.statistics.frame_scores" in said
     assert not (tmp_path / "out").exists()
 
 
 def test_the_help_says_which_models_have_no_kernel(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     words = " ".join(capsys.readouterr().out.split())
-    for word in ("soft_gate", "wsgn+", "naive", "wsgn.statistics.frame_scores"):
+    for word in ("soft_gate", "wsgn+", "naive", "wsgn.localization.statistics.frame_scores"):
         assert word in words
 
 
@@ -107,7 +106,7 @@ def test_the_help_says_which_models_have_no_kernel(capsys: pytest.CaptureFixture
 def test_a_folder_with_sources_is_refused_before_anything_is_compiled(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from wsgn.kernels import bundle
+    from wsgn.kernels.ahead_of_time import bundle
 
     monkeypatch.setattr(bundle, "compile_bundle", lambda *_: pytest.fail("compiled"))
     (tmp_path / "selection.py").touch()
@@ -174,7 +173,7 @@ def test_wrong_arguments_are_one_sentence(
     [
         ("torch", ["--classes", "20"], "train"),
         ("triton", ["--classes", "20"], "train"),
-        ("onnx", ["--engine", "runtime/demo/demo.onnx"], "export"),
+        ("onnx", ["--engine", "runtime/cli/demo/demo.onnx"], "export"),
     ],
 )
 def test_a_missing_extra_is_one_sentence(

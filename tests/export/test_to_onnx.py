@@ -15,14 +15,14 @@ from toy import CLASSES, SIZE, ToySource, feature_model, frame_model, short_trai
 from wsgn.checkpoint import Calibration, Checkpoint, save_checkpoint
 from wsgn.config import ModelConfig
 from wsgn.errors import EngineError, UsageError
-from wsgn.export.graph import build_graph, save_graph
+from wsgn.export.graphs.document import build_graph, save_graph
+from wsgn.export.graphs.parity import parity_report
 from wsgn.export.to_onnx import main
-from wsgn.export.verify import parity_report
 from wsgn.manifest import METADATA_KEY, DetectionRule, Manifest, Prior
 from wsgn.methods.config import WsgnConfig
 from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
-from wsgn.trainer import Trainer
+from wsgn.training.trainer import Trainer
 
 ZERO = (0.0, 0.0, 0.0)
 

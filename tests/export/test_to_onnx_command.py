@@ -10,7 +10,7 @@ from test_to_onnx import random_checkpoint
 from toy import feature_model
 
 from wsgn.checkpoint import save_checkpoint
-from wsgn.export import graph
+from wsgn.export.graphs import document as graph
 from wsgn.export.to_onnx import main
 
 

@@ -11,15 +11,14 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from places import ROOT
 from plan_command import build, require_rtx, without_driver
 from plan_graphs import SIZE, feature_manifest, heads, save
 
+from wsgn.engines.tensorrt.sidecar import PlanSidecar, ShapeRange, network_name, read_sidecar
 from wsgn.export.plan import files as plan_files
 from wsgn.export.plan.input import read_plan_input
 from wsgn.export.plan.profiles import Limits, plan_profiles
-from wsgn.plans.sidecar import PlanSidecar, ShapeRange, network_name, read_sidecar
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

@@ -16,14 +16,14 @@ import onnxruntime
 import pytest
 from plan_graphs import SIZE, feature_manifest, heads, save, selection
 
-from wsgn.cuda.driver import Driver, Gpu
+from wsgn.engines.cuda.driver import Driver, Gpu
+from wsgn.engines.tensorrt import library
+from wsgn.engines.tensorrt.session import PlanSession
+from wsgn.engines.tensorrt.sidecar import network_name, read_sidecar
 from wsgn.errors import EngineError
 from wsgn.export.plan import target as plan_target
 from wsgn.export.to_tensorrt import main
-from wsgn.kernels import tensorrt_plugin
-from wsgn.plans import library
-from wsgn.plans.session import PlanSession
-from wsgn.plans.sidecar import network_name, read_sidecar
+from wsgn.kernels.ahead_of_time import tensorrt_plugin
 
 H200 = Gpu(ordinal=0, name="NVIDIA H200", compute_capability=(9, 0), num_bytes=1 << 37)
 

@@ -20,15 +20,15 @@ from toy import SAMPLING, feature_model, frame_model
 from wsgn.backbones.build import build_backbone
 from wsgn.backbones.config import BackboneConfig, I3dConfig, ResNetConfig, VggConfig
 from wsgn.config import ModelConfig
-from wsgn.export.graph import Exportable, export_graph, exportable, save_graph
-from wsgn.export.half import convolutions_in_half
-from wsgn.export.joined import CroppedBackbone
-from wsgn.export.networks import SnippetGraph
+from wsgn.engines.tensorrt.sidecar import read_sidecar
+from wsgn.export.graphs.document import Exportable, export_graph, exportable, save_graph
+from wsgn.export.graphs.half import convolutions_in_half
+from wsgn.export.graphs.joined import CroppedBackbone
+from wsgn.export.graphs.networks import SnippetGraph
 from wsgn.export.plan.input import PlanInput, read_plan_input
 from wsgn.export.plan.parity import check_plan_parity
 from wsgn.export.plan.profiles import Limits, plan_profiles
 from wsgn.manifest import GRAPHS, FeatureInput, FrameInput
-from wsgn.plans.sidecar import read_sidecar
 
 
 @pytest.fixture(autouse=True)

@@ -10,10 +10,10 @@ import pytest
 from plan_command import build, require_rtx, without_driver
 from plan_graphs import heads, save
 
+from wsgn.engines.tensorrt.sidecar import read_sidecar
 from wsgn.export.plan import builder
 from wsgn.export.plan.monitor import make_monitor
-from wsgn.plans.sidecar import read_sidecar
-from wsgn.signals import HeldSignal
+from wsgn.support.signals import HeldSignal
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 

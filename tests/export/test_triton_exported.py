@@ -12,11 +12,11 @@ from toy import SIZE, feature_model, frame_model
 from triton_server import running_server
 
 from wsgn.config import ModelConfig
-from wsgn.export.graph import build_graph, save_graph
+from wsgn.export.graphs.document import build_graph, save_graph
 from wsgn.export.to_triton_server import main
 from wsgn.export.triton_server.engine import read_engine
 from wsgn.manifest import GRAPHS
-from wsgn.runtime.scorer import CausalScorer
+from wsgn.runtime.streaming.scorer import CausalScorer
 
 
 @pytest.mark.parametrize("graph", GRAPHS)

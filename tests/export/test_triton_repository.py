@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from places import ROOT
 from triton_engines import (
     ENGINES,
     features_manifest,
@@ -240,7 +241,7 @@ def test_a_path_that_the_python_backend_cannot_take_is_warned_of(
 
 def test_every_model_that_the_page_asks_is_made_by_its_commands() -> None:
     """docs/triton_server.md: by --name, or by the name of the engine's file."""
-    page = (Path(__file__).resolve().parents[2] / "docs" / "triton_server.md").read_text()
+    page = (ROOT / "docs" / "triton_server.md").read_text()
     made = {
         name or engine
         for engine, name in re.findall(r"to_triton_server.py (\w+)\.onnx(?: --name (\w+))?", page)

@@ -17,13 +17,13 @@ from selection_sessions import NUM_CLASSES, RULES, frame_selection_session, rule
 from toy import ToySource, feature_model, short_training
 
 from wsgn.checkpoint import load_checkpoint
-from wsgn.export.graph import build_graph
+from wsgn.export.graphs.document import build_graph
+from wsgn.localization.statistics import frame_scores
 from wsgn.manifest import COMPONENTS, SOFTMAX_SCALES, SelectionRule
-from wsgn.predict import predict_videos
-from wsgn.selection import frame_selection
-from wsgn.statistics import frame_scores
-from wsgn.trainer import Trainer
-from wsgn.training_run import run_training
+from wsgn.prediction.predict import predict_videos
+from wsgn.selection.api import frame_selection
+from wsgn.training.run import run_training
+from wsgn.training.trainer import Trainer
 
 TOLERANCE = 2e-6
 SIZES = ((1, 1), (3, 2), (2, 63), (1, 1000))

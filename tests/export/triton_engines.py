@@ -16,8 +16,14 @@ from manifests import small_manifest
 from onnx import TensorProto, helper, numpy_helper
 from peers import peers_with
 
+from wsgn.engines.tensorrt.sidecar import (
+    PlanSidecar,
+    Profile,
+    ShapeRange,
+    network_name,
+    sidecar_path,
+)
 from wsgn.manifest import METADATA_KEY, FeatureInput, FrameInput, Manifest
-from wsgn.plans.sidecar import PlanSidecar, Profile, ShapeRange, network_name, sidecar_path
 
 SIZE = 4
 NUM_CLASSES = 3

@@ -11,12 +11,13 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.video.stream import VideoStream
+from places import SHARED
 
 from wsgn.backbones.config import CompactConfig
 from wsgn.extraction.recipe import Network, Recipe
 from wsgn.extraction.snippets import Picture
 
-VIDEOS = Path(__file__).parents[2].parent / "shared" / "data" / "videos"
+VIDEOS = SHARED / "data" / "videos"
 NUM_BITS = 8
 
 

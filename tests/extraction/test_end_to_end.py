@@ -16,8 +16,8 @@ from wsgn.data.annotations import VideoAnnotation, snippet_labels
 from wsgn.data.frames import FrameDataset
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.methods.config import WtalcConfig
-from wsgn.predict import predict_videos
-from wsgn.trainer import Trainer
+from wsgn.prediction.predict import predict_videos
+from wsgn.training.trainer import Trainer
 
 CLASSES = ("stripes", "checks", "rows")
 SAMPLING = Sampling(frame_rate=10.0, snippet_length=1, snippet_stride=1)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numbered_clips import NumberReader, small_recipe, steady, write_clip
 
-from wsgn.data.feature_file import read_feature_file
 from wsgn.errors import InputError
 from wsgn.extraction.extract import (
     StoppedError,
@@ -19,8 +18,9 @@ from wsgn.extraction.extract import (
     write_features,
 )
 from wsgn.extraction.snippets import cut_snippets, in_batches
+from wsgn.features.file import read_feature_file
+from wsgn.localization.timing import snippet_centre_seconds
 from wsgn.manifest import Sampling
-from wsgn.timing import snippet_centre_seconds
 
 
 def numbers(path: Path, notices: list[str] | None = None, **changes: object) -> np.ndarray:

@@ -12,10 +12,10 @@ from numbered_clips import steady, write_clip
 from safetensors import safe_open
 
 from wsgn.backbones.build import build_backbone
-from wsgn.data.feature_file import read_feature_file, read_feature_info
-from wsgn.data.open_features import open_features
-from wsgn.extraction.command import main
+from wsgn.extraction.cli import main
 from wsgn.extraction.recipe import BACKBONES
+from wsgn.features.file import read_feature_file, read_feature_info
+from wsgn.features.layouts import open_features
 from wsgn.video import FrameGrid, SampledFrame, VideoReader
 
 SMALL = ["--short-side", "48", "--crop-size", "40", "-q"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from wsgn.errors import MissingExtraError
-from wsgn.extraction.command import main
+from wsgn.extraction.cli import main
 from wsgn.extraction.flow import OpticalFlow, with_flow
 
 needs_opencv = pytest.mark.skipif(

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 if TYPE_CHECKING:
-    from wsgn.kernels.bundle import CompiledBundle
+    from wsgn.kernels.ahead_of_time.bundle import CompiledBundle
 
 collect_ignore_glob = []
 if not torch.cuda.is_available() and os.environ.get("TRITON_INTERPRET") != "1":
@@ -25,7 +25,7 @@ if not torch.cuda.is_available() and os.environ.get("TRITON_INTERPRET") != "1":
 @pytest.fixture(scope="session")
 def compiled_bundle() -> CompiledBundle:
     """The kernels for 20 classes and every GPU, as a model trained by default needs them."""
-    from wsgn.kernels.bundle import compile_bundle, options_for
+    from wsgn.kernels.ahead_of_time.bundle import compile_bundle, options_for
 
     return compile_bundle(options_for(20))
 
@@ -33,7 +33,7 @@ def compiled_bundle() -> CompiledBundle:
 @pytest.fixture
 def compiled_folder(compiled_bundle: CompiledBundle, tmp_path: Path) -> Path:
     """Its files, for one test to use and to damage."""
-    from wsgn.kernels.bundle import write_bundle
+    from wsgn.kernels.ahead_of_time.bundle import write_bundle
 
     write_bundle(compiled_bundle, tmp_path / "kernels")
     return tmp_path / "kernels"

@@ -16,7 +16,12 @@ pytestmark = pytest.mark.skipif(
 )
 if os.environ.get("TRITON_INTERPRET") != "1":
     from wsgn.kernels import backward_kernels, describe_kernels, forward_kernels
-    from wsgn.kernels.compiled import KernelReport, absent_gpu, compile_kernels, compile_report
+    from wsgn.kernels.ahead_of_time.compiled import (
+        KernelReport,
+        absent_gpu,
+        compile_kernels,
+        compile_report,
+    )
 
 TARGETS = (80, 90, 100)
 WALKS = ("describe_chunks", "pool_chunks", "gradients")

@@ -28,7 +28,7 @@ from wsgn.methods.interface import Method, Targets
 from wsgn.methods.stpn import Stpn
 from wsgn.methods.untrimmednets import UntrimmedNets
 from wsgn.methods.wtalc import Wtalc
-from wsgn.packing import Packing
+from wsgn.selection.packing import Packing
 
 Baseline = UntrimmedNets | Stpn | Wtalc
 

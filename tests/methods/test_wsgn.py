@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from wsgn.errors import UsageError
+from wsgn.localization.statistics import frame_scores
 from wsgn.manifest import COMPONENTS, SelectionRule
 from wsgn.methods.config import WsgnConfig
 from wsgn.methods.interface import HeadOutput, Targets
 from wsgn.methods.wsgn import Wsgn
-from wsgn.statistics import frame_scores
 
 LENGTHS = (1, 4, 19)
 OFFSETS = torch.tensor([0, 1, 5, 24])

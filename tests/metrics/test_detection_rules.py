@@ -8,9 +8,9 @@ from plain_evaluator import Scene
 from scenes import as_detections, as_truth
 
 from wsgn.errors import InputError, UsageError
+from wsgn.localization.segments import Segment
 from wsgn.metrics import Detections, evaluate_detection
 from wsgn.metrics.protocol import PROTOCOLS
-from wsgn.segments import Segment
 
 EVERY = tuple(PROTOCOLS)
 ACTIVITYNET = tuple(name for name in EVERY if name.startswith("activitynet"))

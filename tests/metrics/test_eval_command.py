@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 from wsgn.metrics import cli
 
-ROOT = Path(__file__).parents[2]
 TRUTH = {
     "database": {
         "video_test_1": {"subset": "test", "annotations": [{"label": "run", "segment": [0, 16]}]},

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from places import SHARED
 from plain_evaluator import Scene, plain_map
 
 from wsgn.metrics import evaluate_detection, read_detections, read_truth
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+DATA = SHARED / "data"
 KNOWN = DATA / "known_answers" / "stpn_known_map.json"
 pytestmark = pytest.mark.skipif(not KNOWN.is_file(), reason=f"needs the shared data in {DATA}")
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import planted
 import pytest
 from outcomes import Outcome, Run
+from places import ROOT
 
-from wsgn.runtime.cli import main
+from wsgn.runtime.cli.main import main
 
 RunCommand = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -32,14 +33,14 @@ def video_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def command() -> list[str]:
     """`wsgn-run` of this checkout as a command line."""
-    code = "import sys; from wsgn.runtime.cli import main; sys.exit(main())"
+    code = "import sys; from wsgn.runtime.cli.main import main; sys.exit(main())"
     return [sys.executable, "-c", code]
 
 
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
     """An environment in which that command finds this checkout."""
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(ROOT)
     return os.environ | {"PYTHONPATH": root}
 
 

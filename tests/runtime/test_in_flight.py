@@ -12,9 +12,9 @@ import numpy as np
 import planted
 import pytest
 
+from wsgn.engines.engine import Engine, EngineOutputs
 from wsgn.errors import EngineError
 from wsgn.runtime import DetectOptions, DetectorOptions, detect, open_engine, pipeline, reader
-from wsgn.runtime.engines import Engine, EngineOutputs
 from wsgn.runtime.events import Event, GapEvent, SegmentEvent
 from wsgn.runtime.stop import StopFlag
 from wsgn.video import Gap

@@ -10,10 +10,10 @@ import numpy as np
 import planted
 import pytest
 
+from wsgn.engines.engine import EngineOutputs
 from wsgn.errors import EngineError, InputError
 from wsgn.manifest import FeatureInput, Sampling
 from wsgn.runtime import DetectOptions, DetectorOptions, detect, open_engine
-from wsgn.runtime.engines import EngineOutputs
 from wsgn.runtime.events import (
     EndEvent,
     Event,
@@ -23,9 +23,9 @@ from wsgn.runtime.events import (
     StartEvent,
     WarningEvent,
 )
-from wsgn.runtime.finite import FiniteGuard
 from wsgn.runtime.pipeline import Detection
 from wsgn.runtime.stop import StopFlag
+from wsgn.runtime.streaming.finite import FiniteGuard
 
 # The codec's loss, and rounding of interpolated boundaries.
 TOLERANCE_SECONDS = 0.02

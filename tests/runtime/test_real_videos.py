@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from places import SHARED
 
-from wsgn.runtime import demo
-from wsgn.runtime.cli import main
+from wsgn.runtime.cli import demo
+from wsgn.runtime.cli.main import main
 
 ENGINE = Path(demo.__file__).parent / "demo.onnx"
-VIDEOS = Path(__file__).parents[2].parent / "shared" / "data" / "videos"
+VIDEOS = SHARED / "data" / "videos"
 
 pytestmark = [
     pytest.mark.skipif(not ENGINE.is_file(), reason="the packaged engine has not been made yet"),

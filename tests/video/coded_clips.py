@@ -15,6 +15,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.video.stream import VideoStream
+from places import SHARED
 
 from wsgn.video import FrameGrid, Gap, Notice, SampledFrame, VideoReader
 from wsgn.video.reader import Source
@@ -25,7 +26,7 @@ GRID = FrameGrid(10.0, 32, 32)
 
 
 def shared_videos() -> Path:
-    return Path(__file__).parents[2].parent / "shared" / "data" / "videos"
+    return SHARED / "data" / "videos"
 
 
 def coded_picture(number: int, width: int = 64, height: int = 48) -> npt.NDArray[np.uint8]:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wsgn.errors import InputError
-from wsgn.files import write_whole_file
-from wsgn.json_input import (
+from wsgn.support.files import write_whole_file
+from wsgn.support.json_input import (
     as_list,
     as_number,
     as_object,

@@ -18,8 +18,8 @@ from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.augmentation import Augmentation, FrameArray, augmented, draw_augmentation
 from wsgn.data.samples import VideoSample
 from wsgn.errors import InputError
+from wsgn.localization.timing import snippet_times
 from wsgn.manifest import FrameInput, Sampling
-from wsgn.timing import snippet_times
 from wsgn.video import FrameGrid, Notice, SampledFrame, VideoReader
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from wsgn.data.annotations import VideoAnnotation
-from wsgn.segments import SnippetTimes
+from wsgn.localization.segments import SnippetTimes
 
 
 @dataclass(frozen=True, kw_only=True)

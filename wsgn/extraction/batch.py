@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from wsgn.data.feature_file import SUFFIX
 from wsgn.errors import InputError, UsageError, WsgnError
 from wsgn.extraction.extract import (
     DEFAULT_BATCH_SIZE,
@@ -21,6 +20,7 @@ from wsgn.extraction.extract import (
 from wsgn.extraction.folder import prepare_folder
 from wsgn.extraction.recipe import Recipe
 from wsgn.extraction.videos import VideoFile
+from wsgn.features.file import SUFFIX
 
 
 @dataclass(frozen=True, kw_only=True)

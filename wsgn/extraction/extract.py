@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from wsgn.data.feature_file import write_feature_file
 from wsgn.errors import InputError
 from wsgn.extraction.flow import OpticalFlow, with_flow, without_flow
-from wsgn.extraction.pictures import PictureStream
+from wsgn.extraction.frames import PictureStream
 from wsgn.extraction.recipe import Recipe
 from wsgn.extraction.snippets import Picture, cut_snippets, in_batches
+from wsgn.features.file import write_feature_file
 from wsgn.manifest import Sampling
 
 DEFAULT_BATCH_SIZE = 4

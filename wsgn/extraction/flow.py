@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from wsgn.errors import MissingExtraError, UsageError
-from wsgn.extraction.pictures import centre_crop
+from wsgn.extraction.frames import centre_crop
 from wsgn.extraction.recipe import FLOW_METHODS
 from wsgn.extraction.snippets import FlowArray, ImageArray, Picture
 

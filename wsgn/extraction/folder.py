@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from wsgn.data.feature_file import SUFFIX, FeatureInfo, read_feature_info
 from wsgn.errors import InputError, OutputError, UsageError
 from wsgn.extraction.recipe import Recipe
+from wsgn.features.file import SUFFIX, FeatureInfo, read_feature_info
 
 
 def prepare_folder(

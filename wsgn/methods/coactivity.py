@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-from wsgn.packing import check_offsets
+from wsgn.selection.packing import check_offsets
 
 # Squared length under which a feature counts as zero, so that its direction has no gradient; far
 # below any feature of use (ReLU units are of order 1).

@@ -46,7 +46,7 @@ class Losses:
 
 
 class Method(Protocol):
-    """A weakly supervised method; all tensors are of a packed batch (`wsgn.packing`)."""
+    """A weakly supervised method; all tensors are of a packed batch (`wsgn.selection.packing`)."""
 
     def heads(self, features: Tensor) -> HeadOutput:
         """The layers on shared features (N, D)."""

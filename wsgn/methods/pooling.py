@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from wsgn.packing import Packing
+from wsgn.selection.packing import Packing
 
 
 def at_least_single(values: Tensor) -> Tensor:

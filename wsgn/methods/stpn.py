@@ -22,7 +22,7 @@ from wsgn.methods.config import StpnConfig
 from wsgn.methods.heads import initialised
 from wsgn.methods.interface import HeadOutput, Losses, Targets
 from wsgn.methods.pooling import at_least_single
-from wsgn.packing import check_offsets, mean_per_video
+from wsgn.selection.packing import check_offsets, mean_per_video
 
 
 class Stpn(nn.Module):

@@ -17,12 +17,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from wsgn.losses import normalised_labels
 from wsgn.methods.config import UntrimmedNetsConfig
 from wsgn.methods.heads import initialised
 from wsgn.methods.interface import HeadOutput, Losses, Targets
+from wsgn.methods.losses import normalised_labels
 from wsgn.methods.pooling import at_least_single, temporal_softmax
-from wsgn.packing import Packing, check_offsets
+from wsgn.selection.packing import Packing, check_offsets
 
 # Under the logarithm of a probability.
 _SMALLEST = 1e-7

@@ -8,15 +8,15 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
-from wsgn.losses import score_losses
 from wsgn.manifest import GATE_HALF, SOFT_GATE
 from wsgn.methods.coactivity import coactivity_losses
 from wsgn.methods.config import WsgnConfig
 from wsgn.methods.heads import Head
 from wsgn.methods.interface import HeadOutput, Losses, Targets
-from wsgn.packing import Packing, check_offsets, mean_per_video
-from wsgn.selection import frame_selection, video_selection
-from wsgn.selection_operator import class_probabilities
+from wsgn.methods.losses import score_losses
+from wsgn.selection.api import frame_selection, video_selection
+from wsgn.selection.operator import class_probabilities
+from wsgn.selection.packing import Packing, check_offsets, mean_per_video
 
 
 class SelectionOptions(TypedDict):

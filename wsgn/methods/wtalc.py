@@ -17,13 +17,13 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, relu
 
-from wsgn.losses import normalised_labels
 from wsgn.methods.coactivity import coactivity_losses
 from wsgn.methods.config import WtalcConfig
 from wsgn.methods.heads import initialised
 from wsgn.methods.interface import HeadOutput, Losses, Targets
+from wsgn.methods.losses import normalised_labels
 from wsgn.methods.pooling import at_least_single, top_mean
-from wsgn.packing import check_offsets
+from wsgn.selection.packing import check_offsets
 
 
 class Wtalc(nn.Module):

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from wsgn.errors import InputError
-from wsgn.json_input import (
+from wsgn.metrics.arrays import FloatArray, IntArray
+from wsgn.support.json_input import (
     as_list,
     as_object,
     as_segment,
@@ -18,7 +19,6 @@ from wsgn.json_input import (
     member,
     read_json_object,
 )
-from wsgn.metrics.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

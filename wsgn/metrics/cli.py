@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsgn.command import run_command, say
 from wsgn.data.charades import CLASSES as CHARADES_CLASSES
 from wsgn.errors import UsageError
 from wsgn.metrics.annotations import Truth, read_truth
@@ -17,6 +16,7 @@ from wsgn.metrics.charades_files import read_charades, read_submission
 from wsgn.metrics.detection import DetectionResult, evaluate_detection
 from wsgn.metrics.detections import read_detections
 from wsgn.metrics.protocol import DEFAULT_PROTOCOL, PROTOCOLS, detection_protocol
+from wsgn.support.command import run_command, say
 
 _NAME = "wsgn-eval"
 _CHARADES = "charades"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wsgn.errors import InputError
-from wsgn.json_input import (
+from wsgn.metrics.arrays import FloatArray
+from wsgn.support.json_input import (
     as_list,
     as_number,
     as_object,
@@ -19,10 +20,9 @@ from wsgn.json_input import (
     member,
     read_json_object,
 )
-from wsgn.metrics.arrays import FloatArray
 
 if TYPE_CHECKING:
-    from wsgn.segments import Segment
+    from wsgn.localization.segments import Segment
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

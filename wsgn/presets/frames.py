@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from wsgn.backbones.config import CompactConfig
 from wsgn.config import TrainConfig
+from wsgn.localization.proposals import MultiThresholdRule
 from wsgn.methods.config import WtalcConfig
 from wsgn.presets.preset import Preset
-from wsgn.proposals import MultiThresholdRule
 
 FRAMES = Preset(
     description="a small network on single frames, end to end on a CPU; give --frame-rate 5, "

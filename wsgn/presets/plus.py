@@ -8,9 +8,9 @@ has the measurements that led there.
 from __future__ import annotations
 
 from wsgn.config import TrainConfig
+from wsgn.localization.proposals import MultiThresholdRule
 from wsgn.methods.config import WsgnConfig
 from wsgn.presets.preset import Preset
-from wsgn.proposals import MultiThresholdRule
 
 WSGN_PLUS = Preset(
     description="wsgn+, beyond the paper: attention as a soft gate, linear heads",

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from wsgn.backbones.config import BackboneConfig, CompactConfig
 from wsgn.config import ModelConfig, TrainConfig
+from wsgn.localization.proposals import MultiThresholdRule
 from wsgn.manifest import FeatureInput, FrameInput, Sampling
 from wsgn.methods.config import MethodConfig, WsgnConfig
-from wsgn.proposals import MultiThresholdRule
 
 
 @dataclass(frozen=True, kw_only=True)

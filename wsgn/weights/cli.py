@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsgn.command import run_command
 from wsgn.errors import MissingExtraError, UsageError
+from wsgn.support.command import run_command
 from wsgn.weights.download import download_weights
 from wsgn.weights.published import PUBLISHED, published_weights
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from wsgn.backbones.config import BackboneConfig
 from wsgn.errors import InputError
-from wsgn.files import write_whole_file
-from wsgn.records import record_from_dict, record_to_dict
+from wsgn.support.files import write_whole_file
+from wsgn.support.records import record_from_dict, record_to_dict
 from wsgn.weights.identify import OWN, expected_shapes, kind_of
 
 FORMAT = "wsgn.weights/1"

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from launch_devices import HostStream, LoadedKernel, RecordingDevice
 
+from wsgn.engines.kernels.bundle import Bundle, CompiledKernel
 from wsgn.kernels import describe_kernels, forward_kernels
-from wsgn.scoring.bundle import Bundle, CompiledKernel
 
 TRITON_KERNELS = {
     "describe_chunks": describe_kernels.describe_chunks,

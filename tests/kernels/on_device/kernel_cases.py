@@ -12,9 +12,9 @@ import torch
 from plain_formulas import Expected, expected_results
 from torch import Tensor
 
-from wsgn.kernels.selection import Plan
+from wsgn.kernels.launch import Plan
 from wsgn.manifest import COMPONENTS
-from wsgn.selection_reference import ForwardResult, Gradients, Inputs, Options
+from wsgn.selection.reference import ForwardResult, Gradients, Inputs, Options
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # Few rows in a chunk, so that short videos already have several chunks and several merges.

@@ -19,9 +19,9 @@ from kernel_cases import (
 )
 from torch import Tensor
 
+from wsgn.kernels import launch as kernels
 from wsgn.kernels import registration
-from wsgn.kernels import selection as kernels
-from wsgn.selection_reference import Gradients, Inputs
+from wsgn.selection.reference import Gradients, Inputs
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from kernel_cases import DEVICE, LARGE, SMALL, Case, check_case
 
-from wsgn.kernels import selection as kernels
+from wsgn.kernels import launch as kernels
 from wsgn.manifest import COMPONENTS, SOFTMAX_SCALES
 
 SUBSETS = [subset for size in (1, 2, 3) for subset in itertools.combinations(COMPONENTS, size)]

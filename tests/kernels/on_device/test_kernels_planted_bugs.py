@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 from kernel_cases import DEVICE, Case, check_case, make_problem, run_kernels
 
-from wsgn.kernels import selection
+from wsgn.kernels import launch
 
 pytestmark = pytest.mark.skipif(
     DEVICE != "cpu", reason="bugs are planted in interpreted kernels, where none can do harm"
@@ -22,7 +22,7 @@ FILES = (
     "describe_kernels.py",
     "forward_kernels.py",
     "backward_kernels.py",
-    "selection.py",
+    "launch.py",
 )
 CHECKS = (
     Case(lengths=(1, 37), num_classes=5, width=32),
@@ -166,12 +166,12 @@ def copied(tmp_path: Path) -> Iterator[Callable[[Bug | None], ModuleType]]:
 
     def load(bug: Bug | None) -> ModuleType:
         for file in FILES:
-            text = Path(selection.__file__).with_name(file).read_text(encoding="utf-8")
+            text = Path(launch.__file__).with_name(file).read_text(encoding="utf-8")
             if bug is not None and bug.file == file:
                 assert text.count(bug.right) == 1, f"{bug.right!r} must stand once in {file}"
                 text = text.replace(bug.right, bug.wrong)
             (folder / file).write_text(text, encoding="utf-8")
-        return importlib.import_module(f"{name}.selection")
+        return importlib.import_module(f"{name}.launch")
 
     sys.path.insert(0, str(tmp_path))
     yield load
@@ -190,7 +190,7 @@ def passes(kernels: ModuleType) -> bool:
 
 def test_a_copy_without_a_bug_passes(copied: Callable[[Bug | None], ModuleType]) -> None:
     kernels = copied(None)
-    assert kernels.__file__ != selection.__file__
+    assert kernels.__file__ != launch.__file__
     assert passes(kernels)
 
 

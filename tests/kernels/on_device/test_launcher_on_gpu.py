@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from kernel_cases import DEVICE, ROUNDINGS
 
-from wsgn.cuda.open import BINDINGS, open_device
+from wsgn.engines.cuda.open import BINDINGS, open_device
+from wsgn.engines.kernels.launcher import SelectionKernels
 from wsgn.errors import EngineError
-from wsgn.kernels.bundle import TARGETS, compile_bundle, options_for, write_bundle
+from wsgn.kernels.ahead_of_time.bundle import TARGETS, compile_bundle, options_for, write_bundle
+from wsgn.localization.statistics import frame_scores
 from wsgn.manifest import SelectionRule
-from wsgn.scoring.launcher import SelectionKernels
-from wsgn.statistics import frame_scores
 
 pytestmark = pytest.mark.skipif(DEVICE != "cuda", reason="there is no GPU")
 

@@ -17,11 +17,11 @@ import pytest
 from interpreted_device import InterpretedDevice
 from kernel_cases import DEVICE, ROUNDINGS
 
+from wsgn.engines.kernels.bundle import read_bundle
+from wsgn.engines.kernels.class_logits import class_logits_of
+from wsgn.engines.kernels.launcher import SelectionKernels
+from wsgn.localization.statistics import frame_scores
 from wsgn.manifest import SelectionRule
-from wsgn.scoring.bundle import read_bundle
-from wsgn.scoring.class_logits import class_logits_of
-from wsgn.scoring.launcher import SelectionKernels
-from wsgn.statistics import frame_scores
 
 pytestmark = pytest.mark.skipif(
     DEVICE != "cpu", reason="the machine code itself runs in test_launcher_on_gpu.py"
@@ -35,7 +35,7 @@ MODELS = {
 COMPILE = """
 import sys
 from pathlib import Path
-from wsgn.kernels.bundle import compile_bundle, options_for, write_bundle
+from wsgn.kernels.ahead_of_time.bundle import compile_bundle, options_for, write_bundle
 for name, (num_classes, components, scale, activation) in {models}.items():
     options = options_for(
         num_classes, components=components, softmax_scale=scale, class_activation=activation

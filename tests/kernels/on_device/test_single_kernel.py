@@ -7,10 +7,10 @@ import torch
 from kernel_cases import DEVICE, ROUNDINGS
 from plain_formulas import one_video
 
-from wsgn.kernels.plugin_kernel import constants_for
+from wsgn.kernels.ahead_of_time.plugin_kernel import constants_for
 from wsgn.kernels.single_kernel import score_videos
 from wsgn.manifest import COMPONENTS
-from wsgn.selection_reference import Options
+from wsgn.selection.reference import Options
 
 EPSILON = 1e-4
 

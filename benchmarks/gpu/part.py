@@ -1,0 +1,113 @@
+"""What the parts of `gpu.sh` share: how one is left out, fails, and leaves its results."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsgn.engines.cuda.driver import probe_driver
+from wsgn.engines.tensorrt.library import installed_libraries
+from wsgn.errors import WsgnError
+
+# Exit code of a part that could not run here; its last line says why.
+SKIPPED_CODE = 77
+
+
+class NotHere(Exception):
+    """This machine lacks what the part needs; the text says what."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What a part found: for programs, and as Markdown for people."""
+
+    document: dict[str, object]
+    table: str
+    # What this machine could not run, by name, with the reason.
+    left_out: Mapping[str, str]
+    # Sentences about results that are wrong.
+    wrong: tuple[str, ...] = ()
+
+    @property
+    def markdown(self) -> str:
+        """The table, and below it what was left out."""
+        sentences = (f"Left out: {name}: {reason}." for name, reason in self.left_out.items())
+        return "\n".join([self.table, "", *sentences]).rstrip()
+
+
+def part_parser(name: str, documentation: str | None) -> argparse.ArgumentParser:
+    """The parser of a part, which says the defaults; `run_as_part` adds its output."""
+    return argparse.ArgumentParser(
+        prog=name,
+        description=(documentation or "").splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+
+
+def run_as_part(
+    parser: argparse.ArgumentParser,
+    work: Callable[[argparse.Namespace], Results],
+    argv: Sequence[str] | None,
+) -> int:
+    """Parse, work, write STEM.json and STEM.md; 0 for right, 1 for wrong or failed, 77 for none."""
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="STEM",
+        default=argparse.SUPPRESS,
+        help="write the results to STEM.json and STEM.md",
+    )  # fmt: skip
+    arguments = parser.parse_args(argv)
+    try:
+        results = work(arguments)
+    except NotHere as reason:
+        print(reason)
+        return SKIPPED_CODE
+    except WsgnError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    write_results(arguments.output, results)
+    print(results.markdown)
+    for sentence in results.wrong:
+        print(f"WRONG: {sentence}", file=sys.stderr)
+    return int(bool(results.wrong))
+
+
+def require_engine(name: str, device: str) -> None:
+    """Raise `NotHere` unless GPU and libraries are; an engine that fails all the same is wrong."""
+    if device != "cuda":
+        return
+    try:
+        probe_driver()
+    except WsgnError as reason:
+        raise NotHere(reason_alone(reason)) from reason
+    if name.startswith("TensorRT"):
+        if not installed_libraries():
+            raise NotHere("neither TensorRT nor TensorRT-RTX is installed")
+        if not any(map(_is_installed, ("pycuda", "cuda"))):
+            raise NotHere("neither pycuda nor cuda-bindings is installed")
+    elif name.startswith("ONNX Runtime"):
+        import onnxruntime
+
+        providers = onnxruntime.get_available_providers()
+        if "CUDAExecutionProvider" not in providers:
+            raise NotHere(f"ONNX Runtime {onnxruntime.__version__} has {', '.join(providers)} only")
+
+
+def reason_alone(error: WsgnError) -> str:
+    """Without the advice to use a CPU, which is for `wsgn-run`; no full stop."""
+    return str(error).partition(" or use --device cpu")[0].rstrip(",.")
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def write_results(stem: Path, results: Results) -> None:
+    """STEM.json and STEM.md; a part that may be ended by force also calls it in between."""
+    found = {"left_out": dict(results.left_out), "wrong": list(results.wrong)}
+    stem.with_suffix(".json").write_text(json.dumps(results.document | found, indent=1) + "\n")
+    stem.with_suffix(".md").write_text(results.markdown + "\n")

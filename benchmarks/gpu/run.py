@@ -1,0 +1,171 @@
+"""`wsgn-run` on a video, each engine and device in turn: the same segments, and how long it took.
+
+python -m benchmarks.gpu.run -o results/run [--video FILE --engine wsgn.onnx]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.gpu.part import NotHere, Results, part_parser, require_engine, run_as_part
+from wsgn.errors import EngineError
+
+DEMO = Path(__file__).resolve().parents[2] / "runtime" / "cli" / "demo"
+REPEATS = 3
+TENSORRT = "TensorRT, cuda"
+_DEVICES_HELP = "the first is what the others are held against; cuda adds a plan by TensorRT"
+# Of a boundary, and of a score: what float32 in another order may move.
+SECONDS_TOLERANCE, SCORE_TOLERANCE = 0.05, 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One way to run the video."""
+
+    name: str
+    # Whole processes, start included.
+    seconds: tuple[float, ...]
+    frames: int
+    segments: list[dict[str, object]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and compare with ONNX Runtime on the CPU."""
+    parser = part_parser("benchmarks.gpu.run", __doc__)
+    add = parser.add_argument
+    add("--video", type=Path, default=DEMO / "demo.mp4", metavar="FILE", help="what to run on")
+    add("--engine", type=Path, default=DEMO / "demo.onnx", metavar="ONNX", help="what to run")
+    add("--devices", nargs="+", default=["cpu", "cuda"], help=_DEVICES_HELP)
+    add("--budget", type=float, default=120.0, help="seconds for everything")
+    return run_as_part(parser, measure, argv)
+
+
+def measure(arguments: argparse.Namespace) -> Results:
+    """Every engine and device; the first is what the others are held against."""
+    if importlib.util.find_spec("av") is None:
+        raise NotHere("videos cannot be decoded: PyAV (av) is not installed")
+    deadline = time.monotonic() + arguments.budget
+    left_out: dict[str, str] = {}
+    runs: list[Run] = []
+    wrong: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, engine, device in _ways(arguments, Path(folder)):
+            try:
+                require_engine(name, device)
+                if name == TENSORRT:
+                    _build_plan(arguments.engine, engine, deadline)
+                runs.append(_run(name, arguments.video, engine, device, deadline))
+            except NotHere as reason:
+                left_out[name] = str(reason)
+            except EngineError as error:
+                wrong.append(f"{name}: {error}")
+    if not runs:
+        raise NotHere("; ".join(left_out.values()))
+    wrong += [sentence for run in runs[1:] for sentence in _differences(run, runs[0])]
+    return Results(
+        document={"runs": [asdict(run) for run in runs]},
+        table=_table(runs),
+        left_out=left_out,
+        wrong=tuple(wrong),
+    )
+
+
+def _ways(arguments: argparse.Namespace, folder: Path) -> list[tuple[str, Path, str]]:
+    """Name, file and device of each."""
+    ways = [(f"ONNX Runtime, {name}", arguments.engine, name) for name in arguments.devices]
+    if "cuda" in arguments.devices:
+        # Last, since the library may try kernels for long while it builds.
+        ways.append((TENSORRT, folder / "engine.plan", "cuda"))
+    return ways
+
+
+def _build_plan(engine: Path, plan: Path, deadline: float) -> None:
+    command = [sys.executable, "-m", "wsgn.export.to_tensorrt", str(engine), "-o", str(plan)]
+    _finished(command, deadline)
+
+
+def _finished(command: Sequence[str], deadline: float) -> subprocess.CompletedProcess[str]:
+    """A command that went well. Raises `EngineError` for another, `NotHere` for a slow one."""
+    left = max(1.0, deadline - time.monotonic())
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=left,
+            env=os.environ | {"NO_COLOR": "1"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise NotHere(f"it did not end in the {left:.0f} s that were left") from error
+    if done.returncode != 0:
+        raise EngineError(f"{_last_line(done.stderr)}.")
+    return done
+
+
+def _run(name: str, video: Path, engine: Path, device: str, deadline: float) -> Run:
+    command = [
+        sys.executable, "-c", "from wsgn.runtime.cli.main import main; raise SystemExit(main())",
+        str(video), "--engine", str(engine), "--device", device, "--no-progress",
+    ]  # fmt: skip
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        done = _finished(command, deadline)
+        seconds.append(time.perf_counter() - started)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    segments = [event for event in events if event["type"] == "segment" and event["final"]]
+    (end,) = [event for event in events if event["type"] == "end"]
+    return Run(name=name, seconds=tuple(seconds), frames=end["frames"], segments=segments)
+
+
+def _differences(run: Run, reference: Run) -> list[str]:
+    """Sentences about segments that are not those of the reference."""
+    if len(run.segments) != len(reference.segments):
+        return [
+            f"{run.name} found {len(run.segments)} segments, {reference.name} "
+            f"{len(reference.segments)}."
+        ]
+    sentences = []
+    for have, want in zip(run.segments, reference.segments, strict=True):
+        far = {
+            # Not NaN either.
+            key: not abs(float(str(have[key])) - float(str(want[key]))) <= tolerance
+            for key, tolerance in (
+                ("start_seconds", SECONDS_TOLERANCE),
+                ("end_seconds", SECONDS_TOLERANCE),
+                ("score", SCORE_TOLERANCE),
+            )
+        }
+        if have["label"] != want["label"] or any(far.values()):
+            sentences.append(f"{run.name} found {have} where {reference.name} found {want}.")
+    return sentences
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1].rstrip(".") if lines else "it said nothing"
+
+
+def _table(runs: Sequence[Run]) -> str:
+    lines = [
+        "| wsgn-run with | segments | frames | seconds of the whole command (lowest to highest) |",
+        "|---|---|---|---|",
+    ]
+    for run in runs:
+        low, middle, high = min(run.seconds), sorted(run.seconds)[REPEATS // 2], max(run.seconds)
+        lines.append(
+            f"| {run.name} | {len(run.segments)} | {run.frames} | {middle:.2f} "
+            f"({low:.2f}-{high:.2f}) |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The ONNX graphs: their parts, and the checks that they equal the model."""

@@ -1,0 +1,188 @@
+"""A graph of a trained model as an ONNX document."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor
+
+from wsgn.checkpoint import Checkpoint
+from wsgn.errors import EngineError, UsageError
+from wsgn.export.graphs.half import convolutions_in_half
+from wsgn.export.graphs.networks import GRAPH_KINDS, GraphKind, SnippetGraph, per_video, wsgn_config
+from wsgn.export.graphs.selection_function import OPSET
+from wsgn.localization.streaming_state import STATE_ROWS
+from wsgn.manifest import FORMAT_VERSION, METADATA_KEY, Manifest, SelectionRule
+from wsgn.methods.wsgn import Wsgn
+from wsgn.model import WeakDetector
+from wsgn.support.files import write_whole_file
+
+# What the snippet graph gives.
+OUTPUTS = tuple(GRAPH_KINDS["snippet"].outputs)
+
+
+def describe(checkpoint: Checkpoint, model: WeakDetector) -> Manifest:
+    """The manifest of a trained model; a `UsageError` says when its training has not ended."""
+    if checkpoint.calibration is None:
+        raise UsageError(
+            "the checkpoint holds no thresholds: it is one to resume from. Export the "
+            "model.safetensors beside it; if there is none yet, wsgn-train --resume makes it."
+        )
+    config = checkpoint.model
+    method = wsgn_config(config)
+    assert isinstance(model.method, Wsgn)
+    rule = SelectionRule(
+        components=method.components,
+        softmax_scale=method.scoring_softmax_scale,
+        class_activation=method.class_activation,
+        variance_epsilon=method.variance_epsilon,
+        global_mean=tuple(model.method.global_mean.tolist()),
+        global_std=tuple(model.method.global_std.tolist()),
+    )
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        classes=config.classes,
+        sampling=config.sampling,
+        selection=rule,
+        prior=checkpoint.calibration.prior,
+        detection=checkpoint.calibration.detection,
+        frames=config.frames,
+        features=config.features,
+        provenance={
+            "supervision": checkpoint.train.supervision,
+            "steps": str(checkpoint.step),
+            "seed": str(checkpoint.train.seed),
+        },
+    )
+
+
+def example_input(manifest: Manifest, num_snippets: int) -> Tensor:
+    """Random input of the right shape, the same for the same size."""
+    generator = torch.Generator().manual_seed(num_snippets)
+    if manifest.frames is None:
+        assert manifest.features is not None
+        return torch.randn(num_snippets, manifest.features.size, generator=generator)
+    frames = manifest.frames
+    shape = (num_snippets, manifest.sampling.snippet_length, frames.height, frames.width, 3)
+    return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Exportable:
+    """A network in evaluation mode and what a host must know of it."""
+
+    graph: SnippetGraph
+    manifest: Manifest
+
+
+def exportable(checkpoint: Checkpoint) -> Exportable:
+    """A trained model as it is: on frames if it was trained on them, else on features."""
+    model = checkpoint.build()
+    return Exportable(graph=SnippetGraph(model).eval(), manifest=describe(checkpoint, model))
+
+
+def build_graph(checkpoint: Checkpoint, graph: str = "snippet") -> onnx.ModelProto:
+    """One self-contained document with the manifest inside, the same bytes every time."""
+    return export_graph(exportable(checkpoint), graph)
+
+
+def export_graph(
+    subject: Exportable, graph: str = "snippet", *, half: bool = False
+) -> onnx.ModelProto:
+    """The document of one of `wsgn.manifest.GRAPHS`; with `half` convolutions are in float16."""
+    kind = GRAPH_KINDS[graph]
+    manifest = replace(subject.manifest, graph=graph)
+    document = _exported(subject, kind)
+    if kind.function is not None:
+        document.functions.append(kind.function(manifest.selection))
+    _check_dynamic(document, kind)
+    _strip(document)
+    if half:
+        convolutions_in_half(document)
+    onnx.helper.set_model_props(document, {METADATA_KEY: manifest.to_json()})
+    onnx.checker.check_model(document, full_check=True)
+    return document
+
+
+def _exported(subject: Exportable, kind: GraphKind) -> onnx.ModelProto:
+    manifest = subject.manifest
+    # More than one of everything: dimensions of an example that are 1 get fixed.
+    shape = tuple(range(2, 2 + len(kind.dimensions)))
+    examples = [per_video(example_input(manifest, math.prod(shape)), shape)]
+    dimensions = [
+        {place: torch.export.Dim(name, min=1) for place, name in enumerate(kind.dimensions)}
+    ]
+    names = ["features" if manifest.frames is None else "frames"]
+    if kind.takes_state:
+        examples.append(torch.zeros(shape[0], len(STATE_ROWS), len(manifest.classes)))
+        dimensions.append({0: dimensions[0][0]})
+        names.append("state")
+    with _quiet(), torch.inference_mode():
+        program = torch.onnx.export(
+            kind.network(subject.graph, manifest).eval(),
+            tuple(examples),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=names,
+            output_names=list(kind.outputs),
+            dynamic_shapes=tuple(dimensions),
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def save_graph(document: onnx.ModelProto, path: Path, *, wanted: Path | None = None) -> None:
+    """Write the document: never half a file. `wanted` names it in the `OutputError`."""
+    content = document.SerializeToString(deterministic=True)
+    write_whole_file(path, content, what="the engine", wanted=wanted)
+
+
+def _check_dynamic(document: onnx.ModelProto, kind: GraphKind) -> None:
+    """Dimensions get specialised silently: those of snippets must have stayed symbolic."""
+    first, *others = document.graph.input
+    begins_with = {first.name: len(kind.dimensions), **kind.outputs}
+    begins_with |= {value.name: 1 for value in others}
+    for value in [*document.graph.input, *document.graph.output]:
+        dimensions = kind.dimensions[: begins_with[value.name]]
+        found = tuple(size.dim_param for size in value.type.tensor_type.shape.dim)
+        if found[: len(dimensions)] != dimensions:
+            raise EngineError(
+                f"the export fixed the number of snippets or videos of '{value.name}'."
+            )
+
+
+def _strip(document: onnx.ModelProto) -> None:
+    """Remove stack traces with source paths, and names of modules: nothing runs on them."""
+    graph = document.graph
+    document.ClearField("metadata_props")
+    graph.ClearField("metadata_props")
+    graph.ClearField("value_info")
+    for item in [*graph.node, *graph.input, *graph.output, *graph.initializer]:
+        item.ClearField("metadata_props")
+    for node in graph.node:
+        node.ClearField("doc_string")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter's notes on its own progress are not for the user."""
+    names = ("torch.onnx", "onnxscript", "onnx_ir")
+    levels = [logging.getLogger(name).level for name in names]
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in zip(names, levels, strict=True):
+            logging.getLogger(name).setLevel(level)

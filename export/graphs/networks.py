@@ -1,0 +1,186 @@
+"""The three graphs of a trained model as modules that `torch.onnx.export` walks through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from wsgn.config import ModelConfig
+from wsgn.errors import UsageError
+from wsgn.export.graphs import frame_selection, streaming_selection
+from wsgn.export.graphs.selection_function import DOMAIN, Attributes, weight_attributes
+from wsgn.localization.streaming_state import STATE_ROWS, prior_rows
+from wsgn.manifest import Manifest, SelectionRule
+from wsgn.methods.config import WsgnConfig
+from wsgn.methods.interface import HeadOutput
+from wsgn.model import WeakDetector
+from wsgn.selection.operator import class_probabilities
+
+
+class SnippetGraph(nn.Module):
+    """Frames (N, L, H, W, 3) uint8 or features (N, D) -> selection logits, class probabilities.
+
+    `front` makes features out of frames where the model itself takes features.
+    """
+
+    def __init__(self, model: WeakDetector, front: nn.Module | None = None) -> None:
+        super().__init__()
+        self.front = nn.Identity() if front is None else front
+        self.model = model
+
+    def heads(self, inputs: Tensor) -> HeadOutput:
+        """Logits of N snippets; nothing depends on other snippets."""
+        heads: HeadOutput = self.model(self.front(as_numbers(inputs)))
+        return heads
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Both outputs are (N, C) float32."""
+        heads = self.heads(inputs)
+        activation = wsgn_config(self.model.config).class_activation
+        return heads.selection_logits, class_probabilities(heads.class_logits, activation)
+
+
+def as_numbers(inputs: Tensor) -> Tensor:
+    """Pixels as float32, the first thing of every graph.
+
+    TensorRT does nothing with uint8 but turn it into another type: what cuts or reshapes comes
+    after.
+    """
+    return inputs.float()
+
+
+def per_video(values: Tensor, shape: Sequence[int]) -> Tensor:
+    """(B T, ...) -> (B, T, ...) for the shape (B, T)."""
+    return values.reshape(*shape, *values.shape[1:])
+
+
+class _SelectingGraph(nn.Module):
+    """The snippets' network and the constants of a selection, as initializers of the graph."""
+
+    mu: Tensor
+    sigma: Tensor
+
+    def __init__(self, snippets: SnippetGraph, manifest: Manifest) -> None:
+        super().__init__()
+        self.snippets = snippets
+        self.rule = manifest.selection
+        # Where the global Gaussian is not in use the manifest may leave its constants out.
+        num_classes = len(manifest.classes)
+        mean = self.rule.global_mean or (0.0,) * num_classes
+        std = self.rule.global_std or (1.0,) * num_classes
+        self.register_buffer("mu", torch.tensor(mean))
+        self.register_buffer("sigma", torch.tensor(std))
+
+
+class WholeVideoGraph(_SelectingGraph):
+    """Frames (B, T, L, H, W, 3) or features (B, T, D) -> scores (B, T, C), video scores (B, C)."""
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """For the export only: in torch itself the values are undefined."""
+        heads = self.snippets.heads(as_numbers(inputs).flatten(0, 1))  # (B T, C)
+        x = per_video(heads.selection_logits, inputs.shape[:2])  # (B, T, C)
+        h = per_video(heads.class_logits, inputs.shape[:2])
+        scores, video_scores = _call(
+            frame_selection.NAME,
+            (x, h, self.mu, self.sigma),
+            frame_selection.frame_selection_attributes(self.rule),
+            ((*x.shape,), (x.shape[0], x.shape[2])),
+        )
+        return scores, video_scores
+
+
+class StreamingGraph(_SelectingGraph):
+    """Frames (B, N, L, H, W, 3) or features (B, N, D), state (B, 5, C) -> `GRAPH_OUTPUTS`."""
+
+    prior: Tensor
+
+    def __init__(self, snippets: SnippetGraph, manifest: Manifest) -> None:
+        super().__init__(snippets, manifest)
+        self.register_buffer("prior", torch.from_numpy(prior_rows(manifest.prior)))
+
+    def forward(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """For the export only: in torch itself scores and state are undefined."""
+        logits, probabilities = self.snippets(as_numbers(inputs).flatten(0, 1))  # (B N, C)
+        x = per_video(logits, inputs.shape[:2])  # (B, N, C)
+        p = per_video(probabilities, inputs.shape[:2])
+        scores, next_state = _call(
+            streaming_selection.NAME,
+            (x, p, state, self.mu, self.sigma, self.prior),
+            weight_attributes(self.rule),
+            ((*x.shape,), (x.shape[0], len(STATE_ROWS), x.shape[2])),
+        )
+        return x, p, scores, next_state
+
+
+def _call(
+    name: str,
+    inputs: tuple[Tensor, ...],
+    attributes: Attributes,
+    shapes: tuple[tuple[int, ...], ...],
+) -> tuple[Tensor, ...]:
+    """One node that calls a function of ours, with float32 outputs."""
+    return tuple(
+        torch.onnx.ops.symbolic_multi_out(
+            f"{DOMAIN}::{name}",
+            inputs,
+            {**attributes},
+            dtypes=(torch.float32,) * len(shapes),
+            shapes=shapes,
+            version=1,
+        )
+    )
+
+
+def wsgn_config(config: ModelConfig) -> WsgnConfig:
+    """The method, which must be WSGN: hosts know no other one's way of scoring."""
+    if not isinstance(config.method, WsgnConfig):
+        raise UsageError(
+            f"a model of the method '{config.method.name}' cannot be exported, only one of wsgn."
+        )
+    return config.method
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphKind:
+    """The face of one of `wsgn.manifest.GRAPHS`."""
+
+    # The dynamic dimensions, which are the first of the input of frames or features.
+    dimensions: tuple[str, ...]
+    # Name of each output -> how many of these dimensions it begins with.
+    outputs: Mapping[str, int]
+    takes_state: bool
+    # None for the graph that has no selection in it.
+    function: Callable[[SelectionRule], onnx.FunctionProto] | None
+
+    def network(self, snippets: SnippetGraph, manifest: Manifest) -> nn.Module:
+        """The module to export."""
+        if self.function is None:
+            return snippets
+        kind = StreamingGraph if self.takes_state else WholeVideoGraph
+        return kind(snippets, manifest)
+
+
+GRAPH_KINDS = {
+    "snippet": GraphKind(
+        dimensions=("N",),
+        outputs={"selection_logits": 1, "class_probabilities": 1},
+        takes_state=False,
+        function=None,
+    ),
+    "whole-video": GraphKind(
+        dimensions=("B", "T"),
+        outputs={"scores": 2, "video_scores": 1},
+        takes_state=False,
+        function=frame_selection.frame_selection_function,
+    ),
+    "streaming": GraphKind(
+        dimensions=("B", "N"),
+        outputs={"selection_logits": 2, "class_probabilities": 2, "scores": 2, "next_state": 1},
+        takes_state=True,
+        function=streaming_selection.streaming_selection_function,
+    ),
+}

@@ -1,0 +1,111 @@
+"""Parity of an exported snippet graph: torch against ONNX Runtime on the same inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+
+from wsgn.checkpoint import Checkpoint
+from wsgn.errors import EngineError
+from wsgn.export.graphs.document import OUTPUTS, Exportable, example_input, exportable
+from wsgn.manifest import Manifest
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+# Odd on purpose: one snippet, the example's own size, primes, a power of two and more than it.
+SIZES = (1, 2, 3, 7, 13, 32, 65)
+# Both outputs, absolute and relative; the paper's weights turn it into under 1e-4 of a score.
+TOLERANCE = 1e-4
+# The same where the convolutions compute in float16, whose numbers have 11 bits.
+HALF_TOLERANCE = 2e-2
+# Pixels in a run: 64 snippets of 16 pictures of 64 x 64.
+_MOST_PIXELS = 1 << 22
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityRow:
+    """The largest difference of one output over all sizes."""
+
+    output: str
+    largest_difference: float = 0.0
+    # Largest absolute value of the output, to judge the difference by.
+    largest_value: float = 0.0
+
+
+def parity_report(
+    checkpoint: Checkpoint, path: Path, sizes: Sequence[int] = SIZES
+) -> tuple[ParityRow, ...]:
+    """Hold the file of a trained model against the model; see `check_parity`."""
+    return check_parity(exportable(checkpoint), path, sizes)
+
+
+def parity_sizes(manifest: Manifest) -> tuple[int, ...]:
+    """The sizes that a large network can be run on in a minute or so."""
+    if manifest.frames is None:
+        return SIZES
+    picture = manifest.frames.height * manifest.frames.width
+    pixels = picture * manifest.sampling.snippet_length
+    return tuple(size for size in SIZES if size <= 3 or size * pixels <= _MOST_PIXELS)
+
+
+def check_parity(
+    subject: Exportable,
+    path: Path,
+    sizes: Sequence[int],
+    tolerance: float = TOLERANCE,
+) -> tuple[ParityRow, ...]:
+    """Run both on random inputs of every size; an `EngineError` when they are too far apart."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    comparison = Comparison()
+    for size in sizes:
+        inputs = example_input(subject.manifest, size)
+        with torch.inference_mode():
+            expected = [output.numpy() for output in subject.graph(inputs)]
+        found = session.run(list(OUTPUTS), {name: inputs.numpy()})
+        for output, want, have in zip(OUTPUTS, expected, found, strict=True):
+            comparison.add(output, want, have, tolerance)
+    return comparison.rows()
+
+
+class Comparison:
+    """The largest difference of each output from what is expected, and whether it is allowed."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, ParityRow] = {}
+        self._tolerances: dict[str, float] = {}
+
+    def add(self, output: str, want: FloatArray, have: FloatArray, tolerance: float) -> None:
+        """Hold one result against the expected one; an `EngineError` where its shape differs."""
+        if want.shape != have.shape:
+            raise EngineError(
+                f"the exported graph gives {output} of shape {have.shape} where {want.shape} is "
+                "expected."
+            )
+        old = self._rows.get(output, ParityRow(output=output))
+        # Unlike Python's, this maximum keeps NaN.
+        largest = np.maximum(old.largest_difference, np.abs(want - have).max())
+        self._rows[output] = ParityRow(
+            output=output,
+            largest_difference=float(largest),
+            largest_value=max(old.largest_value, float(np.abs(want).max())),
+        )
+        self._tolerances[output] = tolerance
+
+    def rows(self) -> tuple[ParityRow, ...]:
+        """One for each output; an `EngineError` when one of them is too far off."""
+        for name, row in self._rows.items():
+            tolerance = self._tolerances[name]
+            if not row.largest_difference <= tolerance * max(1.0, row.largest_value):
+                raise EngineError(
+                    f"the exported graph is off: {name} differs from what it should be by "
+                    f"{row.largest_difference:.2e}, at most {tolerance:.0e} is allowed."
+                )
+        return tuple(self._rows.values())

@@ -1,0 +1,159 @@
+"""Parity of an exported graph of scores: torch for the network, float64 NumPy for the selection.
+
+The selection is held against the paper's equations on the graph's own logits: a score may hang on a
+difference of two logits, which a network in another arithmetic does not keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from wsgn.export.graphs.document import Exportable, example_input
+from wsgn.export.graphs.networks import per_video
+from wsgn.export.graphs.parity import TOLERANCE, Comparison, FloatArray, ParityRow, parity_sizes
+from wsgn.export.graphs.selection_function import DOMAIN
+from wsgn.localization.statistics import SelectionStatistics, frame_scores, selection_weights
+from wsgn.localization.streaming_state import STATE_ROWS, whole_video_scores
+from wsgn.manifest import Manifest
+from wsgn.selection.operator import class_probabilities
+
+# Videos and snippets of each; every network is run on the first three.
+SIZES = ((1, 1), (1, 2), (3, 1), (2, 3), (1, 13), (5, 7), (1, 65))
+# Of scores that come from a state. It holds means in float32, which are compared with logits in
+# units of sqrt(variance + epsilon), which where logits hardly differ is near 1 / 1000.
+STREAM_TOLERANCE = 1e-3
+
+
+def score_parity_sizes(manifest: Manifest) -> tuple[tuple[int, int], ...]:
+    """The sizes that a large network can be run on in a minute or so."""
+    most = max(parity_sizes(manifest))
+    return tuple((videos, length) for videos, length in SIZES if videos * length <= most)
+
+
+def check_score_parity(
+    subject: Exportable,
+    graph: str,
+    path: Path,
+    sizes: Sequence[tuple[int, int]],
+    tolerance: float = TOLERANCE,
+) -> tuple[ParityRow, ...]:
+    """Run the file on random inputs of every size; an `EngineError` when it is too far off.
+
+    `tolerance` is for what the network computes; scores follow from it in float32 always.
+    """
+    comparison = Comparison()
+    check: _WholeVideos | _Streams
+    if graph == "whole-video":
+        check = _WholeVideos(subject, path, comparison, tolerance)
+    else:
+        check = _Streams(subject, path, comparison, tolerance)
+    for size in sizes:
+        snippets = example_input(subject.manifest, size[0] * size[1])
+        check.run(per_video(snippets, size).numpy())
+    return comparison.rows()
+
+
+class _WholeVideos:
+    """Scores in one call, and in a copy of the document the logits that they come from."""
+
+    def __init__(
+        self, subject: Exportable, path: Path, comparison: Comparison, tolerance: float
+    ) -> None:
+        self._subject = subject
+        self._comparison = comparison
+        self._tolerance = tolerance
+        self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        document = onnx.load(path)
+        (selection,) = [node for node in document.graph.node if node.domain == DOMAIN]
+        del document.graph.output[:]
+        document.graph.output.extend(onnx.ValueInfoProto(name=name) for name in selection.input[:2])
+        self._logits = onnxruntime.InferenceSession(
+            document.SerializeToString(), providers=["CPUExecutionProvider"]
+        )
+
+    def run(self, inputs: FloatArray) -> None:
+        """Compare for inputs (B, T, ...)."""
+        given = {self._session.get_inputs()[0].name: inputs}
+        logits, class_logits = self._logits.run(None, given)  # (B, T, C)
+        with torch.inference_mode():
+            heads = self._subject.graph.heads(torch.from_numpy(inputs).flatten(0, 1))
+        for name, want, have in (
+            ("selection_logits", heads.selection_logits, logits),
+            ("class_logits", heads.class_logits, class_logits),
+        ):
+            self._comparison.add(name, want.numpy().reshape(have.shape), have, self._tolerance)
+        rule = self._subject.manifest.selection
+        flat = torch.from_numpy(class_logits).double().flatten(0, 1)
+        p = class_probabilities(flat, rule.class_activation).numpy().reshape(class_logits.shape)
+        wanted = np.stack([frame_scores(*video, rule) for video in zip(logits, p, strict=True)])
+        scores, video_scores = self._session.run(["scores", "video_scores"], given)
+        self._comparison.add("scores", wanted, scores, TOLERANCE)
+        self._comparison.add("video_scores", wanted.mean(axis=1), video_scores, TOLERANCE)
+
+
+class _Streams:
+    """Streams in one call and in three, whose state is handed on."""
+
+    def __init__(
+        self, subject: Exportable, path: Path, comparison: Comparison, tolerance: float
+    ) -> None:
+        self._subject = subject
+        self._comparison = comparison
+        self._tolerance = tolerance
+        self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def run(self, inputs: FloatArray) -> None:
+        """Compare for inputs (B, N, ...)."""
+        length = inputs.shape[1]
+        with torch.inference_mode():
+            outputs = self._subject.graph(torch.from_numpy(inputs).flatten(0, 1))
+        expected = [output.numpy().reshape(*inputs.shape[:2], -1) for output in outputs]
+        for cuts in ((), (length // 3, length // 2)):
+            logits, probabilities, scores, states = self._outputs(inputs, cuts)
+            add = self._comparison.add
+            add("selection_logits", expected[0], logits, self._tolerance)
+            add("class_probabilities", expected[1], probabilities, self._tolerance)
+            for stream in zip(logits, probabilities, scores, states, strict=True):
+                self._compare_scores(*stream)
+
+    def _compare_scores(
+        self, logits: FloatArray, probabilities: FloatArray, scores: FloatArray, state: FloatArray
+    ) -> None:
+        """Of one stream: the causal scores, and the exact ones that follow from its last state."""
+        manifest = self._subject.manifest
+        causal = causal_scores(logits, probabilities, manifest)
+        self._comparison.add("scores", causal, scores, STREAM_TOLERANCE)
+        exact = frame_scores(
+            logits.astype(np.float64), probabilities.astype(np.float64), manifest.selection
+        )
+        by_state = whole_video_scores(logits, probabilities, state, manifest.selection)
+        self._comparison.add("exact by state", exact, by_state, STREAM_TOLERANCE)
+
+    def _outputs(self, inputs: FloatArray, cuts: tuple[int, ...]) -> list[FloatArray]:
+        """Logits, probabilities, scores (B, N, C) and the last state, of inputs cut into calls."""
+        num_classes = len(self._subject.manifest.classes)
+        state: Any = np.zeros((len(inputs), len(STATE_ROWS), num_classes), dtype=np.float32)
+        parts = []
+        for part in np.split(inputs, cuts, axis=1):
+            if part.shape[1]:
+                given = {self._session.get_inputs()[0].name: part, "state": state}
+                *values, state = self._session.run(None, given)
+                parts.append(values)
+        return [*(np.concatenate(values, axis=1) for values in zip(*parts, strict=True)), state]
+
+
+def causal_scores(logits: FloatArray, probabilities: FloatArray, manifest: Manifest) -> FloatArray:
+    """Scores (N, C) of one stream in float64, by the statistics up to each snippet."""
+    statistics = SelectionStatistics.from_prior(manifest.prior, manifest.prior.count)
+    scores = []
+    for x, p in zip(logits.astype(np.float64), probabilities.astype(np.float64), strict=True):
+        statistics = statistics.updated(x)
+        scores.append(selection_weights(x, statistics, manifest.selection) * p)
+    return np.stack(scores)

@@ -1,1 +1,0 @@
-"""The fused operator beside plain PyTorch and the floor: `python -m wsgn.kernels.benchmark`."""

@@ -1,0 +1,1 @@
+"""`wsgn-run`: words to options, options to runs."""

@@ -1,0 +1,152 @@
+"""Several sources through one engine: goes on after a bad one, and says so at the end."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from wsgn import __version__
+from wsgn.engines.engine import Engine
+from wsgn.errors import InputError, UsageError
+
+from ..events import EndEvent, Event, ProgressEvent, RunEvent, WarningEvent
+from ..pipeline import Detection, failure_events
+from ..writers import ResultCollector
+from .console import Console
+from .options import RunOptions
+from .outputs import Outputs, SourceFiles
+from .reports import Report
+from .signals import SignalStop
+from .sources import Job, display_name, open_source
+
+_INPUT_FAILED = 3
+# Exit code when some sources failed, or came out incomplete under --strict.
+PARTLY_FAILED = 4
+
+
+class Batch:
+    """One run over all its sources."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        options: RunOptions,
+        *,
+        outputs: Outputs,
+        report: Report,
+        console: Console,
+        stop: SignalStop,
+    ) -> None:
+        self._engine = engine
+        self._options = options
+        self._outputs = outputs
+        self._report = report
+        self._console = console
+        self._stop = stop
+        self._run_event = run_event(engine, options)
+        self._num_done = self._num_degraded = 0
+        self._failed: list[str] = []
+        self._current = ""
+
+    def run(self, jobs: Sequence[Job]) -> int:
+        """Run the jobs in order; the exit code."""
+        self._report.begin_run(self._run_event)
+        for number, job in enumerate(jobs, start=1):
+            if self._stop.requested or (self._failed and self._options.fail_fast):
+                break
+            if self._outputs.is_done(job):
+                self._console.detail(f"{job.source}: done before.")
+                self._num_done += 1
+                continue
+            label = job.output_name if len(jobs) == 1 else f"{number}/{len(jobs)} {job.output_name}"
+            self._run_job(job, label)
+        if not self._stop.requested:
+            self._outputs.write_merged(jobs)
+        self._say_how_it_ended(len(jobs))
+        return self._exit_code()
+
+    def _run_job(self, job: Job, label: str) -> None:
+        detection: Detection | None = None
+        name = self._current = display_name(job.source)
+        self._console.start_progress(label)
+        try:
+            if job.problem is not None:
+                raise job.problem
+            detection = Detection(
+                open_source(job), self._engine, self._options.detect, name=name, stop=self._stop
+            )
+            self._run_detection(job, detection)
+        except (InputError, UsageError) as error:
+            # Options may fit one source and not another (--stream): the others still run.
+            prefix = "" if name in str(error) else f"{name}: "
+            self._console.error(f"{prefix}{error}")
+            self._failed.append(name)
+            end = None if detection is None else detection.end_event()
+            for event in failure_events(name, error, end):
+                self._report.write(event)
+        finally:
+            self._console.end_progress()
+
+    def _run_detection(self, job: Job, detection: Detection) -> None:
+        files = self._outputs.open(job)
+        collector = ResultCollector(display_name(job.output_name))
+        try:
+            files.write(self._run_event)
+            for event in detection.events():
+                self._take(event, files)
+                collector.push(event)
+            files.commit(detection, partial=self._stop.requested)
+        finally:
+            files.discard()
+        self._console.end_progress()
+        self._outputs.add(collector.result())
+        self._report.end_source(self._current, collector.result())
+        self._num_done += 1
+
+    def _take(self, event: Event, files: SourceFiles) -> None:
+        files.write(event)
+        self._report.write(event)
+        if isinstance(event, ProgressEvent):
+            self._console.progress(event.at_seconds, event.duration_seconds)
+        elif isinstance(event, WarningEvent):
+            self._console.warn(f"{self._current}: {event.message}")
+        elif isinstance(event, EndEvent):
+            self._num_degraded += not event.complete or event.decode_failures > 0
+            self._console.detail(
+                f"{event.source}: {event.frames} frames, {event.snippets} snippets, "
+                f"{event.segments} segments."
+            )
+
+    def _say_how_it_ended(self, num_jobs: int) -> None:
+        if num_jobs < 2:
+            return
+        if self._failed:
+            shown = ", ".join(self._failed[:5]) + (", ..." if len(self._failed) > 5 else "")
+            self._console.error(f"{len(self._failed)} of {num_jobs} sources failed: {shown}.")
+        else:
+            self._console.say(f"{self._num_done} of {num_jobs} sources done.")
+
+    def _exit_code(self) -> int:
+        if self._stop.signal_number is not None:
+            return 128 + self._stop.signal_number
+        if self._failed:
+            return PARTLY_FAILED if self._num_done else _INPUT_FAILED
+        return PARTLY_FAILED if self._options.strict and self._num_degraded else 0
+
+
+def run_event(engine: Engine, options: RunOptions) -> RunEvent:
+    """The first event of a run: what is needed to do it again."""
+    detector = dataclasses.asdict(options.detect.detector)
+    chosen = {name: value for name, value in detector.items() if value is not None}
+    if options.detect.detector.scores != "window":
+        chosen.pop("window_seconds")
+    for name in ("start_seconds", "end_seconds", "stream"):
+        value = getattr(options.detect, name)
+        if value is not None:
+            chosen[name] = value
+    return RunEvent(
+        version=__version__,
+        engine=engine.name,
+        engine_sha256=engine.sha256,
+        parameters=chosen | {"device": engine.device},
+    )

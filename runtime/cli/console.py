@@ -1,0 +1,107 @@
+"""Words and progress on stderr, results on stdout."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+
+class Console:
+    """What a run says to people. Nothing here fails when stderr is closed."""
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False, progress: bool = False):
+        self._quiet = quiet
+        self._verbose = verbose
+        self._wants_progress = progress and sys.stderr is not None and sys.stderr.isatty()
+        self._bar: Any = None
+
+    def detail(self, text: str) -> None:
+        """Something for -v."""
+        if self._verbose:
+            self._write(text)
+
+    def say(self, text: str) -> None:
+        """Something that -q leaves out."""
+        if not self._quiet:
+            self._write(text)
+
+    def warn(self, text: str) -> None:
+        """Something odd; -q leaves it out."""
+        self.say(f"warning: {text}")
+
+    def error(self, text: str) -> None:
+        """Something that failed."""
+        self._write(f"error: {text}")
+
+    def start_progress(self, label: str) -> None:
+        """Show a bar for a source from now on, if there is a terminal."""
+        if not self._wants_progress:
+            return
+        from tqdm import tqdm
+
+        self._bar = tqdm(
+            desc=label,
+            total=None,
+            file=sys.stderr,
+            leave=False,
+            dynamic_ncols=True,
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total_fmt} s "
+            "[{elapsed}<{remaining}]",
+        )
+
+    def progress(self, at_seconds: float, duration_seconds: float | None) -> None:
+        """Move the bar to a time of the source."""
+        if self._bar is None:
+            return
+        if duration_seconds is None:
+            self._bar.bar_format = "{desc} {n:.0f} s [{elapsed}]"
+            self._bar.n = at_seconds
+        else:
+            self._bar.total = round(duration_seconds)
+            self._bar.n = min(at_seconds, duration_seconds)
+        self._bar.update(0)
+
+    def end_progress(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _write(self, text: str) -> None:
+        if sys.stderr is None:
+            return
+        try:
+            if self._bar is not None:
+                self._bar.write(f"wsgn-run: {text}", file=sys.stderr)
+            else:
+                print(f"wsgn-run: {text}", file=sys.stderr, flush=True)
+        except (OSError, ValueError):
+            return
+
+
+def print_result(text: str) -> None:
+    """Write results to stdout at once.
+
+    Raises BrokenPipeError when nobody reads them any more, else `OutputError` on a failure.
+    """
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from ..writers import output_errors
+
+        with output_errors("standard output"):
+            raise error
+
+
+def silence_stdout() -> None:
+    """Send stdout nowhere: what is left in its buffer must not fail again at exit."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):
+        return

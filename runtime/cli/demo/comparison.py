@@ -1,0 +1,94 @@
+"""Found segments beside the true ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wsgn.localization.segments import Segment
+
+from ..tables import clock, columns
+
+# From this overlap on, a found segment counts as the true one.
+MINIMUM_TIOU = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """A true segment and the found one that was matched to it; either may be missing."""
+
+    truth: Segment | None
+    found: Segment | None
+    tiou: float
+
+
+def tiou(first: Segment, second: Segment) -> float:
+    """Temporal intersection over union."""
+    begin = max(first.start_seconds, second.start_seconds)
+    end = min(first.end_seconds, second.end_seconds)
+    shared = max(0.0, end - begin)
+    lengths = [segment.end_seconds - segment.start_seconds for segment in (first, second)]
+    union = sum(lengths) - shared
+    return shared / union if union > 0 else 0.0
+
+
+def match_segments(found: Sequence[Segment], truth: Sequence[Segment]) -> list[Pair]:
+    """Pairs of one label, those that overlap most first, each segment once; by time."""
+    candidates = sorted(
+        (
+            (tiou(found_one, true_one), -place, -true_place)
+            for place, found_one in enumerate(found)
+            for true_place, true_one in enumerate(truth)
+            if found_one.label == true_one.label
+        ),
+        reverse=True,
+    )
+    matched_found: set[int] = set()
+    matched_truth: set[int] = set()
+    pairs = []
+    for overlap, negative_place, negative_true_place in candidates:
+        place, true_place = -negative_place, -negative_true_place
+        if overlap > 0 and place not in matched_found and true_place not in matched_truth:
+            matched_found.add(place)
+            matched_truth.add(true_place)
+            pairs.append(Pair(truth=truth[true_place], found=found[place], tiou=overlap))
+    pairs += [
+        Pair(truth=segment, found=None, tiou=0.0)
+        for place, segment in enumerate(truth)
+        if place not in matched_truth
+    ]
+    pairs += [
+        Pair(truth=None, found=segment, tiou=0.0)
+        for place, segment in enumerate(found)
+        if place not in matched_found
+    ]
+    return sorted(pairs, key=_start_seconds)
+
+
+def comparison_table(found: Sequence[Segment], truth: Sequence[Segment]) -> str:
+    """True and found segments beside each other, and how many were found."""
+    pairs = match_segments(found, truth)
+    rows = []
+    for pair in pairs:
+        either = pair.truth or pair.found
+        assert either is not None
+        label = either.label
+        score = "-" if pair.found is None else f"{pair.found.score:.3f}"
+        rows.append([label, _span(pair.truth), _span(pair.found), score, f"{pair.tiou:.2f}"])
+    num_hits = sum(pair.tiou >= MINIMUM_TIOU for pair in pairs)
+    table = columns(["label", "true", "found", "score", "tIoU"], rows)
+    return (
+        f"{table}\n  {num_hits} of {len(truth)} true segments found with a tIoU of at least "
+        f"{MINIMUM_TIOU}, {len(found) - num_hits} found that are not there\n"
+    )
+
+
+def _span(segment: Segment | None) -> str:
+    if segment is None:
+        return "-"
+    return f"{clock(segment.start_seconds)} - {clock(segment.end_seconds)}"
+
+
+def _start_seconds(pair: Pair) -> float:
+    starts = [segment.start_seconds for segment in (pair.truth, pair.found) if segment is not None]
+    return min(starts)

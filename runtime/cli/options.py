@@ -1,0 +1,203 @@
+"""The command line's words to checked options."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsgn.errors import UsageError
+
+from ..pipeline import DetectOptions
+from ..streaming.rules import DetectorOptions
+from ..writers import FORMATS
+from .parser import build_parser
+
+_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """Which files a run writes."""
+
+    directory: Path
+    # Out of FORMATS, each once.
+    formats: tuple[str, ...]
+    save_scores: bool
+    overwrite: bool
+    resume: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What a command line asks for."""
+
+    sources: tuple[str, ...]
+    # None only with `demo`.
+    engine: Path | None
+    # None leaves it to the engine.
+    device: str | None
+    num_threads: int | None
+    detect: DetectOptions
+    # None where nothing is written but stdout.
+    output: OutputOptions | None
+    demo: bool
+    strict: bool
+    fail_fast: bool
+    dry_run: bool
+    quiet: bool
+    verbose: bool
+    progress: bool
+
+
+def parse_options(arguments: Sequence[str]) -> RunOptions:
+    """Options of a command line. Raises `UsageError`, and SystemExit where argparse speaks."""
+    words = build_parser().parse_args(arguments)
+    if words.demo and (words.sources or words.engine):
+        raise UsageError("--demo brings its own engine and sample: leave out SOURCE and --engine.")
+    if words.demo and (words.output or words.strict or words.dry_run or words.fail_fast):
+        raise UsageError("--demo only prints a table: leave out the options of outputs and runs.")
+    if not words.demo and not words.sources:
+        raise UsageError("a SOURCE is missing: name a video file, or see wsgn-run --help.")
+    if not words.demo and not words.engine:
+        raise UsageError("the engine is missing: give --engine FILE, or try wsgn-run --demo.")
+    if words.threads is not None and words.threads < 1:
+        raise UsageError(f"--threads must be at least 1, got {words.threads}.")
+    return RunOptions(
+        sources=tuple(words.sources),
+        engine=None if words.engine is None else Path(words.engine),
+        device=_device(words.device),
+        num_threads=words.threads,
+        detect=_detect_options(words),
+        output=_output_options(words),
+        demo=words.demo,
+        strict=words.strict,
+        fail_fast=words.fail_fast,
+        dry_run=words.dry_run,
+        quiet=words.quiet,
+        verbose=words.verbose,
+        progress=not (words.no_progress or words.quiet),
+    )
+
+
+def _device(word: str | None) -> str | None:
+    """Refuse what no driver could count to; `open_engine` reads the rest."""
+    if word is not None and re.fullmatch(r"cuda:\d{5,}", word, re.ASCII):
+        raise UsageError(
+            f"there is no such number as in --device {word}: GPUs are counted from 0, as "
+            "'wsgn-run doctor' lists them."
+        )
+    return word
+
+
+def _detect_options(words: Namespace) -> DetectOptions:
+    start, end = _seconds("--start", words.start), _seconds("--end", words.end)
+    if end is not None and end <= (start or 0.0):
+        raise UsageError(f"--end must lie behind --start, got {words.end}.")
+    if words.stream is not None and words.stream < 0:
+        raise UsageError(f"--stream counts from 0, got {words.stream}.")
+    return DetectOptions(
+        detector=_detector_options(words),
+        start_seconds=start,
+        end_seconds=end,
+        stream=words.stream,
+    )
+
+
+def _detector_options(words: Namespace) -> DetectorOptions:
+    if words.scores == "window" and words.window is None:
+        raise UsageError("--scores window needs --window S, the seconds it looks back.")
+    if words.scores != "window" and words.window is not None:
+        raise UsageError(f"--window is for --scores window, not for --scores {words.scores}.")
+    for name in ("exit_threshold", "window", "min_duration", "merge_gap", "max_duration"):
+        value = getattr(words, name)
+        if value is not None and not math.isfinite(value):
+            raise UsageError(f"--{name.replace('_', '-')} must be a finite number, got {value}.")
+    window = {} if words.window is None else {"window_seconds": words.window}
+    return DetectorOptions(
+        scores=words.scores,
+        labels=_listed("--labels", words.labels),
+        open_threshold=_threshold(words.threshold),
+        close_threshold=words.exit_threshold,
+        minimum_duration_seconds=words.min_duration,
+        merge_gap_seconds=words.merge_gap,
+        maximum_duration_seconds=words.max_duration,
+        **window,
+    )
+
+
+def _output_options(words: Namespace) -> OutputOptions | None:
+    if words.output is None:
+        for name in ("format", "save_scores", "overwrite", "resume"):
+            if getattr(words, name):
+                raise UsageError(f"--{name.replace('_', '-')} needs --output DIR.")
+        return None
+    formats = _listed("--format", words.format) or ("jsonl",)
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise UsageError(
+            f"the format '{unknown[0]}' is not known: choose from {', '.join(FORMATS)}."
+        )
+    if words.save_scores and words.scores != "exact":
+        raise UsageError("--save-scores needs --scores exact: other scores keep no history.")
+    return OutputOptions(
+        directory=Path(words.output),
+        formats=formats,
+        save_scores=words.save_scores,
+        overwrite=words.overwrite,
+        resume=words.resume,
+    )
+
+
+def _listed(option: str, text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise UsageError(f"{option} names nothing: give names with commas between them.")
+    return names
+
+
+def _seconds(option: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    match = _CLOCK.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"{option} must be seconds or [HH:]MM:SS, got '{text}'.")
+    hours, minutes, seconds = match.groups()
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+
+
+def _threshold(text: str | None) -> float | dict[str, float] | None:
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        return _threshold_file(Path(text))
+    if not math.isfinite(value):
+        raise UsageError(f"--threshold must be a finite number, got {text}.")
+    return value
+
+
+def _threshold_file(path: Path) -> dict[str, float]:
+    try:
+        document = json.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise UsageError(
+            f"--threshold '{path}' is neither a number nor a file that can be read "
+            f"({error.strerror})."
+        ) from error
+    except ValueError as error:
+        raise UsageError(f"the threshold file '{path}' is not JSON: {error}.") from error
+    if not isinstance(document, dict) or not all(map(_is_number, document.values())):
+        raise UsageError(f"the threshold file '{path}' must be a JSON object {{label: number}}.")
+    return {label: float(value) for label, value in document.items()}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

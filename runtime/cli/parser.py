@@ -1,0 +1,127 @@
+"""The command line's grammar; what the words mean is in options.py."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from wsgn import __version__
+
+from ..streaming.rules import SCORE_MODES
+from ..writers import FORMATS
+
+_DESCRIPTION = "Find actions in videos with an exported engine."
+_EPILOG = """\
+companions:
+  wsgn-run manifest ENGINE   show what an engine says about itself
+  wsgn-run probe SOURCE      show what a source is
+  wsgn-run doctor            show versions and devices, and what is wrong with them
+  (a file of such a name is reached as ./manifest)
+
+Results go to stdout (a table on a terminal, JSON lines when piped), words to stderr.
+exit codes: 0 done, 2 usage, 3 no input could be processed, 4 some inputs failed (or came out
+incomplete, with --strict), 5 engine, 6 output, 130 and 143 stopped by a signal, 1 unexpected.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of `wsgn-run`, without its companions."""
+    parser = argparse.ArgumentParser(
+        prog="wsgn-run",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "sources",
+        nargs="*",
+        metavar="SOURCE",
+        help="video file, directory, glob, list file (.txt or @FILE, one source per line), "
+        "or - for stdin",
+    )
+    _add_engine(parser.add_argument_group("engine"))
+    _add_detection(parser.add_argument_group("detection (defaults come with the engine)"))
+    _add_input(parser.add_argument_group("input"))
+    _add_output(parser.add_argument_group("output"))
+    _add_run(parser.add_argument_group("run"))
+    return parser
+
+
+def _add_engine(group: Any) -> None:
+    group.add_argument("-e", "--engine", metavar="FILE", help="engine, .onnx or .plan")
+    group.add_argument(
+        "--device",
+        metavar="cpu|cuda[:N]",
+        help="where the engine runs; never falls back to another (default: cpu for .onnx, cuda:0 "
+        "for .plan)",
+    )
+    group.add_argument(
+        "--threads", type=int, metavar="N", help="threads of the engine (default: cores - 1)"
+    )
+
+
+def _add_detection(group: Any) -> None:
+    group.add_argument(
+        "--scores",
+        choices=SCORE_MODES,
+        default="exact",
+        help="what scores are relative to: the whole source, what has passed, or a window "
+        "(default: exact)",
+    )
+    group.add_argument("--window", type=float, metavar="S", help="seconds of --scores window")
+    group.add_argument("--labels", metavar="A,B", help="report these classes only")
+    group.add_argument(
+        "--threshold",
+        metavar="X|FILE",
+        help="score above which a segment opens: a number, or a JSON file {label: number}",
+    )
+    group.add_argument(
+        "--exit-threshold", type=float, metavar="X", help="score at or below which it ends"
+    )
+    group.add_argument(
+        "--min-duration", type=float, metavar="S", help="only segments longer than this"
+    )
+    group.add_argument(
+        "--merge-gap", type=float, metavar="S", help="join segments of a class closer than this"
+    )
+    group.add_argument("--max-duration", type=float, metavar="S", help="cut segments at this")
+
+
+def _add_input(group: Any) -> None:
+    group.add_argument(
+        "--start", metavar="T", help="begin here: seconds, or [HH:]MM:SS, from the first frame"
+    )
+    group.add_argument("--end", metavar="T", help="end here")
+    group.add_argument("--stream", type=int, metavar="N", help="number of the video stream, from 0")
+
+
+def _add_output(group: Any) -> None:
+    group.add_argument("-o", "--output", metavar="DIR", help="write files here, named like sources")
+    group.add_argument(
+        "-f",
+        "--format",
+        metavar="F,F",
+        help=f"their formats, of {','.join(FORMATS)} (default: jsonl)",
+    )
+    group.add_argument(
+        "--save-scores", action="store_true", help="also write frame scores (NAME.scores.npz)"
+    )
+    either = group.add_mutually_exclusive_group()
+    either.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    either.add_argument("--resume", action="store_true", help="skip sources whose files exist")
+
+
+def _add_run(group: Any) -> None:
+    group.add_argument("--demo", action="store_true", help="run the packaged engine on its sample")
+    group.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit with 4 when a result is incomplete (sources that --resume skips are not judged)",
+    )
+    group.add_argument("--fail-fast", action="store_true", help="stop at the first failed source")
+    group.add_argument("--dry-run", action="store_true", help="check everything, decode nothing")
+    group.add_argument("-q", "--quiet", action="store_true", help="only results and errors")
+    group.add_argument("-v", "--verbose", action="store_true", help="more words, and tracebacks")
+    group.add_argument("--no-progress", action="store_true", help="no progress bar")
+    group.add_argument("--version", action="version", version=f"wsgn-run {__version__}")

@@ -1,0 +1,77 @@
+"""A run of `wsgn-run`: parse, build, run, exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wsgn.engines.engine import open_engine, read_manifest, require_snippets
+from wsgn.errors import InputError
+from wsgn.video import probe
+
+from ..pipeline import frame_grid
+from ..streaming.detector import Detector
+from .batch import PARTLY_FAILED, Batch
+from .console import Console, print_result
+from .options import RunOptions, parse_options
+from .outputs import MERGED_NAME, Outputs
+from .reports import open_report
+from .signals import stop_on_signals
+from .sources import STANDARD_INPUT, Job, display_name, expand_sources
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line that names no companion; the exit code."""
+    options = parse_options(arguments)
+    if options.demo:
+        from .demo import run_demo
+
+        return run_demo(options)
+    return _run_batch(options)
+
+
+def _run_batch(options: RunOptions) -> int:
+    """Check everything that can be checked, then decode."""
+    console = Console(quiet=options.quiet, verbose=options.verbose, progress=options.progress)
+    reserved = [MERGED_NAME] if options.output and "json" in options.output.formats else []
+    jobs = expand_sources(options.sources, reserved)
+    assert options.engine is not None
+    # The engine must take frames; labels and thresholds must be its own. No driver mends that.
+    manifest = read_manifest(options.engine)
+    require_snippets(manifest, options.engine)
+    frame_grid(manifest, options.engine.name)
+    Detector(manifest, options.detect.detector)
+    with open_engine(
+        options.engine, device=options.device, num_threads=options.num_threads
+    ) as engine:
+        outputs = Outputs(options.output)
+        outputs.check(jobs)
+        if options.dry_run:
+            return _dry_run(jobs, outputs)
+        with stop_on_signals() as stop:
+            batch = Batch(
+                engine,
+                options,
+                outputs=outputs,
+                report=open_report(),
+                console=console,
+                stop=stop,
+            )
+            return batch.run(jobs)
+
+
+def _dry_run(jobs: Sequence[Job], outputs: Outputs) -> int:
+    """Say where each source would go, or what is wrong with it; the exit code of a run."""
+    num_failed = 0
+    for job in jobs:
+        problem = job.problem
+        if problem is None and job.source != STANDARD_INPUT:
+            try:
+                probe(job.source)
+            except InputError as error:
+                problem = error
+        num_failed += problem is not None
+        targets = ", ".join(map(str, outputs.paths(job))) or "stdout"
+        print_result(f"{display_name(job.source)} -> {problem or targets}\n")
+    if num_failed == 0:
+        return 0
+    return InputError.exit_code if num_failed == len(jobs) else PARTLY_FAILED

@@ -1,0 +1,92 @@
+"""The companions of a run: `manifest`, `probe` and `doctor`.
+
+Each imports what it needs itself: `doctor` has to end where the others cannot begin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from wsgn.errors import InputError
+
+from .console import Console, print_result
+
+
+def show_manifest(arguments: Sequence[str]) -> int:
+    """Print the manifest of an engine as JSON; a plan must be the one of its sidecar."""
+    from wsgn.engines.engine import read_manifest
+    from wsgn.engines.tensorrt.checks import read_plan
+    from wsgn.engines.tensorrt.sidecar import PLAN_SUFFIXES
+
+    parser = argparse.ArgumentParser(
+        prog="wsgn-run manifest",
+        description="Show what an engine says about itself, as JSON; "
+        "a plan is held against the hash in its sidecar.",
+    )
+    parser.add_argument("engine", metavar="ENGINE", help="engine, .onnx or .plan")
+    engine = Path(parser.parse_args(arguments).engine)
+    manifest = read_manifest(engine)
+    if engine.suffix.lower() in PLAN_SUFFIXES:
+        read_plan(engine)
+    print_result(json.dumps(json.loads(manifest.to_json()), indent=2, ensure_ascii=False) + "\n")
+    return 0
+
+
+def probe_sources(arguments: Sequence[str]) -> int:
+    """Print what the header of each source says: lines for people, JSON lines for programs."""
+    from wsgn.video import probe
+
+    parser = argparse.ArgumentParser(
+        prog="wsgn-run probe", description="Show what a source is; decodes one picture."
+    )
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="video file")
+    sources = parser.parse_args(arguments).sources
+    num_failed = 0
+    for source in sources:
+        try:
+            facts = dataclasses.asdict(probe(source))
+        except InputError as error:
+            Console().error(f"{source}: {error}")
+            num_failed += 1
+            continue
+        if sys.stdout.isatty():
+            width = max(map(len, facts))
+            lines = [f"{name.replace('_', ' '):{width}}  {facts[name]}" for name in facts]
+            print_result("\n".join(lines) + "\n\n")
+        else:
+            print_result(json.dumps(facts, default=str) + "\n")
+    if num_failed == 0:
+        return 0
+    return 3 if num_failed == len(sources) else 4
+
+
+def run_doctor(arguments: Sequence[str]) -> int:
+    """Print versions, devices and problems; 5 when an engine could not run."""
+    from .doctor import examine
+
+    parser = argparse.ArgumentParser(
+        prog="wsgn-run doctor",
+        description="Show versions and devices, and what is wrong with them.",
+    )
+    parser.parse_args(arguments)
+    findings = examine()
+    width = max(len(name) for name, _ in findings.facts)
+    print_result("".join(f"{name:{width}}  {value}\n" for name, value in findings.facts))
+    for problem in findings.problems:
+        print_result(f"problem: {problem}\n")
+    if not findings.problems:
+        print_result("no problems found\n")
+    return 5 if findings.problems else 0
+
+
+# A file of such a name is reached as ./manifest.
+COMPANIONS: dict[str, Callable[[Sequence[str]], int]] = {
+    "manifest": show_manifest,
+    "probe": probe_sources,
+    "doctor": run_doctor,
+}

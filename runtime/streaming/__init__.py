@@ -1,0 +1,1 @@
+"""Snippets to events, without files, threads or clocks."""

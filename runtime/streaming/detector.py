@@ -1,0 +1,238 @@
+"""Snippet logits in, detection events out: one stream's whole state, no threads, clocks or I/O."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.errors import UsageError
+from wsgn.localization.segments import SnippetTimes, scores_to_segments, smoothed_scores
+from wsgn.localization.timing import snippet_centre_seconds, snippet_duration_seconds
+from wsgn.manifest import Manifest
+
+from ..events import Event, SegmentEvent, StartEvent
+from .history import History
+from .rules import DetectorOptions, online_rule, whole_video_rule
+from .scorer import CausalScorer, WindowScorer
+from .segmenter import Boundary, Closing, OnlineSegmenter, Opening
+from .smoother import Smoother, SnippetScore
+
+FloatArray = npt.NDArray[np.float64]
+State = dict[str, npt.NDArray[np.generic]]
+
+STATE_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnippetLogits:
+    """An engine's outputs for n consecutive snippets of one stream."""
+
+    # (n,) media seconds of the start of each snippet's first frame.
+    start_seconds: npt.NDArray[np.float64]
+    # (n,) rises by one at each gap of the source.
+    epoch: npt.NDArray[np.int64]
+    # (n, C) each.
+    selection_logits: npt.NDArray[np.float32]
+    class_probabilities: npt.NDArray[np.float32]
+
+
+class _Stateful(Protocol):
+    def state_dict(self) -> State: ...
+    def restore(self, state: State) -> None: ...
+
+
+class Detector:
+    """Finds segments in one stream of snippets.
+
+    Any chopping of the input into pushes gives the same events. In the modes `causal` and `window`
+    every segment is final. In `exact` mode segments are provisional while the stream plays (from
+    causal scores); `flush` scores the whole stream once more, as in training, and revises them.
+    """
+
+    def __init__(self, manifest: Manifest, options: DetectorOptions | None = None) -> None:
+        self._manifest = manifest
+        self._options = options or DetectorOptions()
+        self._segmenter = OnlineSegmenter(online_rule(manifest, self._options))
+        self._scorer: CausalScorer | WindowScorer = CausalScorer(manifest)
+        if self._options.scores == "window":
+            self._scorer = WindowScorer(manifest, self._options.window_seconds)
+        self._smoother = Smoother(manifest.detection.smoothing_snippets)
+        self._history = History(manifest) if self._options.scores == "exact" else None
+        self._num_classes = len(manifest.classes)
+        self._num_snippets = 0
+        self._score_total = np.zeros(self._num_classes)
+        self._epoch = 0
+        self._at_seconds = 0.0
+        # Ids of announced segments; -1 where none is open.
+        self._open_ids = np.full(self._num_classes, -1, dtype=np.int64)
+        self._next_id = 1
+        # (T, C) of the whole stream and where its snippets lie, after `flush` in exact mode.
+        self.frame_scores: FloatArray | None = None
+        self.snippet_times: SnippetTimes | None = None
+
+    def push(self, snippets: SnippetLogits) -> list[Event]:
+        """Events that n more snippets make known."""
+        self._check(snippets)
+        events: list[Event] = []
+        for index in range(len(snippets.start_seconds)):
+            events += self._push_one(
+                float(snippets.start_seconds[index]),
+                int(snippets.epoch[index]),
+                snippets.selection_logits[index],
+                snippets.class_probabilities[index],
+            )
+        return events
+
+    def flush(self, reason: str = "end") -> list[Event]:
+        """Events at the end of the stream; in exact mode the final segments."""
+        boundaries = self._end_of_epoch(reason)
+        if self._history is None:
+            return [self._event(boundary) for boundary in boundaries]
+        if self._num_snippets == 0:
+            return []
+        for boundary in boundaries:
+            # An announced segment that is open at the end goes straight into the revision.
+            if isinstance(boundary, Closing) and self._open_ids[boundary.column] >= 0:
+                self._history.remember(self._segment_event(boundary), rev=-1)
+                self._open_ids[boundary.column] = -1
+        self.frame_scores, times = self._history.frame_scores()
+        self.snippet_times = times
+        detection = self._manifest.detection
+        smooth = smoothed_scores(self.frame_scores, times.epoch, detection.smoothing_snippets)
+        segments = scores_to_segments(
+            smooth,
+            times,
+            self._manifest.classes,
+            video_score_weight=detection.video_score_weight,
+            **vars(whole_video_rule(self._manifest, self._options, smooth)),
+        )
+        return self._history.revise(
+            segments, next_id=self._next_id, at_seconds=self._at_seconds, reason=reason
+        )
+
+    def _check(self, snippets: SnippetLogits) -> None:
+        shape = (len(snippets.start_seconds), self._num_classes)
+        for name in ("selection_logits", "class_probabilities"):
+            got = getattr(snippets, name).shape
+            if got != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {got}.")
+
+    def _push_one(
+        self,
+        start_seconds: float,
+        epoch: int,
+        logits: npt.NDArray[np.float32],
+        probabilities: npt.NDArray[np.float32],
+    ) -> list[Event]:
+        duration = snippet_duration_seconds(self._manifest.sampling)
+        self._at_seconds = start_seconds + duration
+        boundaries: list[Boundary] = []
+        if epoch != self._epoch:
+            boundaries += self._end_of_epoch("gap")
+            self._epoch = epoch
+        scores = self._scorer.score(
+            start_seconds, logits.astype(np.float64), probabilities.astype(np.float64)
+        )
+        self._num_snippets += 1
+        self._score_total += scores
+        if self._history is not None:
+            self._history.append(start_seconds, epoch, logits, probabilities)
+        snippet = SnippetScore(
+            scores=scores,
+            start_seconds=start_seconds,
+            centre_seconds=snippet_centre_seconds(start_seconds, self._manifest.sampling),
+            end_seconds=self._at_seconds,
+        )
+        for smooth in self._smoother.push(snippet):
+            boundaries += self._segmenter.push(smooth)
+        return [self._event(boundary) for boundary in boundaries]
+
+    def _end_of_epoch(self, reason: str) -> list[Boundary]:
+        boundaries: list[Boundary] = []
+        for smooth in self._smoother.flush():
+            boundaries += self._segmenter.push(smooth)
+        return boundaries + self._segmenter.flush(reason)
+
+    def _event(self, boundary: Boundary) -> Event:
+        column = boundary.column
+        if isinstance(boundary, Opening):
+            self._open_ids[column] = self._next_id
+            self._next_id += 1
+            return StartEvent(
+                id=int(self._open_ids[column]),
+                label=self._manifest.classes[column],
+                start_seconds=boundary.start_seconds,
+                at_seconds=self._at_seconds,
+            )
+        event = self._segment_event(boundary)
+        self._open_ids[column] = -1
+        if self._history is not None:
+            self._history.remember(event, rev=0)
+        return event
+
+    def _segment_event(self, closing: Closing) -> SegmentEvent:
+        video_score = float(self._score_total[closing.column] / self._num_snippets)
+        return SegmentEvent(
+            id=int(self._open_ids[closing.column]),
+            rev=0,
+            label=self._manifest.classes[closing.column],
+            start_seconds=closing.start_seconds,
+            end_seconds=closing.end_seconds,
+            score=closing.score + self._manifest.detection.video_score_weight * video_score,
+            final=self._history is None,
+            at_seconds=self._at_seconds,
+            reason=closing.reason,
+        )
+
+    def state_dict(self) -> State:
+        """The whole state as NumPy arrays: exact, and free of objects (np.savez can hold it)."""
+        state: State = {
+            "version": np.array(STATE_VERSION),
+            "made_for": self._made_for(),
+            "num_snippets": np.array(self._num_snippets),
+            "score_total": self._score_total.copy(),
+            "epoch": np.array(self._epoch),
+            "at_seconds": np.array(self._at_seconds),
+            "open_ids": self._open_ids.copy(),
+            "next_id": np.array(self._next_id),
+        }
+        for name, part in self._parts().items():
+            state |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
+        return state
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Go on from a state saved by a detector with the same manifest and options."""
+        if "version" not in state or int(state["version"]) != STATE_VERSION:
+            raise UsageError(f"the saved state is not of version {STATE_VERSION} of this wsgn.")
+        if not np.array_equal(state.get("made_for", np.empty(0)), self._made_for()):
+            raise UsageError("the saved state was made with another engine or other options.")
+        parts = self._parts()
+        self._num_snippets = int(state["num_snippets"])
+        self._score_total = state["score_total"].astype(np.float64)
+        self._epoch = int(state["epoch"])
+        self._at_seconds = float(state["at_seconds"])
+        self._open_ids = state["open_ids"].astype(np.int64)
+        self._next_id = int(state["next_id"])
+        for name, part in parts.items():
+            prefix = f"{name}."
+            part.restore({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
+
+    def _made_for(self) -> npt.NDArray[np.uint8]:
+        """A fingerprint of the manifest and the options."""
+        text = self._manifest.to_json() + repr(self._options)
+        return np.frombuffer(hashlib.sha256(text.encode()).digest(), dtype=np.uint8)
+
+    def _parts(self) -> dict[str, _Stateful]:
+        parts: dict[str, _Stateful] = {
+            "smoother": self._smoother,
+            "segmenter": self._segmenter,
+            "scorer": self._scorer,
+        }
+        if self._history is not None:
+            parts["history"] = self._history
+        return parts

@@ -1,0 +1,163 @@
+"""What exact mode keeps until the end: every snippet's outputs, and what was announced so far."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.localization.segments import Segment, SnippetTimes
+from wsgn.localization.statistics import frame_scores
+from wsgn.localization.timing import snippet_times
+from wsgn.manifest import Manifest
+
+from ..events import Event, RetractEvent, SegmentEvent
+
+FloatArray = npt.NDArray[np.float64]
+State = dict[str, npt.NDArray[np.generic]]
+
+
+class History:
+    """The outputs of all snippets of one stream and its provisional segments.
+
+    A snippet takes 8 * C bytes for its outputs and 16 for its place in time.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._starts = array("d")
+        self._epochs = array("q")
+        # Rows of C float32, one after the other.
+        self._logits = array("f")
+        self._probabilities = array("f")
+        self._provisional: list[tuple[int, SegmentEvent]] = []
+
+    def append(
+        self,
+        start_seconds: float,
+        epoch: int,
+        logits: npt.NDArray[np.float32],
+        probabilities: npt.NDArray[np.float32],
+    ) -> None:
+        """Keep one snippet's outputs (C,)."""
+        self._starts.append(start_seconds)
+        self._epochs.append(epoch)
+        self._logits.frombytes(logits.astype(np.float32, copy=False).tobytes())
+        self._probabilities.frombytes(probabilities.astype(np.float32, copy=False).tobytes())
+
+    def remember(self, event: SegmentEvent, *, rev: int) -> None:
+        """Keep an announced segment; `rev` is -1 where only its start was announced."""
+        self._provisional.append((rev, event))
+
+    def frame_scores(self) -> tuple[FloatArray, SnippetTimes]:
+        """Scores (T, C) of the whole stream, as in training, and where the snippets lie."""
+        epochs = np.array(self._epochs, dtype=np.int64)
+        times = snippet_times(np.array(self._starts), epochs, self._manifest.sampling)
+        logits = self._rows(self._logits).astype(np.float64)
+        probabilities = self._rows(self._probabilities).astype(np.float64)
+        return frame_scores(logits, probabilities, self._manifest.selection), times
+
+    def _rows(self, outputs: array[float]) -> npt.NDArray[np.float32]:
+        width = len(self._manifest.classes)
+        return np.array(outputs, dtype=np.float32).reshape(-1, width)  # (T, C)
+
+    def revise(
+        self, segments: Sequence[Segment], *, next_id: int, at_seconds: float, reason: str
+    ) -> list[Event]:
+        """The final events: what was announced is revised, retracted or joined by new segments.
+
+        A final segment takes the id of the announced one of its label that it overlaps most.
+        """
+        taken: dict[int, int] = {}
+        free = dict.fromkeys(range(len(self._provisional)))
+        for _, i, j in sorted(self._overlaps(segments)):
+            if i not in taken and j in free:
+                taken[i] = j
+                del free[j]
+        events: list[Event] = [
+            RetractEvent(id=event.id, label=event.label, at_seconds=at_seconds)
+            for _, event in (self._provisional[j] for j in free)
+        ]
+        for i, segment in enumerate(segments):
+            if i in taken:
+                rev, event = self._provisional[taken[i]]
+                identity, rev = event.id, rev + 1
+            else:
+                identity, rev, next_id = next_id, 0, next_id + 1
+            events.append(
+                SegmentEvent(
+                    id=identity,
+                    rev=rev,
+                    label=segment.label,
+                    start_seconds=segment.start_seconds,
+                    end_seconds=segment.end_seconds,
+                    score=segment.score,
+                    final=True,
+                    at_seconds=at_seconds,
+                    reason=reason,
+                )
+            )
+        return events
+
+    def _overlaps(self, segments: Sequence[Segment]) -> list[tuple[float, int, int]]:
+        """Final and announced segments of a label that overlap: (-seconds, final, announced)."""
+        announced: dict[str, list[tuple[int, SegmentEvent]]] = {}
+        for j, (_, event) in enumerate(self._provisional):
+            announced.setdefault(event.label, []).append((j, event))
+        pairs: list[tuple[float, int, int]] = []
+        for i, segment in enumerate(segments):
+            # Those of one label follow each other in time.
+            row = announced.get(segment.label, [])
+            first = bisect_right(row, segment.start_seconds, key=lambda item: item[1].end_seconds)
+            for j, event in (row[place] for place in range(first, len(row))):
+                if event.start_seconds >= segment.end_seconds:
+                    break
+                pairs.append((-_overlap_seconds(segment, event), i, j))
+        return pairs
+
+    def state_dict(self) -> State:
+        """The state as arrays, exact."""
+        columns = {label: index for index, label in enumerate(self._manifest.classes)}
+        provisional = [
+            (rev, e.id, columns[e.label], e.start_seconds, e.end_seconds)
+            for rev, e in self._provisional
+        ]
+        return {
+            "starts": np.array(self._starts, dtype=np.float64),
+            "epochs": np.array(self._epochs, dtype=np.int64),
+            "logits": self._rows(self._logits),
+            "probabilities": self._rows(self._probabilities),
+            "provisional": np.array(provisional, dtype=np.float64).reshape(-1, 5),
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from a saved state."""
+        self._starts = array("d", state["starts"].astype(np.float64).tobytes())
+        self._epochs = array("q", state["epochs"].astype(np.int64).tobytes())
+        self._logits = array("f", state["logits"].astype(np.float32).tobytes())
+        self._probabilities = array("f", state["probabilities"].astype(np.float32).tobytes())
+        self._provisional = [
+            (int(rev), self._restored(int(identity), int(column), start, end))
+            for rev, identity, column, start, end in state["provisional"].astype(float).tolist()
+        ]
+
+    def _restored(self, identity: int, column: int, start: float, end: float) -> SegmentEvent:
+        return SegmentEvent(
+            id=identity,
+            rev=0,
+            label=self._manifest.classes[column],
+            start_seconds=start,
+            end_seconds=end,
+            score=0.0,
+            final=False,
+            at_seconds=0.0,
+            reason="",
+        )
+
+
+def _overlap_seconds(segment: Segment, event: SegmentEvent) -> float:
+    start = max(segment.start_seconds, event.start_seconds)
+    return min(segment.end_seconds, event.end_seconds) - start

@@ -1,0 +1,75 @@
+"""Causal frame scores of a stream: statistics of everything so far, or of a sliding window."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.localization.statistics import SelectionStatistics, selection_weights
+from wsgn.manifest import Manifest
+
+FloatArray = npt.NDArray[np.float64]
+State = dict[str, npt.NDArray[np.generic]]
+
+_STATISTICS = ("mean", "squared_deviations", "log_sum_exponential", "maximum")
+
+
+class CausalScorer:
+    """Scores each snippet by all snippets so far, the prior's pseudo-observations included."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._rule = manifest.selection
+        self._statistics = SelectionStatistics.from_prior(manifest.prior, manifest.prior.count)
+
+    def score(
+        self, start_seconds: float, logits: FloatArray, probabilities: FloatArray
+    ) -> FloatArray:
+        """Frame scores (C,) of the next snippet."""
+        self._statistics = self._statistics.updated(logits)
+        return selection_weights(logits, self._statistics, self._rule) * probabilities
+
+    def state_dict(self) -> State:
+        """The state as arrays, exact."""
+        state: State = {name: getattr(self._statistics, name) for name in _STATISTICS}
+        return state | {"count": np.array(self._statistics.count)}
+
+    def restore(self, state: State) -> None:
+        """Go on from a saved state."""
+        arrays = {name: state[name].astype(np.float64) for name in _STATISTICS}
+        self._statistics = SelectionStatistics(count=float(state["count"]), **arrays)
+
+
+class WindowScorer:
+    """Scores each snippet by the snippets of the last `window_seconds`.
+
+    Until the window holds as many snippets as the prior counts, the prior fills it up; from then on
+    the statistics are exactly those of the window.
+    """
+
+    def __init__(self, manifest: Manifest, window_seconds: float) -> None:
+        self._rule = manifest.selection
+        self._prior = manifest.prior
+        self._window_seconds = window_seconds
+        self._starts = np.empty(0)
+        self._logits = np.empty((0, len(manifest.classes)))
+
+    def score(
+        self, start_seconds: float, logits: FloatArray, probabilities: FloatArray
+    ) -> FloatArray:
+        """Frame scores (C,) of the next snippet."""
+        kept = self._starts > start_seconds - self._window_seconds
+        self._starts = np.append(self._starts[kept], start_seconds)
+        self._logits = np.concatenate([self._logits[kept], logits[None]])  # (n, C)
+        missing = self._prior.count - len(self._logits)
+        prior = SelectionStatistics.from_prior(self._prior, missing)
+        statistics = prior.merged(SelectionStatistics.of(self._logits))
+        return selection_weights(logits, statistics, self._rule) * probabilities
+
+    def state_dict(self) -> State:
+        """The state as arrays, exact."""
+        return {"starts": self._starts, "logits": self._logits}
+
+    def restore(self, state: State) -> None:
+        """Go on from a saved state."""
+        self._starts = state["starts"].astype(np.float64)
+        self._logits = state["logits"].astype(np.float64)

@@ -1,0 +1,76 @@
+"""Frame scores averaged over neighbouring snippets; the twin of `localization/segments.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+State = dict[str, npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnippetScore:
+    """The frame scores (C,) of one snippet and its place in time, in seconds."""
+
+    scores: FloatArray
+    start_seconds: float
+    centre_seconds: float
+    end_seconds: float
+
+
+class Smoother:
+    """Delays a stream by half its window, so that both neighbours of a snippet are known."""
+
+    def __init__(self, num_snippets: int) -> None:
+        self._reach = num_snippets // 2
+        # The last snippets, of which the first `_given` were passed on already.
+        self._kept: list[SnippetScore] = []
+        self._given = 0
+
+    def push(self, snippet: SnippetScore) -> list[SnippetScore]:
+        """The snippet that has all its neighbours now, if there is one."""
+        self._kept.append(snippet)
+        if len(self._kept) - self._given <= self._reach:
+            return []
+        return [self._next()]
+
+    def flush(self) -> list[SnippetScore]:
+        """The snippets whose neighbours will not come any more."""
+        rest = [self._next() for _ in range(len(self._kept) - self._given)]
+        self._kept, self._given = [], 0
+        return rest
+
+    def _next(self) -> SnippetScore:
+        snippet = self._kept[self._given]
+        window = self._kept[max(0, self._given - self._reach) : self._given + self._reach + 1]
+        total = np.zeros_like(snippet.scores)
+        for neighbour in window:
+            total += neighbour.scores
+        self._given += 1
+        if self._given > self._reach:
+            del self._kept[0]
+            self._given -= 1
+        return replace(snippet, scores=total / len(window))
+
+    def state_dict(self) -> State:
+        """The state as arrays, exact."""
+        rows = [[s.start_seconds, s.centre_seconds, s.end_seconds, *s.scores] for s in self._kept]
+        width = len(rows[0]) if rows else 3
+        return {
+            "rows": np.array(rows, dtype=np.float64).reshape(-1, width),
+            "given": np.array(self._given),
+        }
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Go on from a saved state."""
+        self._given = int(state["given"])
+        self._kept = [
+            SnippetScore(
+                scores=row[3:], start_seconds=row[0], centre_seconds=row[1], end_seconds=row[2]
+            )
+            for row in state["rows"].astype(np.float64)
+        ]

@@ -1,0 +1,234 @@
+"""`benchmarks/gpu.sh`: parts under time limits, one report, and a clear end without a GPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from places import ROOT
+
+from benchmarks.gpu import report as gpu_report
+
+SCRIPT = ROOT / "benchmarks" / "gpu.sh"
+without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+
+
+def part(code: str, limit_seconds: float = 20.0) -> object:
+    command = (sys.executable, "-c", code)
+    return gpu_report.Part(name="a part", command=command, limit_seconds=limit_seconds)
+
+
+def shell(
+    *arguments: str, folder: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHON": sys.executable, **variables}
+    return subprocess.run(
+        ["bash", str(SCRIPT), *arguments], env=environment, capture_output=True, text=True,
+        check=False, cwd=folder,
+    )  # fmt: skip
+
+
+def complaint(done: subprocess.CompletedProcess[str]) -> str:
+    """The one sentence of a command that could do nothing."""
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("gpu.sh: ")
+    return done.stderr
+
+
+def test_a_part_that_ends_well_is_ok(tmp_path: Path) -> None:
+    outcome = gpu_report.run_part(part("print('fine')"), tmp_path)
+    assert (outcome.state, outcome.tail) == (gpu_report.OK, "fine")
+    assert (tmp_path / "a_part.log").read_text() == "fine\n"
+
+
+def test_a_part_that_fails_says_its_exit_code(tmp_path: Path) -> None:
+    outcome = gpu_report.run_part(part("import sys; sys.exit('no such kernel')"), tmp_path)
+    assert (outcome.state, outcome.reason) == (gpu_report.FAILED, "exit code 1")
+    assert outcome.tail == "no such kernel"
+
+
+def test_a_part_is_ended_at_its_limit_with_what_it_started(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    started = time.monotonic()
+    outcome = gpu_report.run_part(part(code, limit_seconds=3.0), tmp_path)
+    assert time.monotonic() - started < 30
+    assert (outcome.state, outcome.reason) == (gpu_report.FAILED, "longer than its limit of 3 s")
+    # The system takes its time over a signal.
+    deadline = time.monotonic() + 10
+    while is_running(int(outcome.tail)) and time.monotonic() < deadline:
+        os.sched_yield()
+    assert not is_running(int(outcome.tail))
+
+
+def is_running(process: int) -> bool:
+    """Whether a process is there and not merely waiting to be collected."""
+    status = Path(f"/proc/{process}/stat")
+    return status.is_file() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_a_skipped_part_says_why(tmp_path: Path) -> None:
+    skipped = part("import sys; print('first'); print('no such library'); sys.exit(77)")
+    outcome = gpu_report.run_part(skipped, tmp_path)
+    assert (outcome.state, outcome.reason) == (gpu_report.SKIPPED, "no such library")
+
+
+def test_a_part_without_its_modules_is_skipped_and_not_begun(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    command = (sys.executable, "-c", f"open({str(begun)!r}, 'w')")
+    needs = ("json", "no_such_module")
+    needing = gpu_report.Part(name="a part", command=command, limit_seconds=20, needs=needs)
+    outcome = gpu_report.run_part(needing, tmp_path)
+    assert outcome.state == gpu_report.SKIPPED
+    assert outcome.reason == "it needs no_such_module, not installed here"
+    assert not begun.exists()
+
+
+def test_each_part_ends_itself_before_its_limit(tmp_path: Path) -> None:
+    """By its budget, so that what it found until then is not lost."""
+    for each in gpu_report.parts(tmp_path):
+        if "--budget" in each.command:
+            budget = float(each.command[each.command.index("--budget") + 1])
+            assert budget < each.limit_seconds - 5, each.name
+
+
+def test_without_pytest_the_check_ends_before_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        gpu_report.importlib.util,
+        "find_spec",
+        lambda name: None if name == "pytest" else found(name),
+    )
+    command = gpu_report._correctness()
+    assert command[-3:-1] == ("--check", "--budget")
+    assert float(command[-1]) < 130
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert gpu_report._run(tmp_path / "file" / "results") == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "name a folder with OUT=" in error
+
+
+def test_the_limits_leave_room_within_eight_minutes(tmp_path: Path) -> None:
+    assert sum(part.limit_seconds for part in gpu_report.parts(tmp_path)) <= 8 * 60 - 15
+
+
+def test_the_report_holds_machine_parts_and_their_results(tmp_path: Path) -> None:
+    (tmp_path / "kernels.json").write_text('{"wrong": []}')
+    (tmp_path / "kernels.md").write_text("| the kernels' table |\n")
+    outcomes = [
+        gpu_report.Outcome(name="first", state=gpu_report.OK, seconds=1.5, stem="kernels"),
+        gpu_report.Outcome(
+            name="second", state=gpu_report.FAILED, reason="exit code 1", tail="the last words"
+        ),
+    ]
+    gpu_report.write_report(tmp_path, {"gpu": "H200"}, outcomes)
+    document = json.loads((tmp_path / "gpu.json").read_text())
+    assert document["kernels"] == {"wrong": []}
+    assert [entry["state"] for entry in document["parts"]] == ["ok", "FAILED"]
+    text = (tmp_path / "gpu.md").read_text()
+    for words in ("| gpu | H200 |", "| first | ok | 1.5 |  |", "the last words", "kernels' table"):
+        assert words in text
+
+
+@without_gpu
+def test_without_a_gpu_it_ends_in_one_sentence(tmp_path: Path) -> None:
+    done = shell(OUT=str(tmp_path / "results"))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "no CUDA device" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_dry_run_lists_the_parts() -> None:
+    done = shell("--dry-run")
+    assert done.returncode == 0
+    names = [line.partition(":")[0] for line in done.stdout.splitlines()]
+    assert names[:2] == ["kernel correctness", "kernel benchmark"]
+    assert names[2:] == ["selection without torch", "engines", "wsgn-run"]
+
+
+def test_a_dry_run_says_what_would_be_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        gpu_report.importlib.util,
+        "find_spec",
+        lambda name: None if name == "onnxscript" else found(name),
+    )
+    assert gpu_report.main(["--dry-run", "-o", str(tmp_path)]) == 0
+    lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert lines["engines"] == "would be skipped: it needs onnxscript, not installed here"
+    assert lines["wsgn-run"].startswith("at most 40 s")
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_the_help_explains_options_and_variables(word: str) -> None:
+    done = shell(word, PYTHON="not/needed")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("usage: benchmarks/gpu.sh")
+    explained = [line.split()[0] for line in lines if line[:2] == "  " and line[2] != " "]
+    assert explained == ["-o", "--dry-run", "PYTHON", "WSGN_WHEELS", "OUT"]
+
+
+def test_paths_are_relative_to_the_caller(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    # A link would make the interpreter forget its packages.
+    (tmp_path / "bin" / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (tmp_path / "bin" / "python").chmod(0o755)
+    for arguments, variables in (((), {"OUT": "there"}), (("-o", "there"), {})):
+        done = shell("--dry-run", *arguments, folder=tmp_path, PYTHON="bin/python", **variables)
+        assert done.returncode == 0, done.stderr
+        assert f"-o {tmp_path}/there/gpu_run " in done.stdout
+
+
+@pytest.mark.parametrize("name", ["no-such-python", "./no/python", "/"])
+def test_an_interpreter_that_is_not_there_is_one_sentence(tmp_path: Path, name: str) -> None:
+    said = complaint(shell(folder=tmp_path, PYTHON=name))
+    assert f"the interpreter '{name}' cannot be run: name one with PYTHON=" in said
+
+
+def test_a_folder_without_wheels_is_one_sentence(tmp_path: Path) -> None:
+    for name in ("missing", "."):
+        said = complaint(shell(folder=tmp_path, WSGN_WHEELS=name))
+        assert f"no wheel (*.whl) lies in WSGN_WHEELS='{name}'" in said
+
+
+def test_wheels_are_used_without_being_installed(tmp_path: Path) -> None:
+    """A wheel by hand whose module is seen by the script's interpreter only."""
+    import zipfile
+
+    info = "wsgn_planted-1.0.dist-info"
+    with zipfile.ZipFile(tmp_path / "wsgn_planted-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("sitecustomize.py", "import sys; print('planted wheel', file=sys.stderr)\n")
+        wheel.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: wsgn-planted\nVersion: 1.0\n"
+        )
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+    done = shell("--dry-run", folder=tmp_path.parent, WSGN_WHEELS=tmp_path.name)
+    assert done.returncode == 0, done.stderr
+    assert "planted wheel" in done.stderr
+    assert importlib.util.find_spec("wsgn_planted") is None

@@ -1,0 +1,135 @@
+"""Offline segments: planted answers by hand, and the paper's thresholds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from wsgn.localization.segments import (
+    Segment,
+    SnippetTimes,
+    scores_to_segments,
+    smoothed_scores,
+    video_thresholds,
+)
+from wsgn.manifest import DetectionRule
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def second_by_second(count: int, epoch: list[int] | None = None) -> SnippetTimes:
+    """Snippets of 1 s, one after the other: centres at 0.5, 1.5, ..."""
+    starts = np.arange(count, dtype=np.float64)
+    return SnippetTimes(
+        start_seconds=starts,
+        centre_seconds=starts + 0.5,
+        end_seconds=starts + 1,
+        epoch=np.zeros(count, dtype=np.int64) if epoch is None else np.array(epoch),
+    )
+
+
+def segments_of(
+    curve: list[float],
+    *,
+    opening: float = 0.5,
+    closing: float | None = None,
+    minimum: float = 0.0,
+    gap: float = 0.0,
+    maximum: float = math.inf,
+    epoch: list[int] | None = None,
+) -> list[Segment]:
+    scores = np.array(curve)[:, None]
+    return scores_to_segments(
+        scores,
+        second_by_second(len(curve), epoch),
+        ["wave"],
+        open_thresholds=np.array([opening]),
+        close_thresholds=np.array([opening if closing is None else closing]),
+        minimum_duration_seconds=minimum,
+        merge_gap_seconds=gap,
+        maximum_duration_seconds=maximum,
+    )
+
+
+def bounds(found: list[Segment]) -> list[tuple[float, float]]:
+    return [(round(s.start_seconds, 9), round(s.end_seconds, 9)) for s in found]
+
+
+def test_boundaries_lie_where_the_score_crosses_the_threshold() -> None:
+    # From 0 at 0.5 s to 1 at 1.5 s it crosses 0.25 at 0.75 s; down from 1 at 2.5 s at 3.25 s.
+    assert bounds(segments_of([0, 1, 1, 0], opening=0.25)) == [(0.75, 3.25)]
+
+
+def test_a_segment_reaches_the_edges_of_the_video() -> None:
+    assert bounds(segments_of([1, 1, 1])) == [(0, 3)]
+
+
+def test_equal_to_the_threshold_is_not_above_it() -> None:
+    assert segments_of([0.5, 0.5]) == []
+
+
+def test_the_closing_threshold_alone_ends_a_segment() -> None:
+    # 0.3 is under the opening threshold and over the closing one.
+    found = segments_of([0, 1, 0.3, 0.3, 0], closing=0.15)
+    assert bounds(found) == [(1.0, 4.0)]
+
+
+def test_short_gaps_are_merged_and_long_ones_are_not() -> None:
+    curve = [0, 1, 0, 1, 0, 0, 0, 1, 0]
+    # Under the threshold from 2.0 s; seen for 0.5 s at the snippet at 2.5 s.
+    assert bounds(segments_of(curve, gap=0.6)) == [(1, 4), (7, 8)]
+    assert len(segments_of(curve, gap=0.5)) == 3
+
+
+def test_only_strictly_longer_segments_are_kept() -> None:
+    assert segments_of([0, 1, 0], minimum=1.0) == []
+    assert len(segments_of([0, 1, 0], minimum=0.999)) == 1
+
+
+def test_the_maximum_duration_cuts() -> None:
+    # Opens at 0; the centres 1.5 and 3.5 are the first at least 1.5 s after the last cut.
+    assert bounds(segments_of([1, 1, 1, 1], maximum=1.5)) == [(0, 1.5), (1.5, 3.5)]
+
+
+def test_no_segment_spans_a_gap() -> None:
+    assert bounds(segments_of([1, 1, 1, 1], epoch=[0, 0, 1, 1])) == [(0, 2), (2, 4)]
+
+
+def test_score_is_the_mean_plus_the_weighted_video_score() -> None:
+    scores = np.array([[0.0], [0.8], [0.6], [0.0]])
+    (found,) = scores_to_segments(
+        scores,
+        second_by_second(4),
+        ["wave"],
+        open_thresholds=np.array([0.4]),
+        close_thresholds=np.array([0.4]),
+        minimum_duration_seconds=1.0,
+        video_score_weight=0.2,
+    )
+    assert found.score == pytest.approx(0.7 + 0.2 * 0.35)
+
+
+def test_the_paper_s_thresholds() -> None:
+    rule = DetectionRule(
+        open_thresholds=(0.5, 0.1, 0.41),
+        close_thresholds=(0, 0, 0),
+        video_score_gate=0.1,
+        peak_gate=0.75,
+    )
+    # Video scores 0.5, 0.04 (under a tenth of the largest) and 0.25 (its largest
+    # frame score, 0.3, is under 0.75 * 0.41).
+    scores = np.array([[0.2, 0.0, 0.2], [0.8, 0.08, 0.3]])
+    thresholds = video_thresholds(scores, rule)
+    assert thresholds[0] == pytest.approx(0.5)
+    assert np.isinf(thresholds[1:]).all()
+
+
+def test_smoothing_is_the_mean_over_existing_neighbours() -> None:
+    scores = np.array([[0.0], [3.0], [6.0], [0.0], [8.0]])
+    smooth = smoothed_scores(scores, np.array([0, 0, 0, 1, 1]), 3)[:, 0]
+    # The gap lies between the third and the fourth.
+    np.testing.assert_allclose(smooth, [1.5, 3.0, 4.5, 4.0, 4.0])
+    np.testing.assert_array_equal(smoothed_scores(scores, np.zeros(5, dtype=np.int64), 1), scores)

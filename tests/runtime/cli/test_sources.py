@@ -1,0 +1,85 @@
+"""SOURCE arguments to jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wsgn.errors import UsageError
+from wsgn.runtime.cli.sources import expand_sources
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Some empty files, in the working directory."""
+    for name in ("b.mp4", "a.mkv", "a.mp4", "notes.md", ".hidden.mp4", "deep/c.MOV", "odd[1].mp4"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def sources(*arguments: str) -> list[str]:
+    return [job.source for job in expand_sources(arguments)]
+
+
+def test_a_directory_gives_its_videos_sorted_with_those_of_its_folders(folder: Path) -> None:
+    names = ["a.mkv", "a.mp4", "b.mp4", "deep/c.MOV", "odd[1].mp4"]
+    assert sources(str(folder)) == [str(folder / name) for name in names]
+
+
+def test_a_glob_is_expanded_and_a_file_with_such_a_name_is_not(folder: Path) -> None:
+    assert sources("*.mp4") == ["a.mp4", "b.mp4", "odd[1].mp4"]
+    assert sources("odd[1].mp4") == ["odd[1].mp4"]
+
+
+def test_a_list_file_names_sources_relative_to_itself(folder: Path) -> None:
+    (folder / "deep" / "list.txt").write_text("# comment\n\n../b.mp4\nc.MOV\n")
+    assert sources("deep/list.txt") == ["deep/../b.mp4", "deep/c.MOV"]
+    assert sources("@deep/list.txt") == ["deep/../b.mp4", "deep/c.MOV"]
+
+
+def test_each_file_comes_once(folder: Path) -> None:
+    assert sources("a.mp4", str(folder / "a.mp4"), "a.m*") == ["a.mp4", "a.mkv"]
+
+
+def test_results_of_different_sources_have_different_names(folder: Path) -> None:
+    jobs = expand_sources(["a.mkv", "a.mp4", "deep", "deep/../b.mp4", "b.mp4", "-"], ["b"])
+    assert [job.output_name for job in jobs] == ["a", "a.mp4", "c", "b.mp4", "b.mp4-2", "stdin"]
+
+
+def test_a_missing_file_fails_only_when_its_turn_comes(folder: Path) -> None:
+    (job,) = expand_sources(["nothing.mp4"])
+    assert job.problem is None
+
+
+@pytest.mark.parametrize(
+    ("argument", "code"),
+    [
+        ("empty", "empty_directory"),
+        ("*.avi", "no_match"),
+        ("@nothing", "missing"),
+        ("nothing.txt", "missing"),
+        ("empty.txt", "empty_list"),
+        ("binary.txt", "bad_list"),
+    ],
+)
+def test_what_gives_nothing_is_a_job_with_a_problem(folder: Path, argument: str, code: str) -> None:
+    (folder / "empty").mkdir()
+    (folder / "empty.txt").write_text("# nothing\n")
+    (folder / "binary.txt").write_bytes(b"\xff\xfe\x00")
+    (job,) = expand_sources([argument])
+    assert getattr(job.problem, "code", None) == code
+
+
+@pytest.mark.parametrize("argument", ["rtsp://camera/1", "0", "/dev/video7", "https://a/b.mp4"])
+def test_live_sources_are_refused_in_words(folder: Path, argument: str) -> None:
+    with pytest.raises(UsageError, match="live source"):
+        expand_sources([argument])
+
+
+def test_a_refusal_does_not_repeat_a_password(folder: Path) -> None:
+    with pytest.raises(UsageError, match="'rtsp://camera/1'"):
+        expand_sources(["rtsp://user:secret@camera/1"])

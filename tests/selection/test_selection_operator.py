@@ -1,0 +1,198 @@
+"""What surrounds the operator's formulas: padding, memory, compilers, and wrong inputs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from wsgn.selection import blocks as selection_blocks
+from wsgn.selection.api import frame_selection, video_selection
+
+LENGTHS = (1, 2, 63, 5)
+NUM_SNIPPETS = sum(LENGTHS)
+
+
+def example(
+    num_classes: int = 3, width: int | None = None, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(3)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    x, h = (normal(NUM_SNIPPETS, width or num_classes) for _ in range(2))
+    mu = normal(num_classes)
+    offsets = torch.tensor([0, *LENGTHS]).cumsum(0)
+    return x, h, offsets, mu, normal(num_classes).abs() + 0.5
+
+
+@pytest.mark.parametrize("scale", ["mean_one", "max_one"])
+def test_video_selection_and_its_gradient_are_those_of_frame_selection(scale: str) -> None:
+    gradients = []
+    values = []
+    for both in (True, False):
+        x, h, offsets, mu, sigma = example()
+        leaves = [value.requires_grad_() for value in (x, h, mu, sigma)]
+        if both:
+            # Frame scores that are used with weight 0 go the general way.
+            selection = frame_selection(x, h, offsets, mu, sigma, softmax_scale=scale)
+            scores = selection.video_scores + 0 * selection.scores.sum()
+        else:
+            scores = video_selection(x, h, offsets, mu, sigma, softmax_scale=scale)
+        values.append(scores)
+        gradients.append(torch.autograd.grad(scores.square().sum(), leaves))
+    torch.testing.assert_close(values[0], values[1], rtol=1e-12, atol=1e-14)
+    for general, single in zip(*gradients, strict=True):
+        torch.testing.assert_close(general, single, rtol=1e-10, atol=1e-13)
+
+
+def test_columns_beyond_the_classes_are_ignored_and_get_zero() -> None:
+    x, h, offsets, mu, sigma = example(num_classes=3, width=8)
+    x[:, 3:], h[:, 3:] = math.nan, math.inf
+    narrow = [value[:, :3].clone().requires_grad_() for value in (x, h)]
+    wide = [value.requires_grad_() for value in (x, h)]
+    expected = video_selection(*narrow, offsets, mu, sigma)
+    got = video_selection(*wide, offsets, mu, sigma, num_classes=3)
+    assert torch.equal(got, expected)
+    grads = torch.autograd.grad(got.sum(), wide)
+    for gradient, other in zip(grads, torch.autograd.grad(expected.sum(), narrow), strict=True):
+        assert torch.equal(gradient[:, :3], other)
+        assert torch.equal(gradient[:, 3:], torch.zeros(NUM_SNIPPETS, 5, dtype=gradient.dtype))
+
+
+def test_halves_of_one_buffer_need_no_copy() -> None:
+    x, h, offsets, mu, sigma = example()
+    halves = torch.cat([x, h], dim=1).split(3, dim=1)
+    assert not halves[1].is_contiguous()
+    expected = frame_selection(x, h, offsets, mu, sigma)
+    got = frame_selection(halves[0], halves[1], offsets, mu, sigma)
+    assert torch.equal(got.scores, expected.scores)
+
+
+@pytest.mark.parametrize("elements", [1, 60, 100, 10**6])
+def test_blocks_of_any_size_give_one_result(elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Videos in one block, alone, or in pieces."""
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(NUM_SNIPPETS, 3, generator=generator, dtype=torch.float64)
+    x, h, offsets, mu, sigma = example()
+
+    def run() -> list[Tensor]:
+        leaves = [value.clone().requires_grad_() for value in (x, h, mu, sigma)]
+        selection = frame_selection(*leaves[:2], offsets, *leaves[2:], softmax_scale="mean_one")
+        loss = (selection.scores * weights).sum() + selection.video_scores.square().sum()
+        return [selection.scores, *torch.autograd.grad(loss, leaves)]
+
+    expected = run()
+    monkeypatch.setattr(selection_blocks, "BLOCK_ELEMENTS", elements)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    for got, wanted in zip(run(), expected, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-11, atol=1e-13)
+
+
+def test_blocks_cover_every_row_once() -> None:
+    offsets = torch.tensor([0, 5, 2005, 2006, 2010, 9010])
+    groups = list(selection_blocks.block_groups(offsets, num_classes=157))
+    blocks = list(itertools.chain.from_iterable(groups))
+    assert [block.start for block in blocks] == [0, *(block.end for block in blocks[:-1])]
+    assert blocks[-1].end == 9010
+    # A group holds whole videos.
+    ends = [group[-1].end for group in groups]
+    assert set(ends) <= set(offsets.tolist())
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_little_is_kept_for_the_backward(activation: str) -> None:
+    """Beside the inputs two numbers for a snippet and nine for a video and class."""
+    x, h, offsets, mu, sigma = example(num_classes=40, dtype=torch.float32)
+    inputs = (x.requires_grad_(), h.requires_grad_(), offsets, mu, sigma)
+    kept: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        video_selection(*inputs, class_activation=activation)
+    addresses = {value.data_ptr() for value in inputs}
+    extra = sum(value.numel() for value in kept if value.data_ptr() not in addresses)
+    assert len(kept) >= len(inputs)
+    assert extra == (2 * NUM_SNIPPETS if activation == "softmax" else 0) + 9 * len(LENGTHS) * 40
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_it_compiles_without_a_break(dynamic: bool) -> None:
+    compiled = torch.compile(
+        lambda *values: video_selection(*values, num_classes=3).square().sum(),
+        backend="aot_eager",
+        fullgraph=True,
+        dynamic=dynamic,
+    )
+    x, h, offsets, mu, sigma = example(width=5)
+    gradients = []
+    for function in (compiled, lambda *v: video_selection(*v, num_classes=3).square().sum()):
+        leaves = [value.clone().requires_grad_() for value in (x, h)]
+        gradients.append(torch.autograd.grad(function(*leaves, offsets, mu, sigma), leaves))
+    for got, expected in zip(*gradients, strict=True):
+        assert torch.equal(got, expected)
+
+
+def test_autocast_hands_half_logits_over_as_they_are() -> None:
+    _, _, offsets, mu, sigma = example(dtype=torch.float32)
+    layer = torch.nn.Linear(4, 6)
+    features = torch.randn(NUM_SNIPPETS, 4, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        x, h = layer(features).split(3, dim=1)
+        assert x.dtype == torch.bfloat16
+        scores = video_selection(x, h, offsets, mu, sigma)
+        assert scores.dtype == torch.float32
+        expected = video_selection(x.float(), h.float(), offsets, mu, sigma)
+    assert torch.equal(scores, expected)
+    scores.sum().backward()
+    assert layer.weight.grad is not None
+
+
+@pytest.mark.parametrize("name", ["frame_selection", "video_selection"])
+def test_opcheck(name: str) -> None:
+    x, h, offsets, mu, sigma = example(width=5)
+    leaves = [value.requires_grad_() for value in (x, h, mu, sigma)]
+    arguments = (
+        *leaves[:2], offsets, *leaves[2:], 3, True, True, True, "max_one", "sigmoid", 1e-6
+    )  # fmt: skip
+    torch.library.opcheck(getattr(torch.ops.wsgn, name).default, arguments)
+
+
+WRONG: dict[str, tuple[Callable[..., dict[str, object]], str]] = {
+    "one dimension": (lambda v: {"x": v["x"][0]}, r"\(3,\)"),
+    "integers": (lambda v: {"x": v["x"].long(), "h": v["h"].long()}, "int64"),
+    "two types": (lambda v: {"h": v["h"].float()}, "float32"),
+    "two shapes": (lambda v: {"h": v["h"][:, :2]}, r"\(71, 2\)"),
+    "columns apart": (lambda v: {"h": v["h"].T.contiguous().T}, r"strides \(1, 71\)"),
+    "too many classes": (lambda v: {"num_classes": 4}, "W = 3, got 4"),
+    "no classes": (lambda v: {"num_classes": 0}, "got 0"),
+    "parameters of another size": (lambda v: {"num_classes": 2}, r"\(2,\), got \(3,\)"),
+    "integer parameters": (lambda v: {"mu": v["mu"].long()}, "int64"),
+    "another device": (lambda v: {"mu": v["mu"].to("meta")}, "mu on meta"),
+    "float offsets": (lambda v: {"cu_seqlens": v["cu_seqlens"].float()}, "float32"),
+    "offsets of booleans": (lambda v: {"cu_seqlens": v["cu_seqlens"].bool()}, "bool"),
+    "a matrix of offsets": (lambda v: {"cu_seqlens": v["cu_seqlens"][None]}, r"\(1, 5\)"),
+    "no epsilon": (lambda v: {"epsilon": 0.0}, "got 0.0"),
+    "epsilon without a value": (lambda v: {"epsilon": math.nan}, "got nan"),
+}
+
+
+@pytest.mark.parametrize("function", [frame_selection, video_selection])
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_inputs_are_named(what: str, function: Callable[..., object]) -> None:
+    change, words = WRONG[what]
+    x, h, cu_seqlens, mu, sigma = example()
+    values: dict[str, object] = {"x": x, "h": h, "cu_seqlens": cu_seqlens, "mu": mu}
+    values["sigma"] = sigma
+    values |= change(values)
+    positional = [values.pop(name) for name in ("x", "h", "cu_seqlens", "mu", "sigma")]
+    with pytest.raises(ValueError, match=words):
+        function(*positional, **values)

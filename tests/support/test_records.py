@@ -1,0 +1,86 @@
+"""Records from JSON: what is wrong is said in words of JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from wsgn.errors import UsageError
+from wsgn.manifest import Manifest
+from wsgn.support.records import object_from_json, record_from_dict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    names: tuple[str, ...] = ()
+    pairs: tuple[tuple[int, ...], ...] = ()
+    parts: tuple[Inner, ...] = ()
+    inner: Inner | None = None
+    ratio: float = 1.0
+    ratios: tuple[float, ...] = ()
+    words: dict[str, str] | None = None
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"names": "ab"}, "'names' must be a list of texts, got \"ab\"."),
+        ({"names": ["a", 1]}, "'names' must be a list of texts, got [\"a\", 1]."),
+        ({"names": {"a": 1}}, "'names' must be a list of texts, got {\"a\": 1}."),
+        ({"pairs": [1]}, "'pairs' must be a list of lists, got [1]."),
+        ({"parts": [{"size": "5"}]}, "'parts.size' must be a whole number, got \"5\"."),
+        ({"parts": [5]}, "'parts' must be a list of objects, got [5]."),
+        ({"inner": [5]}, "'inner' must be an object or null, got [5]."),
+        ({"pairs": [[1], ["a"]]}, "'pairs' must be a list of lists, got [[1], [\"a\"]]."),
+        ({"ratios": [0.5, "a"]}, "'ratios' must be a list of numbers, got [0.5, \"a\"]."),
+        ({"ratio": True}, "'ratio' must be a number, got true."),
+        ({"names": "a" * 500}, 'got "' + "a" * 56 + "...."),
+        ({"words": "ab"}, "'words' must be an object, got \"ab\"."),
+        ({"name": []}, '"name"'),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_wanted(document: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        record_from_dict(Outer, document, what="it")
+    assert str(caught.value).startswith("it is not valid: ")
+    assert words in str(caught.value)
+
+
+def test_lists_become_tuples_at_any_depth() -> None:
+    document = {"names": ["a"], "pairs": [[1, 2], []], "parts": [{"size": 3}]}
+    record = record_from_dict(Outer, document, what="it")
+    assert record == Outer(names=("a",), pairs=((1, 2), ()), parts=(Inner(size=3),))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" * 100_000, "it is nested too deeply"),
+        ("1" * 5000, "it is not JSON"),
+        ("{", "it is not JSON"),
+        ("[]", "it must be a JSON object"),
+    ],
+)
+def test_text_that_holds_no_object_is_refused(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        object_from_json(text, what="it")
+
+
+def test_a_value_that_is_nested_too_deeply_is_refused() -> None:
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+    with pytest.raises(UsageError, match="it is nested too deeply"):
+        record_from_dict(Outer, {"names": nested}, what="it")
+
+
+def test_a_manifest_that_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(UsageError, match="the manifest is nested too deeply"):
+        Manifest.from_json("[" * 100_000)

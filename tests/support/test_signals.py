@@ -1,0 +1,86 @@
+"""Signals that wait, and SIGTERM as an orderly end."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from wsgn.support.signals import exit_on_termination, hold_signals
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+
+def handlers() -> list[object]:
+    return [signal.getsignal(number) for number in NUMBERS]
+
+
+def test_a_held_signal_comes_behind_the_block_with_the_old_handlers() -> None:
+    before = handlers()
+    steps: list[str] = []
+
+    def work() -> None:
+        with hold_signals() as held:
+            signal.raise_signal(signal.SIGINT)
+            steps.append(f"inside with {held.number}")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert steps == [f"inside with {int(signal.SIGINT)}"]
+    assert handlers() == before
+
+
+def test_the_signal_comes_also_behind_an_error_and_through_nested_blocks() -> None:
+    def work() -> None:
+        with hold_signals(), hold_signals():
+            signal.raise_signal(signal.SIGINT)
+            raise ValueError
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+
+
+def test_termination_leaves_in_order_with_143() -> None:
+    before = handlers()
+    with pytest.raises(SystemExit) as stop, exit_on_termination(), hold_signals():
+        signal.raise_signal(signal.SIGTERM)
+    assert stop.value.code == 143
+    assert handlers() == before
+
+
+def test_what_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with hold_signals() as held:
+            signal.raise_signal(signal.SIGINT)
+        assert held.number is None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_outside_the_main_thread_nothing_is_held() -> None:
+    before, found = handlers(), []
+
+    def work() -> None:
+        with exit_on_termination(), hold_signals() as held:
+            found.append((handlers() == before, held.number))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [(True, None)]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_second_signal_ends_at_once(number: signal.Signals) -> None:
+    program = (
+        "import signal, sys; from wsgn.support.signals import hold_signals\n"
+        "with hold_signals():\n"
+        f"    signal.raise_signal({int(signal.SIGINT)}); print('one', flush=True)\n"
+        f"    signal.raise_signal({int(number)}); print('two', flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (128 + number, "one\n")

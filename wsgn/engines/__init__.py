@@ -1,0 +1,1 @@
+"""Engine files, and what runs them; no PyTorch."""

@@ -1,0 +1,254 @@
+"""A GPU by pycuda (`pip install pycuda`), without CUDA graphs."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+from weakref import WeakSet
+
+import numpy.typing as npt
+
+from wsgn.engines.cuda.device import Argument, Array, Buffer, Graph, Kernel, Stream
+from wsgn.engines.cuda.driver import Gpu, call_driver, load_driver
+from wsgn.engines.cuda.memory import (
+    SHARED_BYTES_UNASKED,
+    DeviceBuffer,
+    check_copy,
+    check_size,
+    kernel_image,
+    no_memory,
+    one_line,
+    parameter_values,
+    whole_pages,
+)
+from wsgn.engines.cuda.primary_context import surviving_release
+from wsgn.engines.cuda.pycuda_parts import PycudaEvent, PycudaKernel, PycudaStream
+from wsgn.errors import EngineError
+
+# CU_STREAM_NON_BLOCKING, for which pycuda has no name.
+_NON_BLOCKING = 1
+
+
+class PycudaDevice:
+    """`Device` by pycuda.
+
+    pycuda frees what it made when the last reference to it dies, in the context where it was made:
+    every object of pycuda is held here, or by a wrapper that `close` empties.
+    """
+
+    def __init__(self, gpu: Gpu) -> None:
+        package = importlib.import_module("pycuda")
+        self._cuda: Any = importlib.import_module("pycuda.driver")
+        self.binding = f"pycuda {package.VERSION_TEXT}"
+        self.name = gpu.name
+        self.ordinal = gpu.ordinal
+        self.compute_capability = gpu.compute_capability
+        self._library = load_driver()
+        self._depth = 0
+        self._buffers: set[DeviceBuffer] = set()
+        self._pinned: list[Array] = []
+        self._streams: list[PycudaStream] = []
+        self._events: WeakSet[PycudaEvent] = WeakSet()
+        self._spare_events: list[Any] = []
+        self._modules: list[Any] = []
+        self._kernels: list[PycudaKernel] = []
+        with self._words():
+            self._cuda.init()
+            self._context: Any = self._cuda.Device(gpu.ordinal).retain_primary_context()
+
+    @contextmanager
+    def use(self, what: str) -> Iterator[Any]:
+        """pycuda's driver, inside the context; its failures become `EngineError`."""
+        self._check_current(what)
+        with self._words():
+            yield self._cuda
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Make the context current in this thread for a while."""
+        self._check_open()
+        with self._words():
+            self._context.push()
+        self._depth += 1
+        try:
+            yield
+        except BaseException:
+            # What failed first is what matters.
+            with suppress(EngineError):
+                self._leave()
+            raise
+        self._leave()
+
+    def allocate(self, num_bytes: int) -> Buffer:
+        """Memory on the device, aligned to 256 bytes; raises `EngineError` when there is none."""
+        self._check_current("cuMemAlloc")
+        try:
+            with self.use("cuMemAlloc") as cuda:
+                memory = cuda.mem_alloc(check_size(num_bytes))
+        except EngineError as error:
+            raise no_memory(self.name, num_bytes, error) from error
+
+        def release() -> None:
+            # A closed device has taken all its memory with it.
+            if self._context is not None:
+                with self.use("cuMemFree"):
+                    memory.free()
+            self._buffers.discard(buffer)
+
+        buffer = DeviceBuffer(int(memory), num_bytes, release)
+        self._buffers.add(buffer)
+        return buffer
+
+    def pinned(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Array:
+        """Page-locked host memory of zeros; locked until the device is closed.
+
+        By the driver itself: pycuda's `register_host_memory` crashes on NumPy 2 (pycuda 459).
+        """
+        array = whole_pages(shape, dtype)
+        size = ctypes.c_size_t(check_size(array.nbytes))
+        with self.use("cuMemHostRegister"):
+            address = ctypes.c_void_p(array.ctypes.data)
+            call_driver(self._library, "cuMemHostRegister_v2", address, size, ctypes.c_uint(0))
+        self._pinned.append(array)
+        return array
+
+    def stream(self) -> Stream:
+        """A new stream that does not wait for the default one."""
+        with self.use("cuStreamCreate") as cuda:
+            stream = PycudaStream(cuda.Stream(_NON_BLOCKING), self.use, self._new_event)
+        self._streams.append(stream)
+        return stream
+
+    def copy_in(self, to: Buffer, array: Array, stream: Stream) -> None:
+        """Queue a copy of a contiguous host array to the start of a buffer."""
+        assert isinstance(stream, PycudaStream)
+        check_copy(array, to, into_array=False)
+        if array.nbytes:
+            with self.use("cuMemcpyHtoDAsync") as cuda:
+                cuda.memcpy_htod_async(to.address, array, stream.made)
+
+    def copy_out(self, array: Array, source: Buffer, stream: Stream) -> None:
+        """Queue a copy from the start of a buffer into a contiguous host array."""
+        assert isinstance(stream, PycudaStream)
+        check_copy(array, source, into_array=True)
+        if array.nbytes:
+            with self.use("cuMemcpyDtoHAsync") as cuda:
+                cuda.memcpy_dtoh_async(array, source.address, stream.made)
+
+    def load_kernel(self, image: bytes, name: str, *, dynamic_shared_bytes: int = 0) -> Kernel:
+        """A kernel of a cubin or of PTX text; raises `EngineError` where it does not fit."""
+        self._check_current("cuModuleLoadDataEx")
+        try:
+            with self.use("cuModuleLoadDataEx") as cuda:
+                module = cuda.module_from_buffer(kernel_image(image))
+                self._modules.append(module)
+                function = module.get_function(name)
+                if dynamic_shared_bytes > SHARED_BYTES_UNASKED:
+                    attribute = cuda.function_attribute.MAX_DYNAMIC_SHARED_SIZE_BYTES
+                    function.set_attribute(attribute, dynamic_shared_bytes)
+        except EngineError as error:
+            raise EngineError(f"the kernel {name} does not load on {self.name}: {error}") from error
+        kernel = PycudaKernel(name, function)
+        self._kernels.append(kernel)
+        return kernel
+
+    def launch(
+        self,
+        kernel: Kernel,
+        grid: tuple[int, int, int],
+        block: tuple[int, int, int],
+        arguments: Sequence[Argument],
+        stream: Stream,
+        *,
+        dynamic_shared_bytes: int = 0,
+    ) -> None:
+        """Queue a kernel."""
+        assert isinstance(kernel, PycudaKernel)
+        assert isinstance(stream, PycudaStream)
+        values = parameter_values(arguments)
+        with self.use("cuLaunchKernel"):
+            # pycuda packs the values as a C compiler would.
+            kernel.made(
+                *(value[()] for value in values),
+                grid=grid,
+                block=block,
+                stream=stream.made,
+                shared=dynamic_shared_bytes,
+            )
+
+    def capture(self, stream: Stream, work: Callable[[], None]) -> Graph | None:
+        """None: pycuda has no graphs."""
+        return None
+
+    def close(self) -> None:
+        """Free everything that was made here and release the context; once more does nothing.
+
+        After a failure on the device the single frees fail too, so they are not reported: the
+        context takes everything with it.
+        """
+        if self._context is None:
+            return
+        if self._depth:
+            raise EngineError("the GPU is in use: leave `with device.active()` before close().")
+        context = self._context
+        with surviving_release(self.ordinal, context.handle), self._words():
+            context.push()
+            self._depth = 1
+            try:
+                self._free_everything()
+            finally:
+                self._depth = 0
+                self._context = None
+                context.detach()
+
+    def _new_event(self) -> PycudaEvent:
+        """Made of one that nobody holds any more where there is one."""
+        with self.use("cuEventCreate") as cuda:
+            made = self._spare_events.pop() if self._spare_events else cuda.Event()
+        event = PycudaEvent(made, self.use, self._spare_events)
+        self._events.add(event)
+        return event
+
+    def _leave(self) -> None:
+        self._depth -= 1
+        with self._words():
+            self._cuda.Context.pop()
+
+    def _free_everything(self) -> None:
+        for stream in self._streams:
+            with suppress(EngineError), self._words():
+                stream.made.synchronize()
+        wrappers: list[Any] = [*self._kernels, *self._streams, *self._events]
+        for wrapper in wrappers:
+            wrapper.made = None
+        self._spare_events.clear()
+        self._modules.clear()
+        for array in self._pinned:
+            with suppress(EngineError):
+                address = ctypes.c_void_p(array.ctypes.data)
+                call_driver(self._library, "cuMemHostUnregister", address)
+        for buffer in list(self._buffers):
+            with suppress(EngineError):
+                buffer.free()
+        self._buffers.clear()
+        self._pinned.clear()
+
+    @contextmanager
+    def _words(self) -> Iterator[None]:
+        """Turn an error of pycuda, `cuMemAlloc failed: out of memory`, into an `EngineError`."""
+        try:
+            yield
+        except self._cuda.Error as error:
+            raise EngineError(f"{one_line(str(error))}.") from error
+
+    def _check_current(self, what: str) -> None:
+        self._check_open()
+        if self._depth == 0:
+            raise EngineError(f"{what} needs the GPU: call it inside `with device.active()`.")
+
+    def _check_open(self) -> None:
+        if self._context is None:
+            raise EngineError(f"the GPU {self.ordinal} ({self.name}) was closed: open it again.")

@@ -1,0 +1,210 @@
+"""Frame and video scores of whole videos by compiled kernels: NumPy in, NumPy out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.engines.cuda.device import Argument, Buffer, Device, Kernel, Stream
+from wsgn.engines.kernels.bundle import SCRATCH, Bundle, CompiledKernel, read_bundle, read_image
+from wsgn.engines.kernels.launches import ALIGNMENT, Sizes, check_kernels
+from wsgn.errors import UsageError
+from wsgn.manifest import SelectionRule
+
+FloatArray = npt.NDArray[np.float32]
+_LANES_OF_A_WARP = 32
+_LARGEST_INT32 = 2**31 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Of a packed batch: frame scores (N, C) and video scores (B, C)."""
+
+    scores: FloatArray
+    video_scores: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Loaded:
+    kernel: Kernel
+    compiled: CompiledKernel
+
+
+class SelectionKernels:
+    """The kernels of one model on one GPU, for one thread; use it as a context manager.
+
+    Memory on the device grows with the largest batch so far and is kept until `close`.
+    """
+
+    def __init__(
+        self, bundle: Bundle, loaded: tuple[_Loaded, ...], rule: SelectionRule, device: Device
+    ) -> None:
+        """For `open` alone."""
+        self.bundle = bundle
+        self._loaded = loaded
+        self._epsilon = rule.variance_epsilon
+        self._device = device
+        self._stream: Stream = device.stream()
+        self._buffers: dict[str, Buffer] = {}
+        self._of_classes: dict[str, npt.NDArray[Any]] = {
+            # Without the global Gaussian nobody reads them.
+            "mu_ptr": np.asarray(rule.global_mean or [0.0] * bundle.num_classes, np.float32),
+            "sigma_ptr": np.asarray(rule.global_std or [1.0] * bundle.num_classes, np.float32),
+        }
+
+    @classmethod
+    def open(
+        cls, folder: Path, device: Device, rule: SelectionRule, num_classes: int
+    ) -> SelectionKernels:
+        """Load what export/to_cubin.py wrote for a model with this rule.
+
+        Raises:
+            EngineError: the bundle is damaged, is for another model or GPU, or cannot be loaded.
+        """
+        bundle = read_bundle(folder)
+        bundle.check_rule(rule, num_classes)
+        target, form = bundle.choose(device.compute_capability)
+        check_kernels(target, bundle.components)
+        # All files are read before the device is touched.
+        images = [read_image(folder, target, kernel, form) for kernel in target.kernels]
+        with device.active():
+            loaded = tuple(
+                _Loaded(
+                    kernel=device.load_kernel(
+                        image, compiled.name, dynamic_shared_bytes=compiled.shared_bytes
+                    ),
+                    compiled=compiled,
+                )
+                for image, compiled in zip(images, target.kernels, strict=True)
+            )
+            return cls(bundle, loaded, rule, device)
+
+    def score(
+        self,
+        selection_logits: npt.NDArray[np.floating[Any]],
+        class_logits: npt.NDArray[np.floating[Any]],
+        cu_seqlens: npt.NDArray[np.integer[Any]],
+    ) -> Scores:
+        """Scores of B videos that lie behind each other, by eqs. 2 to 7.
+
+        Args:
+            selection_logits: x, (N, C), finite; computed in float32.
+            class_logits: h, (N, C); see `class_logits` beside this for engines without them.
+            cu_seqlens: (B + 1) offsets of the videos, from 0 to N, rising.
+
+        Raises:
+            UsageError: shapes or offsets do not fit; it says what was given.
+            EngineError: the GPU has not enough memory, or failed.
+        """
+        x, h = (np.ascontiguousarray(v, np.float32) for v in (selection_logits, class_logits))
+        offsets = np.ascontiguousarray(cu_seqlens, np.int64)
+        _check(x, h, offsets, np.asarray(cu_seqlens).dtype, self.bundle.num_classes)
+        sizes = Sizes(
+            num_snippets=len(x),
+            num_videos=len(offsets) - 1,
+            num_classes=self.bundle.num_classes,
+            layout=self.bundle.layout,
+            softmax_over_classes=self.bundle.class_activation == "softmax",
+        )
+        result = Scores(
+            scores=np.empty(x.shape, np.float32),
+            video_scores=np.empty((sizes.num_videos, sizes.num_classes), np.float32),
+        )
+        given: dict[str, npt.NDArray[Any]] = {
+            "x_ptr": x,
+            "h_ptr": h,
+            "offsets_ptr": offsets,
+            **self._of_classes,
+        }
+        with self._device.active():
+            arguments = self._arguments(sizes)
+            for name, array in (given | self._of_classes).items():
+                self._device.copy_in(self._buffers[name], array, self._stream)
+            for loaded in self._loaded:
+                self._launch(loaded, sizes, arguments)
+            self._device.copy_out(result.scores, self._buffers["scores_ptr"], self._stream)
+            self._device.copy_out(
+                result.video_scores, self._buffers["video_scores_ptr"], self._stream
+            )
+            self._stream.synchronize()
+        return result
+
+    def close(self) -> None:
+        """Give the device's memory back; a second call does nothing."""
+        with self._device.active():
+            while self._buffers:
+                self._buffers.popitem()[1].free()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _arguments(self, sizes: Sizes) -> Mapping[str, Argument]:
+        """The value of every parameter, by its name."""
+        pointers = {name: self._room(name, size) for name, size in sizes.num_bytes().items()}
+        pointers["results_ptr"] = pointers["statistics_ptr"] + sizes.results_offset
+        assert all(address % ALIGNMENT == 0 for address in pointers.values()), pointers
+        return {
+            **{name: np.uint64(address) for name, address in pointers.items()},
+            SCRATCH: np.uint64(0),
+            "num_snippets": np.int32(sizes.num_snippets),
+            "num_videos": np.int32(sizes.num_videos),
+            "num_slots": np.int32(sizes.num_slots),
+            "epsilon": np.float32(self._epsilon),
+        }
+
+    def _room(self, name: str, num_bytes: int) -> int:
+        """Address of a buffer that holds so much, 0 for nothing."""
+        if num_bytes == 0:
+            return 0
+        held = self._buffers.get(name)
+        if held is None or held.num_bytes < num_bytes:
+            if held is not None:
+                del self._buffers[name]
+                held.free()
+            held = self._buffers[name] = self._device.allocate(num_bytes)
+        return held.address
+
+    def _launch(self, loaded: _Loaded, sizes: Sizes, arguments: Mapping[str, Argument]) -> None:
+        compiled = loaded.compiled
+        self._device.launch(
+            loaded.kernel,
+            sizes.grid(compiled.name),
+            (compiled.num_warps * _LANES_OF_A_WARP, 1, 1),
+            [arguments[parameter.name] for parameter in compiled.parameters],
+            self._stream,
+            dynamic_shared_bytes=compiled.shared_bytes,
+        )
+
+
+def _check(
+    x: FloatArray,
+    h: FloatArray,
+    offsets: npt.NDArray[np.int64],
+    offsets_type: np.dtype[Any],
+    num_classes: int,
+) -> None:
+    if x.ndim != 2 or x.shape != h.shape or x.shape[1] != num_classes:
+        raise UsageError(
+            f"selection_logits and class_logits must be (N, {num_classes}), got {x.shape} and "
+            f"{h.shape}."
+        )
+    if not np.issubdtype(offsets_type, np.integer):
+        raise UsageError(f"cu_seqlens must be integers, got {offsets_type}.")
+    rising = offsets.ndim == 1 and len(offsets) >= 2 and bool((np.diff(offsets) > 0).all())
+    if not rising or offsets[0] != 0 or offsets[-1] != len(x):
+        raise UsageError(
+            f"cu_seqlens must rise from 0 to N = {len(x)}, each video with at least one snippet, "
+            f"got {np.array2string(offsets, threshold=8)}."
+        )
+    if len(x) > _LARGEST_INT32:
+        raise UsageError(
+            f"a batch may have {_LARGEST_INT32} snippets, got {len(x)}: score it in parts."
+        )

@@ -1,0 +1,64 @@
+"""The engine for TensorRT plans, on one GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy.typing as npt
+
+from wsgn.engines.engine import EngineOutputs, require_snippets
+from wsgn.engines.tensorrt.session import PlanSession, Ticket
+from wsgn.engines.tensorrt.sidecar import read_sidecar
+from wsgn.manifest import Manifest
+
+
+class TensorRtEngine:
+    """A TensorRT plan in a session."""
+
+    def __init__(self, path: Path, *, ordinal: int = 0) -> None:
+        """`ordinal` is the number of the GPU."""
+        require_snippets(read_sidecar(path).manifest, path)
+        self._session = PlanSession.open(path, ordinal=ordinal)
+        self.name = path.name
+        self.sha256 = self._session.sidecar.plan_sha256
+        self.manifest: Manifest = self._session.sidecar.manifest
+        self.device = f"cuda:{ordinal}"
+        self._input_name = "features" if self.manifest.frames is None else "frames"
+
+    def infer(self, inputs: npt.NDArray[Any]) -> EngineOutputs:
+        """Logits of frames (N, L, H, W, 3) uint8, or of features (N, D) float32."""
+        return self.submit(inputs).result()
+
+    def submit(self, inputs: npt.NDArray[Any]) -> PendingPlan:
+        """As `infer`, but returns while the GPU computes."""
+        ticket = self._session.submit({self._input_name: inputs})
+        return PendingPlan(session=self._session, ticket=ticket)
+
+    def close(self) -> None:
+        """Release the plan and the GPU."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PendingPlan:
+    """A batch on the GPU."""
+
+    session: PlanSession
+    ticket: Ticket
+    ready: bool = False
+
+    def result(self) -> EngineOutputs:
+        """Wait for the outputs. Raises `EngineError`."""
+        outputs = self.session.collect(self.ticket)
+        return EngineOutputs(
+            selection_logits=outputs["selection_logits"],
+            class_probabilities=outputs["class_probabilities"],
+        )

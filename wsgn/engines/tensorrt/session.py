@@ -1,0 +1,231 @@
+"""A loaded TensorRT plan on one GPU, with two batches on their way at a time.
+
+While the GPU computes one batch the next one is copied: each has a slot with its own stream,
+execution context and memory. A plan is checked in an order in which nothing can crash.
+"""
+
+from __future__ import annotations
+
+import itertools
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.engines.cuda.device import Device
+from wsgn.engines.cuda.driver import probe_driver
+from wsgn.engines.cuda.open import open_device
+from wsgn.engines.tensorrt.checks import (
+    Tensor,
+    check_engine,
+    check_library,
+    check_machine,
+    read_plan,
+)
+from wsgn.engines.tensorrt.library import Library, load_library
+from wsgn.engines.tensorrt.session_api import CudaEngine, PlanRuntime
+from wsgn.engines.tensorrt.session_pieces import cut_into_pieces
+from wsgn.engines.tensorrt.sidecar import PlanSidecar
+from wsgn.engines.tensorrt.slots import Job, Slot
+from wsgn.errors import EngineError, WsgnError
+
+Array = npt.NDArray[Any]
+
+# One batch that is computed and one that is copied.
+_NUM_SLOTS = 2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ticket:
+    """A batch on its way: `submit` gives it, `collect` takes it."""
+
+    # Of its pieces, in order.
+    jobs: tuple[Job, ...]
+
+
+class PlanSession:
+    """A plan that runs; made by `open`. One thread at a time uses it."""
+
+    def __init__(
+        self,
+        plan: Path,
+        sidecar: PlanSidecar,
+        device: Device,
+        *,
+        content: bytes,
+        library: Library,
+        graphs: bool = False,
+    ) -> None:
+        self.sidecar = sidecar
+        self._name = plan.name
+        self._device = device
+        self._slots: list[Slot] = []
+        self._engine: CudaEngine | None = None
+        self._runtime: PlanRuntime | None = None
+        self._tensors: tuple[Tensor, ...] = ()
+        self._closed = False
+        try:
+            self._load(plan, content, library, graphs)
+        except BaseException as error:
+            self._release()
+            _clear_frames(error)
+            raise
+        self._turns = itertools.cycle(self._slots)
+
+    @staticmethod
+    def open(
+        plan: Path,
+        *,
+        ordinal: int = 0,
+        binding: str | None = None,
+        library: Library | None = None,
+        graphs: bool = False,
+    ) -> PlanSession:
+        """Load a plan onto the GPU `ordinal`. Raises `EngineError` with what to do.
+
+        `binding` chooses the package that reaches the GPU, see `open_device`. `library` is the one
+        that the sidecar names unless it is given. With `graphs` a batch of the shapes of the one
+        before it is one launch, where the binding knows CUDA graphs.
+        """
+        content, sidecar = read_plan(plan)
+        check_machine(plan, sidecar, probe_driver(), ordinal)
+        if library is None:
+            library = load_library(sidecar.library)
+        check_library(plan, sidecar, library)
+        device = open_device(ordinal, binding=binding)
+        try:
+            with device.active():
+                return PlanSession(
+                    plan, sidecar, device, content=content, library=library, graphs=graphs
+                )
+        except BaseException:
+            with suppress(WsgnError):
+                device.close()
+            raise
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Outputs of one batch, by name. Raises `EngineError`."""
+        return self.collect(self.submit(inputs))
+
+    def submit(self, inputs: Mapping[str, Array]) -> Ticket:
+        """Queue a batch and return; the arrays may be changed at once. Raises `EngineError`.
+
+        Snippets that no profile takes together are cut into pieces.
+        """
+        self._check_open()
+        wanted = {tensor.name: tensor.dtype for tensor in self._tensors if tensor.is_input}
+        have = {name: array.dtype for name, array in inputs.items()}
+        if have != wanted:
+            raise EngineError(
+                f"the engine '{self._name}' takes {_listed(wanted)}, got {_listed(have)}."
+            )
+        pieces = cut_into_pieces(self._name, self.sidecar, inputs)
+        with self._device.active():
+            return Ticket(
+                jobs=tuple(next(self._turns).start(piece.profile, piece.inputs) for piece in pieces)
+            )
+
+    def collect(self, ticket: Ticket) -> dict[str, Array]:
+        """Wait for a batch; its outputs by name. Tickets may be collected in any order."""
+        parts = [self._outputs(job) for job in ticket.jobs]
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def close(self) -> None:
+        """Give everything back; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            with self._device.active():
+                self._release()
+        finally:
+            self._device.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _load(self, plan: Path, content: bytes, library: Library, graphs: bool) -> None:
+        with library.collected() as log:
+            try:
+                runtime: PlanRuntime = library.module.Runtime(library.logger)
+                self._runtime = runtime
+                if "version_compatible" in self.sidecar.flags:
+                    runtime.engine_host_code_allowed = True
+                self._engine = runtime.deserialize_cuda_engine(content)
+            # What the bindings raise where the library gave nothing.
+            except (RuntimeError, TypeError) as error:
+                raise self._not_loaded(plan, library, str(error)) from error
+            if self._engine is None:
+                raise self._not_loaded(plan, library, log.errors())
+            self._tensors = check_engine(plan, self.sidecar, self._engine)
+            for _ in range(_NUM_SLOTS):
+                context = self._engine.create_execution_context()
+                if context is None:
+                    raise self._not_loaded(plan, library, log.errors())
+                slot = Slot(
+                    self._device,
+                    context,
+                    self._tensors,
+                    name=plan.name,
+                    library=library,
+                    graphs=graphs,
+                )
+                self._slots.append(slot)
+
+    def _release(self) -> None:
+        """Contexts before their engine, and that before its runtime: the library wants it so."""
+        try:
+            for slot in self._slots:
+                slot.free()
+        finally:
+            self._turns = itertools.cycle(())
+            self._slots.clear()
+            self._engine = None
+            self._runtime = None
+
+    def _outputs(self, job: Job) -> dict[str, Array]:
+        if job.outputs is None:
+            self._check_open()
+            with self._device.active():
+                job.slot.finish()
+        if job.outputs is None:
+            raise EngineError(
+                f"the engine '{self._name}' lost a batch behind a failure: open it again."
+            )
+        return job.outputs
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError(f"the engine '{self._name}' has been closed.")
+
+    def _not_loaded(self, plan: Path, library: Library, reason: str) -> EngineError:
+        gpu = self._device
+        have = ".".join(map(str, gpu.compute_capability))
+        return EngineError(
+            f"{library.title} cannot load the engine '{plan}' on {gpu.name} with compute "
+            f"capability {have} ({' '.join(reason.split())}); it was built with "
+            f"{self.sidecar.library_version} for {self.sidecar.compute_capability or 'several'}: "
+            "build it again with export/to_tensorrt.py on this machine."
+        )
+
+
+def _clear_frames(error: BaseException) -> None:
+    """What the frames of an error hold of the library would outlive the device's context."""
+    cause: BaseException | None = error
+    while cause is not None:
+        traceback.clear_frames(cause.__traceback__)
+        cause = cause.__cause__
+
+
+def _listed(dtypes: Mapping[str, np.dtype[Any]]) -> str:
+    return ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items()) or "nothing"

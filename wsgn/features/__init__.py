@@ -1,0 +1,1 @@
+"""Feature files, the layouts that others write, and datasets of them."""

@@ -1,0 +1,161 @@
+"""Videos as features made elsewhere, one at a time from disk, on the time base stored with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from wsgn.data.annotations import VideoAnnotation
+from wsgn.data.samples import VideoSample, sample_rows
+from wsgn.errors import InputError, UsageError
+from wsgn.features.file import FeatureInfo
+from wsgn.features.interpolation import frame_features, frame_sampling, num_frames
+from wsgn.features.layouts import open_features
+from wsgn.features.reader import FeatureReader
+from wsgn.features.time_base import TimedVideo, check_time_base
+from wsgn.localization.timing import snippet_times
+from wsgn.manifest import Sampling
+
+TIME_UNITS = ("snippet", "frame")
+
+
+class FeatureDataset:
+    """Labelled videos with features; see `wsgn.data.samples.VideoSource`.
+
+    The headers of all videos are read at once, so that what is missing or does not fit shows before
+    a training; the values of one video are read when it is loaded.
+    """
+
+    def __init__(
+        self,
+        features: FeatureReader | Path,
+        videos: Sequence[VideoAnnotation],
+        classes: Sequence[str],
+        sampling: Sampling | None = None,
+        feature_size: int | None = None,
+        *,
+        time_unit: str = "snippet",
+        scoring_step: int = 1,
+    ) -> None:
+        """`features` is a reader, or a folder of any layout whose time base is `sampling`.
+
+        With `time_unit` 'frame', features are interpolated to frames (section 4 of the paper), and
+        `load` takes every `scoring_step`-th. Raises `InputError` for videos without features, a
+        width other than `feature_size` (by default that of the first video), and a time base that
+        contradicts the annotated durations.
+        """
+        if time_unit not in TIME_UNITS:
+            raise UsageError(f"time_unit must be one of {', '.join(TIME_UNITS)}, got {time_unit}.")
+        if scoring_step < 1 or (scoring_step > 1 and time_unit != "frame"):
+            raise UsageError(
+                f"scoring_step must be at least 1, and 1 for snippets, got {scoring_step}."
+            )
+        self.classes = tuple(classes)
+        self.videos = tuple(videos)
+        self._reader = _opened(features, self.videos, sampling)
+        self._by_frame = time_unit == "frame"
+        self._scoring_step = scoring_step
+        self._infos = _checked_infos(self._reader, self.videos, feature_size)
+        check_time_base(
+            [
+                TimedVideo(name=video.name, info=info, duration_seconds=video.duration_seconds)
+                for video, info in zip(self.videos, self._infos, strict=True)
+                if video.duration_seconds is not None
+            ]
+        )
+
+    @property
+    def feature_size(self) -> int:
+        """Channels of every video, D."""
+        return self._infos[0].feature_size
+
+    @property
+    def layout(self) -> str:
+        """The layout on disk."""
+        return self._reader.layout
+
+    def sampling(self, index: int) -> Sampling:
+        """The time base of the samples of one video: that of its features, or of single frames."""
+        sampling = self._infos[index].sampling
+        return frame_sampling(sampling) if self._by_frame else sampling
+
+    def num_snippets(self, index: int) -> int:
+        """Snippets (or frames) of one video before any thinning, from its header."""
+        info = self._infos[index]
+        if self._by_frame:
+            return num_frames(info.num_snippets, info.sampling)
+        return info.num_snippets
+
+    def load(self, index: int) -> VideoSample:
+        """Features (T, D) float32 of one video."""
+        return self._sample(index, np.arange(0, self.num_snippets(index), self._scoring_step))
+
+    def load_for_training(
+        self,
+        index: int,
+        random: np.random.Generator,
+        *,
+        thinning: int,
+        start_range: int | None = None,
+        augment: bool = False,
+    ) -> VideoSample:
+        """Thinned features from a random start; there is no augmentation for features."""
+        rows = sample_rows(self.num_snippets(index), random, thinning, start_range)
+        return self._sample(index, rows)
+
+    def _sample(self, index: int, rows: npt.NDArray[np.int64]) -> VideoSample:
+        features = self._read(index)
+        if self._by_frame:
+            features = frame_features(features, rows, self._infos[index].sampling)
+        elif len(rows) < len(features):
+            features = features[rows]
+        sampling = self.sampling(index)
+        starts = rows * sampling.snippet_stride / sampling.frame_rate
+        return VideoSample(
+            inputs=torch.from_numpy(features),
+            times=snippet_times(starts, np.zeros(len(rows), dtype=np.int64), sampling),
+        )
+
+    def _read(self, index: int) -> npt.NDArray[np.float32]:
+        name, info = self.videos[index].name, self._infos[index]
+        features = self._reader.read(name)
+        if features.shape != (info.num_snippets, info.feature_size):
+            raise InputError(
+                f"the features of video '{name}' changed while they were in use: they were "
+                f"({info.num_snippets}, {info.feature_size}) and are {features.shape}; start again."
+            )
+        return features
+
+
+def _opened(
+    features: FeatureReader | Path, videos: Sequence[VideoAnnotation], sampling: Sampling | None
+) -> FeatureReader:
+    reader = open_features(features, sampling=sampling) if isinstance(features, Path) else features
+    if not videos:
+        raise InputError("the dataset holds no videos; choose another subset.")
+    present = set(reader.names)
+    missing = [video.name for video in videos if video.name not in present]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(videos)} videos have no features, the first is "
+            f"'{missing[0]}': add them, or leave the videos out of the annotations."
+        )
+    return reader
+
+
+def _checked_infos(
+    reader: FeatureReader, videos: Sequence[VideoAnnotation], feature_size: int | None
+) -> list[FeatureInfo]:
+    infos = [reader.info(video.name) for video in videos]
+    wanted = infos[0].feature_size if feature_size is None else feature_size
+    for video, info in zip(videos, infos, strict=True):
+        if info.feature_size != wanted:
+            raise InputError(
+                f"the features of video '{video.name}' are {info.feature_size} wide where "
+                f"{wanted} is needed: give the width of the files, or convert them alike."
+            )
+    return infos

@@ -1,0 +1,206 @@
+"""Layouts with one array per video: the project's own files, and folders of .npy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.errors import InputError, UsageError
+from wsgn.features.file import (
+    SUFFIX,
+    FeatureInfo,
+    FeatureStream,
+    read_feature_file,
+    read_feature_info,
+)
+from wsgn.features.npy_file import read_npy, read_npy_header, require_values
+from wsgn.features.reader import (
+    STREAMS,
+    TimeBase,
+    finite_features,
+    require_numbers,
+    require_stored,
+    sampling_of,
+)
+from wsgn.manifest import Sampling
+
+
+class PlainFolder:
+    """`<video>.safetensors`, which know their time base; see `wsgn.features.reader`.
+
+    A time base given nevertheless must be theirs.
+    """
+
+    layout = "safetensors"
+
+    def __init__(
+        self, folder: Path, time_base: TimeBase | None = None, *, streams: tuple[str, ...] = ()
+    ) -> None:
+        self._folder = folder
+        self._time_base = time_base
+        self._paths = files_by_name(folder, SUFFIX)
+        self._streams = streams
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The videos, sorted by name."""
+        return tuple(sorted(self._paths))
+
+    def info(self, name: str) -> FeatureInfo:
+        """From the header alone."""
+        require_stored(self._paths, name, self._folder)
+        info = read_feature_info(self._paths[name])
+        if self._time_base is not None:
+            expected = sampling_of(self._time_base, name)
+            if info.sampling != expected:
+                raise InputError(
+                    f"{self._paths[name]} was made with {_words(info.sampling)}, but "
+                    f"{_words(expected)} are asked for: leave the time base out, the file holds it."
+                )
+        if not self._streams:
+            return info
+        chosen = _chosen(self._paths[name], info.streams, self._streams)
+        return replace(info, streams=chosen, feature_size=sum(stream.size for stream in chosen))
+
+    def read(self, name: str) -> npt.NDArray[np.float32]:
+        """The chosen streams (T, D)."""
+        require_stored(self._paths, name, self._folder)
+        path = self._paths[name]
+        info, features = read_feature_file(path)
+        if self._streams:
+            _chosen(path, info.streams, self._streams)
+            columns = stream_columns(info.streams)
+            features = np.concatenate([features[:, columns[n]] for n in self._streams], axis=1)
+        return finite_features(features, str(path))
+
+
+class ArrayFolder:
+    """`<video>.npy` of (T, D) or (T, 1, 1, D); see `wsgn.features.reader`.
+
+    The layouts differ in what the caller must know: 'npy' is any such folder, 'opentad' has RGB and
+    flow as the halves of D, 'charades' is (T, 1, 1, D) of one stream.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        time_base: TimeBase,
+        *,
+        layout: str = "npy",
+        streams: tuple[str, ...] = (),
+    ) -> None:
+        self.layout = layout
+        self._folder = folder
+        self._time_base = time_base
+        self._paths = files_by_name(folder, ".npy")
+        self._streams = streams
+        if streams and layout != "opentad":
+            raise UsageError(
+                f"the layout '{layout}' does not say which channels are {' and '.join(streams)}: "
+                "leave the streams out, or convert the features with streams of their own."
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The videos, sorted by name."""
+        return tuple(sorted(self._paths))
+
+    def info(self, name: str) -> FeatureInfo:
+        """From the header alone."""
+        require_stored(self._paths, name, self._folder)
+        path = self._paths[name]
+        header = read_npy_header(path)
+        require_values(header, str(path))
+        require_numbers(header.dtype, str(path))
+        num_snippets, width = matrix_shape(header.shape, str(path))
+        streams = halves(width, str(path)) if self.layout == "opentad" else ()
+        chosen = _chosen(path, streams, self._streams) if self._streams else streams
+        return FeatureInfo(
+            num_snippets=num_snippets,
+            feature_size=sum(stream.size for stream in chosen) if self._streams else width,
+            sampling=sampling_of(self._time_base, name),
+            streams=chosen,
+            source=self.layout,
+            dtype=str(header.dtype),
+        )
+
+    def read(self, name: str) -> npt.NDArray[np.float32]:
+        """The values (T, D)."""
+        require_stored(self._paths, name, self._folder)
+        path = self._paths[name]
+        values = read_npy(path)
+        require_numbers(values.dtype, str(path))
+        values = values.reshape(matrix_shape(values.shape, str(path)))  # (T, D)
+        if self._streams:
+            values = chosen_halves(values, self._streams, str(path))
+        return finite_features(values, str(path))
+
+
+def files_by_name(folder: Path, suffix: str) -> dict[str, Path]:
+    """The files of a folder with a suffix, by their names without it."""
+    try:
+        paths = [path for path in folder.iterdir() if path.name.endswith(suffix)]
+    except OSError as error:
+        raise InputError(f"the folder {folder} cannot be read: {error.strerror}.") from error
+    if not paths:
+        raise InputError(f"{folder} holds no *{suffix} files; give the folder that holds them.")
+    return {path.name.removesuffix(suffix): path for path in paths}
+
+
+def matrix_shape(shape: tuple[int, ...], where: str) -> tuple[int, int]:
+    """(T, D) of an array (T, D) or (T, 1, ..., 1, D); `InputError` for others and for nothing."""
+    if len(shape) < 2 or any(size != 1 for size in shape[1:-1]):
+        raise InputError(f"{where} must hold an array (T, D) of features, it holds {shape}.")
+    if 0 in shape:
+        raise InputError(
+            f"{where} holds no features, its array is {shape}: extract the video again, or leave "
+            "it out."
+        )
+    return shape[0], shape[-1]
+
+
+def halves(width: int, where: str) -> tuple[FeatureStream, ...]:
+    """RGB and flow of features that hold them behind each other."""
+    if width % 2:
+        raise InputError(f"{where} has {width} channels, which are no two streams of one width.")
+    return tuple(FeatureStream(name=name, size=width // 2) for name in STREAMS)
+
+
+def chosen_halves(
+    values: npt.NDArray[Any], streams: tuple[str, ...], where: str
+) -> npt.NDArray[Any]:
+    """The named streams (T, D') of features (T, D) that hold RGB and flow behind each other."""
+    columns = stream_columns(halves(values.shape[1], where))
+    return np.concatenate([values[:, columns[name]] for name in streams], axis=1)
+
+
+def stream_columns(streams: tuple[FeatureStream, ...]) -> dict[str, slice]:
+    """Which channels each stream takes."""
+    columns, start = {}, 0
+    for stream in streams:
+        columns[stream.name] = slice(start, start + stream.size)
+        start += stream.size
+    return columns
+
+
+def _words(sampling: Sampling) -> str:
+    return (
+        f"frame rate {sampling.frame_rate:g}, snippet length {sampling.snippet_length} and stride "
+        f"{sampling.snippet_stride}"
+    )
+
+
+def _chosen(
+    path: Path, streams: tuple[FeatureStream, ...], names: tuple[str, ...]
+) -> tuple[FeatureStream, ...]:
+    by_name = {stream.name: stream for stream in streams}
+    missing = [name for name in names if name not in by_name]
+    if missing:
+        raise InputError(
+            f"{path} has no stream '{missing[0]}'; it has: {', '.join(by_name) or 'none by name'}."
+        )
+    return tuple(by_name[name] for name in names)

@@ -1,0 +1,145 @@
+"""Which layout a folder of features has, and the reader for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from wsgn.data.annotations import VideoAnnotation
+from wsgn.errors import InputError, UsageError
+from wsgn.features.file import SUFFIX
+from wsgn.features.folders import ArrayFolder, PlainFolder
+from wsgn.features.npy_file import read_npy_header
+from wsgn.features.reader import FeatureReader, TimeBase, checked_streams
+from wsgn.features.streams import (
+    CropStream,
+    NpyStream,
+    StreamFolder,
+    bas_net_files,
+    bas_net_folders,
+    cmcs_files,
+)
+from wsgn.features.wtalc import WtalcBundle
+from wsgn.manifest import Sampling
+
+AUTO = "auto"
+LAYOUTS = ("safetensors", "npy", "opentad", "charades", "basnet", "cmcs", "wtalc")
+
+# What the layouts' publishers say, for the error that asks for a time base.
+_USUAL = {
+    "wtalc": "the published I3D features: 25, 16, 16; UntrimmedNet: 10, 4, 4",
+    "basnet": "the published I3D features: 25, 16, 16",
+    "cmcs": "the published I3D features: 25, 16, 16",
+    "opentad": "the videos' own frame rates, 16, 4",
+    "charades": "the published I3D features: about 24, 8, 8",
+    "npy": "I3D features are often 25, 16, 16",
+}
+
+
+def open_features(
+    path: Path,
+    *,
+    layout: str = AUTO,
+    sampling: TimeBase | None = None,
+    streams: tuple[str, ...] = (),
+) -> FeatureReader:
+    """Open the features in a folder (or a bundle of W-TALC) without reading them.
+
+    `layout` is one of `LAYOUTS`, or 'auto' to go by what lies on disk; the reader's `layout` says
+    which it is. `sampling` is the time base: one for all videos, or one for each (see
+    `native_sampling`). The layout 'safetensors' holds it itself, and it then must be the same.
+    `streams` chooses and orders 'rgb' and 'flow'; by default all there are, RGB first.
+    """
+    checked_streams(streams)
+    if layout not in (AUTO, *LAYOUTS):
+        raise UsageError(f"the layout '{layout}' is unknown; choose from {', '.join(LAYOUTS)}.")
+    if not path.exists():
+        raise InputError(f"the features {path} do not exist.")
+    if layout == AUTO:
+        layout = detect_layout(path)
+    if layout == "safetensors":
+        return PlainFolder(path, sampling, streams=streams)
+    if sampling is None:
+        raise UsageError(
+            f"the layout '{layout}' of {path} holds no time base: give the frame rate, the snippet "
+            f"length and the snippet stride ({_USUAL[layout]})."
+        )
+    return _reader(path, layout, sampling, streams)
+
+
+def detect_layout(path: Path) -> str:
+    """The layout of what lies at a path; `InputError` where that is none, or not clear.
+
+    A folder of plain .npy files is 'npy', also where OpenTAD made it.
+    """
+    if path.is_file():
+        return "wtalc"
+    names = _file_names(path)
+    first_array = min((name for name in names if name.endswith(".npy")), default=None)
+    found = [
+        layout
+        for layout, is_there in (
+            ("safetensors", any(name.endswith(SUFFIX) for name in names)),
+            ("cmcs", any(name.endswith(("-rgb.npz", "-flow.npz")) for name in names)),
+            ("basnet", bool(bas_net_folders(path))),
+            (_array_layout(path / (first_array or "")), first_array is not None),
+        )
+        if is_there
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise InputError(
+            f"{path} holds no features of a known layout ({', '.join(LAYOUTS)}); give the folder "
+            "that holds them."
+        )
+    raise InputError(
+        f"{path} may be of the layouts {' and '.join(found)}: say which with the layout."
+    )
+
+
+def native_sampling(
+    videos: Sequence[VideoAnnotation], *, snippet_length: int = 16, snippet_stride: int = 4
+) -> dict[str, Sampling]:
+    """The time base of features made at the videos' own frame rates, as for OpenTAD.
+
+    Videos whose frame rate is not annotated are left out.
+    """
+    return {
+        video.name: Sampling(
+            frame_rate=video.frame_rate,
+            snippet_length=snippet_length,
+            snippet_stride=snippet_stride,
+        )
+        for video in videos
+        if video.frame_rate is not None
+    }
+
+
+def _reader(path: Path, layout: str, sampling: TimeBase, streams: tuple[str, ...]) -> FeatureReader:
+    if layout == "wtalc":
+        return WtalcBundle(path, sampling, streams)
+    if not path.is_dir():
+        raise InputError(f"{path} is a file; the layout '{layout}' is a folder.")
+    if layout == "basnet":
+        files = bas_net_files(path, streams)
+        return StreamFolder(path, files, NpyStream(), sampling, layout=layout)
+    if layout == "cmcs":
+        return StreamFolder(path, cmcs_files(path, streams), CropStream(), sampling, layout=layout)
+    return ArrayFolder(path, sampling, layout=layout, streams=streams)
+
+
+def _file_names(path: Path) -> list[str]:
+    try:
+        return [entry.name for entry in path.iterdir() if entry.is_file()]
+    except OSError as error:
+        raise InputError(f"the folder {path} cannot be read: {error.strerror}.") from error
+
+
+def _array_layout(path: Path) -> str:
+    if not path.is_file():
+        return "npy"
+    header = read_npy_header(path)
+    if header.dtype.hasobject:
+        return "wtalc"
+    return "charades" if len(header.shape) == 4 else "npy"

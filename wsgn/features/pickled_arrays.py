@@ -1,0 +1,242 @@
+"""NumPy arrays inside pickles, as .npy files of objects hold them: read without running the pickle.
+
+The arrays are made here, from what the file says of them, not by NumPy's own pickle support: that
+trusts shapes, types and offsets, and a crafted file would write outside of its memory.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.errors import InputError
+from wsgn.features.npy_file import opened, read_npy, read_npy_header
+from wsgn.features.restricted_pickle import Span, load_pickle
+
+# Numbers, and byte strings and texts of a fixed length.
+_TYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|[SU]\d{1,6}|O8?|[?bBhHiIlLqQefd])")
+_BYTE_ORDERS = ("<", ">", "|", "=")
+_MAXIMUM_DIMENSIONS = 8
+# Numbers and texts in a nested list. A small pickle can stand for many by naming a list often.
+_MAXIMUM_LEAVES = 3_000_000
+
+# What a pickled array needs, under its names in NumPy 1 and 2, and in Python 2 and 3.
+_ADMITTED = {
+    ("numpy", "ndarray"): "ndarray",
+    ("numpy", "dtype"): "dtype",
+    ("numpy.core.multiarray", "_reconstruct"): "reconstruct",
+    ("numpy._core.multiarray", "_reconstruct"): "reconstruct",
+    ("numpy.core.multiarray", "scalar"): "scalar",
+    ("numpy._core.multiarray", "scalar"): "scalar",
+    ("numpy.core.numeric", "_frombuffer"): "frombuffer",
+    ("numpy._core.numeric", "_frombuffer"): "frombuffer",
+    ("_codecs", "encode"): "encode",
+    ("__builtin__", "bytes"): "bytes",
+    ("builtins", "bytes"): "bytes",
+}
+
+
+@dataclass(kw_only=True, eq=False)
+class PickledArray:
+    """An array that a pickle describes; the values of a long one are still in the file."""
+
+    where: str
+    shape: tuple[int, ...] = (0,)
+    dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.uint8))
+    fortran_order: bool = False
+    # Bytes, or for an array of objects one item each, in C order.
+    data: bytes | Span | list[object] = b""
+
+    @property
+    def items(self) -> list[object]:
+        """The items of an array of objects."""
+        if not isinstance(self.data, list):
+            raise InputError(f"{self.where} holds an array of {self.dtype} where objects belong.")
+        return self.data
+
+    def read(self) -> npt.NDArray[Any]:
+        """The values of an array of numbers or texts: a copy of its own."""
+        if isinstance(self.data, list):
+            raise InputError(f"{self.where} holds objects where an array of numbers belongs.")
+        values = _values(self.data, self.dtype)
+        if len(values) != math.prod(self.shape):
+            raise InputError(
+                f"{self.where} is damaged: an array {self.shape} has {len(values)} values."
+            )
+        return values.reshape(self.shape, order="F" if self.fortran_order else "C")
+
+
+@dataclass(kw_only=True, eq=False)
+class _Type:
+    dtype: np.dtype[Any]
+
+
+def read_object_array(path: Path) -> PickledArray:
+    """The array of a .npy file of objects, its items still pickled arrays and plain containers.
+
+    Raises `InputError` where the pickle names anything but arrays, numbers, texts and containers.
+    """
+    header = read_npy_header(path)
+    if not header.dtype.hasobject:
+        raise InputError(f"{path} holds {header.dtype} where an array of objects belongs.")
+    with opened(path) as file:
+        file.seek(header.data_offset)
+        array = load_pickle(path, file, path.stat().st_size, _ArrayRules(path))
+    if not isinstance(array, PickledArray):
+        raise InputError(f"{path} is a pickle of something that is not an array.")
+    return array
+
+
+def read_plain_list(path: Path) -> list[Any]:
+    """The values of any .npy file as nested lists; byte strings become texts."""
+    if read_npy_header(path).dtype.hasobject:
+        return _Plain(str(path)).listed(read_object_array(path))
+    return _Plain(str(path)).listed(read_npy(path).tolist())
+
+
+class _ArrayRules:
+    """See `wsgn.features.restricted_pickle.PickleRules`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def admit(self, module: str, name: str) -> str:
+        admitted = _ADMITTED.get((module, name))
+        if admitted is None:
+            raise InputError(
+                f"{self._path} is a pickle that asks for {module}.{name}, and that is code: only "
+                "NumPy arrays, numbers, texts and containers are read. Nothing of it was run."
+            )
+        return admitted
+
+    def reduce(self, function: object, arguments: object) -> object:
+        match function, arguments:
+            case "reconstruct", ("ndarray", *_):
+                return PickledArray(where=str(self._path))
+            case "dtype", (str() | bytes() as code, *_):
+                return _Type(dtype=self._dtype(_text(code)))
+            case "scalar", (_Type() as kind, bytes() as raw):
+                return self._scalar(kind.dtype, raw)
+            case "frombuffer", (bytes() | Span() as data, _Type() as kind, tuple() as shape, order):
+                array = PickledArray(where=str(self._path))
+                self._fill(array, shape, kind.dtype, order == "F", data)
+                return array
+            case "encode", (str() as text, "latin1" | "latin-1" | b"latin1"):
+                return text.encode("latin-1")
+            # Stays marked as text: it is encoded when it is read.
+            case "encode", (Span(is_text=True) as span, "latin1" | "latin-1" | b"latin1"):
+                return span
+            case "bytes", ():
+                return b""
+        raise InputError(
+            f"{self._path} is a pickle that calls {function!r} as no array does; it was not run."
+        )
+
+    def build(self, target: object, state: object) -> None:
+        match target, state:
+            case PickledArray(), (_, tuple() as shape, _Type() as kind, fortran, data):
+                self._fill(target, shape, kind.dtype, bool(fortran), data)
+            # The byte order of a plain type; fields, subarrays and metadata are not admitted.
+            case _Type(), (_, str() | bytes() as order, None, None, None, *_) if (
+                _text(order) in _BYTE_ORDERS
+            ):
+                target.dtype = np.dtype(_text(order) + target.dtype.str[1:])
+            case _:
+                raise InputError(
+                    f"{self._path} is a pickle of something other than plain arrays; it was not "
+                    "read."
+                )
+
+    def _dtype(self, code: str) -> np.dtype[Any]:
+        if not _TYPE.fullmatch(code):
+            raise InputError(f"{self._path} is a pickle of an array of type {code!r}.")
+        return np.dtype(code)
+
+    def _scalar(self, dtype: np.dtype[Any], raw: bytes) -> object:
+        if dtype.hasobject or len(raw) != dtype.itemsize or not raw:
+            raise InputError(f"{self._path} is a damaged pickle: a number has the wrong length.")
+        value: object = np.frombuffer(raw, dtype=dtype)[0].item()
+        return value
+
+    def _fill(
+        self,
+        array: PickledArray,
+        shape: tuple[object, ...],
+        dtype: np.dtype[Any],
+        fortran_order: bool,
+        data: object,
+    ) -> None:
+        sizes = tuple(size for size in shape if type(size) is int and size >= 0)
+        if len(sizes) < len(shape) or len(shape) > _MAXIMUM_DIMENSIONS:
+            raise InputError(f"{self._path} is a pickle of an array of shape {shape}.")
+        if not isinstance(data, list if dtype.hasobject else bytes | Span):
+            raise InputError(f"{self._path} is a damaged pickle: an array lacks its values.")
+        assert isinstance(data, list | bytes | Span)
+        # The length of an encoded text shows only when it is read.
+        if not (isinstance(data, Span) and data.is_text):
+            length = data.length if isinstance(data, Span) else len(data)
+            wanted = math.prod(sizes) * (1 if dtype.hasobject else dtype.itemsize)
+            if length != wanted:
+                unit = "items" if dtype.hasobject else "bytes"
+                raise InputError(
+                    f"{self._path} is a damaged pickle: it claims an array {sizes} in {dtype} and "
+                    f"holds {length} of {wanted} {unit}."
+                )
+        array.shape, array.dtype, array.fortran_order = sizes, dtype, fortran_order
+        array.data = data
+
+
+class _Plain:
+    """Nested lists out of arrays, lists and tuples."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._left = _MAXIMUM_LEAVES
+
+    def listed(self, value: object) -> list[Any]:
+        if isinstance(value, PickledArray):
+            value = value.data if isinstance(value.data, list) else value.read().tolist()
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{self._where} holds {type(value).__name__} where a list belongs.")
+        return [self._item(item) for item in value]
+
+    def _item(self, value: object) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise InputError(f"{self._where} holds more than {_MAXIMUM_LEAVES} values.")
+        if isinstance(value, bytes):
+            return _text(value)
+        if isinstance(value, PickledArray | list | tuple):
+            try:
+                return self.listed(value)
+            except RecursionError as error:
+                raise InputError(f"{self._where} holds lists inside each other.") from error
+        return value
+
+
+def _values(data: bytes | Span, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    if isinstance(data, bytes):
+        return np.frombuffer(data, dtype=dtype).copy()
+    if not data.is_text:
+        with opened(data.path) as file:
+            file.seek(data.offset)
+            return np.fromfile(file, dtype=dtype, count=data.length // dtype.itemsize)
+    # Python 3 writes bytes into old protocols as a text of the first 256 letters.
+    with opened(data.path) as file:
+        file.seek(data.offset)
+        text = file.read(data.length)
+    try:
+        raw = text.decode("utf-8").encode("latin-1")
+        return np.frombuffer(raw, dtype=dtype).copy()
+    except ValueError as error:
+        raise InputError(f"{data.path} is a damaged pickle: {error}.") from error
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("utf-8", "replace")

@@ -1,0 +1,96 @@
+"""One interface to the features of many videos, whatever their layout on disk."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.errors import InputError, UsageError
+from wsgn.features.file import FeatureInfo
+from wsgn.manifest import Sampling
+
+# Notices are logged, so that a command shows them and a program can silence them.
+LOGGER = logging.getLogger("wsgn.data")
+
+RGB, FLOW = "rgb", "flow"
+STREAMS = (RGB, FLOW)
+
+# One time base for all videos, or one for each by its name.
+TimeBase = Sampling | Mapping[str, Sampling]
+
+
+class FeatureReader(Protocol):
+    """The features of a set of videos, each with its time base; one video is read at a time."""
+
+    @property
+    def layout(self) -> str:
+        """The name of the layout on disk, one of `LAYOUTS`."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The videos, sorted by name."""
+
+    def info(self, name: str) -> FeatureInfo:
+        """What is known of a video without reading its values.
+
+        Raises `InputError` for a video that is not there and for files that are damaged.
+        """
+
+    def read(self, name: str) -> npt.NDArray[np.float32]:
+        """The features (T, D) of a video, all of them finite; raises `InputError` otherwise."""
+
+
+def sampling_of(time_base: TimeBase, name: str) -> Sampling:
+    """The time base of one video."""
+    if isinstance(time_base, Sampling):
+        return time_base
+    if name not in time_base:
+        raise InputError(
+            f"the time base of video '{name}' is not known: its annotation needs 'fps' (or 'frame' "
+            "and 'duration'), or give one frame rate for all."
+        )
+    return time_base[name]
+
+
+def require_stored(names: Mapping[str, object], name: str, where: object) -> None:
+    """Refuse a video that a layout does not hold."""
+    if name not in names:
+        raise InputError(f"{where} holds no features of video '{name}'.")
+
+
+def checked_streams(streams: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of streams in the order in which they are put together; empty means all there are."""
+    if set(streams) - set(STREAMS) or len(set(streams)) != len(streams):
+        raise UsageError(
+            f"streams must be some of {', '.join(STREAMS)}, each once, got {list(streams)}."
+        )
+    return streams
+
+
+def require_numbers(dtype: np.dtype[Any], where: str) -> None:
+    """Refuse features that are not real numbers."""
+    if dtype.kind not in "fiu":
+        raise InputError(
+            f"{where} holds values of type {dtype} where real numbers are needed: save the "
+            "features as float16 or float32."
+        )
+
+
+def finite_features(values: npt.NDArray[Any], where: str) -> npt.NDArray[np.float32]:
+    """Features (T, D) as float32; `InputError` names the first snippet that is not finite."""
+    # A value beyond float32 becomes infinite, and is then reported.
+    with np.errstate(over="ignore"):
+        features = np.ascontiguousarray(values, dtype=np.float32)
+    finite = np.isfinite(features).all(axis=1)  # (T,)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise InputError(
+            f"{where} holds NaN or infinite values in {int((~finite).sum())} of {len(features)} "
+            f"snippets, the first is snippet {row} (from 0): extract it again, or leave the video "
+            "out."
+        )
+    return features

@@ -1,0 +1,235 @@
+"""Segments by many thresholds, an outer-inner-contrast score and suppression.
+
+The recipe of methods after W-TALC, for comparison with them: candidates are cut at several
+thresholds, scored by how far the class's curve stands above its surroundings (Shou et al., AutoLoc,
+ECCV 2018), and lesser ones that overlap a better one are removed. `segments` beside this
+has the rule of the paper.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wsgn.errors import UsageError
+from wsgn.localization.nms import kept_after_suppression, softened_scores
+from wsgn.localization.segments import (
+    FloatArray,
+    IntArray,
+    Segment,
+    SnippetTimes,
+    crossing_seconds,
+    epoch_slices,
+    smoothed_scores,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiThresholdRule:
+    """How proposals follow from frame scores."""
+
+    # Shares of the range between the smallest and the largest score of a class in the video.
+    thresholds: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    # Share of a proposal's length that its surroundings reach on either side (AutoLoc: 0.25).
+    outer_share: float = 0.25
+    # A proposal goes when its tIoU with a better one of its class is this or more.
+    suppression_tiou: float = 0.5
+    # Soft-NMS with this sigma instead: scores fall with overlap and no proposal goes. 0 is hard.
+    soft_sigma: float = 0.0
+    # Only strictly longer proposals are kept.
+    minimum_duration_seconds: float = 0.0
+    # A class must reach this share of the video's largest video score.
+    video_score_gate: float = 0.1
+    # Weight of the video score in a proposal's score (BaS-Net: 0.2).
+    video_score_weight: float = 0.2
+    # Frame scores are averaged over this many neighbouring snippets (odd); 1 leaves them alone.
+    smoothing_snippets: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.thresholds or not all(0 <= share < 1 for share in self.thresholds):
+            raise UsageError(
+                f"thresholds must be one or more shares in [0, 1), got {list(self.thresholds)}."
+            )
+        if not 0 < self.suppression_tiou <= 1:
+            raise UsageError(f"suppression_tiou must lie in (0, 1], got {self.suppression_tiou}.")
+        for name in (
+            "outer_share",
+            "soft_sigma",
+            "minimum_duration_seconds",
+            "video_score_gate",
+            "video_score_weight",
+        ):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise UsageError(f"{name} must not be negative, got {value}.")
+        if self.smoothing_snippets < 1 or self.smoothing_snippets % 2 == 0:
+            raise UsageError(
+                f"smoothing_snippets must be odd and positive, got {self.smoothing_snippets}."
+            )
+
+
+def proposals(
+    scores: FloatArray,
+    times: SnippetTimes,
+    classes: Sequence[str],
+    video_scores: FloatArray,
+    rule: MultiThresholdRule,
+) -> list[Segment]:
+    """Proposals of one video from its frame scores (T, C) and video scores (C,).
+
+    A class's curve runs straight from snippet centre to snippet centre and level to the edges of
+    the epoch; a proposal lies where it is above a threshold. The score is the mean of the curve
+    inside, minus its mean in the surroundings as far as the epoch reaches (0 where there are none),
+    plus the weighted video score. A curve without ups and downs has no proposals.
+
+    Returns them by start, then by class order.
+    """
+    if scores.shape != (len(times.epoch), len(classes)) or video_scores.shape != (len(classes),):
+        raise ValueError(
+            f"{len(classes)} classes and {len(times.epoch)} snippets do not fit scores of shape "
+            f"{scores.shape} and video scores of shape {video_scores.shape}."
+        )
+    if scores.size == 0:
+        return []
+    present = np.flatnonzero(video_scores >= rule.video_score_gate * video_scores.max())
+    curves = smoothed_scores(scores[:, present], times.epoch, rule.smoothing_snippets).T  # (C, T)
+    lowest, highest = curves.min(axis=1), curves.max(axis=1)
+    shares = np.unique(rule.thresholds)
+    thresholds = lowest[:, None] + shares * (highest - lowest)[:, None]  # (C, K)
+    parts = []
+    for rows in epoch_slices(times.epoch):
+        curve = _EpochCurves.of(curves[:, rows], times, rows)
+        parts.append(curve.candidates(thresholds, rule))
+    found = _Candidates.joined(parts)
+    score = found.contrast + rule.video_score_weight * video_scores[present][found.column]
+    return _segments(found, score, rule, [classes[int(column)] for column in present])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Candidates:
+    """P candidates, (P,) each."""
+
+    column: IntArray
+    start_seconds: FloatArray
+    end_seconds: FloatArray
+    # Mean inside minus mean in the surroundings.
+    contrast: FloatArray
+
+    @staticmethod
+    def joined(parts: Sequence[_Candidates]) -> _Candidates:
+        return _Candidates(
+            column=np.concatenate([part.column for part in parts]),
+            start_seconds=np.concatenate([part.start_seconds for part in parts]),
+            end_seconds=np.concatenate([part.end_seconds for part in parts]),
+            contrast=np.concatenate([part.contrast for part in parts]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _EpochCurves:
+    """The scores of C classes within one epoch, as lines through K points."""
+
+    # (K,) and (C, K): the epoch's first edge, its snippets' centres, its last edge.
+    seconds: FloatArray
+    scores: FloatArray
+    # (C, K): the integral from the first edge to each point.
+    integral: FloatArray
+
+    @staticmethod
+    def of(curves: FloatArray, times: SnippetTimes, rows: slice) -> _EpochCurves:
+        """Of scores (C, T), held level between the outermost centres and the edges."""
+        seconds = np.concatenate(
+            (
+                times.start_seconds[rows][:1],
+                times.centre_seconds[rows],
+                times.end_seconds[rows][-1:],
+            )
+        )
+        scores = np.pad(curves, ((0, 0), (1, 1)), mode="edge")
+        areas = (scores[:, 1:] + scores[:, :-1]) / 2 * np.diff(seconds)
+        integral = np.pad(np.cumsum(areas, axis=1), ((0, 0), (1, 0)))
+        return _EpochCurves(seconds=seconds, scores=scores, integral=integral)
+
+    def candidates(self, thresholds: FloatArray, rule: MultiThresholdRule) -> _Candidates:
+        """Where the curves are above thresholds (C, K), and their contrast."""
+        above = self.scores[:, None, 1:-1] > thresholds[:, :, None]  # (C, K, T)
+        steps = np.diff(np.pad(above, ((0, 0), (0, 0), (1, 1))).astype(np.int8), axis=2)
+        # In the order of class, threshold and time, so that rises and falls belong together.
+        column, level, rise = np.nonzero(steps == 1)
+        fall = np.nonzero(steps == -1)[2]
+        threshold = thresholds[column, level]
+        start = self._crossing(column, rise, threshold)
+        end = self._crossing(column, fall, threshold)
+        long = end - start > rule.minimum_duration_seconds
+        column, start, end = column[long], start[long], end[long]
+        return _Candidates(
+            column=column,
+            start_seconds=start,
+            end_seconds=end,
+            contrast=self._contrast(column, start, end, rule.outer_share),
+        )
+
+    def _crossing(self, column: IntArray, point: IntArray, threshold: FloatArray) -> FloatArray:
+        """Seconds between a point and the next, or the epoch's edge where the line is level."""
+        before = self.seconds[point], self.scores[column, point]
+        after = self.seconds[point + 1], self.scores[column, point + 1]
+        inner = (point > 0) & (point < len(self.seconds) - 2)
+        found: FloatArray = np.where(point == 0, self.seconds[0], self.seconds[-1])
+        found[inner] = crossing_seconds(
+            threshold[inner],
+            (before[0][inner], before[1][inner]),
+            (after[0][inner], after[1][inner]),
+        )
+        return found
+
+    def _contrast(
+        self, column: IntArray, start: FloatArray, end: FloatArray, outer_share: float
+    ) -> FloatArray:
+        reach = outer_share * (end - start)
+        left = np.maximum(start - reach, self.seconds[0])
+        right = np.minimum(end + reach, self.seconds[-1])
+        inner = self._integral_to(column, end) - self._integral_to(column, start)
+        whole = self._integral_to(column, right) - self._integral_to(column, left)
+        outer_length = (start - left) + (right - end)
+        outer_mean = np.divide(
+            whole - inner, outer_length, out=np.zeros_like(inner), where=outer_length > 0
+        )
+        contrast: FloatArray = inner / (end - start) - outer_mean
+        return contrast
+
+    def _integral_to(self, column: IntArray, seconds: FloatArray) -> FloatArray:
+        """From the first edge to the given seconds."""
+        point = np.searchsorted(self.seconds, seconds, side="right") - 1
+        point = np.clip(point, 0, len(self.seconds) - 2)
+        width = self.seconds[point + 1] - self.seconds[point]
+        passed = seconds - self.seconds[point]
+        share = np.divide(passed, width, out=np.zeros_like(passed), where=width > 0)
+        score, next_score = self.scores[column, point], self.scores[column, point + 1]
+        area = passed * (score + share * (next_score - score) / 2)
+        integral: FloatArray = self.integral[column, point] + area
+        return integral
+
+
+def _segments(
+    found: _Candidates, score: FloatArray, rule: MultiThresholdRule, classes: Sequence[str]
+) -> list[Segment]:
+    """The candidates that survive suppression."""
+    spans = found.column, found.start_seconds, found.end_seconds
+    if rule.soft_sigma > 0:
+        score = softened_scores(*spans, score, sigma=rule.soft_sigma)
+        kept = np.arange(len(score))
+    else:
+        kept = np.flatnonzero(kept_after_suppression(*spans, score, tiou=rule.suppression_tiou))
+    order = kept[np.lexsort((found.column[kept], found.start_seconds[kept]))]
+    return [
+        Segment(
+            label=classes[int(found.column[index])],
+            start_seconds=float(found.start_seconds[index]),
+            end_seconds=float(found.end_seconds[index]),
+            score=float(score[index]),
+        )
+        for index in order
+    ]

@@ -1,0 +1,36 @@
+"""Where snippets lie in time. The only place that turns a snippet's position into seconds."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.localization.segments import SnippetTimes
+from wsgn.manifest import Sampling
+
+
+def snippet_duration_seconds(sampling: Sampling) -> float:
+    """Time that a snippet covers, from the start of its first frame to the end of its last."""
+    return sampling.snippet_length / sampling.frame_rate
+
+
+Seconds = TypeVar("Seconds", float, npt.NDArray[np.float64])
+
+
+def snippet_centre_seconds(start_seconds: Seconds, sampling: Sampling) -> Seconds:
+    """Centre of a snippet (or of many) whose first frame lies at `start_seconds`."""
+    return start_seconds + snippet_duration_seconds(sampling) / 2
+
+
+def snippet_times(
+    start_seconds: npt.NDArray[np.float64], epoch: npt.NDArray[np.int64], sampling: Sampling
+) -> SnippetTimes:
+    """Where T snippets lie whose first frames lie at `start_seconds` (T,) in the given epochs."""
+    return SnippetTimes(
+        start_seconds=start_seconds,
+        centre_seconds=snippet_centre_seconds(start_seconds, sampling),
+        end_seconds=start_seconds + snippet_duration_seconds(sampling),
+        epoch=epoch,
+    )

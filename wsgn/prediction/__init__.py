@@ -1,0 +1,1 @@
+"""`wsgn-predict`: a trained model over annotated videos."""

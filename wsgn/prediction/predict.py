@@ -1,0 +1,146 @@
+"""A model over whole videos: logits, frame scores and segments, as at training time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from wsgn.config import ModelConfig
+from wsgn.data.samples import VideoSource
+from wsgn.errors import InputError
+from wsgn.localization.proposals import MultiThresholdRule, proposals
+from wsgn.localization.segments import (
+    Segment,
+    SnippetTimes,
+    scores_to_segments,
+    smoothed_scores,
+    video_thresholds,
+)
+from wsgn.manifest import DetectionRule
+from wsgn.methods.config import WsgnConfig
+from wsgn.methods.interface import HeadOutput
+from wsgn.model import WeakDetector
+from wsgn.selection.operator import class_probabilities
+
+FloatArray = npt.NDArray[np.float64]
+
+# What goes through the network at once, pixels of pictures and snippets of features; bounds the
+# memory of long videos.
+_CHUNK_PIXELS, _CHUNK_FEATURES = 2**22, 8192
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoPrediction:
+    """What a model says of one video with T snippets."""
+
+    name: str
+    times: SnippetTimes
+    # (T, C) each.
+    selection_logits: FloatArray
+    class_probabilities: FloatArray
+    scores: FloatArray
+    # (C,); None where they are the mean of the frame scores, as in WSGN.
+    video_scores: FloatArray | None = None
+
+    def pooled_scores(self) -> FloatArray:
+        """Video scores (C,), whichever they are."""
+        if self.video_scores is None:
+            mean: FloatArray = self.scores.mean(axis=0)
+            return mean
+        return self.video_scores
+
+
+@torch.inference_mode()
+def predict_videos(model: WeakDetector, source: VideoSource) -> Iterator[VideoPrediction]:
+    """Predict every video of a source, scored by the model's own operator (not the runtime's)."""
+    model.eval()
+    config, device = model.config, next(model.parameters()).device
+    chunk = _chunk(config)
+    for index, video in enumerate(source.videos):
+        sample = source.load(index)
+        heads = joined([model(part.to(device)) for part in torch.split(sample.inputs, chunk)])
+        offsets = torch.tensor([0, len(sample.inputs)], device=device)
+        class_logits = heads.class_logits[:, : len(config.classes)].float()
+        activation = getattr(config.method, "class_activation", "softmax")
+        pooled = None
+        if not isinstance(config.method, WsgnConfig):
+            pooled = _array(model.method.video_scores(heads, offsets)[0])
+        yield VideoPrediction(
+            name=video.name,
+            times=sample.times,
+            selection_logits=_array(heads.selection_logits[:, : len(config.classes)]),
+            class_probabilities=_array(class_probabilities(class_logits, activation)),
+            scores=_array(model.method.frame_scores(heads, offsets)),
+            video_scores=pooled,
+        )
+
+
+def _chunk(config: ModelConfig) -> int:
+    if config.frames is None:
+        return _CHUNK_FEATURES
+    pixels = config.sampling.snippet_length * config.frames.height * config.frames.width
+    return max(1, _CHUNK_PIXELS // pixels)
+
+
+def joined(parts: Sequence[HeadOutput]) -> HeadOutput:
+    """Parts of a video behind each other."""
+    return HeadOutput(
+        selection_logits=torch.cat([part.selection_logits for part in parts]),
+        class_logits=torch.cat([part.class_logits for part in parts]),
+        hidden=torch.cat([part.hidden for part in parts]),
+    )
+
+
+def _array(values: Tensor) -> FloatArray:
+    return values.double().cpu().numpy()
+
+
+def predicted_segments(
+    prediction: VideoPrediction, classes: tuple[str, ...], rule: DetectionRule | MultiThresholdRule
+) -> list[Segment]:
+    """Segments of one video: by the paper's rule on smoothed scores, or by many thresholds."""
+    if isinstance(rule, MultiThresholdRule):
+        return proposals(
+            prediction.scores, prediction.times, classes, prediction.pooled_scores(), rule
+        )
+    scores = smoothed_scores(prediction.scores, prediction.times.epoch, rule.smoothing_snippets)
+    thresholds = video_thresholds(scores, rule, prediction.video_scores)
+    return scores_to_segments(
+        scores,
+        prediction.times,
+        classes,
+        open_thresholds=thresholds,
+        close_thresholds=thresholds,
+        minimum_duration_seconds=rule.minimum_duration_seconds,
+        merge_gap_seconds=rule.merge_gap_seconds,
+        video_scores=prediction.video_scores,
+        video_score_weight=rule.video_score_weight,
+    )
+
+
+def fused(predictions: Sequence[VideoPrediction]) -> VideoPrediction:
+    """Late fusion: the mean of several models' scores of one video, such as of RGB and of flow."""
+    first = predictions[0]
+    for other in predictions[1:]:
+        if other.name != first.name or not np.array_equal(
+            other.times.centre_seconds, first.times.centre_seconds
+        ):
+            raise InputError(
+                f"the models do not score the same times of video '{first.name}', so their scores "
+                "cannot be averaged: use features on one time base."
+            )
+    pooled = None
+    if any(prediction.video_scores is not None for prediction in predictions):
+        pooled = np.mean([prediction.pooled_scores() for prediction in predictions], axis=0)
+    return replace(
+        first,
+        selection_logits=np.mean([p.selection_logits for p in predictions], axis=0),
+        class_probabilities=np.mean([p.class_probabilities for p in predictions], axis=0),
+        scores=np.mean([p.scores for p in predictions], axis=0),
+        video_scores=pooled,
+    )

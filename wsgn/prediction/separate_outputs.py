@@ -1,0 +1,50 @@
+"""The analysis of the paper's figure 4: each output of a model scored as if it were alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.errors import UsageError
+from wsgn.localization.statistics import SelectionStatistics, selection_weights
+from wsgn.manifest import SelectionRule
+from wsgn.methods.config import WsgnConfig
+from wsgn.prediction.predict import VideoPrediction
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def separate_outputs(
+    prediction: VideoPrediction,
+    config: WsgnConfig,
+    global_mean: Sequence[float],
+    global_std: Sequence[float],
+) -> dict[str, FloatArray]:
+    """Curves (T, C) of one video by name: class probabilities, each component, their mean, scores.
+
+    The components are those that the model was trained with. Raises `UsageError` for the naive
+    model, which has none.
+    """
+    if not config.components:
+        raise UsageError("the naive model has one output only; there is nothing to take apart.")
+    rule = SelectionRule(
+        components=config.components,
+        softmax_scale=config.scoring_softmax_scale,
+        class_activation=config.class_activation,
+        global_mean=tuple(global_mean),
+        global_std=tuple(global_std),
+        variance_epsilon=config.variance_epsilon,
+    )
+    logits = prediction.selection_logits
+    statistics = SelectionStatistics.of(logits)
+    curves = {"class_probabilities": prediction.class_probabilities}
+    for component in config.components:
+        single = replace(rule, components=(component,))
+        curves[component] = selection_weights(logits, statistics, single)
+    if len(config.components) > 1:
+        curves["selection"] = selection_weights(logits, statistics, rule)
+    curves["scores"] = prediction.scores
+    return curves

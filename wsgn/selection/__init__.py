@@ -1,0 +1,1 @@
+"""The frame selection: the operator, its reference and its backward pass."""

@@ -1,0 +1,1 @@
+"""`wsgn-train`: batches, losses, checkpoints."""

@@ -1,0 +1,89 @@
+"""Thresholds and priors for streaming, from the training videos and their video-level labels."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from wsgn.checkpoint import Calibration
+from wsgn.localization.segments import smoothed_scores
+from wsgn.localization.statistics import SelectionStatistics
+from wsgn.manifest import DetectionRule, Prior
+from wsgn.prediction.predict import VideoPrediction
+
+FloatArray = npt.NDArray[np.float64]
+
+# Pseudo-observations of the prior, in snippets; docs/results.md has the measurement.
+PRIOR_COUNT = 8.0
+
+
+def calibrate(
+    predictions: Iterable[VideoPrediction],
+    labels: FloatArray,
+    *,
+    smoothing_snippets: int,
+    peak_gate: float = DetectionRule.peak_gate,
+    prior_count: float = PRIOR_COUNT,
+) -> Calibration:
+    """Calibrate on predictions of B training videos with video-level labels (B, C).
+
+    Of each video a summary is kept, so that the dataset may be larger than memory.
+    """
+    summaries = [_Summary.of(prediction, smoothing_snippets) for prediction in predictions]
+    thresholds = _mean_over_positives(np.stack([s.middle for s in summaries]), labels)
+    return Calibration(
+        prior=_prior(summaries, prior_count),
+        detection=DetectionRule(
+            open_thresholds=_floats(thresholds),
+            close_thresholds=_floats(thresholds),
+            smoothing_snippets=smoothing_snippets,
+            peak_gate=peak_gate,
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Summary:
+    """What the calibration needs of one video, (C,) each."""
+
+    statistics: SelectionStatistics
+    # The middle between the smallest and the largest smoothed score.
+    middle: FloatArray
+
+    @staticmethod
+    def of(prediction: VideoPrediction, smoothing_snippets: int) -> _Summary:
+        epoch = prediction.times.epoch
+        scores = smoothed_scores(prediction.scores, epoch, smoothing_snippets)
+        return _Summary(
+            statistics=SelectionStatistics.of(prediction.selection_logits),
+            middle=(scores.min(axis=0) + scores.max(axis=0)) / 2,
+        )
+
+
+def _prior(summaries: Sequence[_Summary], count: float) -> Prior:
+    videos = [summary.statistics for summary in summaries]
+    pooled = functools.reduce(SelectionStatistics.merged, videos)
+    # The variance within videos: what the local Gaussian of a whole video would see.
+    variance = np.mean([video.squared_deviations / video.count for video in videos], axis=0)
+    return Prior(
+        count=count,
+        mean=_floats(pooled.mean),
+        variance=_floats(variance),
+        log_mean_exponential=_floats(pooled.log_sum_exponential - np.log(pooled.count)),
+        maximum=_floats(np.mean([video.maximum for video in videos], axis=0)),
+    )
+
+
+def _mean_over_positives(values: FloatArray, labels: FloatArray) -> FloatArray:
+    """(B, C) -> (C,) over the videos that have the class; over all where none has."""
+    weights = np.where(labels.any(axis=0), labels, 1.0)
+    mean: FloatArray = (values * weights).sum(axis=0) / weights.sum(axis=0)
+    return mean
+
+
+def _floats(values: FloatArray) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)

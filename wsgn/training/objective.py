@@ -1,0 +1,63 @@
+"""What training lowers: a method's loss on a packed batch."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from wsgn.config import ModelConfig, TrainConfig
+from wsgn.errors import UsageError
+from wsgn.manifest import COMPONENTS
+from wsgn.methods.config import WsgnConfig
+from wsgn.methods.interface import Losses, Targets
+from wsgn.methods.losses import normalised_labels
+from wsgn.model import WeakDetector
+from wsgn.training.distributed import World
+
+
+class Objective(nn.Module):
+    """The loss as a module, as DistributedDataParallel wants it."""
+
+    def __init__(self, model: WeakDetector, train: TrainConfig, *, compile_layers: bool) -> None:
+        super().__init__()
+        self.model = model
+        self._layers = torch.compile(model, dynamic=True) if compile_layers else model
+        self._normalise_labels = train.normalise_labels
+        self._half = train.precision == "bfloat16"
+
+    def forward(self, inputs: Tensor, cu_seqlens: Tensor, targets: Targets) -> Losses:
+        """The loss of every video and pair of a packed batch."""
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self._half):
+            heads = self._layers(inputs)
+        if self._normalise_labels:
+            targets = dataclasses.replace(targets, labels=normalised_labels(targets.labels))
+        return self.model.method.losses(heads, cu_seqlens, targets)
+
+
+def open_objective(
+    model: WeakDetector, train: TrainConfig, world: World, *, compile_layers: bool
+) -> nn.Module:
+    """The objective of this process, sharing gradients with the others where there are any."""
+    objective = Objective(model, train, compile_layers=compile_layers)
+    if world.size == 1:
+        return objective
+    method = model.config.method
+    unused = isinstance(method, WsgnConfig) and set(method.components) != set(COMPONENTS)
+    return DistributedDataParallel(objective, find_unused_parameters=unused)
+
+
+def require_consistent(model: ModelConfig, train: TrainConfig) -> None:
+    """Refuse a co-activity loss without pairs of videos, and a supervised baseline."""
+    weight = getattr(model.method, "coactivity_weight", 0.0)
+    if weight > 0 and train.batch_pairs == 0:
+        raise UsageError(
+            "the co-activity loss needs pairs of videos: set batch_pairs (the paper takes 3)."
+        )
+    if train.supervision == "frame" and not isinstance(model.method, WsgnConfig):
+        raise UsageError(
+            f"the method '{model.method.name}' has no supervised variant: it would not look at the "
+            "segments."
+        )

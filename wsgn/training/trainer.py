@@ -1,0 +1,275 @@
+"""One model's training: packed batches of whole videos, the same for pixels and features."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from importlib import import_module
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from wsgn.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
+from wsgn.config import ModelConfig, TrainConfig
+from wsgn.data.annotations import label_vector
+from wsgn.data.samples import VideoSource
+from wsgn.errors import InputError, UsageError
+from wsgn.methods.interface import Losses
+from wsgn.model import WeakDetector
+from wsgn.prediction.predict import predict_videos
+from wsgn.training.calibrate import calibrate
+from wsgn.training.distributed import World
+from wsgn.training.loader import BatchLoader, LoadOptions, PackedBatch, Part
+from wsgn.training.objective import open_objective, require_consistent
+from wsgn.training.sampler import draw_batch, share_out, split
+
+# What torch takes as a seed is below this.
+_SEED_BOUND = 2**31
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepLog:
+    """What is known of an update; its tensors are read at leisure, which waits for a GPU."""
+
+    step: int
+    # Scalars.
+    loss: Tensor
+    gradient_norm: Tensor
+    learning_rate: float
+    seconds: float
+
+
+class Trainer:
+    """Trains one model; everything random is a function of the seed and the step."""
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        train: TrainConfig,
+        source: VideoSource,
+        *,
+        device: torch.device | None = None,
+        world: World | None = None,
+        compile_layers: bool = False,
+    ) -> None:
+        if tuple(source.classes) != tuple(model.classes):
+            raise UsageError("the dataset's classes are not the model's.")
+        require_consistent(model, train)
+        self.train_config = train
+        self.device = device or torch.device("cpu")
+        self.world = world or World()
+        self._source = source
+        self._labels = np.stack([label_vector(v.labels, model.classes) for v in source.videos])
+        torch.manual_seed(train.seed)
+        self.model = WeakDetector(model)
+        if self.model.standardise is not None:
+            self.model.standardise.fit(source, train.seed)
+        self.model.backbone_snippets = train.backbone_snippets
+        self.model.to(self.device)
+        if self.device.type == "cuda":
+            # The fused kernels of the frame selection.
+            import_module("wsgn.kernels")
+        self._objective = open_objective(
+            self.model, train, self.world, compile_layers=compile_layers
+        )
+        self._optimizer = torch.optim.Adam(
+            [
+                {"params": self._parameters(decayed=True), "weight_decay": train.weight_decay},
+                {"params": self._parameters(decayed=False), "weight_decay": 0.0},
+            ],
+            lr=train.learning_rate,
+        )
+        self.step = 0
+        self._batches: Generator[PackedBatch] | None = None
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint exactly, as if the training had never stopped."""
+        if checkpoint.model != self.model.config:
+            raise UsageError("the checkpoint is of another model configuration.")
+        self._require_same_training(checkpoint.train)
+        if not checkpoint.optimizer:
+            raise UsageError("the checkpoint is of a finished training and cannot be resumed.")
+        if checkpoint.step > self.train_config.num_steps:
+            raise UsageError(
+                f"{checkpoint.step} steps are done already, {self.train_config.num_steps} were "
+                "asked for: resume with more."
+            )
+        self.model.load_state_dict(checkpoint.weights)
+        restore_optimizer(self.model, self._optimizer, checkpoint.optimizer)
+        self.step = checkpoint.step
+        self.close()
+
+    def _require_same_training(self, earlier: TrainConfig) -> None:
+        ours = self.train_config
+        free = {"num_steps": ours.num_steps, "checkpoint_every": ours.checkpoint_every}
+        comparable = vars(earlier) | free
+        changed = [name for name, value in vars(ours).items() if comparable[name] != value]
+        if changed:
+            raise UsageError(
+                f"the checkpoint was trained with another {', '.join(changed)}: resume it with the "
+                "same, or start afresh."
+            )
+
+    def checkpoint(self) -> Checkpoint:
+        """The state after the last step, from which training can go on."""
+        return Checkpoint(
+            model=self.model.config,
+            train=self.train_config,
+            step=self.step,
+            weights=self.model.state_dict(),
+            optimizer=optimizer_tensors(self.model, self._optimizer),
+        )
+
+    def finished(self) -> Checkpoint:
+        """The final checkpoint: without the optimiser, calibrated on the training videos."""
+        calibration = calibrate(
+            predict_videos(self.model, self._source),
+            self._labels.astype(np.float64),
+            smoothing_snippets=self.model.config.smoothing_snippets,
+            peak_gate=self.model.config.peak_gate,
+        )
+        return Checkpoint(
+            model=self.model.config,
+            train=self.train_config,
+            step=self.step,
+            weights=self.model.state_dict(),
+            optimizer={},
+            calibration=calibration,
+        )
+
+    def run_step(self) -> StepLog:
+        """One update; for WSGN on video-level labels nothing in it waits for a GPU."""
+        started = time.perf_counter()
+        config = self.train_config
+        self.model.train()
+        torch.manual_seed(_mixed_seed(config.seed, self.step, self.world.rank))
+        self._optimizer.zero_grad(set_to_none=True)
+        loss = self._accumulate()
+        learning_rate = scheduled_rate(config, self.step)
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        limit = config.gradient_clip or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        self._optimizer.step()
+        self.step += 1
+        return StepLog(
+            step=self.step,
+            loss=self.world.sum(loss),
+            gradient_norm=norm,
+            learning_rate=learning_rate,
+            seconds=time.perf_counter() - started,
+        )
+
+    def close(self) -> None:
+        """Stop reading ahead; the trainer can still be asked for its checkpoint."""
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
+
+    def _accumulate(self) -> Tensor:
+        """This process's share of the batch's loss; its gradient is in the parameters, summed."""
+        if self._batches is None:
+            self._batches = self._stream()
+        total = torch.zeros((), device=self.device)
+        for batch in self._batches:
+            with self._sharing(last=batch.ends_update):
+                loss = self._loss(batch)
+                # DistributedDataParallel takes the mean over processes where the sum is meant.
+                (loss * self.world.size).backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+            if batch.ends_update:
+                break
+        return total
+
+    def _loss(self, batch: PackedBatch) -> Tensor:
+        config = self.train_config
+        losses: Losses = self._objective(batch.inputs, batch.cu_seqlens, batch.targets)
+        return losses.per_video.sum() / config.batch_videos + losses.per_pair.sum() / max(
+            1, config.batch_pairs
+        )
+
+    def _sharing(self, *, last: bool) -> AbstractContextManager[None]:
+        """Gradients are exchanged between processes once, with the last part."""
+        if last or not isinstance(self._objective, DistributedDataParallel):
+            return nullcontext()
+        return self._objective.no_sync()
+
+    def _stream(self) -> Generator[PackedBatch]:
+        """The parts of all updates to come, read ahead."""
+        config = self.train_config
+        options = LoadOptions(
+            thinning=config.thinning,
+            start_range=config.start_range,
+            augment=config.augment,
+            with_snippet_labels=config.supervision == "frame",
+            seed=config.seed,
+        )
+        loader = BatchLoader(self._source, self._labels, options, self.device)
+        steps = range(self.step, config.num_steps)
+        try:
+            yield from loader.stream(part for step in steps for part in self._parts(step))
+        finally:
+            loader.close()
+
+    def _parts(self, step: int) -> list[Part]:
+        """What this process loads for an update."""
+        config = self.train_config
+        batch = draw_batch(
+            self._labels,
+            batch_videos=config.batch_videos,
+            batch_pairs=config.batch_pairs,
+            step=step,
+            seed=config.seed,
+        )
+        lengths = [
+            math.ceil(self._source.num_snippets(video) / config.thinning) for video in batch.videos
+        ]
+        units = share_out(batch.units(), lengths, self.world.size)[self.world.rank]
+        paired = 2 * batch.num_pairs
+        parts = split(units, lengths, config.accumulate_snippets)
+        return [
+            Part(
+                step=step,
+                places=places,
+                videos=tuple(batch.videos[place] for place in places),
+                num_pairs=sum(place < paired for place in places) // 2,
+                ends_update=number == len(parts),
+            )
+            for number, places in enumerate(parts, start=1)
+        ]
+
+    def _parameters(self, *, decayed: bool) -> list[nn.Parameter]:
+        return [
+            parameter
+            for name, parameter in self.model.named_parameters()
+            if name.startswith("method.global_") != decayed
+        ]
+
+
+def require_finite(value: float, what: str, step: int) -> float:
+    """The value, which must be a number; a training that has left the numbers must stop."""
+    if not math.isfinite(value):
+        raise InputError(
+            f"the {what} is not finite at step {step}: lower the learning rate, or look for "
+            "extreme values in the data."
+        )
+    return value
+
+
+def scheduled_rate(config: TrainConfig, step: int) -> float:
+    """The learning rate of update `step` (from 0)."""
+    warmup = min(1.0, (step + 1) / max(1, config.warmup_steps))
+    if config.schedule == "constant":
+        return config.learning_rate * warmup
+    share = step / config.num_steps
+    return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def _mixed_seed(*numbers: int) -> int:
+    """One seed out of several numbers."""
+    return int(np.random.default_rng(list(numbers)).integers(_SEED_BOUND))
