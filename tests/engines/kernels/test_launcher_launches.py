@@ -159,8 +159,8 @@ def test_arguments_have_the_types_that_the_code_declares(model: tuple[Options, P
     for launched, kernel in zip(device.launches, target.kernels, strict=True):
         wanted = [widths[parameter.ptx_type] for parameter in kernel.parameters]
         assert [type(value) for value in launched.arguments] == wanted
-        assert launch.dynamic_shared_bytes == launch.kernel.dynamic_shared_bytes
-        assert launch.dynamic_shared_bytes == kernel.shared_bytes
+        assert launched.dynamic_shared_bytes == launched.kernel.dynamic_shared_bytes
+        assert launched.dynamic_shared_bytes == kernel.shared_bytes
 
 
 def test_memory_is_kept_for_smaller_batches_and_given_back(model: tuple[Options, Path]) -> None:
