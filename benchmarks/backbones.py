@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from wsgn.extraction.recipe import BACKBONES, CROP_SIZE, SHORT_SIDE
+from wsgn.extraction.config import BACKBONES, CROP_SIZE, SHORT_SIDE
 from wsgn.manifest import Sampling
 
 SAMPLING = Sampling(frame_rate=25.0, snippet_length=16, snippet_stride=16)
@@ -164,18 +164,18 @@ def in_torch(arguments: argparse.Namespace) -> dict[str, float]:
 
 def features(arguments: argparse.Namespace) -> dict[str, float]:
     """`wsgn-features` on the one video."""
+    from wsgn.extraction.config import ExtractionConfig, Network
     from wsgn.extraction.extract import extract_features
     from wsgn.extraction.networks import open_networks
-    from wsgn.extraction.recipe import Network, Recipe
 
     name = arguments.backbone[0]
     network = Network(name=name, config=BACKBONES[name], weights_sha256=None)
-    recipe = Recipe(networks=(network,), short_side=SHORT_SIDE, crop_size=CROP_SIZE)
+    config = ExtractionConfig(networks=(network,), short_side=SHORT_SIDE, crop_size=CROP_SIZE)
     networks = open_networks(
-        recipe, [arguments.folder / "weights.safetensors"], "cpu", num_threads=arguments.threads
+        config, [arguments.folder / "weights.safetensors"], "cpu", num_threads=arguments.threads
     )
     watch = Watch()
-    found = extract_features(arguments.video, recipe, networks)
+    found = extract_features(arguments.video, config, networks)
     return watch.figures(len(found.values) * SAMPLING.snippet_length)
 
 

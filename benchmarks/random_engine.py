@@ -13,7 +13,7 @@ from wsgn.config import ModelConfig, TrainConfig
 from wsgn.export.graphs.document import Exportable, exportable
 from wsgn.export.graphs.joined import join
 from wsgn.export.to_onnx import main as to_onnx
-from wsgn.extraction.recipe import BACKBONES, CROP_SIZE, SHORT_SIDE
+from wsgn.extraction.config import BACKBONES, CROP_SIZE, SHORT_SIDE
 from wsgn.manifest import DetectionRule, FeatureInput, Prior, Sampling
 from wsgn.model import WeakDetector
 from wsgn.weights.converted import ConvertedWeights, Origin, write_weights

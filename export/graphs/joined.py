@@ -13,8 +13,8 @@ from wsgn.checkpoint import Checkpoint
 from wsgn.errors import UsageError
 from wsgn.export.graphs.document import Exportable, describe
 from wsgn.export.graphs.networks import SnippetGraph
+from wsgn.extraction.config import CROP_SIZE, SHORT_SIDE, stream_of
 from wsgn.extraction.networks import file_sha256
-from wsgn.extraction.recipe import CROP_SIZE, SHORT_SIDE, stream_of
 from wsgn.manifest import FrameInput
 from wsgn.weights.converted import load_backbone_weights, read_weights
 from wsgn.weights.identify import kind_of

@@ -23,7 +23,7 @@ from wsgn.export.graphs.joined import CroppedBackbone, join
 from wsgn.export.graphs.parity import HALF_TOLERANCE, SIZES, check_parity, parity_sizes
 from wsgn.export.to_onnx import main
 from wsgn.extraction.cli import main as extract
-from wsgn.extraction.recipe import BACKBONES
+from wsgn.extraction.config import BACKBONES
 from wsgn.features.file import read_feature_file
 from wsgn.manifest import FeatureInput, FrameInput, Sampling
 from wsgn.runtime import open_engine

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from places import SHARED
 
 from wsgn.backbones.config import CompactConfig
-from wsgn.extraction.recipe import Network, Recipe
+from wsgn.extraction.config import ExtractionConfig, Network
 from wsgn.extraction.snippets import Picture
 
 VIDEOS = SHARED / "data" / "videos"
@@ -69,10 +69,10 @@ class NumberReader:
         )
 
 
-def small_recipe(**changes: object) -> Recipe:
+def small_config(**changes: object) -> ExtractionConfig:
     """Small pictures, the compact backbone with random weights."""
     network = Network(
         name="compact", config=CompactConfig(channels=(8, 8, 8, 8)), weights_sha256=None
     )
     settings: dict[str, object] = {"networks": (network,), "short_side": 48, "crop_size": 40}
-    return Recipe(**(settings | changes))  # type: ignore[arg-type]
+    return ExtractionConfig(**(settings | changes))  # type: ignore[arg-type]

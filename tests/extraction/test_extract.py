@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numbered_clips import NumberReader, small_recipe, steady, write_clip
+from numbered_clips import NumberReader, small_config, steady, write_clip
 
 from wsgn.errors import InputError
 from wsgn.extraction.extract import (
@@ -27,9 +27,9 @@ def numbers(path: Path, notices: list[str] | None = None, **changes: object) -> 
     """Numbers (T, L) of the pictures in the snippets of a clip."""
     told: list[str] = [] if notices is None else notices
     # The whole of a picture is read, so that its bars are where they were written.
-    recipe = small_recipe(**({"crop_size": 48} | changes))
+    config = small_config(**({"crop_size": 48} | changes))
     watcher = Watcher(on_notice=told.append)
-    return extract_features(path, recipe, NumberReader(), watcher=watcher).values
+    return extract_features(path, config, NumberReader(), watcher=watcher).values
 
 
 def test_201_frames_give_12_snippets_of_16(tmp_path: Path) -> None:
@@ -83,8 +83,8 @@ def test_native_takes_every_picture_once_in_spite_of_rounded_times(
 ) -> None:
     # Matroska rounds times to milliseconds: picture 2 of 30 per second lies at 67 ms, not 66.67.
     clip = write_clip(tmp_path / "a.mkv", steady(97, rate), rate=rate)
-    recipe = small_recipe(frame_rate=None, crop_size=48)
-    features = extract_features(clip, recipe, NumberReader())
+    config = small_config(frame_rate=None, crop_size=48)
+    features = extract_features(clip, config, NumberReader())
     np.testing.assert_array_equal(features.values, np.arange(96).reshape(6, 16))
     assert features.sampling.frame_rate == pytest.approx(rate, rel=1e-3)
 
@@ -112,13 +112,13 @@ def test_a_short_clip_is_one_snippet(tmp_path: Path) -> None:
 
 def test_the_file_carries_time_base_duration_and_source(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", steady(100))
-    recipe = small_recipe(crop_size=48, dtype="float16")
-    features = extract_features(clip, recipe, NumberReader())
+    config = small_config(crop_size=48, dtype="float16")
+    features = extract_features(clip, config, NumberReader())
     wide = np.zeros((len(features.values), 128), features.values.dtype)
     whole = VideoFeatures(
         values=wide, sampling=features.sampling, duration_seconds=features.duration_seconds
     )
-    write_features(tmp_path / "a.safetensors", whole, recipe)
+    write_features(tmp_path / "a.safetensors", whole, config)
     info, values = read_feature_file(tmp_path / "a.safetensors")
     assert info.sampling == Sampling(frame_rate=25.0, snippet_length=16, snippet_stride=16)
     assert info.duration_seconds == pytest.approx(4.0)
@@ -141,12 +141,12 @@ def test_what_is_no_number_is_refused(tmp_path: Path, value: float, dtype: str) 
 
     clip = write_clip(tmp_path / "a.mp4", steady(20))
     with pytest.raises(InputError, match="NaN, infinity or values too large"):
-        extract_features(clip, small_recipe(dtype=dtype), Broken())
+        extract_features(clip, small_config(dtype=dtype), Broken())
 
 
 def test_a_video_can_be_left_early(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", steady(20))
     with pytest.raises(StoppedError):
         extract_features(
-            clip, small_recipe(), NumberReader(), watcher=Watcher(stopped=lambda: True)
+            clip, small_config(), NumberReader(), watcher=Watcher(stopped=lambda: True)
         )

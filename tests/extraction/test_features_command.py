@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from wsgn.backbones.build import build_backbone
 from wsgn.extraction.cli import main
-from wsgn.extraction.recipe import BACKBONES
+from wsgn.extraction.config import BACKBONES
 from wsgn.features.file import read_feature_file, read_feature_info
 from wsgn.features.layouts import open_features
 from wsgn.video import FrameGrid, SampledFrame, VideoReader

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event
 
 from wsgn.errors import InputError, UsageError, WsgnError
+from wsgn.extraction.config import ExtractionConfig
 from wsgn.extraction.extract import (
     DEFAULT_BATCH_SIZE,
     FeatureNetwork,
@@ -18,7 +19,6 @@ from wsgn.extraction.extract import (
     write_features,
 )
 from wsgn.extraction.folder import prepare_folder
-from wsgn.extraction.recipe import Recipe
 from wsgn.extraction.videos import VideoFile
 from wsgn.features.file import SUFFIX
 
@@ -49,7 +49,7 @@ class BatchWatcher:
 def extract_videos(
     videos: Sequence[VideoFile],
     folder: Path,
-    recipe: Recipe,
+    config: ExtractionConfig,
     network: FeatureNetwork,
     *,
     batch_size: int = DEFAULT_BATCH_SIZE,
@@ -61,14 +61,14 @@ def extract_videos(
 
     `num_workers` videos are decoded at a time; the network takes their batches in turn. Raises
     `OutputError` where a file cannot be written, `UsageError` where the folder holds features of
-    another recipe; a video that cannot be read is noted.
+    another configuration; a video that cannot be read is noted.
     """
     if batch_size < 1 or num_workers < 1:
         raise UsageError(f"batch and workers must be positive, got {batch_size} and {num_workers}.")
     names = [video.name for video in videos]
-    finished = prepare_folder(folder, names, recipe, overwrite=overwrite)
+    finished = prepare_folder(folder, names, config, overwrite=overwrite)
     waiting = [video for video in videos if video.name not in finished]
-    run = _Run(folder, recipe, network, batch_size, watcher or BatchWatcher())
+    run = _Run(folder, config, network, batch_size, watcher or BatchWatcher())
     counts, failures = run.all(waiting, num_workers, total=len(videos))
     return Extraction(
         written=tuple(video.name for video in waiting if video.name in counts),
@@ -84,13 +84,13 @@ class _Run:
     def __init__(
         self,
         folder: Path,
-        recipe: Recipe,
+        config: ExtractionConfig,
         network: FeatureNetwork,
         batch_size: int,
         watcher: BatchWatcher,
     ) -> None:
         self._folder = folder
-        self._recipe = recipe
+        self._config = config
         self._network = network
         self._batch_size = batch_size
         self._watcher = watcher
@@ -129,7 +129,7 @@ class _Run:
         try:
             features = extract_features(
                 video.path,
-                self._recipe,
+                self._config,
                 self._network,
                 batch_size=self._batch_size,
                 watcher=watcher,
@@ -139,5 +139,5 @@ class _Run:
         # Whatever one file does to the libraries that read it, the others go on.
         except Exception as error:
             raise InputError(f"{video.path}: unexpected {type(error).__name__}: {error}") from error
-        write_features(self._folder / f"{video.name}{SUFFIX}", features, self._recipe)
+        write_features(self._folder / f"{video.name}{SUFFIX}", features, self._config)
         return len(features.values)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsgn.errors import MissingExtraError, UsageError
+from wsgn.extraction.config import BACKBONES, ExtractionConfig, Network
 from wsgn.extraction.options import parser
 from wsgn.extraction.progress import Progress
-from wsgn.extraction.recipe import BACKBONES, Network, Recipe
 from wsgn.extraction.videos import expand_videos
 from wsgn.support.command import report_failures, run_command, say
 
@@ -38,13 +38,13 @@ def _run(arguments: argparse.Namespace) -> int:
         from wsgn.extraction.networks import file_sha256, open_networks
     except ImportError as error:
         raise MissingExtraError(f"Extracting features ({error.name})", "train") from error
-    recipe = _recipe(arguments, [None if path is None else file_sha256(path) for path in weights])
-    if recipe.needs_flow:
+    config = _config(arguments, [None if path is None else file_sha256(path) for path in weights])
+    if config.needs_flow:
         from wsgn.extraction.flow import load_opencv
 
         # What is missing must not be found out video by video.
-        load_opencv(recipe.flow)
-    networks = open_networks(recipe, weights, arguments.device, num_threads=arguments.threads)
+        load_opencv(config.flow)
+    networks = open_networks(config, weights, arguments.device, num_threads=arguments.threads)
     if arguments.random_weights:
         say(_NAME, "the weights are random: these features are for tests and timing only.")
     progress = Progress(quiet=arguments.quiet)
@@ -52,7 +52,7 @@ def _run(arguments: argparse.Namespace) -> int:
         result = extract_videos(
             videos,
             arguments.output,
-            recipe,
+            config,
             networks,
             batch_size=arguments.batch,
             num_workers=arguments.workers,
@@ -65,7 +65,7 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     finally:
         progress.close()
-    return _report(arguments.output, recipe, result)
+    return _report(arguments.output, config, result)
 
 
 def _weights(arguments: argparse.Namespace) -> list[Path | None]:
@@ -83,8 +83,8 @@ def _weights(arguments: argparse.Namespace) -> list[Path | None]:
     return list(given)
 
 
-def _recipe(arguments: argparse.Namespace, checksums: Sequence[str | None]) -> Recipe:
-    return Recipe(
+def _config(arguments: argparse.Namespace, checksums: Sequence[str | None]) -> ExtractionConfig:
+    return ExtractionConfig(
         networks=tuple(
             Network(name=name, config=BACKBONES[name], weights_sha256=checksum)
             for name, checksum in zip(arguments.backbone, checksums, strict=True)
@@ -99,7 +99,7 @@ def _recipe(arguments: argparse.Namespace, checksums: Sequence[str | None]) -> R
     )
 
 
-def _report(folder: Path, recipe: Recipe, result: Extraction) -> int:
+def _report(folder: Path, config: ExtractionConfig, result: Extraction) -> int:
     """Say what became of the videos; the exit code."""
     counts = [
         f"{len(result.written)} extracted ({result.num_snippets} snippets)",
@@ -107,7 +107,7 @@ def _report(folder: Path, recipe: Recipe, result: Extraction) -> int:
     ]
     if result.failed:
         counts.append(f"{len(result.failed)} failed")
-    print(f"features: {recipe.words}; {', '.join(counts)} -> {folder}", flush=True)
+    print(f"features: {config.source}; {', '.join(counts)} -> {folder}", flush=True)
     return report_failures(_NAME, result.failed, len(result.written) + len(result.kept))
 
 

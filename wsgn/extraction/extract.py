@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from wsgn.errors import InputError
+from wsgn.extraction.config import ExtractionConfig
 from wsgn.extraction.flow import OpticalFlow, with_flow, without_flow
 from wsgn.extraction.frames import PictureStream
-from wsgn.extraction.recipe import Recipe
 from wsgn.extraction.snippets import Picture, cut_snippets, in_batches
 from wsgn.features.file import write_feature_file
 from wsgn.manifest import Sampling
@@ -32,7 +32,7 @@ class FeatureNetwork(Protocol):
 class VideoFeatures:
     """The features of one video."""
 
-    # (T, D) in the recipe's dtype.
+    # (T, D) in the configuration's dtype.
     values: npt.NDArray[Any]
     sampling: Sampling
     # End of the last picture that could be read.
@@ -57,7 +57,7 @@ class StoppedError(Exception):
 
 def extract_features(
     path: Path,
-    recipe: Recipe,
+    config: ExtractionConfig,
     network: FeatureNetwork,
     *,
     batch_size: int = DEFAULT_BATCH_SIZE,
@@ -70,16 +70,16 @@ def extract_features(
     watcher = watcher or Watcher()
     stream = PictureStream(
         path,
-        frame_rate=recipe.frame_rate,
-        short_side=recipe.short_side,
+        frame_rate=config.frame_rate,
+        short_side=config.short_side,
         on_notice=watcher.on_notice,
     )
-    sampling = recipe.sampling(stream.frame_rate)
+    sampling = config.sampling(stream.frame_rate)
     parts = []
     try:
-        snippets = cut_snippets(_pictures(stream, recipe, watcher), sampling)
+        snippets = cut_snippets(_pictures(stream, config, watcher), sampling)
         for batch in in_batches(snippets, batch_size):
-            parts.append(_stored(path, network.features(batch), recipe.dtype))
+            parts.append(_stored(path, network.features(batch), config.dtype))
             watcher.on_snippets(len(batch))
     finally:
         stream.close()
@@ -90,24 +90,26 @@ def extract_features(
     )
 
 
-def write_features(path: Path, features: VideoFeatures, recipe: Recipe) -> None:
+def write_features(path: Path, features: VideoFeatures, config: ExtractionConfig) -> None:
     """Write the feature file: whole or not at all."""
     write_feature_file(
         path,
         features.values,
         features.sampling,
         duration_seconds=features.duration_seconds,
-        streams=recipe.streams,
-        stream_sizes=recipe.stream_sizes,
-        source=recipe.words,
+        streams=config.streams,
+        stream_sizes=config.stream_sizes,
+        source=config.source,
     )
 
 
-def _pictures(stream: PictureStream, recipe: Recipe, watcher: Watcher) -> Iterator[Picture]:
-    if recipe.needs_flow:
-        pictures = with_flow(stream, OpticalFlow(recipe.flow), recipe.crop_size)
+def _pictures(
+    stream: PictureStream, config: ExtractionConfig, watcher: Watcher
+) -> Iterator[Picture]:
+    if config.needs_flow:
+        pictures = with_flow(stream, OpticalFlow(config.flow), config.crop_size)
     else:
-        pictures = without_flow(stream, recipe.crop_size)
+        pictures = without_flow(stream, config.crop_size)
     for picture in pictures:
         if watcher.stopped():
             raise StoppedError

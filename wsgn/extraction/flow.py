@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from wsgn.errors import MissingExtraError, UsageError
+from wsgn.extraction.config import FLOW_METHODS
 from wsgn.extraction.frames import centre_crop
-from wsgn.extraction.recipe import FLOW_METHODS
 from wsgn.extraction.snippets import FlowArray, ImageArray, Picture
 
 # Displacements are clipped to so many pixels (Carreira and Zisserman 2017, kinetics-i3d).

@@ -6,18 +6,18 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from wsgn.errors import InputError, OutputError, UsageError
-from wsgn.extraction.recipe import Recipe
+from wsgn.extraction.config import ExtractionConfig
 from wsgn.features.file import SUFFIX, FeatureInfo, read_feature_info
 
 
 def prepare_folder(
-    folder: Path, names: Collection[str], recipe: Recipe, *, overwrite: bool
+    folder: Path, names: Collection[str], config: ExtractionConfig, *, overwrite: bool
 ) -> set[str]:
     """Make the folder where needed, and return the videos whose features are there already.
 
-    Raises `UsageError` where the folder holds features of another recipe, which a training would
-    mix up with the new ones. With `overwrite` the named videos are extracted again whatever is
-    there. Files that are damaged are extracted again, too.
+    Raises `UsageError` where the folder holds features of another configuration, which a
+    training would mix up with the new ones. With `overwrite` the named videos are extracted again
+    whatever is there. Files that are damaged are extracted again, too.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def prepare_folder(
             info = read_feature_info(path)
         except InputError:
             continue
-        for difference in _differences(info, recipe):
+        for difference in _differences(info, config):
             raise UsageError(
                 f"{path} holds other features ({difference}): choose another folder, or add "
                 "--overwrite to replace those of the videos named."
@@ -42,15 +42,15 @@ def prepare_folder(
     return finished & set(names)
 
 
-def _differences(info: FeatureInfo, recipe: Recipe) -> Iterator[str]:
-    """What is not as the recipe says, most telling first."""
-    sampling = recipe.sampling(info.sampling.frame_rate)
+def _differences(info: FeatureInfo, config: ExtractionConfig) -> Iterator[str]:
+    """What is not as the configuration says, most telling first."""
+    sampling = config.sampling(info.sampling.frame_rate)
     pairs = (
         ("frame rate", info.sampling.frame_rate, sampling.frame_rate),
         ("snippet length", info.sampling.snippet_length, sampling.snippet_length),
         ("snippet stride", info.sampling.snippet_stride, sampling.snippet_stride),
-        ("source", info.source or "unknown", recipe.words),
-        ("values", info.dtype, recipe.dtype),
+        ("source", info.source or "unknown", config.source),
+        ("values", info.dtype, config.dtype),
     )
     for what, have, want in pairs:
         if have != want:

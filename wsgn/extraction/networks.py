@@ -1,4 +1,4 @@
-"""The backbones of a recipe, loaded onto one device and used by one video at a time."""
+"""The backbones of a configuration, loaded onto one device and used by one video at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from wsgn.backbones.build import build_backbone
 from wsgn.checkpoint import load_checkpoint
 from wsgn.errors import InputError, UsageError
-from wsgn.extraction.recipe import Recipe
+from wsgn.extraction.config import ExtractionConfig
 from wsgn.extraction.snippets import Picture
 from wsgn.weights.converted import load_backbone_weights
 
@@ -27,8 +27,10 @@ _SEED = 0
 class Networks:
     """Snippets of pictures to features; calls from several threads wait for each other."""
 
-    def __init__(self, recipe: Recipe, modules: Sequence[nn.Module], device: torch.device) -> None:
-        self._streams = recipe.streams
+    def __init__(
+        self, config: ExtractionConfig, modules: Sequence[nn.Module], device: torch.device
+    ) -> None:
+        self._streams = config.streams
         self._device = device
         self._modules = [module.eval().to(device) for module in modules]
         self._lock = Lock()
@@ -56,22 +58,26 @@ def _stacked(snippets: Sequence[Sequence[Picture]], stream: str) -> Tensor:
 
 
 def open_networks(
-    recipe: Recipe, weights: Sequence[Path | None], device: str, *, num_threads: int | None = None
+    config: ExtractionConfig,
+    weights: Sequence[Path | None],
+    device: str,
+    *,
+    num_threads: int | None = None,
 ) -> Networks:
-    """Build the networks of a recipe, with the files of weights that it names (None: random)."""
+    """Build the networks that `config` names, with their files of weights (None: random)."""
     modules = []
     chosen = open_device(device)
     if num_threads is not None:
         if num_threads < 1:
             raise UsageError(f"--threads must be at least 1, got {num_threads}.")
         torch.set_num_threads(num_threads)
-    for network, path in zip(recipe.networks, weights, strict=True):
+    for network, path in zip(config.networks, weights, strict=True):
         torch.manual_seed(_SEED)
-        module = build_backbone(network.config, recipe.snippet_length)
+        module = build_backbone(network.config, config.snippet_length)
         if path is not None:
             load_weights(module, path)
         modules.append(module)
-    return Networks(recipe, modules, chosen)
+    return Networks(config, modules, chosen)
 
 
 def open_device(name: str) -> torch.device:

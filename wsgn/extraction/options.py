@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from wsgn.extraction.recipe import BACKBONES, CROP_SIZE, DTYPES, FLOW_METHODS, SHORT_SIDE
+from wsgn.extraction.config import BACKBONES, CROP_SIZE, DTYPES, FLOW_METHODS, SHORT_SIDE
 
 # Of `--frame-rate`: each video has its own.
 NATIVE = "native"

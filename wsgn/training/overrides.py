@@ -10,7 +10,7 @@ from typing import Any
 from wsgn.backbones.config import BackboneConfig
 from wsgn.config import PRECISIONS, SCHEDULES, TIME_UNITS, TrainConfig
 from wsgn.errors import UsageError
-from wsgn.extraction.recipe import BACKBONES
+from wsgn.extraction.config import BACKBONES
 from wsgn.manifest import CLASS_ACTIVATIONS, SCORING_SCALES, SOFTMAX_SCALES
 from wsgn.methods.config import (
     MethodConfig,

@@ -1,4 +1,4 @@
-"""What features are made of: equal recipes make comparable features, others must not be mixed."""
+"""How features are extracted: those of equal configurations may be mixed, others must not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FLOW_METHODS = ("tvl1", "dis")
 DTYPES = ("float16", "float32")
 # The published preprocessing of I3D, ResNet and VGG alike, in pixels.
 SHORT_SIDE, CROP_SIZE = 256, 224
-# Begins the words about where features come from; raise it when equal recipes give other features.
+# Begins the source of features; raise it when equal configurations give other features.
 _VERSION = "wsgn-features 1"
 
 
@@ -46,16 +46,16 @@ class Network:
     weights_sha256: str | None
 
     @property
-    def words(self) -> str:
-        """The network in the words about where features come from."""
+    def source(self) -> str:
+        """The network's part of `ExtractionConfig.source`."""
         if self.weights_sha256 is None:
             return f"{self.name} (RANDOM WEIGHTS)"
         return f"{self.name} (weights sha256 {self.weights_sha256})"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Everything that features depend on besides the video."""
+class ExtractionConfig:
+    """Everything that features depend on besides the video. Raises `UsageError`."""
 
     # Their features stand behind each other in this order.
     networks: tuple[Network, ...]
@@ -118,10 +118,10 @@ class Recipe:
         )
 
     @property
-    def words(self) -> str:
+    def source(self) -> str:
         """One line about where the features come from; it is compared, so nothing else is in it."""
         parts = [
-            f"{_VERSION}: {' + '.join(network.words for network in self.networks)}",
+            f"{_VERSION}: {' + '.join(network.source for network in self.networks)}",
             f"short side {self.short_side}, centre crop {self.crop_size}",
             "native frame rate" if self.frame_rate is None else f"{self.frame_rate:g} fps",
         ]
