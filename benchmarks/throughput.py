@@ -26,7 +26,6 @@ from typing import Any
 
 import av
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.engines.engine import Engine
 from wsgn.manifest import Manifest
@@ -36,6 +35,7 @@ from wsgn.runtime.pipeline import Detection, frame_grid
 from wsgn.runtime.streaming.detector import Detector, SnippetLogits
 from wsgn.runtime.streaming.rules import SCORE_MODES
 from wsgn.runtime.streaming.snippets import Snippeter
+from wsgn.support.arrays import UInt8Array
 from wsgn.video import FrameGrid, SampledFrame, VideoReader
 
 DEMO_ENGINE = Path(demo.__file__).parent / "demo.onnx"
@@ -78,7 +78,7 @@ def _digits(number: float) -> str:
     return f"{number:.{max(0, 3 - whole)}f}"
 
 
-def moving_pictures(width: int, height: int) -> Iterator[npt.NDArray[np.uint8]]:
+def moving_pictures(width: int, height: int) -> Iterator[UInt8Array]:
     """A panned texture, crossing rectangles and sensor noise, (height, width, 3) each."""
     random = np.random.default_rng(0)
     blocks = random.integers(0, 256, (height // 8, width // 8, 3)).astype(np.float32)

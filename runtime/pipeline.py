@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.engines.engine import Engine, Pending
 from wsgn.errors import EngineError, UsageError, WsgnError
 from wsgn.localization.timing import snippet_duration_seconds
 from wsgn.manifest import Manifest
+from wsgn.support.arrays import FloatArray, IntArray
 from wsgn.video import FrameGrid, Gap, Notice, ReadSummary, SampledFrame, VideoInfo, VideoReader
 
 from .events import (
@@ -120,11 +120,11 @@ class Detection:
         """Names of the C classes."""
         return self._engine.manifest.classes
 
-    def frame_scores(self) -> npt.NDArray[np.float64] | None:
+    def frame_scores(self) -> FloatArray | None:
         """Scores (T, C) of the whole source, after its events; None unless in exact mode."""
         return self._detector.frame_scores
 
-    def snippet_times(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    def snippet_times(self) -> tuple[FloatArray, IntArray]:
         """Start in seconds and epoch of the snippets (T,) that `frame_scores` are of."""
         times = self._detector.snippet_times
         if times is None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from wsgn.support.arrays import AnyArray, UInt8Array
 
 
 @dataclass
@@ -17,7 +17,7 @@ class HostBuffer:
 
     address: int
     num_bytes: int
-    memory: npt.NDArray[np.uint8]
+    memory: UInt8Array
     freed: bool = False
 
     def free(self) -> None:
@@ -82,13 +82,13 @@ class RecordingDevice:
         assert self.is_active
         return HostStream()
 
-    def copy_in(self, to: HostBuffer, array: npt.NDArray[Any], stream: HostStream) -> None:
+    def copy_in(self, to: HostBuffer, array: AnyArray, stream: HostStream) -> None:
         assert self.is_active
         assert not to.freed
         assert array.flags.c_contiguous
         to.memory[: array.nbytes] = array.reshape(-1).view(np.uint8)
 
-    def copy_out(self, array: npt.NDArray[Any], source: HostBuffer, stream: HostStream) -> None:
+    def copy_out(self, array: AnyArray, source: HostBuffer, stream: HostStream) -> None:
         assert self.is_active
         assert not source.freed
         array.reshape(-1).view(np.uint8)[:] = source.memory[: array.nbytes]

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from benchmarks.gpu.part import (
@@ -37,9 +36,9 @@ from benchmarks.random_engine import HEADS, RandomEngine
 from wsgn.engines.engine import open_engine
 from wsgn.errors import EngineError, WsgnError
 from wsgn.export.graphs.document import OUTPUTS, example_input
+from wsgn.support.arrays import AnyArray
 
-Array = npt.NDArray[Any]
-Infer = Callable[[Array], tuple[Array, Array]]
+Infer = Callable[[AnyArray], tuple[AnyArray, AnyArray]]
 NETWORKS = (HEADS, "resnet18", "i3d-rgb")
 PARITY_SNIPPETS = 3
 # Of the largest value of an output: float32 in another order, and TF32 or float16 convolutions.
@@ -177,8 +176,8 @@ def _rows(
 
 
 def _begin(
-    contender: Contender, engine: RandomEngine, device: str, inputs: Array
-) -> tuple[Infer, tuple[Array, Array]]:
+    contender: Contender, engine: RandomEngine, device: str, inputs: AnyArray
+) -> tuple[Infer, tuple[AnyArray, AnyArray]]:
     """Open it and compute once. Raises `NotHere` where torch.compile fails, in whatever way."""
     try:
         infer = contender.open(engine, device)
@@ -254,7 +253,7 @@ def _exported(engine: RandomEngine, *, half: bool) -> Path:
 
 
 def _in_torch(graph: Any, device: str) -> Infer:
-    def infer(inputs: Array) -> tuple[Array, Array]:
+    def infer(inputs: AnyArray) -> tuple[AnyArray, AnyArray]:
         with torch.inference_mode():
             first, second = graph(torch.from_numpy(inputs).to(device))
             return first.cpu().numpy(), second.cpu().numpy()
@@ -266,14 +265,14 @@ def _opened(path: Path, device: str) -> Infer:
     # Left open until the process ends, as the others are.
     opened = open_engine(path, device=device)
 
-    def infer(inputs: Array) -> tuple[Array, Array]:
+    def infer(inputs: AnyArray) -> tuple[AnyArray, AnyArray]:
         outputs = opened.infer(inputs)
         return outputs.selection_logits, outputs.class_probabilities
 
     return infer
 
 
-def _difference(found: Sequence[Array], expected: Sequence[Array]) -> float:
+def _difference(found: Sequence[AnyArray], expected: Sequence[AnyArray]) -> float:
     """Largest difference of an output, as a share of its largest value; NaN stays."""
     shares = [
         np.abs(have - want).max() / max(1.0, float(np.abs(want).max()))

@@ -16,10 +16,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from benchmarks.gpu.part import NotHere, Results, part_parser, reason_alone, run_as_part
@@ -33,8 +31,8 @@ from wsgn.kernels.ahead_of_time.bundle import TARGETS
 from wsgn.localization.statistics import frame_scores
 from wsgn.manifest import COMPONENTS, SelectionRule
 from wsgn.selection.api import frame_selection
+from wsgn.support.arrays import AnyArray
 
-Array = npt.NDArray[Any]
 # Videos of one batch, in snippets; classes of THUMOS14 and Charades.
 LENGTHS = (1, 63, 1000, 200, 5000)
 CLASSES = (20, 157)
@@ -130,7 +128,7 @@ def _rows(
     x, h = (generator.normal(size=shape).astype(np.float32) for _ in range(2))
     offsets = np.cumsum([0, *LENGTHS])
     expected = _expected(x, h, offsets, rule)
-    works: dict[str, Callable[[], Array]] = {}
+    works: dict[str, Callable[[], AnyArray]] = {}
     for binding in BINDINGS:
         try:
             device = open_device(0, binding=binding)
@@ -165,7 +163,7 @@ def _rows(
     ]
 
 
-def _expected(x: Array, h: Array, offsets: Array, rule: SelectionRule) -> Array:
+def _expected(x: AnyArray, h: AnyArray, offsets: AnyArray, rule: SelectionRule) -> AnyArray:
     """Frame scores (N, C) in float64."""
     exponentials = np.exp(h.astype(np.float64) - h.max(axis=1, keepdims=True))
     probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
@@ -176,7 +174,7 @@ def _expected(x: Array, h: Array, offsets: Array, rule: SelectionRule) -> Array:
     return np.concatenate(parts)
 
 
-def _in_torch(x: Array, h: Array, offsets: Array, rule: SelectionRule) -> Array:
+def _in_torch(x: AnyArray, h: AnyArray, offsets: AnyArray, rule: SelectionRule) -> AnyArray:
     tensors = (torch.from_numpy(array).cuda() for array in (x, h, offsets))
     mu, sigma = (
         torch.tensor(values, dtype=torch.float32, device="cuda")
@@ -185,7 +183,7 @@ def _in_torch(x: Array, h: Array, offsets: Array, rule: SelectionRule) -> Array:
     result = frame_selection(
         *tensors, mu, sigma, softmax_scale=rule.softmax_scale, epsilon=rule.variance_epsilon
     )
-    scores: Array = result.scores.cpu().numpy()
+    scores: AnyArray = result.scores.cpu().numpy()
     return scores
 
 

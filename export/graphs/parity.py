@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 import torch
 
@@ -16,8 +14,7 @@ from wsgn.checkpoint import Checkpoint
 from wsgn.errors import EngineError
 from wsgn.export.graphs.document import OUTPUTS, Exportable, example_input, exportable
 from wsgn.manifest import Manifest
-
-FloatArray = npt.NDArray[np.floating[Any]]
+from wsgn.support.arrays import FloatingArray
 
 # Odd on purpose: one snippet, the example's own size, primes, a power of two and more than it.
 SIZES = (1, 2, 3, 7, 13, 32, 65)
@@ -82,7 +79,7 @@ class Comparison:
         self._rows: dict[str, ParityRow] = {}
         self._tolerances: dict[str, float] = {}
 
-    def add(self, output: str, want: FloatArray, have: FloatArray, tolerance: float) -> None:
+    def add(self, output: str, want: FloatingArray, have: FloatingArray, tolerance: float) -> None:
         """Hold one result against the expected one; an `EngineError` where its shape differs."""
         if want.shape != have.shape:
             raise EngineError(

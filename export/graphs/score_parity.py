@@ -17,12 +17,13 @@ import torch
 
 from wsgn.export.graphs.document import Exportable, example_input
 from wsgn.export.graphs.networks import per_video
-from wsgn.export.graphs.parity import TOLERANCE, Comparison, FloatArray, ParityRow, parity_sizes
+from wsgn.export.graphs.parity import TOLERANCE, Comparison, ParityRow, parity_sizes
 from wsgn.export.graphs.selection_function import DOMAIN
 from wsgn.localization.statistics import SelectionStatistics, frame_scores, selection_weights
 from wsgn.localization.streaming_state import STATE_ROWS, whole_video_scores
 from wsgn.manifest import Manifest
 from wsgn.selection.operator import class_probabilities
+from wsgn.support.arrays import FloatingArray
 
 # Videos and snippets of each; every network is run on the first three.
 SIZES = ((1, 1), (1, 2), (3, 1), (2, 3), (1, 13), (5, 7), (1, 65))
@@ -78,7 +79,7 @@ class _WholeVideos:
             document.SerializeToString(), providers=["CPUExecutionProvider"]
         )
 
-    def run(self, inputs: FloatArray) -> None:
+    def run(self, inputs: FloatingArray) -> None:
         """Compare for inputs (B, T, ...)."""
         given = {self._session.get_inputs()[0].name: inputs}
         logits, class_logits = self._logits.run(None, given)  # (B, T, C)
@@ -109,7 +110,7 @@ class _Streams:
         self._tolerance = tolerance
         self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
-    def run(self, inputs: FloatArray) -> None:
+    def run(self, inputs: FloatingArray) -> None:
         """Compare for inputs (B, N, ...)."""
         length = inputs.shape[1]
         with torch.inference_mode():
@@ -124,7 +125,11 @@ class _Streams:
                 self._compare_scores(*stream)
 
     def _compare_scores(
-        self, logits: FloatArray, probabilities: FloatArray, scores: FloatArray, state: FloatArray
+        self,
+        logits: FloatingArray,
+        probabilities: FloatingArray,
+        scores: FloatingArray,
+        state: FloatingArray,
     ) -> None:
         """Of one stream: the causal scores, and the exact ones that follow from its last state."""
         manifest = self._subject.manifest
@@ -136,7 +141,7 @@ class _Streams:
         by_state = whole_video_scores(logits, probabilities, state, manifest.selection)
         self._comparison.add("exact by state", exact, by_state, STREAM_TOLERANCE)
 
-    def _outputs(self, inputs: FloatArray, cuts: tuple[int, ...]) -> list[FloatArray]:
+    def _outputs(self, inputs: FloatingArray, cuts: tuple[int, ...]) -> list[FloatingArray]:
         """Logits, probabilities, scores (B, N, C) and the last state, of inputs cut into calls."""
         num_classes = len(self._subject.manifest.classes)
         state: Any = np.zeros((len(inputs), len(STATE_ROWS), num_classes), dtype=np.float32)
@@ -149,7 +154,9 @@ class _Streams:
         return [*(np.concatenate(values, axis=1) for values in zip(*parts, strict=True)), state]
 
 
-def causal_scores(logits: FloatArray, probabilities: FloatArray, manifest: Manifest) -> FloatArray:
+def causal_scores(
+    logits: FloatingArray, probabilities: FloatingArray, manifest: Manifest
+) -> FloatingArray:
     """Scores (N, C) of one stream in float64, by the statistics up to each snippet."""
     statistics = SelectionStatistics.from_prior(manifest.prior, manifest.prior.count)
     scores = []

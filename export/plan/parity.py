@@ -7,10 +7,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 from onnx import TensorProto
 
 from wsgn.engines.cuda.driver import Gpu
@@ -18,10 +17,10 @@ from wsgn.engines.tensorrt.library import Library
 from wsgn.engines.tensorrt.sidecar import PlanSidecar, Profile
 from wsgn.errors import EngineError
 from wsgn.export.plan.input import GraphInput, PlanInput
+from wsgn.support.arrays import AnyArray
 
-Array = npt.NDArray[Any]
 # By the names of inputs or outputs.
-_Arrays = dict[str, Array]
+_Arrays = dict[str, AnyArray]
 
 # Of the largest value of an output, and of 1: the paper's weights turn it into under 1e-4 of a
 # score.
@@ -42,7 +41,7 @@ _NUM_CALLS = 3
 class Session(Protocol):
     """A plan that runs, as wsgn.engines.tensorrt.session.PlanSession."""
 
-    def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+    def run(self, inputs: Mapping[str, AnyArray]) -> Mapping[str, AnyArray]:
         """Outputs of one batch, by name."""
         ...
 
@@ -74,7 +73,7 @@ class _Largest:
     difference: float = 0.0
     value: float = 0.0
 
-    def update(self, want: Array, have: Array) -> None:
+    def update(self, want: AnyArray, have: AnyArray) -> None:
         # Unlike Python's, these maxima keep NaN.
         self.difference = float(np.maximum(self.difference, np.abs(want - have).max()))
         self.value = float(np.maximum(self.value, np.abs(want).max()))
@@ -156,7 +155,7 @@ def _choices(minimum: int, optimum: int, maximum: int) -> tuple[int, ...]:
     return tuple(sorted({minimum, odd, optimum, maximum}))
 
 
-def _output(found: Mapping[str, Array], name: str, want: Array) -> Array:
+def _output(found: Mapping[str, AnyArray], name: str, want: AnyArray) -> AnyArray:
     if name not in found:
         raise EngineError(f"the plan does not give the output {name}: export the graph again.")
     have = found[name]
@@ -188,7 +187,7 @@ class _Reference:
 
     def calls(
         self, sizes: Mapping[str, int]
-    ) -> Iterator[tuple[dict[str, Array], dict[str, Array]]]:
+    ) -> Iterator[tuple[dict[str, AnyArray], dict[str, AnyArray]]]:
         """Inputs, and what the graph makes of them; a stream's state goes from call to call."""
         outputs: _Arrays = {}
         returned = [one.name for one in self._source.inputs if self._next(one) is not None]
@@ -208,8 +207,8 @@ class _Reference:
         return name if name in self._source.outputs else None
 
     def _input(
-        self, one: GraphInput, shape: tuple[int, ...], outputs: Mapping[str, Array], *, seed: int
-    ) -> Array:
+        self, one: GraphInput, shape: tuple[int, ...], outputs: Mapping[str, AnyArray], *, seed: int
+    ) -> AnyArray:
         name = self._next(one)
         if name is not None:
             # The state of a stream that has not begun is zero.

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from wsgn.support.arrays import AnyArray
+
 # Outputs by name, or what is wrong with the request.
-Answer = dict[str, Array] | ValueError
+Answer = dict[str, AnyArray] | ValueError
 
 _TYPES: dict[str, npt.DTypeLike] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 # TRITONSERVER_REQUEST_FLAG_SEQUENCE_START and _END of the server's C interface.
@@ -37,7 +38,7 @@ class Call:
     """One request."""
 
     # By the name of the input.
-    arrays: Mapping[str, Array]
+    arrays: Mapping[str, AnyArray]
     # Of its sequence; the server gives 0 outside sequences.
     correlation_id: int | str = 0
     starts: bool = False
@@ -68,7 +69,7 @@ class Graph:
         self.inputs = {value.name: value for value in self._session.get_inputs()}
         self.outputs = [value.name for value in self._session.get_outputs()]
 
-    def check(self, arrays: Mapping[str, Array]) -> None:
+    def check(self, arrays: Mapping[str, AnyArray]) -> None:
         """Raise a `ValueError` unless the arrays have the type and shape that the graph wants."""
         for name, array in arrays.items():
             wanted = self.inputs[name]
@@ -83,7 +84,7 @@ class Graph:
                     f"of {np.dtype(_TYPES[wanted.type])}, with at least 1 for -1."
                 )
 
-    def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """All outputs, by name."""
         return dict(zip(self.outputs, self._session.run(None, dict(arrays)), strict=True))
 
@@ -134,7 +135,7 @@ class Sequences:
         self._clock = clock
         self._empty = np.zeros((1, *graph.inputs["state"].shape[1:]), np.float32)  # (1, 5, C)
         # Last use, the longest ago first, and state.
-        self._states: dict[int | str, tuple[float, Array]] = {}
+        self._states: dict[int | str, tuple[float, AnyArray]] = {}
 
     def __len__(self) -> int:
         """Number of sequences that have a state."""
@@ -146,7 +147,7 @@ class Sequences:
         answers: list[Answer] = [ValueError("not run")] * len(calls)
         # Only sequences that send the same number of snippets can share a run.
         groups: dict[tuple[int, ...], list[int]] = {}
-        states: dict[int, Array] = {}
+        states: dict[int, AnyArray] = {}
         for place, call in enumerate(calls):
             try:
                 states[place] = self._state_before(call)
@@ -169,7 +170,7 @@ class Sequences:
                 self._states.pop(call.correlation_id, None)
         return answers
 
-    def _state_before(self, call: Call) -> Array:
+    def _state_before(self, call: Call) -> AnyArray:
         if call.starts:
             self._states.pop(call.correlation_id, None)
             return self._empty
@@ -180,7 +181,7 @@ class Sequences:
             )
         return self._states[call.correlation_id][1]
 
-    def _keep(self, correlation_id: int | str, state: Array) -> None:
+    def _keep(self, correlation_id: int | str, state: AnyArray) -> None:
         # Away and in again, so that the mapping stays in the order of last use.
         self._states.pop(correlation_id, None)
         self._states[correlation_id] = (self._clock(), state)
@@ -196,12 +197,12 @@ class Sequences:
             del self._states[correlation_id]
 
 
-def _first(call: Call) -> Array:
+def _first(call: Call) -> AnyArray:
     """Frames or features."""
     return next(iter(call.arrays.values()))
 
 
-def _joined(calls: Sequence[Call]) -> dict[str, Array]:
+def _joined(calls: Sequence[Call]) -> dict[str, AnyArray]:
     """The arrays of several calls behind each other."""
     return {name: np.concatenate([call.arrays[name] for call in calls]) for name in calls[0].arrays}
 
@@ -209,7 +210,7 @@ def _joined(calls: Sequence[Call]) -> dict[str, Array]:
 class _Handed:
     """An array on its way into the server through DLPack."""
 
-    def __init__(self, array: Array) -> None:
+    def __init__(self, array: AnyArray) -> None:
         self._array = array
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -238,12 +239,12 @@ class Tensors:
         read = self._make.from_dlpack("probe", _Handed(probe)).as_numpy()
         self.through_dlpack = not np.array_equal(read, probe)
 
-    def read(self, tensor: Any) -> Array:
+    def read(self, tensor: Any) -> AnyArray:
         """The array that a tensor holds."""
-        array: Array = np.from_dlpack(tensor) if self.through_dlpack else tensor.as_numpy()
+        array: AnyArray = np.from_dlpack(tensor) if self.through_dlpack else tensor.as_numpy()
         return array
 
-    def made(self, name: str, array: Array) -> Any:
+    def made(self, name: str, array: AnyArray) -> Any:
         """A tensor that holds an array."""
         if self.through_dlpack:
             return self._make.from_dlpack(name, _Handed(array))

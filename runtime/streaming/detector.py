@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from wsgn.errors import UsageError
 from wsgn.localization.segments import SnippetTimes, scores_to_segments, smoothed_scores
 from wsgn.localization.timing import snippet_centre_seconds, snippet_duration_seconds
 from wsgn.manifest import Manifest
+from wsgn.support.arrays import Float32Array, FloatArray, IntArray, UInt8Array
 
 from ..events import Event, SegmentEvent, StartEvent
 from .history import History
@@ -21,9 +21,7 @@ from .rules import DetectorOptions, online_rule, whole_video_rule
 from .scorer import CausalScorer, WindowScorer
 from .segmenter import Boundary, Closing, OnlineSegmenter, Opening
 from .smoother import Smoother, SnippetScore
-
-FloatArray = npt.NDArray[np.float64]
-State = dict[str, npt.NDArray[np.generic]]
+from .state import State, Stateful
 
 STATE_VERSION = 1
 
@@ -33,17 +31,12 @@ class SnippetLogits:
     """An engine's outputs for n consecutive snippets of one stream."""
 
     # (n,) media seconds of the start of each snippet's first frame.
-    start_seconds: npt.NDArray[np.float64]
+    start_seconds: FloatArray
     # (n,) rises by one at each gap of the source.
-    epoch: npt.NDArray[np.int64]
+    epoch: IntArray
     # (n, C) each.
-    selection_logits: npt.NDArray[np.float32]
-    class_probabilities: npt.NDArray[np.float32]
-
-
-class _Stateful(Protocol):
-    def state_dict(self) -> State: ...
-    def restore(self, state: State) -> None: ...
+    selection_logits: Float32Array
+    class_probabilities: Float32Array
 
 
 class Detector:
@@ -126,8 +119,8 @@ class Detector:
         self,
         start_seconds: float,
         epoch: int,
-        logits: npt.NDArray[np.float32],
-        probabilities: npt.NDArray[np.float32],
+        logits: Float32Array,
+        probabilities: Float32Array,
     ) -> list[Event]:
         duration = snippet_duration_seconds(self._manifest.sampling)
         self._at_seconds = start_seconds + duration
@@ -222,13 +215,13 @@ class Detector:
             prefix = f"{name}."
             part.restore({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
 
-    def _made_for(self) -> npt.NDArray[np.uint8]:
+    def _made_for(self) -> UInt8Array:
         """A fingerprint of the manifest and the options."""
         text = self._manifest.to_json() + repr(self._options)
         return np.frombuffer(hashlib.sha256(text.encode()).digest(), dtype=np.uint8)
 
-    def _parts(self) -> dict[str, _Stateful]:
-        parts: dict[str, _Stateful] = {
+    def _parts(self) -> dict[str, Stateful]:
+        parts: dict[str, Stateful] = {
             "smoother": self._smoother,
             "segmenter": self._segmenter,
             "scorer": self._scorer,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.engines.engine import EngineOutputs
 from wsgn.errors import EngineError
+from wsgn.support.arrays import BoolArray
 
 # A larger share of snippets with NaN or infinite outputs means that the engine is broken.
 LARGEST_SHARE = 0.01
@@ -22,7 +22,7 @@ class FiniteGuard:
         self.num_snippets = 0
         self.num_refused = 0
 
-    def usable(self, outputs: EngineOutputs) -> npt.NDArray[np.bool_]:
+    def usable(self, outputs: EngineOutputs) -> BoolArray:
         """Which of N snippets (N,) may go on. Raises `EngineError` when too many may not."""
         finite = np.isfinite(outputs.selection_logits) & np.isfinite(outputs.class_probabilities)
         usable = np.logical_and.reduce(finite, axis=1)  # (N,)

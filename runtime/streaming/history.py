@@ -7,17 +7,15 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.localization.segments import Segment, SnippetTimes
 from wsgn.localization.statistics import frame_scores
 from wsgn.localization.timing import snippet_times
 from wsgn.manifest import Manifest
+from wsgn.support.arrays import Float32Array, FloatArray
 
 from ..events import Event, RetractEvent, SegmentEvent
-
-FloatArray = npt.NDArray[np.float64]
-State = dict[str, npt.NDArray[np.generic]]
+from .state import State
 
 
 class History:
@@ -39,8 +37,8 @@ class History:
         self,
         start_seconds: float,
         epoch: int,
-        logits: npt.NDArray[np.float32],
-        probabilities: npt.NDArray[np.float32],
+        logits: Float32Array,
+        probabilities: Float32Array,
     ) -> None:
         """Keep one snippet's outputs (C,)."""
         self._starts.append(start_seconds)
@@ -60,7 +58,7 @@ class History:
         probabilities = self._rows(self._probabilities).astype(np.float64)
         return frame_scores(logits, probabilities, self._manifest.selection), times
 
-    def _rows(self, outputs: array[float]) -> npt.NDArray[np.float32]:
+    def _rows(self, outputs: array[float]) -> Float32Array:
         width = len(self._manifest.classes)
         return np.array(outputs, dtype=np.float32).reshape(-1, width)  # (T, C)
 

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.errors import UsageError
 from wsgn.localization.segments import video_thresholds
 from wsgn.manifest import Manifest
+from wsgn.support.arrays import FloatArray
 
 from .segmenter import SegmenterRule
-
-FloatArray = npt.NDArray[np.float64]
 
 SCORE_MODES = ("exact", "causal", "window")
 

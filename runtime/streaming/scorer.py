@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.localization.statistics import SelectionStatistics, selection_weights
 from wsgn.manifest import Manifest
+from wsgn.support.arrays import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
-State = dict[str, npt.NDArray[np.generic]]
+from .state import State
 
 _STATISTICS = ("mean", "squared_deviations", "log_sum_exponential", "maximum")
 

@@ -6,14 +6,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.localization.segments import crossing_seconds
+from wsgn.support.arrays import FloatArray
 
 from .smoother import SnippetScore
-
-FloatArray = npt.NDArray[np.float64]
-State = dict[str, npt.NDArray[np.generic]]
+from .state import State
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-State = dict[str, npt.NDArray[np.generic]]
+from wsgn.support.arrays import FloatArray
+
+from .state import State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,7 @@ class Smoother:
             "given": np.array(self._given),
         }
 
-    def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from a saved state."""
         self._given = int(state["given"])
         self._kept = [

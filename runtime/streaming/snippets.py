@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.manifest import Sampling
+from wsgn.support.arrays import UInt8Array
 from wsgn.video import SampledFrame
 
 
@@ -21,7 +21,7 @@ class Snippet:
     # Rises by one at each gap of the source; a snippet never spans two.
     epoch: int
     # (L, H, W, 3) uint8 RGB.
-    frames: npt.NDArray[np.uint8]
+    frames: UInt8Array
     # Whether the last frame was repeated to fill it, in an epoch shorter than one snippet.
     padded: bool = False
 

@@ -6,14 +6,13 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
 from wsgn.backbones.same import SameConv3d, SameMaxPool3d, same_padding
+from wsgn.support.arrays import FloatArray
 
 Size = tuple[int, int, int]
-Array = npt.NDArray[np.float64]
 
 SIZES = [(16, 14, 14), (5, 9, 7), (1, 1, 1), (2, 3, 8), (17, 11, 6)]
 CONVS = [((7, 7, 7), (2, 2, 2)), ((3, 3, 3), (1, 1, 1)), ((1, 1, 1), (1, 1, 1))]
@@ -26,8 +25,8 @@ POOLS = [
 
 
 def windows(
-    x: Array, kernel: Size, stride: Size, fill: float
-) -> Iterator[tuple[tuple[int, ...], Array]]:
+    x: FloatArray, kernel: Size, stride: Size, fill: float
+) -> Iterator[tuple[tuple[int, ...], FloatArray]]:
     """Every output position with its window, by the definition in TensorFlow's documentation."""
     outputs = [-(-size // step) for size, step in zip(x.shape[1:], stride, strict=True)]
     pads = [(0, 0)]

@@ -26,12 +26,12 @@ from wsgn.localization.statistics import frame_scores
 from wsgn.localization.streaming_state import whole_video_scores
 from wsgn.manifest import COMPONENTS, GATE_HALF, Manifest, Prior, SelectionRule
 from wsgn.runtime.streaming.scorer import CausalScorer
+from wsgn.support.arrays import AnyArray
 from wsgn.training.run import run_training
 from wsgn.training.trainer import Trainer
 
 TOLERANCE = 1e-5
 LONG_TOLERANCE = 2e-5
-Array = np.ndarray
 Session = onnxruntime.InferenceSession
 
 # What the class probabilities are made by is not the function's affair.
@@ -39,18 +39,20 @@ STREAM_RULES = [rule for rule in RULES if rule.class_activation == "softmax"]
 FULL_RULES = [rule for rule in STREAM_RULES if rule.components == COMPONENTS]
 
 
-def no_state(num_streams: int) -> Array:
+def no_state(num_streams: int) -> AnyArray:
     return np.zeros((num_streams, 5, NUM_CLASSES), dtype=np.float32)
 
 
-def run(session: Session, x: Array, p: Array, state: Array) -> tuple[Array, Array]:
+def run(session: Session, x: AnyArray, p: AnyArray, state: AnyArray) -> tuple[AnyArray, AnyArray]:
     given_values = {"selection_logits": x, "class_probabilities": p, "state": state}
     scores, next_state = session.run(["scores", "next_state"], given_values)
     assert scores.dtype == next_state.dtype == np.float32
     return scores, next_state
 
 
-def run_chopped(session: Session, x: Array, p: Array, cuts: list[int]) -> tuple[Array, Array]:
+def run_chopped(
+    session: Session, x: AnyArray, p: AnyArray, cuts: list[int]
+) -> tuple[AnyArray, AnyArray]:
     """Scores (B, N, C) and last state of streams that come in pieces, cut at the given places."""
     state, parts = no_state(len(x)), []
     bounds = [0, *sorted(set(cuts) - {0, x.shape[1]}), x.shape[1]]
@@ -61,7 +63,7 @@ def run_chopped(session: Session, x: Array, p: Array, cuts: list[int]) -> tuple[
 
 
 @np.errstate(over="ignore")
-def causal(x: Array, p: Array, rule: SelectionRule, prior: Prior = PRIOR) -> Array:
+def causal(x: AnyArray, p: AnyArray, rule: SelectionRule, prior: Prior = PRIOR) -> AnyArray:
     """What the paper's weights are by the statistics of the first t snippets, each t on its own."""
     x, p = x.astype(np.float64), p.astype(np.float64)
     scores = np.empty_like(x)
@@ -92,13 +94,13 @@ def causal(x: Array, p: Array, rule: SelectionRule, prior: Prior = PRIOR) -> Arr
     return scores
 
 
-def random_streams(num_streams: int, length: int, seed: int = 0) -> tuple[Array, Array]:
+def random_streams(num_streams: int, length: int, seed: int = 0) -> tuple[AnyArray, AnyArray]:
     random = np.random.default_rng([seed, num_streams, length])
     x = random.normal(size=(num_streams, length, NUM_CLASSES)) * 1.5 + 0.5
     return x.astype(np.float32), random.random(size=x.shape).astype(np.float32)
 
 
-def assert_close(found: Array, wanted: Array, tolerance: float = TOLERANCE) -> None:
+def assert_close(found: AnyArray, wanted: AnyArray, tolerance: float = TOLERANCE) -> None:
     np.testing.assert_allclose(
         found, wanted, rtol=0, atol=tolerance * max(1.0, np.abs(wanted).max())
     )
@@ -146,7 +148,7 @@ def _cached_session(rule: SelectionRule) -> Session:
     return _SESSIONS[name]
 
 
-def long_causal(x: Array, p: Array, rule: SelectionRule) -> Array:
+def long_causal(x: AnyArray, p: AnyArray, rule: SelectionRule) -> AnyArray:
     """`causal` for mean_one by running sums in extended precision: logits of about 1 only."""
     wide = x.astype(np.longdouble)
     n0, count = PRIOR.count, np.arange(1, len(x) + 1)[:, None] + PRIOR.count
@@ -200,7 +202,7 @@ def test_streams_of_a_batch_stay_apart() -> None:
     session = streaming_session(rule)
     (x, p), (first, second, third) = random_streams(3, 30), (0, 1, 2)
     state = no_state(3)
-    found: dict[int, list[Array]] = {first: [], second: [], third: []}
+    found: dict[int, list[AnyArray]] = {first: [], second: [], third: []}
     done = {first: 0, second: 0, third: 0}
     for batch in ([first], [second, first], [third, second, first], [first, third], [second]):
         rows = [slice(done[b], done[b] + 6) for b in batch]

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 import pytest
 from triton_engines import (
@@ -29,6 +28,7 @@ from triton_engines import (
 from triton_server import SHARED_MEMORY, RefusedError, Server, running_server
 
 from wsgn.export.to_triton_server import main
+from wsgn.support.arrays import Float32Array, FloatArray
 
 IDLE_SECONDS = 1.0
 # JSON carries float32 exactly; the two sides run the same graph in batches of other sizes.
@@ -63,19 +63,17 @@ def server(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield started
 
 
-def features(count: int, seed: int) -> npt.NDArray[np.float32]:
+def features(count: int, seed: int) -> Float32Array:
     return np.random.default_rng(seed).normal(size=(count, SIZE)).astype(np.float32)
 
 
-def causal_scores(stream: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def causal_scores(stream: Float32Array) -> FloatArray:
     """What the streaming engine is made to compute: the mean of all logits so far, in float64."""
     logits = stream.astype(np.float64) @ WEIGHTS.astype(np.float64)
     return np.cumsum(logits, axis=0) / np.arange(1, len(logits) + 1)[:, None]
 
 
-def send(
-    server: Server, sequence: int, stream: npt.NDArray[np.float32], cuts: Sequence[int]
-) -> npt.NDArray[np.float64]:
+def send(server: Server, sequence: int, stream: Float32Array, cuts: Sequence[int]) -> FloatArray:
     """A whole stream in pieces; its causal scores."""
     pieces = np.split(stream, cuts)
     scores = []
@@ -137,7 +135,7 @@ def test_a_stream_scores_the_same_in_any_pieces(server: Server) -> None:
 
 def test_streams_do_not_mix(server: Server) -> None:
     streams = {sequence: features(12, seed=sequence) for sequence in range(10, 15)}
-    found: dict[int, list[npt.NDArray[np.float64]]] = {sequence: [] for sequence in streams}
+    found: dict[int, list[FloatArray]] = {sequence: [] for sequence in streams}
     for start in range(0, 12, 2):
         for sequence, stream in streams.items():
             answer = server.infer(

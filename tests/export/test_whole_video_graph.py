@@ -22,33 +22,35 @@ from wsgn.localization.statistics import frame_scores
 from wsgn.manifest import COMPONENTS, SOFTMAX_SCALES, SelectionRule
 from wsgn.prediction.predict import predict_videos
 from wsgn.selection.api import frame_selection
+from wsgn.support.arrays import AnyArray
 from wsgn.training.run import run_training
 from wsgn.training.trainer import Trainer
 
 TOLERANCE = 2e-6
 SIZES = ((1, 1), (3, 2), (2, 63), (1, 1000))
-Array = np.ndarray
 
 
-def probabilities(class_logits: Array, activation: str) -> Array:
+def probabilities(class_logits: AnyArray, activation: str) -> AnyArray:
     """Softmax over classes or sigmoid, in float64."""
     h = torch.from_numpy(class_logits).double()
     return (h.softmax(-1) if activation == "softmax" else h.sigmoid()).numpy()
 
 
-def expected(logits: Array, class_logits: Array, rule: SelectionRule) -> Array:
+def expected(logits: AnyArray, class_logits: AnyArray, rule: SelectionRule) -> AnyArray:
     p = probabilities(class_logits, rule.class_activation)
     return np.stack([frame_scores(*video, rule) for video in zip(logits, p, strict=True)])
 
 
-def assert_close(found: Array, wanted: Array, tolerance: float = TOLERANCE) -> None:
+def assert_close(found: AnyArray, wanted: AnyArray, tolerance: float = TOLERANCE) -> None:
     assert found.dtype == np.float32
     np.testing.assert_allclose(
         found, wanted, rtol=0, atol=tolerance * max(1.0, np.abs(wanted).max())
     )
 
 
-def random_logits(shape: tuple[int, ...], scale: float = 2.0, seed: int = 0) -> tuple[Array, Array]:
+def random_logits(
+    shape: tuple[int, ...], scale: float = 2.0, seed: int = 0
+) -> tuple[AnyArray, AnyArray]:
     random = np.random.default_rng([seed, *shape])
     x, h = random.normal(size=(2, *shape, NUM_CLASSES)) * scale
     return x.astype(np.float32), h.astype(np.float32)
@@ -65,7 +67,7 @@ def test_every_rule_on_every_size(rule: SelectionRule) -> None:
         assert_close(video_scores, wanted.mean(axis=1))
 
 
-def hostile_logits() -> dict[str, Array]:
+def hostile_logits() -> dict[str, AnyArray]:
     """Logits (2, 65, C) that overflow, cancel or have no spread."""
     noise = np.random.default_rng(1).normal(size=(2, 65, NUM_CLASSES))
     one_peak = noise.copy()

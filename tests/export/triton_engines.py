@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from manifests import small_manifest
 from onnx import TensorProto, helper, numpy_helper
@@ -24,6 +23,7 @@ from wsgn.engines.tensorrt.sidecar import (
     sidecar_path,
 )
 from wsgn.manifest import METADATA_KEY, FeatureInput, FrameInput, Manifest
+from wsgn.support.arrays import AnyArray
 
 SIZE = 4
 NUM_CLASSES = 3
@@ -167,7 +167,7 @@ def _save(
     nodes: list[onnx.NodeProto],
     inputs: dict[str, tuple[str | int, ...]],
     outputs: dict[str, tuple[str | int, ...]],
-    constants: dict[str, npt.NDArray[Any] | np.generic] | None = None,
+    constants: dict[str, AnyArray | np.generic] | None = None,
 ) -> Path:
     def values(shapes: dict[str, tuple[str | int, ...]]) -> list[onnx.ValueInfoProto]:
         make = helper.make_tensor_value_info

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from peers import peers_with
+
+from wsgn.support.arrays import Float32Array, FloatArray
 
 START_SECONDS = 20.0
 REQUEST_SECONDS = 10.0
@@ -59,9 +60,7 @@ class Server:
             raise RefusedError(error.read().decode(), error.code) from error
         return json.loads(text) if text else None
 
-    def infer(
-        self, model: str, array: npt.NDArray[np.float32], **parameters: object
-    ) -> dict[str, npt.NDArray[np.float64]]:
+    def infer(self, model: str, array: Float32Array, **parameters: object) -> dict[str, FloatArray]:
         """Outputs by name."""
         value = {
             "name": "features",

@@ -9,19 +9,19 @@ from typing import cast
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.video.stream import VideoStream
 from places import SHARED
 
 from wsgn.backbones.config import CompactConfig
 from wsgn.extraction.config import ExtractionConfig, Network
 from wsgn.extraction.snippets import Picture
+from wsgn.support.arrays import Float32Array, UInt8Array
 
 VIDEOS = SHARED / "data" / "videos"
 NUM_BITS = 8
 
 
-def numbered_picture(number: int, width: int = 64, height: int = 48) -> npt.NDArray[np.uint8]:
+def numbered_picture(number: int, width: int = 64, height: int = 48) -> UInt8Array:
     """The number's bits as upright grey bars in the middle square, the highest at the left."""
     left = (width - height) // 2
     columns = (np.arange(width) - left) * NUM_BITS // height
@@ -30,7 +30,7 @@ def numbered_picture(number: int, width: int = 64, height: int = 48) -> npt.NDAr
     return np.ascontiguousarray(np.broadcast_to(row[None, :, None], (height, width, 3)))
 
 
-def number_in(image: npt.NDArray[np.uint8]) -> int:
+def number_in(image: UInt8Array) -> int:
     """The number that the middle square of a numbered picture shows."""
     grey = image.astype(np.float64).mean(axis=(0, 2))  # (W,)
     centres = (np.arange(NUM_BITS) + 0.5) * len(grey) / NUM_BITS
@@ -63,7 +63,7 @@ def steady(num_frames: int, rate: float = 25.0) -> list[float]:
 class NumberReader:
     """A network whose features (N, L) are the numbers of the pictures of each snippet."""
 
-    def features(self, snippets: list[list[Picture]]) -> npt.NDArray[np.float32]:
+    def features(self, snippets: list[list[Picture]]) -> Float32Array:
         return np.array(
             [[number_in(picture.image) for picture in snippet] for snippet in snippets], np.float32
         )

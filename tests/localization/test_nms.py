@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from wsgn.localization.nms import kept_after_suppression, softened_scores
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from wsgn.support.arrays import FloatArray, IntArray
 
 
 def plain_tiou(first: tuple[float, float], second: tuple[float, float]) -> float:

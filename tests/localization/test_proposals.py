@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from wsgn.errors import UsageError
 from wsgn.localization.proposals import MultiThresholdRule, proposals
 from wsgn.localization.segments import Segment, SnippetTimes, scores_to_segments
-
-FloatArray = npt.NDArray[np.float64]
+from wsgn.support.arrays import FloatArray
 
 
 def second_by_second(count: int, epoch: list[int] | None = None) -> SnippetTimes:

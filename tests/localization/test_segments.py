@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from wsgn.localization.segments import (
@@ -16,8 +15,6 @@ from wsgn.localization.segments import (
     video_thresholds,
 )
 from wsgn.manifest import DetectionRule
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def second_by_second(count: int, epoch: list[int] | None = None) -> SnippetTimes:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
 from wsgn.methods.coactivity import coactivity_losses
+from wsgn.support.arrays import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 OFFSETS = [0, 5, 7, 15, 16]
 LABELS = [[1, 0, 1], [1, 1, 0], [1, 0, 1], [1, 0, 0]]
 

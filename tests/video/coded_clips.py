@@ -13,10 +13,10 @@ from typing import Any, BinaryIO, cast
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.video.stream import VideoStream
 from places import SHARED
 
+from wsgn.support.arrays import UInt8Array
 from wsgn.video import FrameGrid, Gap, Notice, SampledFrame, VideoReader
 from wsgn.video.reader import Source
 
@@ -29,7 +29,7 @@ def shared_videos() -> Path:
     return SHARED / "data" / "videos"
 
 
-def coded_picture(number: int, width: int = 64, height: int = 48) -> npt.NDArray[np.uint8]:
+def coded_picture(number: int, width: int = 64, height: int = 48) -> UInt8Array:
     """Upright bars, the number's bits, most significant at the left, as grey (H, W, 3)."""
     columns = np.arange(width) * NUM_BITS // width
     bits = (number >> (NUM_BITS - 1 - columns)) & 1  # (W,)
@@ -37,7 +37,7 @@ def coded_picture(number: int, width: int = 64, height: int = 48) -> npt.NDArray
     return np.ascontiguousarray(np.broadcast_to(row[None, :, None], (height, width, 3)))
 
 
-def number_in(image: npt.NDArray[np.uint8]) -> int:
+def number_in(image: UInt8Array) -> int:
     """The number that a sampled picture shows."""
     grey = image.astype(np.float64).mean(axis=(0, 2))  # (W,)
     centres = (np.arange(NUM_BITS) + 0.5) * len(grey) / NUM_BITS

@@ -7,10 +7,10 @@ from typing import Any
 
 import av
 import numpy as np
-import numpy.typing as npt
 import pytest
 from coded_clips import GRID, read, shown_at, write_clip
 
+from wsgn.support.arrays import UInt8Array
 from wsgn.video import FrameGrid
 from wsgn.video.orientation import Orientation
 from wsgn.video.resize import Scaler
@@ -125,7 +125,7 @@ def test_the_size_may_change(tmp_path: Path) -> None:
     assert reading.numbers[-9:] == expected[1:]
 
 
-def quadrants() -> npt.NDArray[np.uint8]:
+def quadrants() -> UInt8Array:
     """Four colours, so that every turn and mirror is told from the others."""
     picture = np.zeros((48, 80, 3), np.uint8)
     picture[:24, :40], picture[:24, 40:] = (250, 0, 0), (0, 250, 0)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import av
 import numpy as np
-import numpy.typing as npt
 import pytest
 from coded_clips import read, shared_videos
 
+from wsgn.support.arrays import FloatArray
 from wsgn.video import FrameGrid, probe
 
 NAMES = (
@@ -40,10 +40,10 @@ def real_file(name: str) -> Path:
 class Facts:
     times: list[float]
     # Some of the pictures at grid points.
-    pictures: dict[int, npt.NDArray[np.float64]]
+    pictures: dict[int, FloatArray]
 
 
-def area_mean(plane: av.VideoPlane) -> npt.NDArray[np.float64]:
+def area_mean(plane: av.VideoPlane) -> FloatArray:
     """Mean of the source pixels under each of 48 x 64 target pixels."""
     rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
     mean = rows[:, : plane.width].astype(np.float64)
@@ -55,7 +55,7 @@ def area_mean(plane: av.VideoPlane) -> npt.NDArray[np.float64]:
     return mean
 
 
-def converted(frame: av.VideoFrame) -> npt.NDArray[np.float64]:
+def converted(frame: av.VideoFrame) -> FloatArray:
     """Independent scaling and conversion, by the standards' equations."""
     luma, blue, red = (area_mean(plane) for plane in frame.planes)
     if frame.color_range == 2:
@@ -71,7 +71,7 @@ def converted(frame: av.VideoFrame) -> npt.NDArray[np.float64]:
 def facts(path: Path) -> Facts:
     """Plain decoding; the picture at a grid point is the last that begins by then."""
     times: list[float] = []
-    pictures: dict[int, npt.NDArray[np.float64]] = {}
+    pictures: dict[int, FloatArray] = {}
     with av.open(str(path)) as container:
         frames = container.decode(video=0)
         held = next(frames)

@@ -8,10 +8,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
+from wsgn.support.arrays import Float32Array
 
-Array = npt.NDArray[np.float32]
 MAGIC = 0xDB4775248B80FB57
 
 
@@ -48,7 +46,7 @@ def field(number: int, value: int | bytes) -> bytes:
     return varint(number << 3 | 2) + varint(len(value)) + value
 
 
-def entry(array: Array, offset: int, checksum: int) -> bytes:
+def entry(array: Float32Array, offset: int, checksum: int) -> bytes:
     """A BundleEntryProto; zeros are left out, as protocol buffers do."""
     shape = b"".join(field(2, field(1, size)) for size in array.shape)
     message = field(1, 1) + field(2, shape)
@@ -76,7 +74,7 @@ def block(records: Sequence[tuple[bytes, bytes]]) -> bytes:
 
 def write_checkpoint(
     stem: Path,
-    tensors: Mapping[str, Array],
+    tensors: Mapping[str, Float32Array],
     *,
     checksums: bool = True,
     records_per_block: int = 50,

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Array = npt.NDArray[np.float32]
+from wsgn.support.arrays import Float32Array
 
 # Channels that come in, and those of the six units, in their published order.
 MIXED = {
@@ -86,14 +85,14 @@ def i3d_state(layout: str, *, channels: int = 3, num_classes: int = 400) -> dict
     return state
 
 
-def i3d_tensorflow(*, scope: str = "RGB/inception_i3d/") -> dict[str, Array]:
+def i3d_tensorflow(*, scope: str = "RGB/inception_i3d/") -> dict[str, Float32Array]:
     """The variables of kinetics-i3d as TensorFlow stores them."""
     random = np.random.default_rng(0)
 
-    def draw(*shape: int) -> Array:
+    def draw(*shape: int) -> Float32Array:
         return random.random(shape, dtype=np.float32)
 
-    tensors: dict[str, Array] = {}
+    tensors: dict[str, Float32Array] = {}
     for unit, into, out, width in units(TENSORFLOW_UNITS, "/"):
         tensors[f"{scope}{unit}/conv_3d/w"] = draw(width, width, width, into or 3, out)
         for part in ("beta", "moving_mean", "moving_variance"):

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.errors import InputError
+from wsgn.support.arrays import Float32Array, FloatArray
 from wsgn.support.files import write_whole_file
 from wsgn.support.json_input import (
     as_list,
@@ -110,14 +110,14 @@ def write_annotations(path: Path, annotations: Annotations) -> None:
     write_whole_file(path, data, what="the annotations")
 
 
-def label_vector(labels: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.float32]:
+def label_vector(labels: Sequence[str], classes: Sequence[str]) -> Float32Array:
     """(C,) of 0 and 1."""
     return np.array([label in labels for label in classes], dtype=np.float32)
 
 
 def snippet_labels(
-    video: VideoAnnotation, centre_seconds: npt.NDArray[np.float64], classes: Sequence[str]
-) -> npt.NDArray[np.float32]:
+    video: VideoAnnotation, centre_seconds: FloatArray, classes: Sequence[str]
+) -> Float32Array:
     """(T, C): 1 where a snippet's centre lies in a segment of the class."""
     labels = np.zeros((len(centre_seconds), len(classes)), dtype=np.float32)
     for label, start, end in video.segments:

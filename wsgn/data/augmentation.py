@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-FrameArray = npt.NDArray[np.uint8]
+from wsgn.support.arrays import UInt8Array
 
 # Shares of height and width, and of brightness and contrast, by which a video is changed.
 _MAXIMUM_SHIFT = 0.08
@@ -40,7 +39,7 @@ def draw_augmentation(height: int, width: int, random: np.random.Generator) -> A
     )
 
 
-def augmented(frames: FrameArray, augmentation: Augmentation) -> FrameArray:
+def augmented(frames: UInt8Array, augmentation: Augmentation) -> UInt8Array:
     """Frames (F, H, W, 3) of one video, all changed alike."""
     height, width = frames.shape[1:3]
     if augmentation.mirrored:
@@ -48,7 +47,7 @@ def augmented(frames: FrameArray, augmentation: Augmentation) -> FrameArray:
     rows = np.clip(np.arange(height) + augmentation.down, 0, height - 1)
     columns = np.clip(np.arange(width) + augmentation.right, 0, width - 1)
     table = np.clip(np.arange(256) * augmentation.gain + augmentation.bias, 0, 255)
-    relit: FrameArray = np.empty(frames.shape, np.uint8)
+    relit: UInt8Array = np.empty(frames.shape, np.uint8)
     # Frame by frame: a long video must not be held several times over.
     for index, frame in enumerate(frames):
         relit[index] = table.astype(np.uint8)[frame[rows[:, None], columns]]

@@ -10,16 +10,16 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
 from wsgn.data.annotations import VideoAnnotation
-from wsgn.data.augmentation import Augmentation, FrameArray, augmented, draw_augmentation
+from wsgn.data.augmentation import Augmentation, augmented, draw_augmentation
 from wsgn.data.samples import VideoSample
 from wsgn.errors import InputError
 from wsgn.localization.timing import snippet_times
 from wsgn.manifest import FrameInput, Sampling
+from wsgn.support.arrays import FloatArray, IntArray, UInt8Array
 from wsgn.video import FrameGrid, Notice, SampledFrame, VideoReader
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi")
@@ -34,10 +34,10 @@ class DecodedVideo:
     """The F sampled frames of a video."""
 
     # (F, H, W, 3) RGB; None where they did not fit and are decoded again when they are needed.
-    images: FrameArray | None
+    images: UInt8Array | None
     # (F,) each: media seconds, and the epoch that rises at each gap.
-    seconds: npt.NDArray[np.float64]
-    epoch: npt.NDArray[np.int64]
+    seconds: FloatArray
+    epoch: IntArray
 
 
 class FrameDataset:
@@ -144,9 +144,7 @@ class FrameDataset:
             )
 
 
-def snippet_rows(
-    epoch: npt.NDArray[np.int64], sampling: Sampling, offset: int = 0
-) -> npt.NDArray[np.int64]:
+def snippet_rows(epoch: IntArray, sampling: Sampling, offset: int = 0) -> IntArray:
     """The frames (T, L) of each snippet of a video whose F frames lie in the given epochs.
 
     As `wsgn-run` cuts them: no snippet spans a gap, an epoch shorter than a snippet is filled by
@@ -194,7 +192,7 @@ class _Memory:
 
 def _read(path: Path, grid: FrameGrid, memory: _Memory) -> DecodedVideo:
     """Decode a video, and keep its frames if all of them fit."""
-    images: list[FrameArray] = []
+    images: list[UInt8Array] = []
     seconds, epoch = [], []
     fits = True
     with VideoReader(path, grid) as reader:
@@ -219,11 +217,11 @@ def _read(path: Path, grid: FrameGrid, memory: _Memory) -> DecodedVideo:
     )
 
 
-def _read_again(path: Path, grid: FrameGrid, numbers: npt.NDArray[np.int64]) -> FrameArray:
+def _read_again(path: Path, grid: FrameGrid, numbers: IntArray) -> UInt8Array:
     """The frames with these numbers (rising) in the order of the video."""
     wanted = iter(numbers.tolist())
     following: int | None = next(wanted)
-    images: FrameArray = np.empty((len(numbers), grid.height, grid.width, 3), np.uint8)
+    images: UInt8Array = np.empty((len(numbers), grid.height, grid.width, 3), np.uint8)
     num_found = 0
     with VideoReader(path, grid) as reader:
         frames = (item for item in reader if isinstance(item, SampledFrame))

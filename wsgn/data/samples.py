@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.localization.segments import SnippetTimes
+from wsgn.support.arrays import IntArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class VideoSource(Protocol):
 
 def sample_rows(
     num_snippets: int, random: np.random.Generator, thinning: int, start_range: int | None = None
-) -> npt.NDArray[np.int64]:
+) -> IntArray:
     """Every `thinning`-th of T snippets from a random start; see `VideoSource`."""
     start = int(random.integers(min(start_range or thinning, num_snippets)))
     return np.arange(start, num_snippets, thinning)

@@ -7,14 +7,12 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
-
-import numpy as np
-import numpy.typing as npt
+from typing import Protocol, Self
 
 from wsgn.engines.tensorrt.sidecar import PLAN_SUFFIXES, read_sidecar
 from wsgn.errors import EngineError, UsageError
 from wsgn.manifest import Manifest
+from wsgn.support.arrays import AnyArray, Float32Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +20,8 @@ class EngineOutputs:
     """What an engine says about N snippets."""
 
     # (N, C) each.
-    selection_logits: npt.NDArray[np.float32]
-    class_probabilities: npt.NDArray[np.float32]
+    selection_logits: Float32Array
+    class_probabilities: Float32Array
 
 
 class Pending(Protocol):
@@ -61,11 +59,11 @@ class Engine(Protocol):
     # Where it runs: "cpu", "cuda:0".
     device: str
 
-    def infer(self, inputs: npt.NDArray[Any]) -> EngineOutputs:
+    def infer(self, inputs: AnyArray) -> EngineOutputs:
         """Logits of frames (N, L, H, W, 3) uint8, or of features (N, D) float32."""
         ...
 
-    def submit(self, inputs: npt.NDArray[Any]) -> Pending:
+    def submit(self, inputs: AnyArray) -> Pending:
         """As `infer`, but an engine on a GPU returns while it computes."""
         ...
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import numpy.typing as npt
-
 from wsgn.engines.cuda.driver import probe_driver
 from wsgn.engines.engine import EngineOutputs, ReadyOutputs, file_sha256, require_snippets
 from wsgn.engines.onnx_file import manifest_of, read_onnx_file
 from wsgn.errors import EngineError
 from wsgn.manifest import Manifest
+from wsgn.support.arrays import AnyArray
 from wsgn.support.packages import load_package
 from wsgn.support.threads import default_num_threads
 
@@ -47,7 +46,7 @@ class OnnxRuntimeEngine:
         self._session: Any = _open_session(path, ordinal, num_threads)
         self._input_name = _check_graph(self._session, self.manifest, path)
 
-    def infer(self, inputs: npt.NDArray[Any]) -> EngineOutputs:
+    def infer(self, inputs: AnyArray) -> EngineOutputs:
         """Logits of frames (N, L, H, W, 3) uint8, or of features (N, D) float32."""
         if self._session is None:
             raise EngineError(f"the engine '{self.name}' has been closed.")
@@ -66,7 +65,7 @@ class OnnxRuntimeEngine:
             )
         return EngineOutputs(selection_logits=logits, class_probabilities=probabilities)
 
-    def submit(self, inputs: npt.NDArray[Any]) -> ReadyOutputs:
+    def submit(self, inputs: AnyArray) -> ReadyOutputs:
         """As `infer`: ONNX Runtime returns when it has computed."""
         return ReadyOutputs(outputs=self.infer(inputs))
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.errors import InputError
 from wsgn.extraction.config import ExtractionConfig
@@ -17,6 +16,7 @@ from wsgn.extraction.frames import PictureStream
 from wsgn.extraction.snippets import Picture, cut_snippets, in_batches
 from wsgn.features.file import write_feature_file
 from wsgn.manifest import Sampling
+from wsgn.support.arrays import AnyArray, Float32Array
 
 DEFAULT_BATCH_SIZE = 4
 
@@ -24,7 +24,7 @@ DEFAULT_BATCH_SIZE = 4
 class FeatureNetwork(Protocol):
     """What turns snippets into features; see `wsgn.extraction.networks.Networks`."""
 
-    def features(self, snippets: list[list[Picture]]) -> npt.NDArray[np.float32]:
+    def features(self, snippets: list[list[Picture]]) -> Float32Array:
         """(N, D) of N snippets of L pictures."""
 
 
@@ -33,7 +33,7 @@ class VideoFeatures:
     """The features of one video."""
 
     # (T, D) in the configuration's dtype.
-    values: npt.NDArray[Any]
+    values: AnyArray
     sampling: Sampling
     # End of the last picture that could be read.
     duration_seconds: float
@@ -116,7 +116,7 @@ def _pictures(
         yield picture
 
 
-def _stored(path: Path, features: npt.NDArray[np.float32], dtype: str) -> npt.NDArray[Any]:
+def _stored(path: Path, features: Float32Array, dtype: str) -> AnyArray:
     # What does not fit becomes infinite, and is then refused.
     with np.errstate(over="ignore"):
         values = features.astype(dtype)

@@ -11,7 +11,8 @@ import numpy as np
 from wsgn.errors import MissingExtraError, UsageError
 from wsgn.extraction.config import FLOW_METHODS
 from wsgn.extraction.frames import centre_crop
-from wsgn.extraction.snippets import FlowArray, ImageArray, Picture
+from wsgn.extraction.snippets import Picture
+from wsgn.support.arrays import Float32Array, UInt8Array
 
 # Displacements are clipped to so many pixels (Carreira and Zisserman 2017, kinetics-i3d).
 LIMIT_PIXELS = 20.0
@@ -30,15 +31,15 @@ class OpticalFlow:
             preset = self._cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
             self._algorithm = self._cv2.DISOpticalFlow_create(preset)
 
-    def grey(self, image: ImageArray) -> ImageArray:
+    def grey(self, image: UInt8Array) -> UInt8Array:
         """The luma (H, W) of a picture (H, W, 3)."""
-        luma: ImageArray = self._cv2.cvtColor(image, self._cv2.COLOR_RGB2GRAY)
+        luma: UInt8Array = self._cv2.cvtColor(image, self._cv2.COLOR_RGB2GRAY)
         return luma
 
-    def between(self, before: ImageArray, after: ImageArray) -> FlowArray:
+    def between(self, before: UInt8Array, after: UInt8Array) -> Float32Array:
         """(H, W, 2) pixels to the right and down, clipped, of two lumas."""
         flow = self._algorithm.calc(before, after, None)
-        clipped: FlowArray = np.clip(flow, -LIMIT_PIXELS, LIMIT_PIXELS).astype(np.float32)
+        clipped: Float32Array = np.clip(flow, -LIMIT_PIXELS, LIMIT_PIXELS).astype(np.float32)
         return clipped
 
 
@@ -57,16 +58,16 @@ def load_opencv(method: str) -> Any:
     return cv2
 
 
-def with_flow(images: Iterable[ImageArray], flow: OpticalFlow, crop_size: int) -> Iterator[Picture]:
+def with_flow(images: Iterable[UInt8Array], flow: OpticalFlow, crop_size: int) -> Iterator[Picture]:
     """Pictures of the middle square, each with the flow to the next; the last keeps the one before.
 
     The flow is computed on the whole images, which are larger than the crop, so that what moves
     over its edge is seen.
     """
-    held: ImageArray | None = None
+    held: UInt8Array | None = None
     held_luma = np.empty(0, np.uint8)
     still = np.zeros((crop_size, crop_size, 2), np.float32)
-    motion: FlowArray = still
+    motion: Float32Array = still
     for image in images:
         luma = held_luma if image is held else flow.grey(image)
         if held is not None:
@@ -80,7 +81,7 @@ def with_flow(images: Iterable[ImageArray], flow: OpticalFlow, crop_size: int) -
         yield Picture(centre_crop(held, crop_size), motion)
 
 
-def without_flow(images: Iterable[ImageArray], crop_size: int) -> Iterator[Picture]:
+def without_flow(images: Iterable[UInt8Array], crop_size: int) -> Iterator[Picture]:
     """Pictures of the middle square."""
     for image in images:
         yield Picture(centre_crop(image, crop_size))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsgn.errors import InputError
-from wsgn.extraction.snippets import ImageArray
+from wsgn.support.arrays import UInt8Array
 from wsgn.video import FrameGrid, Gap, Notice, ReadSummary, VideoReader, probe
 
 Value = TypeVar("Value", np.uint8, np.float32)
@@ -51,9 +51,9 @@ class PictureStream:
         self._reader = VideoReader(path, grid)
         self._gap_seconds = 0.0
 
-    def __iter__(self) -> Iterator[ImageArray]:
+    def __iter__(self) -> Iterator[UInt8Array]:
         """(short_side, short_side, 3) uint8 RGB; pictures that are shown twice share one array."""
-        held: ImageArray | None = None
+        held: UInt8Array | None = None
         num_given = 0
         with self._reader as reader:
             for item in reader:

@@ -8,7 +8,6 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from wsgn.checkpoint import load_checkpoint
 from wsgn.errors import InputError, UsageError
 from wsgn.extraction.config import ExtractionConfig
 from wsgn.extraction.snippets import Picture
+from wsgn.support.arrays import Float32Array
 from wsgn.weights.converted import load_backbone_weights
 
 # Of random weights, which are the same every time.
@@ -36,7 +36,7 @@ class Networks:
         self._lock = Lock()
 
     @torch.inference_mode()
-    def features(self, snippets: Sequence[Sequence[Picture]]) -> npt.NDArray[np.float32]:
+    def features(self, snippets: Sequence[Sequence[Picture]]) -> Float32Array:
         """(N, D) of N snippets of L pictures: each network's features, behind each other."""
         inputs = [_stacked(snippets, stream) for stream in self._streams]
         with self._lock:
@@ -44,7 +44,7 @@ class Networks:
                 module(frames.to(self._device)).float().cpu()
                 for module, frames in zip(self._modules, inputs, strict=True)
             ]
-        features: npt.NDArray[np.float32] = torch.cat(parts, dim=1).numpy()
+        features: Float32Array = torch.cat(parts, dim=1).numpy()
         return features
 
 

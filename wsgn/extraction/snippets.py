@@ -6,13 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from wsgn.manifest import Sampling
+from wsgn.support.arrays import Float32Array, UInt8Array
 
-ImageArray = npt.NDArray[np.uint8]
-FlowArray = npt.NDArray[np.float32]
 Item = TypeVar("Item")
 
 
@@ -21,9 +17,9 @@ class Picture:
     """What the networks see at one point of the time grid."""
 
     # (H, W, 3) RGB.
-    image: ImageArray
+    image: UInt8Array
     # (H, W, 2) pixels to the right and down until the next picture; None where nobody looks.
-    flow: FlowArray | None = None
+    flow: Float32Array | None = None
 
 
 def cut_snippets(items: Iterable[Item], sampling: Sampling) -> Iterator[list[Item]]:

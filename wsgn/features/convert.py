@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.errors import InputError
 from wsgn.features.file import SUFFIX, FeatureInfo, read_feature_info, write_feature_file
 from wsgn.features.reader import FeatureReader
 from wsgn.features.time_base import TimedVideo, check_time_base
+from wsgn.support.arrays import Float32Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ def _is_whole(path: Path, info: FeatureInfo) -> bool:
     return replace(present, source="") == replace(info, source="")
 
 
-def _write(path: Path, info: FeatureInfo, features: npt.NDArray[np.float32]) -> None:
+def _write(path: Path, info: FeatureInfo, features: Float32Array) -> None:
     # What does not fit becomes infinite, and is then refused.
     with np.errstate(over="ignore"):
         values = features.astype(info.dtype)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from wsgn.data.annotations import VideoAnnotation
@@ -19,6 +18,7 @@ from wsgn.features.reader import FeatureReader
 from wsgn.features.time_base import TimedVideo, check_time_base
 from wsgn.localization.timing import snippet_times
 from wsgn.manifest import Sampling
+from wsgn.support.arrays import Float32Array, IntArray
 
 TIME_UNITS = ("snippet", "frame")
 
@@ -107,7 +107,7 @@ class FeatureDataset:
         rows = sample_rows(self.num_snippets(index), random, thinning, start_range)
         return self._sample(index, rows)
 
-    def _sample(self, index: int, rows: npt.NDArray[np.int64]) -> VideoSample:
+    def _sample(self, index: int, rows: IntArray) -> VideoSample:
         features = self._read(index)
         if self._by_frame:
             features = frame_features(features, rows, self._infos[index].sampling)
@@ -120,7 +120,7 @@ class FeatureDataset:
             times=snippet_times(starts, np.zeros(len(rows), dtype=np.int64), sampling),
         )
 
-    def _read(self, index: int) -> npt.NDArray[np.float32]:
+    def _read(self, index: int) -> Float32Array:
         name, info = self.videos[index].name, self._infos[index]
         features = self._reader.read(name)
         if features.shape != (info.num_snippets, info.feature_size):

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.errors import InputError, MissingExtraError, UsageError
 from wsgn.manifest import Sampling
+from wsgn.support.arrays import AnyArray, Float32Array
 from wsgn.support.files import write_whole_file
 from wsgn.support.records import record_from_dict, record_to_dict
 
@@ -69,7 +69,7 @@ class _Document:
 
 def write_feature_file(
     path: Path,
-    features: npt.NDArray[Any],
+    features: AnyArray,
     sampling: Sampling,
     *,
     duration_seconds: float | None = None,
@@ -107,7 +107,7 @@ def read_feature_info(path: Path) -> FeatureInfo:
         return _info(path, file)
 
 
-def read_feature_file(path: Path) -> tuple[FeatureInfo, npt.NDArray[np.float32]]:
+def read_feature_file(path: Path) -> tuple[FeatureInfo, Float32Array]:
     """What is known of the features, and their values (T, D)."""
     with _opened(path) as file:
         info = _info(path, file)
@@ -184,7 +184,7 @@ def _document(path: Path, text: str) -> tuple[_Document, Sampling]:
     return record, sampling
 
 
-def _check_features(path: Path, features: npt.NDArray[Any]) -> None:
+def _check_features(path: Path, features: AnyArray) -> None:
     if features.dtype not in _DTYPES.values() or features.ndim != 2 or 0 in features.shape:
         raise UsageError(
             f"the features for {path} must be (T, D) in float16 or float32 and not empty, got "

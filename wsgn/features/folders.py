@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.errors import InputError, UsageError
 from wsgn.features.file import (
@@ -27,6 +25,7 @@ from wsgn.features.reader import (
     sampling_of,
 )
 from wsgn.manifest import Sampling
+from wsgn.support.arrays import AnyArray, Float32Array
 
 
 class PlainFolder:
@@ -66,7 +65,7 @@ class PlainFolder:
         chosen = _chosen(self._paths[name], info.streams, self._streams)
         return replace(info, streams=chosen, feature_size=sum(stream.size for stream in chosen))
 
-    def read(self, name: str) -> npt.NDArray[np.float32]:
+    def read(self, name: str) -> Float32Array:
         """The chosen streams (T, D)."""
         require_stored(self._paths, name, self._folder)
         path = self._paths[name]
@@ -128,7 +127,7 @@ class ArrayFolder:
             dtype=str(header.dtype),
         )
 
-    def read(self, name: str) -> npt.NDArray[np.float32]:
+    def read(self, name: str) -> Float32Array:
         """The values (T, D)."""
         require_stored(self._paths, name, self._folder)
         path = self._paths[name]
@@ -170,9 +169,7 @@ def halves(width: int, where: str) -> tuple[FeatureStream, ...]:
     return tuple(FeatureStream(name=name, size=width // 2) for name in STREAMS)
 
 
-def chosen_halves(
-    values: npt.NDArray[Any], streams: tuple[str, ...], where: str
-) -> npt.NDArray[Any]:
+def chosen_halves(values: AnyArray, streams: tuple[str, ...], where: str) -> AnyArray:
     """The named streams (T, D') of features (T, D) that hold RGB and flow behind each other."""
     columns = stream_columns(halves(values.shape[1], where))
     return np.concatenate([values[:, columns[name]] for name in streams], axis=1)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.manifest import Sampling
+from wsgn.support.arrays import Float32Array, IntArray
 
 
 def num_frames(num_snippets: int, sampling: Sampling) -> int:
@@ -18,9 +18,7 @@ def frame_sampling(sampling: Sampling) -> Sampling:
     return Sampling(frame_rate=sampling.frame_rate, snippet_length=1, snippet_stride=1)
 
 
-def frame_features(
-    features: npt.NDArray[np.float32], frames: npt.NDArray[np.int64], sampling: Sampling
-) -> npt.NDArray[np.float32]:
+def frame_features(features: Float32Array, frames: IntArray, sampling: Sampling) -> Float32Array:
     """Features (F, D) at the centres of the given frames (F,), linear between snippet centres.
 
     Before the first centre and after the last, the nearest snippet's features are held. Only the
@@ -32,7 +30,7 @@ def frame_features(
     before = np.floor(place).astype(np.int64)
     behind = np.minimum(before + 1, len(features) - 1)
     share = (place - before).astype(np.float32)[:, None]  # (F, 1)
-    rows: npt.NDArray[np.float32] = features[before]  # (F, D)
+    rows: Float32Array = features[before]  # (F, D)
     # In place: two arrays of this size are enough.
     rows += share * (features[behind] - rows)
     return rows

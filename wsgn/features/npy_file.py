@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.errors import InputError
+from wsgn.support.arrays import AnyArray
 
 _HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -38,7 +38,7 @@ def read_npy_header(path: Path) -> ArrayHeader:
         return _header(file, path.stat().st_size, str(path))
 
 
-def read_npy(path: Path) -> npt.NDArray[Any]:
+def read_npy(path: Path) -> AnyArray:
     """The values of a .npy file, whatever its type except objects."""
     with opened(path) as file:
         header = _header(file, path.stat().st_size, str(path))
@@ -53,7 +53,7 @@ def read_npz_header(path: Path, key: str) -> ArrayHeader:
         return _header(file, size, f"{path} '{key}'")
 
 
-def read_npz(path: Path, key: str) -> npt.NDArray[Any]:
+def read_npz(path: Path, key: str) -> AnyArray:
     """The values of the array `key` in a .npz file."""
     where = f"{path} '{key}'"
     with _npz_member(path, key) as (file, size):
@@ -129,7 +129,7 @@ def _npz_member(path: Path, key: str) -> Iterator[tuple[IO[bytes], int]]:
         raise InputError(f"{path} is damaged ({error}): make it again.") from error
 
 
-def _shaped(values: npt.NDArray[Any], header: ArrayHeader) -> npt.NDArray[Any]:
+def _shaped(values: AnyArray, header: ArrayHeader) -> AnyArray:
     count = math.prod(header.shape)
     return values[:count].reshape(header.shape, order="F" if header.fortran_order else "C")
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.errors import InputError
 from wsgn.features.npy_file import opened, read_npy, read_npy_header
 from wsgn.features.restricted_pickle import Span, load_pickle
+from wsgn.support.arrays import AnyArray
 
 # Numbers, and byte strings and texts of a fixed length.
 _TYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|[SU]\d{1,6}|O8?|[?bBhHiIlLqQefd])")
@@ -60,7 +60,7 @@ class PickledArray:
             raise InputError(f"{self.where} holds an array of {self.dtype} where objects belong.")
         return self.data
 
-    def read(self) -> npt.NDArray[Any]:
+    def read(self) -> AnyArray:
         """The values of an array of numbers or texts: a copy of its own."""
         if isinstance(self.data, list):
             raise InputError(f"{self.where} holds objects where an array of numbers belongs.")
@@ -220,7 +220,7 @@ class _Plain:
         return value
 
 
-def _values(data: bytes | Span, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def _values(data: bytes | Span, dtype: np.dtype[Any]) -> AnyArray:
     if isinstance(data, bytes):
         return np.frombuffer(data, dtype=dtype).copy()
     if not data.is_text:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.errors import InputError, UsageError
 from wsgn.features.file import FeatureInfo
 from wsgn.manifest import Sampling
+from wsgn.support.arrays import AnyArray, Float32Array
 
 # Notices are logged, so that a command shows them and a program can silence them.
 LOGGER = logging.getLogger("wsgn.data")
@@ -40,7 +40,7 @@ class FeatureReader(Protocol):
         Raises `InputError` for a video that is not there and for files that are damaged.
         """
 
-    def read(self, name: str) -> npt.NDArray[np.float32]:
+    def read(self, name: str) -> Float32Array:
         """The features (T, D) of a video, all of them finite; raises `InputError` otherwise."""
 
 
@@ -80,7 +80,7 @@ def require_numbers(dtype: np.dtype[Any], where: str) -> None:
         )
 
 
-def finite_features(values: npt.NDArray[Any], where: str) -> npt.NDArray[np.float32]:
+def finite_features(values: AnyArray, where: str) -> Float32Array:
     """Features (T, D) as float32; `InputError` names the first snippet that is not finite."""
     # A value beyond float32 becomes infinite, and is then reported.
     with np.errstate(over="ignore"):

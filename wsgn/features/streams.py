@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.errors import InputError
 from wsgn.features.file import FeatureInfo, FeatureStream
@@ -29,6 +28,7 @@ from wsgn.features.reader import (
     require_stored,
     sampling_of,
 )
+from wsgn.support.arrays import AnyArray, Float32Array
 
 # Snippets. Extractors of flow need one frame more than those of RGB, so that one stream may have
 # one snippet more at its end; a larger difference means that the two are not of the same video.
@@ -45,7 +45,7 @@ class StreamFile(Protocol):
     def shape(self, header: ArrayHeader, where: str) -> tuple[int, int]:
         """(T, D)."""
 
-    def values(self, path: Path) -> npt.NDArray[Any]:
+    def values(self, path: Path) -> AnyArray:
         """The values (T, D)."""
 
 
@@ -97,7 +97,7 @@ class StreamFolder:
             dtype=str(np.result_type(*(header.dtype for header in headers.values()))),
         )
 
-    def read(self, name: str) -> npt.NDArray[np.float32]:
+    def read(self, name: str) -> Float32Array:
         """The streams beside each other (T, D)."""
         parts = {}
         for stream, path in self._paths(name).items():
@@ -146,7 +146,7 @@ class NpyStream:
         """(T, D)."""
         return matrix_shape(header.shape, where)
 
-    def values(self, path: Path) -> npt.NDArray[Any]:
+    def values(self, path: Path) -> AnyArray:
         """The values (T, D)."""
         values = read_npy(path)
         require_numbers(values.dtype, str(path))
@@ -166,7 +166,7 @@ class CropStream:
             return matrix_shape(header.shape[1:], where)
         raise InputError(f"{where} must hold '{_CMCS_KEY}' (B, T, D), it holds {header.shape}.")
 
-    def values(self, path: Path) -> npt.NDArray[Any]:
+    def values(self, path: Path) -> AnyArray:
         """The values (T, D)."""
         values = read_npz(path, _CMCS_KEY)
         require_numbers(values.dtype, str(path))

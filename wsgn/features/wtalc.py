@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from wsgn.data.annotations import Annotations, VideoAnnotation, checked_annotations
 from wsgn.errors import InputError
 from wsgn.features.file import FeatureInfo
@@ -20,6 +17,7 @@ from wsgn.features.reader import (
     require_stored,
     sampling_of,
 )
+from wsgn.support.arrays import Float32Array
 
 _ANNOTATIONS_ENDING = "-Annotations"
 _NAMES_FILE = "videoname.npy"
@@ -70,7 +68,7 @@ class WtalcBundle:
             dtype=str(array.dtype),
         )
 
-    def read(self, name: str) -> npt.NDArray[np.float32]:
+    def read(self, name: str) -> Float32Array:
         """The values (T, D)."""
         values = self._array(name).read()
         values = values.reshape(matrix_shape(values.shape, self._where(name)))

@@ -17,14 +17,13 @@ import numpy as np
 from wsgn.errors import UsageError
 from wsgn.localization.nms import kept_after_suppression, softened_scores
 from wsgn.localization.segments import (
-    FloatArray,
-    IntArray,
     Segment,
     SnippetTimes,
     crossing_seconds,
     epoch_slices,
     smoothed_scores,
 )
+from wsgn.support.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.manifest import DetectionRule
+from wsgn.support.arrays import FloatArray, IntArray
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Number = TypeVar("Number", float, FloatArray)
 
 

@@ -10,11 +10,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.manifest import GATE_HALF, SOFT_GATE, Prior, SelectionRule
-
-FloatArray = npt.NDArray[np.float64]
+from wsgn.support.arrays import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)

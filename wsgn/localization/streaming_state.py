@@ -7,11 +7,11 @@ begun. It holds the stream's own snippets only: the manifest's prior is merged w
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.errors import UsageError
-from wsgn.localization.statistics import FloatArray, SelectionStatistics, selection_weights
+from wsgn.localization.statistics import SelectionStatistics, selection_weights
 from wsgn.manifest import Prior, SelectionRule
+from wsgn.support.arrays import Float32Array, FloatArray, FloatingArray
 
 # Number of snippets (the same in every column), mean of the selection logits, sum of squared
 # deviations from it, largest logit, sum of exp(logit - largest).
@@ -21,10 +21,8 @@ MOST_SNIPPETS = 1 << 24
 # The row behind a prior's STATE_ROWS: the largest logit of a typical video.
 PRIOR_ROWS = (*STATE_ROWS, "typical_maximum")
 
-State = npt.NDArray[np.float32]
 
-
-def statistics_of_state(state: npt.NDArray[np.floating]) -> SelectionStatistics:
+def statistics_of_state(state: FloatingArray) -> SelectionStatistics:
     """The statistics in one stream's state (5, C), for `selection_weights`."""
     rows = np.asarray(state, dtype=np.float64)
     if rows.ndim != 2 or len(rows) != len(STATE_ROWS) or rows.shape[1] == 0:
@@ -56,9 +54,9 @@ def statistics_of_state(state: npt.NDArray[np.floating]) -> SelectionStatistics:
 
 
 def whole_video_scores(
-    selection_logits: npt.NDArray[np.floating],
-    class_probabilities: npt.NDArray[np.floating],
-    state: npt.NDArray[np.floating],
+    selection_logits: FloatingArray,
+    class_probabilities: FloatingArray,
+    state: FloatingArray,
     rule: SelectionRule,
 ) -> FloatArray:
     """Exact scores (T, C) of an ended stream, from what the graph gave of it and its last state."""
@@ -67,7 +65,7 @@ def whole_video_scores(
     return weights * np.asarray(class_probabilities, dtype=np.float64)  # (T, C)
 
 
-def prior_rows(prior: Prior) -> npt.NDArray[np.float32]:
+def prior_rows(prior: Prior) -> Float32Array:
     """The prior's pseudo-observations as a graph's constant (6, C), rows as in PRIOR_ROWS.
 
     Row 3 is what the exponentials of row 4 are relative to, and not the largest logit: a prior has

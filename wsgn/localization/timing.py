@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from wsgn.localization.segments import SnippetTimes
 from wsgn.manifest import Sampling
+from wsgn.support.arrays import FloatArray, IntArray
 
 
 def snippet_duration_seconds(sampling: Sampling) -> float:
@@ -16,7 +14,7 @@ def snippet_duration_seconds(sampling: Sampling) -> float:
     return sampling.snippet_length / sampling.frame_rate
 
 
-Seconds = TypeVar("Seconds", float, npt.NDArray[np.float64])
+Seconds = TypeVar("Seconds", float, FloatArray)
 
 
 def snippet_centre_seconds(start_seconds: Seconds, sampling: Sampling) -> Seconds:
@@ -24,9 +22,7 @@ def snippet_centre_seconds(start_seconds: Seconds, sampling: Sampling) -> Second
     return start_seconds + snippet_duration_seconds(sampling) / 2
 
 
-def snippet_times(
-    start_seconds: npt.NDArray[np.float64], epoch: npt.NDArray[np.int64], sampling: Sampling
-) -> SnippetTimes:
+def snippet_times(start_seconds: FloatArray, epoch: IntArray, sampling: Sampling) -> SnippetTimes:
     """Where T snippets lie whose first frames lie at `start_seconds` (T,) in the given epochs."""
     return SnippetTimes(
         start_seconds=start_seconds,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wsgn.errors import InputError
-from wsgn.metrics.arrays import FloatArray, IntArray
+from wsgn.support.arrays import FloatArray, IntArray
 from wsgn.support.json_input import (
     as_list,
     as_object,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from wsgn.errors import UsageError
-from wsgn.metrics.arrays import BoolArray, FloatArray, IntArray
 from wsgn.metrics.protocol import Interpolation
+from wsgn.support.arrays import BoolArray, FloatArray, IntArray
 
 
 def average_precision(

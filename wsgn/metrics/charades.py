@@ -8,9 +8,9 @@ import numpy as np
 
 from wsgn.data.charades import NUM_CLASSES
 from wsgn.errors import InputError, UsageError
-from wsgn.metrics.arrays import FloatArray, IntArray
 from wsgn.metrics.average_precision import ranked_average_precision
 from wsgn.metrics.charades_files import CharadesTruth
+from wsgn.support.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

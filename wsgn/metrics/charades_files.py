@@ -11,7 +11,7 @@ import numpy as np
 from wsgn.data.charades import CLASSES as CHARADES_CLASSES
 from wsgn.data.charades import NUM_CLASSES, CharadesRow, charades_rows, finite_number
 from wsgn.errors import InputError, OutputError, UsageError
-from wsgn.metrics.arrays import BoolArray, FloatArray
+from wsgn.support.arrays import BoolArray, FloatArray
 
 NUM_POINTS = 25
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wsgn.errors import InputError, UsageError
-from wsgn.metrics.arrays import FloatArray
 from wsgn.metrics.average_precision import ranked_average_precision
+from wsgn.support.arrays import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

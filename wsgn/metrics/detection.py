@@ -9,12 +9,13 @@ import numpy as np
 
 from wsgn.errors import InputError, UsageError
 from wsgn.metrics.annotations import Truth
-from wsgn.metrics.arrays import BoolArray, FloatArray, IntArray, Spans
 from wsgn.metrics.average_precision import average_precision, true_first_on_ties
 from wsgn.metrics.detections import Detections
 from wsgn.metrics.matching import true_positives
 from wsgn.metrics.overlap import overlap_pairs, touches_any
 from wsgn.metrics.protocol import DEFAULT_PROTOCOL, DetectionProtocol, detection_protocol
+from wsgn.metrics.spans import Spans
+from wsgn.support.arrays import BoolArray, FloatArray, IntArray
 
 # W-TALC's time base: one snippet per 16 frames at 25 fps.
 _SNIPPET_FPS = 25

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wsgn.metrics.arrays import BoolArray, IntArray
 from wsgn.metrics.overlap import OverlapPairs
 from wsgn.metrics.protocol import Matching
+from wsgn.support.arrays import BoolArray, IntArray
 
 _NOBODY = np.iinfo(np.int64).max
 

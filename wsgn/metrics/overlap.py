@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wsgn.metrics.arrays import BoolArray, FloatArray, IntArray, Spans
+from wsgn.metrics.spans import Spans
+from wsgn.support.arrays import BoolArray, FloatArray, IntArray
 
 # Overlaps held at once: 2**20 float64 are 8 MiB, and larger blocks were not faster.
 _BLOCK_ELEMENTS = 2**20

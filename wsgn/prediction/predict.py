@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -26,8 +25,7 @@ from wsgn.methods.config import WsgnConfig
 from wsgn.methods.interface import HeadOutput
 from wsgn.model import WeakDetector
 from wsgn.selection.operator import class_probabilities
-
-FloatArray = npt.NDArray[np.float64]
+from wsgn.support.arrays import FloatArray
 
 # What goes through the network at once, pixels of pictures and snippets of features; bounds the
 # memory of long videos.

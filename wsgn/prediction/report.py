@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.checkpoint import Checkpoint
 from wsgn.data.annotations import Annotations, label_vector
@@ -21,8 +20,7 @@ from wsgn.metrics.classification import evaluate_classification
 from wsgn.prediction.evaluate import find_segments
 from wsgn.prediction.predict import VideoPrediction
 from wsgn.prediction.separate_outputs import separate_outputs
-
-FloatArray = npt.NDArray[np.float64]
+from wsgn.support.arrays import FloatArray
 
 
 def classification_map(annotations: Annotations, predictions: Sequence[VideoPrediction]) -> float:

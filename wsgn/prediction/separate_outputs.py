@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-import numpy.typing as npt
-
 from wsgn.errors import UsageError
 from wsgn.localization.statistics import SelectionStatistics, selection_weights
 from wsgn.manifest import SelectionRule
 from wsgn.methods.config import WsgnConfig
 from wsgn.prediction.predict import VideoPrediction
-
-FloatArray = npt.NDArray[np.float64]
+from wsgn.support.arrays import FloatArray
 
 
 def separate_outputs(

@@ -7,15 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.checkpoint import Calibration
 from wsgn.localization.segments import smoothed_scores
 from wsgn.localization.statistics import SelectionStatistics
 from wsgn.manifest import DetectionRule, Prior
 from wsgn.prediction.predict import VideoPrediction
-
-FloatArray = npt.NDArray[np.float64]
+from wsgn.support.arrays import FloatArray
 
 # Pseudo-observations of the prior, in snippets; docs/results.md has the measurement.
 PRIOR_COUNT = 8.0

@@ -7,13 +7,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from wsgn.data.annotations import snippet_labels
 from wsgn.data.samples import VideoSample, VideoSource
 from wsgn.methods.interface import Targets
+from wsgn.support.arrays import Float32Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class BatchLoader:
     def __init__(
         self,
         source: VideoSource,
-        labels: npt.NDArray[np.float32],
+        labels: Float32Array,
         options: LoadOptions,
         device: torch.device,
     ) -> None:

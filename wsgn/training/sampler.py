@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.errors import UsageError
+from wsgn.support.arrays import Float32Array, IntArray
 
 # Tells the draw of pairs from those of epochs and of places in a batch, which are small numbers.
 _PAIR_STREAM = 2**31
@@ -31,7 +31,7 @@ class Batch:
 
 
 def draw_batch(
-    labels: npt.NDArray[np.float32], *, batch_videos: int, batch_pairs: int, step: int, seed: int
+    labels: Float32Array, *, batch_videos: int, batch_pairs: int, step: int, seed: int
 ) -> Batch:
     """The videos of update `step`, out of those with labels (V, C).
 
@@ -46,7 +46,7 @@ def draw_batch(
 def draw_videos(num_videos: int, batch_videos: int, step: int, seed: int) -> list[int]:
     """Numbers of the videos of update `step`: every video once before any comes again."""
     positions = range(step * batch_videos, (step + 1) * batch_videos)
-    orders: dict[int, npt.NDArray[np.int64]] = {}
+    orders: dict[int, IntArray] = {}
     chosen = []
     for position in positions:
         epoch, offset = divmod(position, num_videos)
@@ -56,7 +56,7 @@ def draw_videos(num_videos: int, batch_videos: int, step: int, seed: int) -> lis
     return chosen
 
 
-def draw_pairs(labels: npt.NDArray[np.float32], num_pairs: int, step: int, seed: int) -> list[int]:
+def draw_pairs(labels: Float32Array, num_pairs: int, step: int, seed: int) -> list[int]:
     """Numbers of 2 `num_pairs` videos; neighbours share a class."""
     if num_pairs == 0:
         return []

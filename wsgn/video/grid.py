@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from wsgn.errors import UsageError
 from wsgn.manifest import RESIZE_MODES
+from wsgn.support.arrays import UInt8Array
 
 # Two times closer than this are the same time: timestamps are rational, the grid is float64.
 TIME_TOLERANCE_SECONDS = 1e-6
@@ -56,7 +54,7 @@ class SampledFrame:
     # Counts the stretches of unbroken time; nothing that looks at motion may span two.
     epoch: int
     # (H, W, 3) uint8 RGB. Grid points that show the same picture share one array.
-    image: npt.NDArray[np.uint8]
+    image: UInt8Array
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from av.video.frame import VideoFrame
+
+from wsgn.support.arrays import UInt8Array
 
 _MATRIX_BYTES = 9 * 4
 
@@ -20,7 +21,7 @@ class Orientation:
     mirrored_horizontally: bool = False
     mirrored_vertically: bool = False
 
-    def apply(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def apply(self, pixels: UInt8Array) -> UInt8Array:
         """The upright picture, as a view of (H, W, 3) pixels."""
         if self.transposed:
             pixels = pixels.transpose(1, 0, 2)  # (W, H, 3)

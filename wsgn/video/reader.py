@@ -6,10 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Self
 
-import numpy as np
-import numpy.typing as npt
-
 from wsgn.errors import UsageError
+from wsgn.support.arrays import UInt8Array
 from wsgn.video.film import Film
 from wsgn.video.grid import (
     TIME_TOLERANCE_SECONDS,
@@ -32,10 +30,10 @@ class _HeldPicture:
     def __init__(self, picture: Picture, epoch: int, scaler: Scaler) -> None:
         self._picture = picture
         self._scaler = scaler
-        self._image: npt.NDArray[np.uint8] | None = None
+        self._image: UInt8Array | None = None
         self.epoch = epoch
 
-    def image(self) -> npt.NDArray[np.uint8]:
+    def image(self) -> UInt8Array:
         """(H, W, 3) uint8 RGB."""
         if self._image is None:
             self._image = self._scaler.image(self._picture.frame)

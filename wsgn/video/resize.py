@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-import numpy.typing as npt
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, VideoReformatter
 
+from wsgn.support.arrays import UInt8Array
 from wsgn.video.errors import VideoError
 from wsgn.video.grid import FrameGrid
 from wsgn.video.orientation import Orientation, orientation_of
@@ -62,7 +62,7 @@ class Scaler:
         self._rotation: int | None = None
         self._orientation = Orientation()
 
-    def image(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
+    def image(self, frame: VideoFrame) -> UInt8Array:
         """The picture as (H, W, 3) uint8 RGB, upright; transparency is dropped."""
         orientation = self._orientation_of(frame)
         if orientation.transposed:
@@ -81,14 +81,12 @@ class Scaler:
             self._orientation = orientation_of(frame)
         return self._orientation
 
-    def _crop(
-        self, orientation: Orientation, pixels: npt.NDArray[np.uint8], fit: _Fit
-    ) -> npt.NDArray[np.uint8]:
+    def _crop(self, orientation: Orientation, pixels: UInt8Array, fit: _Fit) -> UInt8Array:
         upright = orientation.apply(pixels)
         bottom, right = fit.top + self._grid.height, fit.left + self._grid.width
         return np.ascontiguousarray(upright[fit.top : bottom, fit.left : right])
 
-    def _scale(self, frame: VideoFrame, height: int, width: int) -> npt.NDArray[np.uint8]:
+    def _scale(self, frame: VideoFrame, height: int, width: int) -> UInt8Array:
         try:
             scaled = self._reformatter.reformat(
                 frame,
@@ -106,5 +104,5 @@ class Scaler:
                 f"pictures of {frame.width} x {frame.height} in pixel format "
                 f"'{frame.format.name}' cannot be converted to RGB: {error.strerror}.",
             ) from error
-        pixels: npt.NDArray[np.uint8] = scaled.to_ndarray().astype(np.uint8, copy=False)
+        pixels: UInt8Array = scaled.to_ndarray().astype(np.uint8, copy=False)
         return pixels

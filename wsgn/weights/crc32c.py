@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from wsgn.support.arrays import UInt8Array
+
 _Words = npt.NDArray[np.uint32]
 
 # Reflected polynomial.
@@ -56,7 +58,7 @@ def masked_crc32c(data: bytes | memoryview) -> int:
     return (((value >> 15) | (value << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
-def _step(registers: _Words, values: npt.NDArray[np.uint8] | np.uint8) -> _Words:
+def _step(registers: _Words, values: UInt8Array | np.uint8) -> _Words:
     result: _Words = _TABLE[(registers ^ values) & 0xFF] ^ (registers >> 8)
     return result
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.errors import InputError
+from wsgn.support.arrays import Float32Array
 from wsgn.weights.crc32c import masked_crc32c
 
 _MAGIC = 0xDB4775248B80FB57
@@ -61,7 +61,7 @@ def read_index(path: Path) -> dict[str, BundleEntry]:
     return entries
 
 
-def read_tensors(index: Path, names: set[str]) -> dict[str, npt.NDArray[np.float32]]:
+def read_tensors(index: Path, names: set[str]) -> dict[str, Float32Array]:
     """The named tensors, each held against its checksum."""
     entries = read_index(index)
     missing = sorted(names - set(entries))
@@ -74,7 +74,7 @@ def read_tensors(index: Path, names: set[str]) -> dict[str, npt.NDArray[np.float
     return {name: _tensor(data_file, data, name, entries[name]) for name in sorted(names)}
 
 
-def _tensor(path: Path, data: memoryview, name: str, entry: BundleEntry) -> npt.NDArray[np.float32]:
+def _tensor(path: Path, data: memoryview, name: str, entry: BundleEntry) -> Float32Array:
     part = data[entry.offset : entry.offset + entry.size]
     if entry.data_type != _FLOAT or entry.shard != 0:
         raise InputError(f"'{name}' in {path} is not float32 in one file; only that can be read.")

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from stand_in_library import StandIn
 
-from wsgn.engines.cuda.device import Array, Buffer, Device, Kernel, Stream
+from wsgn.engines.cuda.device import Buffer, Device, Kernel, Stream
 from wsgn.engines.cuda.open import open_device
 from wsgn.errors import EngineError
+from wsgn.support.arrays import AnyArray
 
 # Text that ptxas takes; the stand-in reads the parameters and knows what the two kernels compute.
 PTX = b"""
@@ -77,8 +78,8 @@ class Axpy:
     device: Device
     stream: Stream
     kernel: Kernel
-    x: Array
-    y: Array
+    x: AnyArray
+    y: AnyArray
     device_x: Buffer
     device_y: Buffer
 
@@ -95,7 +96,7 @@ class Axpy:
     def copy_out(self) -> None:
         self.device.copy_out(self.y, self.device_y, self.stream)
 
-    def expected(self, launches: int) -> Array:
+    def expected(self, launches: int) -> AnyArray:
         """From y = 1 and x = 0, 1, 2, ..., which float32 holds exactly."""
         return 1 + 2 * launches * np.arange(len(self.x), dtype=np.float64)
 
@@ -162,7 +163,7 @@ def refused(*words: str) -> Iterator[None]:
         raise AssertionError(f"not refused, though it should be: {words}")
 
 
-def filled(device: Device, numbers: Any) -> Array:
+def filled(device: Device, numbers: Any) -> AnyArray:
     """A pinned array of the numbers."""
     numbers = np.asarray(numbers)
     array = device.pinned(numbers.shape, numbers.dtype)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from synthetic_feature_sets import annotations, changed, video
 
 from wsgn.errors import InputError, UsageError
 from wsgn.manifest import Sampling
+from wsgn.support.arrays import FloatArray
 from wsgn.synthetic.features.config import DIFFICULTIES, MadeFeaturesConfig, preset
 from wsgn.synthetic.features.dataset import patterns_of
 from wsgn.synthetic.features.video import make_features, num_snippets
@@ -18,13 +18,13 @@ from wsgn.synthetic.features.video import make_features, num_snippets
 I3D = Sampling(frame_rate=25.0, snippet_length=16, snippet_stride=16)
 
 
-def made(config: MadeFeaturesConfig, **changes: object) -> npt.NDArray[np.float64]:
+def made(config: MadeFeaturesConfig, **changes: object) -> FloatArray:
     annotated = dataclasses.replace(video(("golf", 10.0, 20.0)), **changes)
     patterns = patterns_of(annotations(annotated), config)
     return make_features(annotated, patterns, config).astype(np.float64)
 
 
-def resting(config: MadeFeaturesConfig) -> npt.NDArray[np.float64]:
+def resting(config: MadeFeaturesConfig) -> FloatArray:
     return patterns_of(annotations(video(("golf", 1, 2))), config).base
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from wsgn.support.arrays import UInt8Array
 from wsgn.synthetic.videos.__main__ import main
 from wsgn.synthetic.videos.config import (
     ACTION_CLASSES,
@@ -120,9 +120,9 @@ def test_same_frames_give_the_same_bytes_in_used_memory(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     base = 128 + 8 * np.cumsum(generator.normal(0, 1, (72, 96, 3)), axis=1)
     frames = [np.clip(np.roll(base, k, 1), 0, 255).astype(np.uint8) for k in range(40)]
-    clutter: list[NDArray[np.uint8]] = []
+    clutter: list[UInt8Array] = []
 
-    def cluttered() -> Iterator[NDArray[np.uint8]]:
+    def cluttered() -> Iterator[UInt8Array]:
         # Memory that the encoder gets next holds something else at every run.
         for frame in frames:
             clutter.append(np.full(generator.integers(10, 200_000), generator.integers(256), "u1"))

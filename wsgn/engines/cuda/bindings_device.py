@@ -17,7 +17,7 @@ from wsgn.engines.cuda.bindings_parts import (
     BindingsKernel,
     BindingsStream,
 )
-from wsgn.engines.cuda.device import Argument, Array, Buffer, Graph, Kernel, Stream
+from wsgn.engines.cuda.device import Argument, Buffer, Graph, Kernel, Stream
 from wsgn.engines.cuda.driver import Gpu
 from wsgn.engines.cuda.memory import (
     SHARED_BYTES_UNASKED,
@@ -31,6 +31,7 @@ from wsgn.engines.cuda.memory import (
     whole_pages,
 )
 from wsgn.errors import EngineError
+from wsgn.support.arrays import AnyArray
 
 _LOG_BYTES = 8192
 
@@ -47,7 +48,7 @@ class BindingsDevice:
         self.compute_capability = gpu.compute_capability
         self._depth = 0
         self._buffers: set[DeviceBuffer] = set()
-        self._pinned: list[Array] = []
+        self._pinned: list[AnyArray] = []
         self._streams: list[BindingsStream] = []
         self._events: list[Any] = []
         self._spare_events: list[Any] = []
@@ -99,7 +100,7 @@ class BindingsDevice:
         self._buffers.add(buffer)
         return buffer
 
-    def pinned(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Array:
+    def pinned(self, shape: Sequence[int], dtype: npt.DTypeLike) -> AnyArray:
         """Page-locked host memory of zeros; locked until the device is closed."""
         array = whole_pages(shape, dtype)
         self.use("cuMemHostRegister", array.ctypes.data, check_size(array.nbytes), 0)
@@ -114,14 +115,14 @@ class BindingsDevice:
         self._streams.append(stream)
         return stream
 
-    def copy_in(self, to: Buffer, array: Array, stream: Stream) -> None:
+    def copy_in(self, to: Buffer, array: AnyArray, stream: Stream) -> None:
         """Queue a copy of a contiguous host array to the start of a buffer."""
         check_copy(array, to, into_array=False)
         if array.nbytes:
             address = array.ctypes.data
             self.use("cuMemcpyHtoDAsync", to.address, address, array.nbytes, stream.handle)
 
-    def copy_out(self, array: Array, source: Buffer, stream: Stream) -> None:
+    def copy_out(self, array: AnyArray, source: Buffer, stream: Stream) -> None:
         """Queue a copy from the start of a buffer into a contiguous host array."""
         check_copy(array, source, into_array=True)
         if array.nbytes:

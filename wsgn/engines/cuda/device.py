@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from wsgn.support.arrays import AnyArray
+
 # NumPy scalars, as wide as the kernel's parameters: pointers are np.uint64.
 Argument = np.generic
 
@@ -93,7 +94,7 @@ class Device(Protocol):
         """Memory on the device, aligned to 256 bytes; raises `EngineError` when there is none."""
         ...
 
-    def pinned(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Array:
+    def pinned(self, shape: Sequence[int], dtype: npt.DTypeLike) -> AnyArray:
         """Page-locked host memory, which alone is copied asynchronously."""
         ...
 
@@ -101,11 +102,11 @@ class Device(Protocol):
         """A new stream that does not wait for the default one."""
         ...
 
-    def copy_in(self, to: Buffer, array: Array, stream: Stream) -> None:
+    def copy_in(self, to: Buffer, array: AnyArray, stream: Stream) -> None:
         """Queue a copy of a contiguous host array to the start of a buffer."""
         ...
 
-    def copy_out(self, array: Array, source: Buffer, stream: Stream) -> None:
+    def copy_out(self, array: AnyArray, source: Buffer, stream: Stream) -> None:
         """Queue a copy from the start of a buffer into a contiguous host array."""
         ...
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from wsgn.engines.cuda.device import Argument, Array, Buffer
+from wsgn.engines.cuda.device import Argument, Buffer
 from wsgn.errors import EngineError
+from wsgn.support.arrays import AnyArray
 
 # More dynamic shared memory than this must be asked for (CUDA C++ Programming Guide, "Shared
 # Memory"): it is what every GPU gives without asking.
@@ -35,7 +36,7 @@ class DeviceBuffer:
             self.num_bytes = 0
 
 
-def whole_pages(shape: Sequence[int], dtype: npt.DTypeLike) -> Array:
+def whole_pages(shape: Sequence[int], dtype: npt.DTypeLike) -> AnyArray:
     """A contiguous array of zeros in pages of its own, to be locked by the driver.
 
     Registered instead of allocated by the driver, so that an array which outlives its device is
@@ -54,7 +55,7 @@ def check_size(num_bytes: int) -> int:
     return max(1, num_bytes)
 
 
-def check_copy(array: Array, buffer: Buffer, *, into_array: bool) -> None:
+def check_copy(array: AnyArray, buffer: Buffer, *, into_array: bool) -> None:
     """Raise `EngineError` where a copy would read or write what is not there."""
     if not isinstance(array, np.ndarray) or not array.flags.c_contiguous:
         raise EngineError("only contiguous arrays are copied: use numpy.ascontiguousarray first.")
@@ -69,7 +70,7 @@ def check_copy(array: Array, buffer: Buffer, *, into_array: bool) -> None:
         )
 
 
-def parameter_values(arguments: Sequence[Argument]) -> list[Array]:
+def parameter_values(arguments: Sequence[Argument]) -> list[AnyArray]:
     """The bits of a kernel's arguments as unsigned integers () of the same width.
 
     A plain Python number has no width, and a wrong width would shift every later parameter.

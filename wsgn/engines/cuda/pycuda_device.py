@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 import numpy.typing as npt
 
-from wsgn.engines.cuda.device import Argument, Array, Buffer, Graph, Kernel, Stream
+from wsgn.engines.cuda.device import Argument, Buffer, Graph, Kernel, Stream
 from wsgn.engines.cuda.driver import Gpu, call_driver, load_driver
 from wsgn.engines.cuda.memory import (
     SHARED_BYTES_UNASKED,
@@ -27,6 +27,7 @@ from wsgn.engines.cuda.memory import (
 from wsgn.engines.cuda.primary_context import surviving_release
 from wsgn.engines.cuda.pycuda_parts import PycudaEvent, PycudaKernel, PycudaStream
 from wsgn.errors import EngineError
+from wsgn.support.arrays import AnyArray
 
 # CU_STREAM_NON_BLOCKING, for which pycuda has no name.
 _NON_BLOCKING = 1
@@ -49,7 +50,7 @@ class PycudaDevice:
         self._library = load_driver()
         self._depth = 0
         self._buffers: set[DeviceBuffer] = set()
-        self._pinned: list[Array] = []
+        self._pinned: list[AnyArray] = []
         self._streams: list[PycudaStream] = []
         self._events: WeakSet[PycudaEvent] = WeakSet()
         self._spare_events: list[Any] = []
@@ -102,7 +103,7 @@ class PycudaDevice:
         self._buffers.add(buffer)
         return buffer
 
-    def pinned(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Array:
+    def pinned(self, shape: Sequence[int], dtype: npt.DTypeLike) -> AnyArray:
         """Page-locked host memory of zeros; locked until the device is closed.
 
         By the driver itself: pycuda's `register_host_memory` crashes on NumPy 2 (pycuda 459).
@@ -122,7 +123,7 @@ class PycudaDevice:
         self._streams.append(stream)
         return stream
 
-    def copy_in(self, to: Buffer, array: Array, stream: Stream) -> None:
+    def copy_in(self, to: Buffer, array: AnyArray, stream: Stream) -> None:
         """Queue a copy of a contiguous host array to the start of a buffer."""
         assert isinstance(stream, PycudaStream)
         check_copy(array, to, into_array=False)
@@ -130,7 +131,7 @@ class PycudaDevice:
             with self.use("cuMemcpyHtoDAsync") as cuda:
                 cuda.memcpy_htod_async(to.address, array, stream.made)
 
-    def copy_out(self, array: Array, source: Buffer, stream: Stream) -> None:
+    def copy_out(self, array: AnyArray, source: Buffer, stream: Stream) -> None:
         """Queue a copy from the start of a buffer into a contiguous host array."""
         assert isinstance(stream, PycudaStream)
         check_copy(array, source, into_array=True)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.errors import UsageError
+from wsgn.support.arrays import Float32Array, FloatingArray
 
 
-def class_logits_of(
-    class_probabilities: npt.NDArray[np.floating[Any]], class_activation: str
-) -> npt.NDArray[np.float32]:
+def class_logits_of(class_probabilities: FloatingArray, class_activation: str) -> Float32Array:
     """Class logits (N, C) whose probabilities are these, for engines that give no logits.
 
     softmax(log p) = p and sigmoid(logit p) = p, but float32 keeps less of a logarithm: what the

@@ -15,8 +15,8 @@ from wsgn.engines.kernels.bundle import SCRATCH, Bundle, CompiledKernel, read_bu
 from wsgn.engines.kernels.launches import ALIGNMENT, Sizes, check_kernels
 from wsgn.errors import UsageError
 from wsgn.manifest import SelectionRule
+from wsgn.support.arrays import AnyArray, Float32Array, FloatingArray, IntArray
 
-FloatArray = npt.NDArray[np.float32]
 _LANES_OF_A_WARP = 32
 _LARGEST_INT32 = 2**31 - 1
 
@@ -25,8 +25,8 @@ _LARGEST_INT32 = 2**31 - 1
 class Scores:
     """Of a packed batch: frame scores (N, C) and video scores (B, C)."""
 
-    scores: FloatArray
-    video_scores: FloatArray
+    scores: Float32Array
+    video_scores: Float32Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class SelectionKernels:
         self._device = device
         self._stream: Stream = device.stream()
         self._buffers: dict[str, Buffer] = {}
-        self._of_classes: dict[str, npt.NDArray[Any]] = {
+        self._of_classes: dict[str, AnyArray] = {
             # Without the global Gaussian nobody reads them.
             "mu_ptr": np.asarray(rule.global_mean or [0.0] * bundle.num_classes, np.float32),
             "sigma_ptr": np.asarray(rule.global_std or [1.0] * bundle.num_classes, np.float32),
@@ -86,8 +86,8 @@ class SelectionKernels:
 
     def score(
         self,
-        selection_logits: npt.NDArray[np.floating[Any]],
-        class_logits: npt.NDArray[np.floating[Any]],
+        selection_logits: FloatingArray,
+        class_logits: FloatingArray,
         cu_seqlens: npt.NDArray[np.integer[Any]],
     ) -> Scores:
         """Scores of B videos that lie behind each other, by eqs. 2 to 7.
@@ -115,7 +115,7 @@ class SelectionKernels:
             scores=np.empty(x.shape, np.float32),
             video_scores=np.empty((sizes.num_videos, sizes.num_classes), np.float32),
         )
-        given: dict[str, npt.NDArray[Any]] = {
+        given: dict[str, AnyArray] = {
             "x_ptr": x,
             "h_ptr": h,
             "offsets_ptr": offsets,
@@ -185,9 +185,9 @@ class SelectionKernels:
 
 
 def _check(
-    x: FloatArray,
-    h: FloatArray,
-    offsets: npt.NDArray[np.int64],
+    x: Float32Array,
+    h: Float32Array,
+    offsets: IntArray,
     offsets_type: np.dtype[Any],
     num_classes: int,
 ) -> None:

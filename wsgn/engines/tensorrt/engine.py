@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
-
-import numpy.typing as npt
+from typing import Self
 
 from wsgn.engines.engine import EngineOutputs, require_snippets
 from wsgn.engines.tensorrt.session import PlanSession, Ticket
 from wsgn.engines.tensorrt.sidecar import read_sidecar
 from wsgn.manifest import Manifest
+from wsgn.support.arrays import AnyArray
 
 
 class TensorRtEngine:
@@ -27,11 +26,11 @@ class TensorRtEngine:
         self.device = f"cuda:{ordinal}"
         self._input_name = "features" if self.manifest.frames is None else "frames"
 
-    def infer(self, inputs: npt.NDArray[Any]) -> EngineOutputs:
+    def infer(self, inputs: AnyArray) -> EngineOutputs:
         """Logits of frames (N, L, H, W, 3) uint8, or of features (N, D) float32."""
         return self.submit(inputs).result()
 
-    def submit(self, inputs: npt.NDArray[Any]) -> PendingPlan:
+    def submit(self, inputs: AnyArray) -> PendingPlan:
         """As `infer`, but returns while the GPU computes."""
         ticket = self._session.submit({self._input_name: inputs})
         return PendingPlan(session=self._session, ticket=ticket)

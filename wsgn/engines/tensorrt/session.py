@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.engines.cuda.device import Device
 from wsgn.engines.cuda.driver import probe_driver
@@ -33,8 +32,7 @@ from wsgn.engines.tensorrt.session_pieces import cut_into_pieces
 from wsgn.engines.tensorrt.sidecar import PlanSidecar
 from wsgn.engines.tensorrt.slots import Job, Slot
 from wsgn.errors import EngineError, WsgnError
-
-Array = npt.NDArray[Any]
+from wsgn.support.arrays import AnyArray
 
 # One batch that is computed and one that is copied.
 _NUM_SLOTS = 2
@@ -108,11 +106,11 @@ class PlanSession:
                 device.close()
             raise
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """Outputs of one batch, by name. Raises `EngineError`."""
         return self.collect(self.submit(inputs))
 
-    def submit(self, inputs: Mapping[str, Array]) -> Ticket:
+    def submit(self, inputs: Mapping[str, AnyArray]) -> Ticket:
         """Queue a batch and return; the arrays may be changed at once. Raises `EngineError`.
 
         Snippets that no profile takes together are cut into pieces.
@@ -130,7 +128,7 @@ class PlanSession:
                 jobs=tuple(next(self._turns).start(piece.profile, piece.inputs) for piece in pieces)
             )
 
-    def collect(self, ticket: Ticket) -> dict[str, Array]:
+    def collect(self, ticket: Ticket) -> dict[str, AnyArray]:
         """Wait for a batch; its outputs by name. Tickets may be collected in any order."""
         parts = [self._outputs(job) for job in ticket.jobs]
         if len(parts) == 1:
@@ -193,7 +191,7 @@ class PlanSession:
             self._engine = None
             self._runtime = None
 
-    def _outputs(self, job: Job) -> dict[str, Array]:
+    def _outputs(self, job: Job) -> dict[str, AnyArray]:
         if job.outputs is None:
             self._check_open()
             with self._device.active():

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy.typing as npt
 
 from wsgn.engines.tensorrt.sidecar import PlanSidecar
 from wsgn.errors import EngineError
+from wsgn.support.arrays import AnyArray
 
-Array = npt.NDArray[Any]
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -20,11 +17,11 @@ class Piece:
     """A part of a batch and the index of the profile that takes it."""
 
     profile: int
-    inputs: Mapping[str, Array]
+    inputs: Mapping[str, AnyArray]
 
 
 def cut_into_pieces(
-    name: str, sidecar: PlanSidecar, inputs: Mapping[str, Array]
+    name: str, sidecar: PlanSidecar, inputs: Mapping[str, AnyArray]
 ) -> tuple[Piece, ...]:
     """The pieces of a batch, in order: most often one. `name` is the engine's, for errors.
 
@@ -44,7 +41,7 @@ def profile_for(sidecar: PlanSidecar, shapes: Shapes) -> int | None:
     return None
 
 
-def _cut(name: str, sidecar: PlanSidecar, inputs: Mapping[str, Array]) -> Iterator[Piece]:
+def _cut(name: str, sidecar: PlanSidecar, inputs: Mapping[str, AnyArray]) -> Iterator[Piece]:
     size = _largest_piece(sidecar, _shapes(inputs))
     num_rows = min((array.shape[0] if array.ndim else 0) for array in inputs.values())
     if size == 0 or num_rows <= size:
@@ -69,11 +66,11 @@ def _largest_piece(sidecar: PlanSidecar, shapes: Shapes) -> int:
     return largest
 
 
-def _shapes(inputs: Mapping[str, Array]) -> Shapes:
+def _shapes(inputs: Mapping[str, AnyArray]) -> Shapes:
     return {name: array.shape for name, array in inputs.items()}
 
 
-def _no_profile(name: str, sidecar: PlanSidecar, inputs: Mapping[str, Array]) -> EngineError:
+def _no_profile(name: str, sidecar: PlanSidecar, inputs: Mapping[str, AnyArray]) -> EngineError:
     taken = "; ".join(
         f"{profile.name} "
         + ", ".join(

@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.engines.cuda.device import Buffer, Device, Graph
 from wsgn.engines.tensorrt.checks import Tensor
 from wsgn.engines.tensorrt.library import Library
 from wsgn.engines.tensorrt.session_api import ExecutionContext
 from wsgn.errors import EngineError
+from wsgn.support.arrays import AnyArray
 
-Array = npt.NDArray[Any]
 Shapes = dict[str, tuple[int, ...]]
 
 # Graphs that a slot may make: a device keeps each until it is closed.
@@ -28,7 +26,7 @@ class Job:
     """One batch that was given to a slot; `outputs` is None until the slot has finished it."""
 
     slot: Slot
-    outputs: dict[str, Array] | None = None
+    outputs: dict[str, AnyArray] | None = None
 
 
 @dataclass(kw_only=True)
@@ -36,7 +34,7 @@ class _Room:
     """Memory of one tensor on both sides of the bus; as large as the largest batch so far."""
 
     # (num_bytes,) uint8, page-locked.
-    pinned: Array
+    pinned: AnyArray
     buffer: Buffer
 
 
@@ -47,7 +45,7 @@ class _Bound:
     profile: int
     inputs: Shapes
     # Views into page-locked memory, by the name of every tensor.
-    views: dict[str, Array]
+    views: dict[str, AnyArray]
     # The work as one launch, from its second time on. TensorRT forbids to change a context that a
     # graph was captured from, so a graph lives only as long as its shapes.
     graph: Graph | None = None
@@ -88,7 +86,7 @@ class Slot:
         self._profile: int | None = None
         self._state = _State()
 
-    def start(self, profile: int, inputs: Mapping[str, Array]) -> Job:
+    def start(self, profile: int, inputs: Mapping[str, AnyArray]) -> Job:
         """Queue a batch and return; a batch before it is finished first."""
         self.finish()
         bound = self._bind(profile, {name: array.shape for name, array in inputs.items()})
@@ -167,7 +165,7 @@ class Slot:
         self._state.bound = _Bound(profile=profile, inputs=shapes, views=views)
         return self._state.bound
 
-    def _view(self, context: ExecutionContext, tensor: Tensor, shapes: Shapes) -> Array:
+    def _view(self, context: ExecutionContext, tensor: Tensor, shapes: Shapes) -> AnyArray:
         """Page-locked memory of a tensor in the shape that it has for these inputs."""
         if tensor.is_input:
             shape = shapes[tensor.name]

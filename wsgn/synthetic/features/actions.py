@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.localization.segments import SnippetTimes
+from wsgn.support.arrays import FloatArray
 from wsgn.synthetic.features.config import MadeFeaturesConfig
-
-Array = npt.NDArray[np.float64]
 
 
 def draw_strengths(
     generator: np.random.Generator, num_segments: int, config: MadeFeaturesConfig
-) -> Array:
+) -> FloatArray:
     """(num_segments,): strengths of the actions; some are weak."""
     strengths = config.action_strength * np.exp(
         config.action_spread * generator.standard_normal(num_segments)
@@ -24,15 +22,15 @@ def draw_strengths(
     return np.asarray(np.where(weak, config.weak_amplitude * strengths, strengths))
 
 
-def segment_overlap(times: SnippetTimes, start_seconds: float, end_seconds: float) -> Array:
+def segment_overlap(times: SnippetTimes, start_seconds: float, end_seconds: float) -> FloatArray:
     """(T,): the share of each snippet that lies in the segment."""
     begin = np.maximum(times.start_seconds, start_seconds)
     end = np.minimum(times.end_seconds, end_seconds)
-    overlap: Array = np.maximum(end - begin, 0.0) / (times.end_seconds - times.start_seconds)
+    overlap: FloatArray = np.maximum(end - begin, 0.0) / (times.end_seconds - times.start_seconds)
     return overlap
 
 
-def phase_weights(progress: Array, num_phases: int, blend: float) -> Array:
+def phase_weights(progress: FloatArray, num_phases: int, blend: float) -> FloatArray:
     """(T, P), rows sum to 1: which phase an action is in at a progress from 0 to 1.
 
     A phase passes into the next around their border, in a logistic step of width `blend` in
@@ -50,10 +48,10 @@ def phase_weights(progress: Array, num_phases: int, blend: float) -> Array:
 def action_features(
     times: SnippetTimes,
     segments: Sequence[tuple[float, float]],
-    strengths: Array,
-    phases: Sequence[Array],
+    strengths: FloatArray,
+    phases: Sequence[FloatArray],
     config: MadeFeaturesConfig,
-) -> Array:
+) -> FloatArray:
     """(T, D): the sum of a video's actions; `phases` holds the patterns (P, D) of each segment.
 
     Annotations may run beyond the end of a video: what no snippet covers is not made.

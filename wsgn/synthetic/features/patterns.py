@@ -9,13 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.data.annotations import Annotations, VideoAnnotation
+from wsgn.support.arrays import FloatArray
 from wsgn.synthetic.features.config import MadeFeaturesConfig
 from wsgn.synthetic.features.randomness import named_generator
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,16 +22,18 @@ class Patterns:
 
     classes: tuple[str, ...]
     # One (P, D) for each class: its phases in order of time.
-    phases: tuple[Array, ...]
+    phases: tuple[FloatArray, ...]
     # (C, D): the scene in which each class takes place.
-    contexts: Array
+    contexts: FloatArray
     # (K, D): what unrelated shots show.
-    distractors: Array
+    distractors: FloatArray
     # (D,): resting level of each channel.
-    base: Array
+    base: FloatArray
 
 
-def draw_patterns(classes: Sequence[str], relations: Array, config: MadeFeaturesConfig) -> Patterns:
+def draw_patterns(
+    classes: Sequence[str], relations: FloatArray, config: MadeFeaturesConfig
+) -> Patterns:
     """Draw all patterns; `relations` (C, C) says how related classes are, with 1 to themselves.
 
     A class's patterns depend on its name and on the classes to which it is related only.
@@ -55,7 +55,9 @@ def draw_patterns(classes: Sequence[str], relations: Array, config: MadeFeatures
     )
 
 
-def of_video(patterns: Array, names: tuple[str, ...], config: MadeFeaturesConfig) -> Array:
+def of_video(
+    patterns: FloatArray, names: tuple[str, ...], config: MadeFeaturesConfig
+) -> FloatArray:
     """The patterns (P, D) as one video shows them: with a part that is particular to it.
 
     `names` name the video and what the patterns stand for; all P share the particular part.
@@ -69,38 +71,38 @@ def carried_classes(video: VideoAnnotation) -> frozenset[str]:
     return frozenset(video.labels) | {label for label, _, _ in video.segments}
 
 
-def class_relations(annotations: Annotations) -> Array:
+def class_relations(annotations: Annotations) -> FloatArray:
     """(C, C): videos that carry both classes over videos that carry either; 1 on the diagonal."""
     videos = [carried_classes(video) for video in annotations.videos]
     carried = np.array([[name in video for name in annotations.classes] for video in videos])
     both = carried.T.astype(np.float64) @ carried  # (C, C)
     count = np.diagonal(both)
     either = count[:, None] + count[None, :] - both
-    relations: Array = both / np.maximum(either, 1)
+    relations: FloatArray = both / np.maximum(either, 1)
     np.fill_diagonal(relations, 1.0)
     return relations
 
 
 def _families(
-    kind: str, classes: Sequence[str], relations: Array, config: MadeFeaturesConfig
-) -> Array:
+    kind: str, classes: Sequence[str], relations: FloatArray, config: MadeFeaturesConfig
+) -> FloatArray:
     """(C, D): what each class has in common with related ones, itself included."""
     own = np.stack([_draw((kind, name), 1, config)[0] for name in classes])
     return _unit(relations @ own)
 
 
-def _own_phases(name: str, config: MadeFeaturesConfig) -> Array:
+def _own_phases(name: str, config: MadeFeaturesConfig) -> FloatArray:
     generator = named_generator(config.seed, "number of phases", name)
     count = int(generator.integers(config.min_phases, config.max_phases + 1))
     return _draw(("phases", name), count, config)
 
 
-def _with_part(own: Array, part: Array, length: float) -> Array:
+def _with_part(own: FloatArray, part: FloatArray, length: float) -> FloatArray:
     """Unit rows made of `own` and of `part`, whose lengths are sqrt(1 - length^2) and `length`."""
     return _unit(np.sqrt(1 - length**2) * own + length * part)
 
 
-def _draw(names: tuple[str, ...], count: int, config: MadeFeaturesConfig) -> Array:
+def _draw(names: tuple[str, ...], count: int, config: MadeFeaturesConfig) -> FloatArray:
     """(count, D): sparse patterns with exponentially distributed channels."""
     generator = named_generator(config.seed, "pattern", *names)
     size = config.feature_size
@@ -111,6 +113,6 @@ def _draw(names: tuple[str, ...], count: int, config: MadeFeaturesConfig) -> Arr
     return _unit(patterns)
 
 
-def _unit(rows: Array) -> Array:
-    unit: Array = rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+def _unit(rows: FloatArray) -> FloatArray:
+    unit: FloatArray = rows / np.linalg.norm(rows, axis=-1, keepdims=True)
     return unit

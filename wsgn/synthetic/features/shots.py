@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from wsgn.data.annotations import VideoAnnotation
+from wsgn.support.arrays import FloatArray
 from wsgn.synthetic.features.config import MadeFeaturesConfig
 from wsgn.synthetic.features.patterns import carried_classes
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +68,11 @@ def draw_shots(
 
 
 def shot_features(
-    shots: Sequence[Shot], seconds: Array, contexts: dict[str, Array], distractors: Array
-) -> Array:
+    shots: Sequence[Shot],
+    seconds: FloatArray,
+    contexts: dict[str, FloatArray],
+    distractors: FloatArray,
+) -> FloatArray:
     """(T, D): what the shots add to the snippets whose centres lie at `seconds` (T,).
 
     `contexts` holds the scene (D,) of each class that the shots show, `distractors` is (K, D).
@@ -86,7 +87,7 @@ def shot_features(
             pattern = distractors[shot.distractor]
         rows.append(shot.strength * pattern)
     starts = np.array([shot.start_seconds for shot in shots])
-    features: Array = np.stack(rows)[np.searchsorted(starts, seconds, side="right") - 1]
+    features: FloatArray = np.stack(rows)[np.searchsorted(starts, seconds, side="right") - 1]
     return features
 
 

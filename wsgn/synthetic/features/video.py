@@ -12,13 +12,12 @@ from wsgn.errors import InputError
 from wsgn.localization.segments import SnippetTimes
 from wsgn.localization.timing import snippet_times
 from wsgn.manifest import Sampling
+from wsgn.support.arrays import FloatArray
 from wsgn.synthetic.features.actions import action_features, draw_strengths
 from wsgn.synthetic.features.config import MadeFeaturesConfig
 from wsgn.synthetic.features.patterns import Patterns, of_video
 from wsgn.synthetic.features.randomness import named_generator
 from wsgn.synthetic.features.shots import draw_shots, shot_features
-
-Array = npt.NDArray[np.float64]
 
 # Features are multiples of this. Sums of another order, as another machine's, then give the same
 # bits, and float16 holds all values below 8 exactly; the noise is far larger.
@@ -73,7 +72,7 @@ def grid_times(duration_seconds: float, sampling: Sampling) -> SnippetTimes:
     return snippet_times(starts, np.zeros(count, dtype=np.int64), sampling)
 
 
-def draw_camera(name: str, config: MadeFeaturesConfig) -> tuple[Array, float]:
+def draw_camera(name: str, config: MadeFeaturesConfig) -> tuple[FloatArray, float]:
     """What a video's camera and light do to all of it: an offset (D,) and a gain."""
     generator = named_generator(config.seed, "camera", name)
     shift = config.shift_std * generator.standard_normal(config.feature_size)
@@ -89,7 +88,9 @@ def noise_coefficient(config: MadeFeaturesConfig) -> float:
     return math.exp(-stride_seconds / config.noise_correlation_seconds)
 
 
-def draw_noise(generator: np.random.Generator, count: int, config: MadeFeaturesConfig) -> Array:
+def draw_noise(
+    generator: np.random.Generator, count: int, config: MadeFeaturesConfig
+) -> FloatArray:
     """(count, D): n_t = a n_(t-1) + sqrt(1 - a^2) e_t, of the same deviation at all times."""
     coefficient = noise_coefficient(config)
     noise = generator.standard_normal((count, config.feature_size))
@@ -105,7 +106,7 @@ def _actions(
     times: SnippetTimes,
     patterns: Patterns,
     config: MadeFeaturesConfig,
-) -> Array:
+) -> FloatArray:
     shown = {
         label: of_video(
             patterns.phases[patterns.classes.index(label)], ("action", label, video.name), config
@@ -128,7 +129,7 @@ def _shots(
     times: SnippetTimes,
     patterns: Patterns,
     config: MadeFeaturesConfig,
-) -> Array:
+) -> FloatArray:
     generator = named_generator(config.seed, "shots", video.name)
     shots = draw_shots(generator, video, duration, patterns.classes, config)
     contexts = {

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from wsgn.synthetic.videos.skeleton import FloatArray
+from wsgn.support.arrays import FloatArray, UInt8Array
 
 _POOL_FIELDS = 6
 
@@ -60,7 +59,7 @@ class SensorNoise:
         noise = 0.8 * noise.mean(axis=3, keepdims=True) * 3**0.5 + 0.6 * noise
         self._pool = np.rint(noise_levels * noise).astype(np.int16)
 
-    def added_to(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def added_to(self, frame: UInt8Array) -> UInt8Array:
         """A copy of a frame (H, W, 3) with fresh noise."""
         field, top, left, flip = self._generator.integers(0, (_POOL_FIELDS, 32, 32, 2))
         cut = self._pool[field, top : top + self._height, left : left + self._width]

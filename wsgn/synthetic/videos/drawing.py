@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 from PIL import Image, ImageDraw
 
+from wsgn.support.arrays import FloatArray
 from wsgn.synthetic.videos.figure import Colour, Figure
-from wsgn.synthetic.videos.skeleton import FloatArray, Joint
+from wsgn.synthetic.videos.skeleton import Joint
 
 Point = tuple[float, float]
 

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import av
-import numpy as np
-from numpy.typing import NDArray
+
+from wsgn.support.arrays import UInt8Array
 
 
 def encode_video(
     path: Path,
-    frames: Iterable[NDArray[np.uint8]],
+    frames: Iterable[UInt8Array],
     width: int,
     height: int,
     frame_rate: int,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wsgn.synthetic.videos.skeleton import LEFT, Channel, FloatArray
+from wsgn.support.arrays import FloatArray
+from wsgn.synthetic.videos.skeleton import LEFT, Channel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wsgn.support.arrays import FloatArray
 from wsgn.synthetic.videos.motions import motion_pose, turn_degrees
-from wsgn.synthetic.videos.skeleton import Channel, FloatArray
+from wsgn.synthetic.videos.skeleton import Channel
 from wsgn.synthetic.videos.timeline import Activity
 
 # A walker is not seen in pure profile, so that both sides of it stay visible.

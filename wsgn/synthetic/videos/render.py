@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from wsgn.support.arrays import FloatArray, UInt8Array
 from wsgn.synthetic.videos.camera import CameraPath, SensorNoise, draw_camera_path
 from wsgn.synthetic.videos.config import SceneConfig
 from wsgn.synthetic.videos.drawing import Skeleton, draw_figure, draw_shadow
 from wsgn.synthetic.videos.figure import Figure
 from wsgn.synthetic.videos.performance import Performance
 from wsgn.synthetic.videos.scene import draw_background
-from wsgn.synthetic.videos.skeleton import FloatArray, Joint, joint_positions, rotate_about_y
+from wsgn.synthetic.videos.skeleton import Joint, joint_positions, rotate_about_y
 
 # The camera looks down on the scene a little, which shows how deep a movement goes.
 _CAMERA_PITCH_DEGREES = 9.0
@@ -35,7 +35,7 @@ def render_frames(
     scene: SceneConfig,
     scenery: np.random.Generator,
     sensor: np.random.Generator,
-) -> Iterator[NDArray[np.uint8]]:
+) -> Iterator[UInt8Array]:
     """Yields the frames (H, W, 3)."""
     factor = scene.supersampling
     size = (scene.width * factor, scene.height * factor)

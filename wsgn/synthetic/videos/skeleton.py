@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from wsgn.support.arrays import FloatArray
 
 LEFT = 1
 RIGHT = -1

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from wsgn.support.arrays import FloatArray
 from wsgn.synthetic.videos.config import SceneConfig, TimelineConfig
 from wsgn.synthetic.videos.encode import encode_video
 from wsgn.synthetic.videos.figure import draw_figure_look
 from wsgn.synthetic.videos.performance import perform
 from wsgn.synthetic.videos.render import Actor, render_frames
-from wsgn.synthetic.videos.skeleton import FloatArray
 from wsgn.synthetic.videos.timeline import (
     Activity,
     Stage,
