@@ -100,11 +100,13 @@ def write_video(
     scenes: tuple[tuple[str, float], ...] = SCENES,
     *,
     rate: int = 20,
+    keyframe_interval: int = 20,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """An H.264 file of plain colours."""
+    """An H.264 file of plain colours; `options` are the container's."""
+    coding = {"crf": "1", "g": str(keyframe_interval)}
     with av.open(str(path), "w", options=options or {}) as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "1", "g": "20"})
+        stream = container.add_stream("libx264", rate=rate, options=coding)
         stream.width = stream.height = 64
         stream.pix_fmt = "yuv444p"
         for label, seconds in scenes:

@@ -96,6 +96,19 @@ def test_score_losses_are_the_binary_cross_entropy_by_hand() -> None:
     assert torch.isfinite(ends).all()
 
 
+@pytest.mark.parametrize(
+    ("distance", "costs"), [(1e-2, 4.60517), (1e-6, 13.81551), (1e-9, 16.11810), (0.0, 16.11810)]
+)
+def test_a_confident_error_costs_its_logarithm_down_to_a_ten_millionth(
+    distance: float, costs: float
+) -> None:
+    """-ln(distance), and no more than -ln(1e-7) where the score reaches 0 or 1."""
+    missed = torch.tensor([[distance]], dtype=torch.float64)
+    one, zero = torch.ones_like(missed), torch.zeros_like(missed)
+    torch.testing.assert_close(score_losses(missed, one).item(), costs, rtol=1e-6, atol=0)
+    torch.testing.assert_close(score_losses(1 - missed, zero).item(), costs, rtol=1e-6, atol=0)
+
+
 def test_normalised_labels_sum_to_one() -> None:
     labels = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
     torch.testing.assert_close(normalised_labels(labels), torch.tensor([[0.5, 0.5, 0], [0, 0, 0]]))

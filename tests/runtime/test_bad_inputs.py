@@ -12,6 +12,7 @@ from pathlib import Path
 import planted
 import pytest
 from outcomes import Outcome, Run
+from packets import damage_packets
 
 
 def empty_file(folder: Path) -> Path:
@@ -138,6 +139,18 @@ def test_corrupt_packets_are_counted_and_the_rest_is_used(run: Run, tmp_path: Pa
     assert outcome.code == 0
     assert outcome.of_type("warning")
     assert outcome.of_type("end")[0]["snippets"] > 20
+
+
+@pytest.mark.parametrize(("arguments", "code"), [((), 0), (("--strict",), 4)])
+def test_frames_that_could_not_be_decoded_are_a_failure_only_when_strict(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], code: int
+) -> None:
+    path = planted.write_video(tmp_path / "v.mp4", keyframe_interval=1)
+    damage_packets(path, range(100, 103))
+    outcome = run(path, *arguments)
+    assert outcome.code == code
+    (end,) = outcome.of_type("end")
+    assert (end["complete"], end["decode_failures"]) == (True, 3)
 
 
 def test_one_frame_is_a_valid_result_with_a_warning(run: Run, tmp_path: Path) -> None:

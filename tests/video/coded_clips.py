@@ -112,13 +112,6 @@ def piped(data: bytes) -> BinaryIO:
     return os.fdopen(reading_end, "rb")
 
 
-def packet_positions(path: Path) -> list[tuple[int, int]]:
-    """Byte offset and size of every packet of the first video stream."""
-    with av.open(str(path)) as container:
-        packets = list(container.demux(video=0))
-    return [(packet.pos or 0, packet.size) for packet in packets if packet.size]
-
-
 @dataclass
 class Reading:
     """Everything that reading a source gave."""

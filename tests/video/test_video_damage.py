@@ -15,12 +15,12 @@ import pytest
 from coded_clips import (
     GRID,
     assert_in_order,
-    packet_positions,
     read,
     shared_videos,
     shown_at,
     write_clip,
 )
+from packets import damage_packets, packet_positions
 
 from wsgn.errors import InputError
 from wsgn.video import FrameGrid, SampledFrame, VideoError, VideoReader
@@ -96,19 +96,10 @@ def test_video_shorter_than_its_sound_is_complete(tmp_path: Path) -> None:
     assert len(reading.frames) == pytest.approx(10, abs=1)
 
 
-def zero_packets(path: Path, numbers: range) -> None:
-    data = bytearray(path.read_bytes())
-    packets = packet_positions(path)
-    for number in numbers:
-        position, size = packets[number]
-        data[position : position + size] = b"\xff" * size
-    path.write_bytes(data)
-
-
 def test_a_few_damaged_packets_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, STEADY, options={"g": "1", "bf": "0"})
-    zero_packets(path, range(40, 44))
+    damage_packets(path, range(40, 44))
     reading = read(path)
     summary = reading.reader.summary
     assert summary.decode_failures == 4
@@ -124,7 +115,7 @@ def test_a_few_damaged_packets_are_counted(tmp_path: Path) -> None:
 def test_damage_from_the_start_is_undecodable(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, STEADY, options={"g": "1", "bf": "0"})
-    zero_packets(path, range(100))
+    damage_packets(path, range(100))
     with pytest.raises(VideoError, match="no picture") as caught:
         VideoReader(path, GRID)
     assert caught.value.code == "undecodable"
@@ -133,7 +124,7 @@ def test_damage_from_the_start_is_undecodable(tmp_path: Path) -> None:
 def test_too_much_damage_ends_the_reading(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, STEADY, options={"g": "1", "bf": "0"})
-    zero_packets(path, range(50, 90))
+    damage_packets(path, range(50, 90))
     reading = read(path)
     assert reading.codes == ["decode_failure", "undecodable", "truncated"]
     assert reading.numbers == [shown_at(STEADY, k / 10) for k in range(20)]
@@ -159,7 +150,7 @@ def test_nothing_is_said_on_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[
     path = tmp_path / "clip.mp4"
     write_clip(path, STEADY, options={"g": "1", "bf": "0"})
     capfd.readouterr()
-    zero_packets(path, range(50, 90))
+    damage_packets(path, range(50, 90))
     read(path)
     assert capfd.readouterr() == ("", "")
 
