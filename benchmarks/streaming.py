@@ -1,7 +1,7 @@
 """Exact, causal and window scores on labelled videos: mAP, delay, and the prior's calibration.
 
     python -m benchmarks.streaming made --checkpoint runs/demo/run/model.safetensors \
-        --engine runtime/cli/demo/demo.onnx
+        --engine runtime/demo/demo.onnx
 
 The engine reads the video files as `wsgn-run` does. Exact mode is held against the model in torch:
 frame scores and segments. The prior is calibrated on the training videos and used on the others.

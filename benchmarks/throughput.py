@@ -29,8 +29,7 @@ import numpy as np
 
 from wsgn.engines.engine import Engine
 from wsgn.manifest import Manifest
-from wsgn.runtime import DetectOptions, DetectorOptions, open_engine
-from wsgn.runtime.cli import demo
+from wsgn.runtime import DetectOptions, DetectorOptions, demo, open_engine
 from wsgn.runtime.pipeline import Detection, frame_grid
 from wsgn.runtime.streaming.detector import Detector, SnippetLogits
 from wsgn.runtime.streaming.rules import SCORE_MODES

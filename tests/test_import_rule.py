@@ -46,7 +46,7 @@ class Import:
 
 
 def module_name(path: str) -> str:
-    """`runtime/cli/demo/__init__.py` is imported as `wsgn.runtime.cli.demo`."""
+    """`runtime/demo/__init__.py` is imported as `wsgn.runtime.demo`."""
     parts = PurePosixPath(path).with_suffix("").parts
     parts = parts if parts[0] == "wsgn" else ("wsgn", *parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

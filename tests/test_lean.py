@@ -124,8 +124,8 @@ def test_exporting_asks_for_its_extra(run: Run, script: bool) -> None:
 
 
 @pytest.mark.skipif(
-    not (ROOT / "runtime" / "cli" / "demo" / "demo.onnx").is_file(),
-    reason="runtime/cli/demo/demo.onnx is not there yet",
+    not (ROOT / "runtime" / "demo" / "demo.onnx").is_file(),
+    reason="runtime/demo/demo.onnx is not there yet",
 )
 def test_the_demo_runs(run: Run) -> None:
     done = run("wsgn-run", "--demo")

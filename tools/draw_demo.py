@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from wsgn.localization.segments import smoothed_scores
 from wsgn.runtime import Segment, open_engine
-from wsgn.runtime.cli.demo import load_demo
+from wsgn.runtime.demo import load_demo
 from wsgn.runtime.events import SegmentEvent
 from wsgn.runtime.pipeline import Detection
 

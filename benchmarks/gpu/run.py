@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.gpu.part import NotHere, Results, part_parser, require_engine, run_as_part
 from wsgn.errors import EngineError
 
-DEMO = Path(__file__).resolve().parents[2] / "runtime" / "cli" / "demo"
+DEMO = Path(__file__).resolve().parents[2] / "runtime" / "demo"
 REPEATS = 3
 TENSORRT = "TensorRT, cuda"
 _DEVICES_HELP = "the first is what the others are held against; cuda adds a plan by TensorRT"

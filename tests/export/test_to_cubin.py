@@ -173,7 +173,7 @@ def test_wrong_arguments_are_one_sentence(
     [
         ("torch", ["--classes", "20"], "train"),
         ("triton", ["--classes", "20"], "train"),
-        ("onnx", ["--engine", "runtime/cli/demo/demo.onnx"], "export"),
+        ("onnx", ["--engine", "runtime/demo/demo.onnx"], "export"),
     ],
 )
 def test_a_missing_extra_is_one_sentence(

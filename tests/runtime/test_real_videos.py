@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from places import SHARED
 
-from wsgn.runtime.cli import demo
+from wsgn.runtime import demo
 from wsgn.runtime.cli.main import main
 
 ENGINE = Path(demo.__file__).parent / "demo.onnx"

@@ -26,7 +26,7 @@ from wsgn.engines.tensorrt.sidecar import (
 from wsgn.manifest import FeatureInput, Manifest
 
 SIZE = 5
-DEMO = ROOT / "runtime" / "cli" / "demo" / "demo.onnx"
+DEMO = ROOT / "runtime" / "demo" / "demo.onnx"
 
 
 def feature_manifest(**changes: Any) -> Manifest:

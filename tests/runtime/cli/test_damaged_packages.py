@@ -18,7 +18,7 @@ import pytest
 import tqdm
 from places import ROOT
 
-DEMO = ROOT / "runtime" / "cli" / "demo"
+DEMO = ROOT / "runtime" / "demo"
 RUN = (str(DEMO / "demo.mp4"), "-e", str(DEMO / "demo.onnx"))
 TIMEOUT_SECONDS = 60
 

@@ -11,7 +11,7 @@ import pytest
 from wsgn.errors import InputError
 from wsgn.localization.segments import Segment
 from wsgn.runtime.cli import demo
-from wsgn.runtime.cli.demo.comparison import comparison_table, match_segments, tiou
+from wsgn.runtime.cli.demo import comparison_table, match_segments, tiou
 from wsgn.runtime.cli.main import main
 
 

@@ -1,16 +1,50 @@
-"""Found segments beside the true ones."""
+"""`wsgn-run --demo`: the packaged engine on the packaged sample, beside the truth."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wsgn.engines.engine import open_engine
 from wsgn.localization.segments import Segment
 
-from ..tables import clock, columns
+from ..demo import load_demo
+from ..events import ProgressEvent
+from ..pipeline import Detection
+from ..writers import ResultCollector
+from .console import Console, print_result
+from .options import RunOptions
+from .signals import stop_on_signals
+from .tables import clock, columns
 
 # From this overlap on, a found segment counts as the true one.
 MINIMUM_TIOU = 0.5
+
+
+def run_demo(options: RunOptions) -> int:
+    """Run the demo and print what was found and what is true; the exit code."""
+    assets = load_demo()
+    console = Console(quiet=options.quiet, verbose=options.verbose, progress=options.progress)
+    with (
+        open_engine(
+            assets.engine, device=options.device, num_threads=options.num_threads
+        ) as engine,
+        stop_on_signals() as stop,
+    ):
+        detection = Detection(assets.video, engine, options.detect, stop=stop)
+        collector = ResultCollector(assets.video.name)
+        console.start_progress(assets.video.name)
+        for event in detection.events():
+            collector.push(event)
+            if isinstance(event, ProgressEvent):
+                console.progress(event.at_seconds, event.duration_seconds)
+        console.end_progress()
+        if stop.signal_number is not None:
+            return 128 + stop.signal_number
+    result = collector.result()
+    console.say(f"ran {assets.engine} on {assets.video}")
+    print_result(comparison_table(result.segments, assets.truth))
+    return 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""`wsgn-run --demo`: the packaged engine on the packaged sample, beside the truth."""
+"""The packaged engine, sample video and truth of `wsgn-run --demo`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsgn.engines.engine import open_engine
 from wsgn.errors import InputError
 from wsgn.localization.segments import Segment
-
-from ...events import ProgressEvent
-from ...pipeline import Detection
-from ...writers import ResultCollector
-from ..console import Console, print_result
-from ..options import RunOptions
-from ..signals import stop_on_signals
-from .comparison import comparison_table
 
 _FOLDER = Path(__file__).parent
 
@@ -40,32 +31,6 @@ def load_demo(folder: Path = _FOLDER) -> DemoAssets:
             "install wsgn again, or make them in a checkout with tools/make_demo.sh."
         )
     return DemoAssets(engine=paths["onnx"], video=paths["mp4"], truth=_read_truth(paths["json"]))
-
-
-def run_demo(options: RunOptions) -> int:
-    """Run the demo and print what was found and what is true; the exit code."""
-    assets = load_demo()
-    console = Console(quiet=options.quiet, verbose=options.verbose, progress=options.progress)
-    with (
-        open_engine(
-            assets.engine, device=options.device, num_threads=options.num_threads
-        ) as engine,
-        stop_on_signals() as stop,
-    ):
-        detection = Detection(assets.video, engine, options.detect, stop=stop)
-        collector = ResultCollector(assets.video.name)
-        console.start_progress(assets.video.name)
-        for event in detection.events():
-            collector.push(event)
-            if isinstance(event, ProgressEvent):
-                console.progress(event.at_seconds, event.duration_seconds)
-        console.end_progress()
-        if stop.signal_number is not None:
-            return 128 + stop.signal_number
-    result = collector.result()
-    console.say(f"ran {assets.engine} on {assets.video}")
-    print_result(comparison_table(result.segments, assets.truth))
-    return 0
 
 
 def _read_truth(path: Path) -> tuple[Segment, ...]:
