@@ -1,4 +1,4 @@
-"""Snippets of frames: cut as the runtime cuts them, augmented as one."""
+"""Videos as snippets of frames: kept or decoded again, thinned and augmented as one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from av.video.stream import VideoStream
 
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.augmentation import augmented, draw_augmentation
-from wsgn.data.frames import DecodedVideo, FrameDataset, snippet_rows
+from wsgn.data.frames import DecodedVideo, FrameDataset
 from wsgn.manifest import FrameInput, Sampling
-from wsgn.runtime.streaming.snippets import Snippeter
-from wsgn.video import FrameGrid, SampledFrame
+from wsgn.video import FrameGrid
 
 SAMPLING = Sampling(frame_rate=10.0, snippet_length=8, snippet_stride=4)
 
@@ -23,33 +22,6 @@ SAMPLING = Sampling(frame_rate=10.0, snippet_length=8, snippet_stride=4)
 def numbered_frames(count: int) -> np.ndarray:
     """Frame k is filled with k."""
     return np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None], (count, 2, 3, 3))
-
-
-@pytest.mark.parametrize("counts", [[1], [3], [7], [8], [9], [11, 12], [13, 2, 9], [100]])
-def test_training_and_runtime_cut_the_same_snippets(counts: list[int]) -> None:
-    epoch = np.repeat(np.arange(len(counts)), counts)
-    frames = numbered_frames(len(epoch))
-    # Every gap is two seconds long.
-    seconds = np.arange(len(epoch)) / 10 + 2.0 * epoch
-    rows = snippet_rows(epoch, SAMPLING)
-    snippeter = Snippeter(SAMPLING)
-    pushed = snippeter.push(
-        [
-            SampledFrame(index=k, seconds=seconds[k], epoch=int(epoch[k]), image=frames[k])
-            for k in range(len(epoch))
-        ]
-    )
-    pushed += snippeter.flush()
-    assert [s.start_seconds for s in pushed] == pytest.approx(seconds[rows[:, 0]].tolist())
-    assert [s.epoch for s in pushed] == epoch[rows[:, 0]].tolist()
-    np.testing.assert_array_equal(np.stack([s.frames for s in pushed]), frames[rows])
-
-
-def test_an_offset_shifts_the_snippets_but_leaves_one() -> None:
-    rows = snippet_rows(np.zeros(20, dtype=np.int64), SAMPLING, offset=3)
-    assert rows[:, 0].tolist() == [3, 7, 11]
-    rows = snippet_rows(np.zeros(9, dtype=np.int64), SAMPLING, offset=7)
-    assert rows[:, 0].tolist() == [1]
 
 
 def test_augmentation_treats_all_frames_of_a_video_alike() -> None:

@@ -38,18 +38,6 @@ def test_201_frames_give_12_snippets_of_16(tmp_path: Path) -> None:
     np.testing.assert_array_equal(numbers(clip), expected)
 
 
-@pytest.mark.parametrize("length", [1, 4, 16])
-@pytest.mark.parametrize("stride", [1, 4, 7, 16, 20])
-@pytest.mark.parametrize("num_frames", [1, 3, 15, 16, 17, 19, 20, 35, 36, 60])
-def test_snippets_are_all_runs_that_fit(num_frames: int, stride: int, length: int) -> None:
-    frames = list(range(num_frames))
-    expected = [frames[k : k + length] for k in range(0, num_frames - length + 1, stride)]
-    if not expected:
-        expected = [frames + [frames[-1]] * (length - num_frames)]
-    sampling = Sampling(frame_rate=25.0, snippet_length=length, snippet_stride=stride)
-    assert list(cut_snippets(frames, sampling)) == expected
-
-
 def test_no_more_pictures_are_read_than_the_batch_needs() -> None:
     num_read = 0
 

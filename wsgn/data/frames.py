@@ -21,6 +21,7 @@ from wsgn.localization.timing import snippet_times
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.support.arrays import FloatArray, IntArray, UInt8Array
 from wsgn.video import FrameGrid, Notice, SampledFrame, VideoReader
+from wsgn.video.snippets import snippet_rows
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi")
 
@@ -142,23 +143,6 @@ class FrameDataset:
                 "are needed.",
                 file=sys.stderr,
             )
-
-
-def snippet_rows(epoch: IntArray, sampling: Sampling, offset: int = 0) -> IntArray:
-    """The frames (T, L) of each snippet of a video whose F frames lie in the given epochs.
-
-    As `wsgn-run` cuts them: no snippet spans a gap, an epoch shorter than a snippet is filled by
-    repeating its last frame, a tail shorter than the stride is left out. The first snippet of an
-    epoch begins at its frame `offset`, or earlier where that would leave none.
-    """
-    length = sampling.snippet_length
-    parts = []
-    for frames in np.split(np.arange(len(epoch)), np.flatnonzero(np.diff(epoch)) + 1):
-        last = max(0, len(frames) - length)
-        first = np.arange(min(offset, last), last + 1, sampling.snippet_stride)  # (T,)
-        rows = np.minimum(first[:, None] + np.arange(length), len(frames) - 1)  # (T, L)
-        parts.append(frames[rows])
-    return np.concatenate(parts)
 
 
 def _find_video(folder: Path, name: str) -> Path:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from wsgn.manifest import Sampling
 from wsgn.support.arrays import Float32Array, UInt8Array
+from wsgn.video.snippets import SnippetCutter
 
 Item = TypeVar("Item")
 
@@ -23,26 +24,13 @@ class Picture:
 
 
 def cut_snippets(items: Iterable[Item], sampling: Sampling) -> Iterator[list[Item]]:
-    """Snippets of consecutive items; only those of one snippet are kept.
-
-    A video shorter than a snippet is filled by repeating its last item, a tail that no further
-    snippet fits is left out: F frames give max(1, floor((F - length) / stride) + 1) snippets.
-    """
-    length, stride = sampling.snippet_length, sampling.snippet_stride
-    waiting: list[Item] = []
-    num_to_skip, any_complete = 0, False
+    """Snippets of consecutive items; only those of one snippet are kept."""
+    cutter: SnippetCutter[Item] = SnippetCutter(sampling)
     for item in items:
-        if num_to_skip > 0:
-            num_to_skip -= 1
-            continue
-        waiting.append(item)
-        if len(waiting) == length:
-            any_complete = True
-            yield list(waiting)
-            num_to_skip = max(0, stride - length)
-            del waiting[:stride]
-    if waiting and not any_complete:
-        yield waiting + waiting[-1:] * (length - len(waiting))
+        for snippet in cutter.push([item]):
+            yield snippet.items
+    for snippet in cutter.flush():
+        yield snippet.items
 
 
 def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -1,12 +1,8 @@
-"""Frames to snippets."""
+"""Frames to snippets: examples of the rule that tests/video/test_snippet_cutter.py holds."""
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
 
 from wsgn.manifest import Sampling
 from wsgn.runtime.streaming.snippets import Snippet, Snippeter
@@ -26,15 +22,9 @@ def numbers(snippets: list[Snippet]) -> list[list[int]]:
     return [snippet.frames[:, 0, 0, 0].tolist() for snippet in snippets]
 
 
-def cut(
-    frames: list[SampledFrame], length: int, stride: int, places: list[int] | None = None
-) -> list[Snippet]:
+def cut(frames: list[SampledFrame], length: int, stride: int) -> list[Snippet]:
     snippeter = Snippeter(Sampling(frame_rate=10, snippet_length=length, snippet_stride=stride))
-    edges = [0, *sorted(places or []), len(frames)]
-    found: list[Snippet] = []
-    for begin, end in itertools.pairwise(edges):
-        found += snippeter.push(frames[begin:end])
-    return found + snippeter.flush()
+    return snippeter.push(frames) + snippeter.flush()
 
 
 def test_snippets_overlap_by_length_minus_stride() -> None:
@@ -67,28 +57,3 @@ def test_no_snippet_spans_two_epochs() -> None:
     assert numbers(snippets) == [[0, 1, 2, 3], [5, 5, 5, 5], [6, 7, 8, 9]]
     assert [snippet.epoch for snippet in snippets] == [0, 1, 2]
     assert [snippet.padded for snippet in snippets] == [False, True, False]
-
-
-@given(
-    epoch_lengths=st.lists(st.integers(1, 20), max_size=4),
-    length=st.integers(1, 6),
-    stride=st.integers(1, 8),
-    data=st.data(),
-)
-def test_any_chopping_gives_the_same_snippets(
-    epoch_lengths: list[int], length: int, stride: int, data: st.DataObject
-) -> None:
-    frames = frames_of(epoch_lengths)
-    places = data.draw(st.lists(st.integers(0, len(frames)), max_size=6))
-    whole, chopped = cut(frames, length, stride), cut(frames, length, stride, places)
-    # Written down directly: the windows of every epoch, or one padded window.
-    expected = []
-    begin = 0
-    for epoch_length in epoch_lengths:
-        numbers_here = list(range(begin, begin + epoch_length))
-        starts = range(0, epoch_length - length + 1, stride)
-        padded = numbers_here + numbers_here[-1:] * (length - epoch_length)
-        expected += [numbers_here[s : s + length] for s in starts] or [padded]
-        begin += epoch_length
-    assert numbers(whole) == numbers(chopped) == expected
-    assert [s.start_seconds for s in whole] == [s.start_seconds for s in chopped]
