@@ -146,7 +146,8 @@ def _scores(
 
 def _detection_map(segments: Segments, test: FrameDataset) -> list[float]:
     truth = truth_of(test.videos, test.classes)
-    return score_segments(segments, truth, "activitynet", TIOU).map_percent.tolist()
+    found = score_segments(segments, truth, "activitynet", TIOU).map_percent
+    return [float(value) for value in found]
 
 
 def _exchanged(segments: Segments, test: FrameDataset, random: np.random.Generator) -> Segments:

@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = [video.name for video in sources["test"].videos]
     results = [mode_result(mode, runs[mode], names, sources["test"]) for mode in MODES]
     rule = checkpoint.calibration.detection
-    document = {
+    document: dict[str, object] = {
         "exact_against_torch": parity(runs["exact"], predictions["test"], annotations, rule),
         "modes": [vars(result) for result in results],
         "prior_sweep_map_at_0.5": sweep,

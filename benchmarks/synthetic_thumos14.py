@@ -33,7 +33,7 @@ from wsgn.errors import UsageError
 from wsgn.features.dataset import FeatureDataset
 from wsgn.features.layouts import open_features
 from wsgn.localization.proposals import MultiThresholdRule
-from wsgn.manifest import FeatureInput
+from wsgn.manifest import DetectionRule, FeatureInput
 from wsgn.metrics.annotations import read_truth
 from wsgn.metrics.classification import evaluate_classification
 from wsgn.prediction.evaluate import find_segments, score_segments
@@ -117,7 +117,7 @@ def scored(trainer: Trainer, test: FeatureDataset, annotations: Path) -> dict[st
     calibration = trainer.finished().calibration
     assert calibration is not None
     middle = calibration.detection
-    rules = {
+    rules: dict[str, DetectionRule | MultiThresholdRule] = {
         "middle, 1": replace(middle, smoothing_snippets=1),
         "middle, 3": replace(middle, smoothing_snippets=3),
         "many, 1": MultiThresholdRule(),

@@ -21,6 +21,8 @@ BUDGET = TrainConfig(num_steps=800, batch_videos=16, thinning=2)
 
 _LOCAL, _GLOBAL, _SOFTMAX = COMPONENTS
 _CASL = WsgnConfig(coactivity_weight=0.5)
+_PLUS = WSGN_PLUS.method
+assert isinstance(_PLUS, WsgnConfig)
 
 
 def row(method: MethodConfig, *, pairs: int = 0, supervision: str = "video") -> Preset:
@@ -72,18 +74,18 @@ EXTRA_ROWS = {
     "complete, linear heads": row(WsgnConfig(hidden_layer=False)),
     "naive, linear heads": row(WsgnConfig(components=(), hidden_layer=False)),
     "wsgn+, hidden layer": replace(
-        WSGN_PLUS, train=BUDGET, method=replace(WSGN_PLUS.method, hidden_layer=True)
+        WSGN_PLUS, train=BUDGET, method=replace(_PLUS, hidden_layer=True)
     ),
     "wsgn+, product": replace(
-        WSGN_PLUS, train=BUDGET, method=replace(WSGN_PLUS.method, scoring_softmax_scale="max_one")
+        WSGN_PLUS, train=BUDGET, method=replace(_PLUS, scoring_softmax_scale="max_one")
     ),
     "wsgn+, all components": replace(
-        WSGN_PLUS, train=BUDGET, method=replace(WSGN_PLUS.method, components=COMPONENTS)
+        WSGN_PLUS, train=BUDGET, method=replace(_PLUS, components=COMPONENTS)
     ),
     "wsgn+ with CASL": replace(
         WSGN_PLUS,
         train=replace(BUDGET, batch_pairs=3),
-        method=replace(WSGN_PLUS.method, coactivity_weight=0.5),
+        method=replace(_PLUS, coactivity_weight=0.5),
     ),
 }
 

@@ -141,7 +141,7 @@ def write_videos(folder: Path) -> dict[str, Path]:
 
 def throughput(video: Path, engine: Engine, repeats: int) -> list[Measure]:
     """Rates of decoding, of the engine and of both together, taken in turn."""
-    grid = frame_grid(engine)
+    grid = frame_grid(engine.manifest, engine.name)
     num_frames, frames = _read(video, grid)
     snippeter = Snippeter(engine.manifest.sampling)
     snippets = [snippet.frames for snippet in snippeter.push(frames) + snippeter.flush()]

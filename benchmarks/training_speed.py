@@ -18,6 +18,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -164,9 +165,25 @@ def _coactivity_loss(
     return total / max(1, count)
 
 
-def measure(
-    lengths: Sequence[int], feature_size: int, batch_videos: int, steps: int
-) -> dict[str, object]:
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """One row: both trainings on videos of given lengths."""
+
+    feature_size: int
+    batch_videos: int
+    median_snippets: float
+    longest_snippets: int
+    # Of one step.
+    wsgn_ms: float
+    padded_loop_ms: float
+    # Of steps in turn: the median, and the 10 and 90 % points.
+    ratio: float
+    ratio_10_90: tuple[float, float]
+    # Of wsgn.
+    snippets_per_second: float
+
+
+def measure(lengths: Sequence[int], feature_size: int, batch_videos: int, steps: int) -> Speed:
     """Seconds per step of both, alternating; the ratio of medians and the spread of ratios."""
     source = MemorySource(lengths, feature_size)
     train = TrainConfig(
@@ -194,19 +211,20 @@ def measure(
                 times[name].append(seconds)
     ours.close()
     ratios = [b / a for a, b in zip(times["wsgn"], times["padded loop"], strict=True)]
-    return {
-        "feature_size": feature_size,
-        "batch_videos": batch_videos,
-        "median_snippets": statistics.median(lengths),
-        "longest_snippets": max(lengths),
-        "wsgn_ms": 1000 * statistics.median(times["wsgn"]),
-        "padded_loop_ms": 1000 * statistics.median(times["padded loop"]),
-        "ratio": statistics.median(ratios),
-        "ratio_10_90": np.percentile(ratios, [10, 90]).tolist(),
-        "snippets_per_second": statistics.mean(lengths)
+    low, high = np.percentile(ratios, [10, 90]).tolist()
+    return Speed(
+        feature_size=feature_size,
+        batch_videos=batch_videos,
+        median_snippets=statistics.median(lengths),
+        longest_snippets=max(lengths),
+        wsgn_ms=1000 * statistics.median(times["wsgn"]),
+        padded_loop_ms=1000 * statistics.median(times["padded loop"]),
+        ratio=statistics.median(ratios),
+        ratio_10_90=(low, high),
+        snippets_per_second=statistics.mean(lengths)
         * batch_videos
         / statistics.mean(times["wsgn"]),
-    }
+    )
 
 
 def _timed(run: Callable[[], object]) -> float:
@@ -243,16 +261,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     for video_snippets, feature_size in settings:
         found = measure(video_snippets, feature_size, arguments.batch_videos, arguments.steps)
         results.append(found)
-        low, high = found["ratio_10_90"]  # type: ignore[misc]
+        low, high = found.ratio_10_90
         print(
-            f"{feature_size:4}  {found['median_snippets']:8.0f}  {found['longest_snippets']:7}  "
-            f"{found['wsgn_ms']:8.1f}  {found['padded_loop_ms']:9.1f}  "
-            f"{found['ratio']:5.2f} ({low:.2f}-{high:.2f})  {found['snippets_per_second']:11,.0f}",
+            f"{feature_size:4}  {found.median_snippets:8.0f}  {found.longest_snippets:7}  "
+            f"{found.wsgn_ms:8.1f}  {found.padded_loop_ms:9.1f}  "
+            f"{found.ratio:5.2f} ({low:.2f}-{high:.2f})  {found.snippets_per_second:11,.0f}",
             flush=True,
         )
     if arguments.output:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=1), encoding="utf-8")
+        arguments.output.write_text(
+            json.dumps([asdict(result) for result in results], indent=1), encoding="utf-8"
+        )
     return 0
 
 

@@ -6,6 +6,7 @@ python tools/draw_demo.py docs/demo.png
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -49,7 +50,10 @@ def main() -> int:
 def read_pictures(path: Path) -> list[Image.Image]:
     """Evenly spaced pictures of the sample."""
     with av.open(str(path)) as container:
-        frames = [frame.to_image() for frame in container.decode(video=0)]
+        frames = [
+            frame.to_image()  # type: ignore[no-untyped-call]
+            for frame in container.decode(video=0)
+        ]
     places = (np.arange(NUM_THUMBNAILS) + 0.5) / NUM_THUMBNAILS * len(frames)
     return [frames[int(place)] for place in places]
 
@@ -92,7 +96,10 @@ def draw(
         pen.polygon([(points[0][0], base), *points, (points[-1][0], base)], fill="#cfe1ee")
         pen.line(points, fill=SCORE, width=2)
         pen.line([(left, base), (left + span, base)], fill=FAINT)
-        bars = [(TRUE, base + 3, truth), (FOUND, base + 4 + BAR_HEIGHT, found)]
+        bars: list[tuple[str, int, Sequence[Segment | SegmentEvent]]] = [
+            (TRUE, base + 3, truth),
+            (FOUND, base + 4 + BAR_HEIGHT, found),
+        ]
         for colour, y, segments in bars:
             for segment in segments:
                 if segment.label == label:

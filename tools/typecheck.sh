@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # usage: tools/typecheck.sh [MYPY]
-# mypy --strict over the packages as they are imported. mypy does not know setuptools' package-dir,
-# so a farm of links shows it kernels/, export/ and runtime/ inside wsgn/.
+# mypy --strict over the packages as they are imported, and over benchmarks/ and tools/. mypy does
+# not know setuptools' package-dir, so a farm of links shows it kernels/, export/ and runtime/
+# inside wsgn/, and the plain loops of tests/metrics that a benchmark compares with.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 mypy=$(realpath -s "${1:-$root/.venv/bin/mypy}")
@@ -10,5 +11,7 @@ farm=$(mktemp -d)
 trap 'rm -rf "$farm"' EXIT
 mkdir "$farm/wsgn"
 ln -s "$root"/wsgn/* "$root"/{kernels,export,runtime} "$farm/wsgn/"
+ln -s "$root"/{benchmarks,tools} "$root/tests/metrics/plain_evaluator.py" "$farm/"
 cd "$farm"
-"$mypy" --config-file "$root/pyproject.toml" --cache-dir "$root/.mypy_cache" -p wsgn
+"$mypy" --config-file "$root/pyproject.toml" --cache-dir "$root/.mypy_cache" \
+  -p wsgn -p benchmarks -p tools

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +135,7 @@ def _rows(
             device = open_device(0, binding=binding)
             opened.callback(device.close)
             kernels = opened.enter_context(SelectionKernels.open(bundle, device, rule, num_classes))
-            works[binding] = lambda kernels=kernels: kernels.score(x, h, offsets).scores
+            works[binding] = partial(_scores, kernels, x, h, offsets)
             works[binding]()
         except WsgnError as reason:
             works.pop(binding, None)
@@ -174,15 +175,20 @@ def _expected(x: AnyArray, h: AnyArray, offsets: AnyArray, rule: SelectionRule) 
     return np.concatenate(parts)
 
 
+def _scores(kernels: SelectionKernels, x: AnyArray, h: AnyArray, offsets: AnyArray) -> AnyArray:
+    return kernels.score(x, h, offsets).scores
+
+
 def _in_torch(x: AnyArray, h: AnyArray, offsets: AnyArray, rule: SelectionRule) -> AnyArray:
-    tensors = (torch.from_numpy(array).cuda() for array in (x, h, offsets))
+    on_gpu = [torch.from_numpy(array).cuda() for array in (x, h, offsets)]
     mu, sigma = (
         torch.tensor(values, dtype=torch.float32, device="cuda")
         for values in (rule.global_mean, rule.global_std)
     )
     result = frame_selection(
-        *tensors, mu, sigma, softmax_scale=rule.softmax_scale, epsilon=rule.variance_epsilon
-    )
+        on_gpu[0], on_gpu[1], on_gpu[2], mu, sigma,
+        softmax_scale=rule.softmax_scale, epsilon=rule.variance_epsilon,
+    )  # fmt: skip
     scores: AnyArray = result.scores.cpu().numpy()
     return scores
 
