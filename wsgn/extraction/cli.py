@@ -9,8 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsgn.errors import MissingExtraError, UsageError
-from wsgn.extraction.config import BACKBONES, ExtractionConfig, Network
-from wsgn.extraction.options import parser
+from wsgn.extraction.config import (
+    BACKBONES,
+    CROP_SIZE,
+    DTYPES,
+    FLOW_METHODS,
+    SHORT_SIDE,
+    ExtractionConfig,
+    Network,
+)
+from wsgn.extraction.options import ExtractOptions
 from wsgn.extraction.progress import Progress
 from wsgn.extraction.videos import expand_videos
 from wsgn.support.command import report_failures, run_command, say
@@ -19,44 +27,180 @@ if TYPE_CHECKING:
     from wsgn.extraction.batch import Extraction
 
 _NAME = "wsgn-features"
+# Of `--frame-rate`: each video has its own.
+_NATIVE = "native"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 done, 2 usage, 3 unreadable input, 4 some videos failed, 6 output."""
     return run_command(
         _NAME,
-        lambda: _run(parser().parse_args(argv)),
+        lambda: _run(_options(_parser().parse_args(argv))),
         interrupted=lambda: "interrupted; run it again to go on.",
     )
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    weights = _weights(arguments)
-    videos = expand_videos(arguments.videos)
+def _parser() -> argparse.ArgumentParser:
+    """The parser of `wsgn-features`."""
+    result = argparse.ArgumentParser(
+        prog="wsgn-features",
+        description="Extract features of videos into one <video>.safetensors per video, with its "
+        "time base. Run again, it goes on where it stopped.",
+    )
+    result.add_argument(
+        "videos", nargs="+", metavar="VIDEO", help="video file, folder, or pattern in quotes"
+    )
+    result.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    _add_network_options(result.add_argument_group("network"))
+    _add_sampling_options(result.add_argument_group("sampling"))
+    group = result.add_argument_group("run")
+    group.add_argument(
+        "--workers", type=int, default=2, help="videos decoded at a time (default: %(default)s)"
+    )
+    group.add_argument(
+        "--batch", type=int, default=4, help="snippets in a call of the network (default: 4)"
+    )
+    group.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    group.add_argument("--threads", type=int, help="CPU threads of the network (default: all)")
+    group.add_argument("--overwrite", action="store_true", help="extract finished videos again")
+    group.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+    return result
+
+
+def _add_network_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--backbone",
+        action="append",
+        required=True,
+        choices=tuple(BACKBONES),
+        help="given twice (i3d-rgb, i3d-flow), the features stand behind each other",
+    )
+    group.add_argument(
+        "--weights",
+        action="append",
+        type=Path,
+        metavar="FILE.safetensors",
+        help="of wsgn-weights convert; one for each --backbone, in their order",
+    )
+    group.add_argument(
+        "--random-weights", action="store_true", help="for tests and timing; the files say so"
+    )
+    group.add_argument(
+        "--flow",
+        choices=FLOW_METHODS,
+        default="tvl1",
+        help="for i3d-flow: tvl1 as published, or dis, hundreds of times as fast",
+    )
+    group.add_argument("--dtype", choices=DTYPES, default="float32", help="of the stored values")
+
+
+def _add_sampling_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--frame-rate",
+        type=_frame_rate,
+        default=25.0,
+        metavar="FPS",
+        help="25, 10, or native for each video's own (default: 25)",
+    )
+    group.add_argument("--snippet-length", type=int, default=16, help="frames (default: 16)")
+    group.add_argument(
+        "--snippet-stride", type=int, default=16, help="frames between snippets (default: 16)"
+    )
+    group.add_argument("--short-side", type=int, default=SHORT_SIDE, help="pixels (default: 256)")
+    group.add_argument("--crop-size", type=int, default=CROP_SIZE, help="pixels (default: 224)")
+
+
+def _frame_rate(text: str) -> float | None:
+    return None if text == _NATIVE else float(text)
+
+
+def _options(words: argparse.Namespace) -> ExtractOptions:
+    weights = _weights(words)
+    videos = expand_videos(words.videos)
+    return ExtractOptions(
+        videos=tuple(videos),
+        output=words.output,
+        config=_config(words, weights),
+        weights=weights,
+        device=words.device,
+        num_threads=words.threads,
+        batch_size=words.batch,
+        num_workers=words.workers,
+        overwrite=words.overwrite,
+        quiet=words.quiet,
+    )
+
+
+def _weights(words: argparse.Namespace) -> tuple[Path | None, ...]:
+    """A file for each backbone; nothing for random weights."""
+    num_backbones, given = len(words.backbone), words.weights or []
+    if words.random_weights:
+        if given:
+            raise UsageError("--weights and --random-weights exclude each other.")
+        return (None,) * num_backbones
+    if len(given) != num_backbones:
+        raise UsageError(
+            f"{num_backbones} --backbone need as many --weights, got {len(given)}: convert "
+            "published weights with wsgn-weights (--random-weights is for tests and timing)."
+        )
+    return tuple(given)
+
+
+def _config(words: argparse.Namespace, weights: Sequence[Path | None]) -> ExtractionConfig:
+    try:
+        from wsgn.extraction.networks import file_sha256
+    except ImportError as error:
+        raise _missing(error) from error
+    return ExtractionConfig(
+        networks=tuple(
+            Network(
+                name=name,
+                config=BACKBONES[name],
+                weights_sha256=None if path is None else file_sha256(path),
+            )
+            for name, path in zip(words.backbone, weights, strict=True)
+        ),
+        frame_rate=words.frame_rate,
+        snippet_length=words.snippet_length,
+        snippet_stride=words.snippet_stride,
+        short_side=words.short_side,
+        crop_size=words.crop_size,
+        flow=words.flow,
+        dtype=words.dtype,
+    )
+
+
+def _missing(error: ImportError) -> MissingExtraError:
+    return MissingExtraError(f"Extracting features ({error.name})", "train")
+
+
+def _run(options: ExtractOptions) -> int:
     try:
         from wsgn.extraction.batch import BatchWatcher, extract_videos
-        from wsgn.extraction.networks import file_sha256, open_networks
+        from wsgn.extraction.networks import open_networks
     except ImportError as error:
-        raise MissingExtraError(f"Extracting features ({error.name})", "train") from error
-    config = _config(arguments, [None if path is None else file_sha256(path) for path in weights])
+        raise _missing(error) from error
+    config = options.config
     if config.needs_flow:
         from wsgn.extraction.flow import load_opencv
 
         # What is missing must not be found out video by video.
         load_opencv(config.flow)
-    networks = open_networks(config, weights, arguments.device, num_threads=arguments.threads)
-    if arguments.random_weights:
+    networks = open_networks(
+        config, options.weights, options.device, num_threads=options.num_threads
+    )
+    if None in options.weights:
         say(_NAME, "the weights are random: these features are for tests and timing only.")
-    progress = Progress(quiet=arguments.quiet)
+    progress = Progress(quiet=options.quiet)
     try:
         result = extract_videos(
-            videos,
-            arguments.output,
+            options.videos,
+            options.output,
             config,
             networks,
-            batch_size=arguments.batch,
-            num_workers=arguments.workers,
-            overwrite=arguments.overwrite,
+            batch_size=options.batch_size,
+            num_workers=options.num_workers,
+            overwrite=options.overwrite,
             watcher=BatchWatcher(
                 on_video=progress.on_video,
                 on_notice=progress.on_notice,
@@ -65,38 +209,7 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     finally:
         progress.close()
-    return _report(arguments.output, config, result)
-
-
-def _weights(arguments: argparse.Namespace) -> list[Path | None]:
-    """A file for each backbone; nothing for random weights."""
-    num_backbones, given = len(arguments.backbone), arguments.weights or []
-    if arguments.random_weights:
-        if given:
-            raise UsageError("--weights and --random-weights exclude each other.")
-        return [None] * num_backbones
-    if len(given) != num_backbones:
-        raise UsageError(
-            f"{num_backbones} --backbone need as many --weights, got {len(given)}: convert "
-            "published weights with wsgn-weights (--random-weights is for tests and timing)."
-        )
-    return list(given)
-
-
-def _config(arguments: argparse.Namespace, checksums: Sequence[str | None]) -> ExtractionConfig:
-    return ExtractionConfig(
-        networks=tuple(
-            Network(name=name, config=BACKBONES[name], weights_sha256=checksum)
-            for name, checksum in zip(arguments.backbone, checksums, strict=True)
-        ),
-        frame_rate=arguments.frame_rate,
-        snippet_length=arguments.snippet_length,
-        snippet_stride=arguments.snippet_stride,
-        short_side=arguments.short_side,
-        crop_size=arguments.crop_size,
-        flow=arguments.flow,
-        dtype=arguments.dtype,
-    )
+    return _report(options.output, config, result)
 
 
 def _report(folder: Path, config: ExtractionConfig, result: Extraction) -> int:
