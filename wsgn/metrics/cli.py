@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from wsgn.data.charades import CLASSES as CHARADES_CLASSES
@@ -23,11 +24,27 @@ _CHARADES = "charades"
 _THUMOS14_PREFIX = "video_test_"
 
 
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions:
+    """Which results are scored against which truth, and how that is shown."""
+
+    detections: Path
+    truth: Path
+    # One of PROTOCOLS, or 'charades'.
+    protocol: str
+    # None: the only one, or the protocol's usual one.
+    subset: str | None
+    # Thresholds of the overlap; None for the protocol's own.
+    tiou: tuple[float, ...] | None
+    json: bool
+    per_class: bool
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 done, 2 usage, 3 unreadable input, 6 output, 130 interrupted."""
 
     def work() -> int:
-        _print(_run(_parser().parse_args(argv)))
+        _print(_run(_options(_parser().parse_args(argv))))
         return 0
 
     return run_command(_NAME, work)
@@ -66,18 +83,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(arguments: argparse.Namespace) -> str:
+def _options(words: argparse.Namespace) -> EvalOptions:
+    return EvalOptions(
+        detections=words.detections,
+        truth=words.truth,
+        protocol=words.protocol,
+        subset=words.subset,
+        tiou=None if words.tiou is None else tuple(words.tiou),
+        json=words.json,
+        per_class=words.per_class,
+    )
+
+
+def _run(options: EvalOptions) -> str:
     """The command's whole output."""
-    if arguments.protocol == _CHARADES:
-        return _run_charades(arguments)
-    truth = _truth(arguments.truth, arguments.subset, arguments.protocol)
-    detections = read_detections(arguments.detections)
-    result = evaluate_detection(truth, detections, arguments.protocol, arguments.tiou)
-    if detection_protocol(arguments.protocol).subset and not _is_thumos14(truth):
+    if options.protocol == _CHARADES:
+        return _run_charades(options)
+    truth = _truth(options.truth, options.subset, options.protocol)
+    detections = read_detections(options.detections)
+    result = evaluate_detection(truth, detections, options.protocol, options.tiou)
+    if detection_protocol(options.protocol).subset and not _is_thumos14(truth):
         say(
             _NAME,
             f"None of these videos is of THUMOS14's test set, which the protocol "
-            f"{arguments.protocol} is for; other datasets take --protocol activitynet.",
+            f"{options.protocol} is for; other datasets take --protocol activitynet.",
         )
     if result.num_ignored_detections:
         say(
@@ -85,16 +114,16 @@ def _run(arguments: argparse.Namespace) -> str:
             f"Ignored {result.num_ignored_detections} of {len(detections)} detections, in videos "
             "that are not evaluated.",
         )
-    return _as_json(result) if arguments.json else _as_table(result, per_class=arguments.per_class)
+    return _as_json(result) if options.json else _as_table(result, per_class=options.per_class)
 
 
-def _run_charades(arguments: argparse.Namespace) -> str:
-    if arguments.subset or arguments.tiou:
+def _run_charades(options: EvalOptions) -> str:
+    if options.subset or options.tiou:
         raise UsageError("Charades scores points in time: --subset and --tiou have no meaning.")
-    truth = read_charades(arguments.truth)
-    result = evaluate_charades(truth, read_submission(arguments.detections, truth.video_ids))
+    truth = read_charades(options.truth)
+    result = evaluate_charades(truth, read_submission(options.detections, truth.video_ids))
     per_class = dict(zip(CHARADES_CLASSES, result.average_precision_percent.tolist(), strict=True))
-    if arguments.json:
+    if options.json:
         document = {
             "protocol": _CHARADES,
             "videos": result.num_videos,
@@ -109,7 +138,7 @@ def _run_charades(arguments: argparse.Namespace) -> str:
         f"charades: {result.num_videos} videos, {result.num_points} points",
         f"mAP {result.map_percent:.2f} %, weighted AP {result.weighted_ap_percent:.2f} %",
     ]
-    if arguments.per_class:
+    if options.per_class:
         lines += [f"{name} {ap:7.2f}" for name, ap in per_class.items()]
     return "\n".join(lines)
 

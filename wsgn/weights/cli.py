@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from wsgn.errors import MissingExtraError, UsageError
@@ -16,12 +17,23 @@ from wsgn.weights.published import PUBLISHED, published_weights
 _NAME = "wsgn-weights"
 
 
+@dataclass(frozen=True, kw_only=True)
+class _FileOptions:
+    """A file of weights, and what it must be."""
+
+    file: Path
+    # One of KINDS; None for any.
+    kind: str | None
+    # Admit a file under a published name whose checksum is another.
+    any_checksum: bool
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 done, 2 usage, 3 a bad or unreachable file, 6 output, 130 interrupted."""
 
     def work() -> int:
-        arguments = _parser().parse_args(argv)
-        arguments.run(arguments)
+        words = _parser().parse_args(argv)
+        words.run(words)
         return 0
 
     return run_command(_NAME, work)
@@ -35,11 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="the known files: source, licence, size, checksum")
-    listing.set_defaults(run=_list)
+    listing.set_defaults(run=lambda words: _list())
     check = commands.add_parser("check", help="say what a file is, or what is wrong with it")
-    check.set_defaults(run=_check)
+    check.set_defaults(run=lambda words: _check(_file_options(words)))
     convert = commands.add_parser("convert", help="write a file as safetensors for wsgn")
-    convert.set_defaults(run=_convert)
+    convert.set_defaults(
+        run=lambda words: _convert(_file_options(words), words.output, words.layout)
+    )
     convert.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.safetensors")
     convert.add_argument(
         "--layout",
@@ -64,13 +78,17 @@ def _parser() -> argparse.ArgumentParser:
             help="admit a file under a published name whose checksum is another",
         )
     download = commands.add_parser("download", help="fetch a published file, checked")
-    download.set_defaults(run=_download)
+    download.set_defaults(run=lambda words: _download(words.name, words.output))
     download.add_argument("name", help="as `wsgn-weights list` has it")
     download.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     return parser
 
 
-def _list(arguments: argparse.Namespace) -> None:
+def _file_options(words: argparse.Namespace) -> _FileOptions:
+    return _FileOptions(file=words.file, kind=words.kind, any_checksum=words.any_checksum)
+
+
+def _list() -> None:
     for entry in PUBLISHED:
         print(f"{entry.name}: {entry.kind}, trained on {entry.trained_on}; {entry.licence}")
         for file in entry.files:
@@ -78,46 +96,46 @@ def _list(arguments: argparse.Namespace) -> None:
             print(f"    {file.size_text}; {file.checksum_text}")
 
 
-def _check(arguments: argparse.Namespace) -> None:
+def _check(options: _FileOptions) -> None:
     _require_torch()
     from wsgn.weights.convert import check_weights
-    from wsgn.weights.identify import KINDS
 
-    _require_one_of("--as", arguments.kind, (None, *KINDS))
-    checked = check_weights(
-        arguments.file, kind=arguments.kind, any_checksum=arguments.any_checksum
-    )
-    print(f"{arguments.file}: {checked.sentence}; SHA-256 {checked.origin.sha256}")
+    _require_kind(options.kind)
+    checked = check_weights(options.file, kind=options.kind, any_checksum=options.any_checksum)
+    print(f"{options.file}: {checked.sentence}; SHA-256 {checked.origin.sha256}")
 
 
-def _convert(arguments: argparse.Namespace) -> None:
+def _convert(options: _FileOptions, output: Path, layout: str) -> None:
     _require_torch()
     from wsgn.weights.convert import OUTPUT_LAYOUTS, check_weights, convert_weights
-    from wsgn.weights.identify import KINDS
 
-    _require_one_of("--as", arguments.kind, (None, *KINDS))
-    _require_one_of("--layout", arguments.layout, OUTPUT_LAYOUTS)
-    if arguments.output.suffix != ".safetensors":
-        raise UsageError(f"the output must end in .safetensors, got {arguments.output}.")
-    checked = check_weights(
-        arguments.file, kind=arguments.kind, any_checksum=arguments.any_checksum
-    )
-    convert_weights(checked, arguments.output, layout=arguments.layout)
-    print(f"{arguments.output}: {checked.sentence}")
+    _require_kind(options.kind)
+    _require_one_of("--layout", layout, OUTPUT_LAYOUTS)
+    if output.suffix != ".safetensors":
+        raise UsageError(f"the output must end in .safetensors, got {output}.")
+    checked = check_weights(options.file, kind=options.kind, any_checksum=options.any_checksum)
+    convert_weights(checked, output, layout=layout)
+    print(f"{output}: {checked.sentence}")
 
 
-def _download(arguments: argparse.Namespace) -> None:
-    entry = published_weights(arguments.name)
+def _download(name: str, folder: Path) -> None:
+    entry = published_weights(name)
     if entry is None:
         names = ", ".join(known.name for known in PUBLISHED)
-        raise UsageError(f"'{arguments.name}' is not known; there are {names}.")
-    for path in download_weights(entry, arguments.output):
+        raise UsageError(f"'{name}' is not known; there are {names}.")
+    for path in download_weights(entry, folder):
         print(path)
 
 
 def _require_torch() -> None:
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("safetensors") is None:
         raise MissingExtraError("reading weights", "train")
+
+
+def _require_kind(kind: str | None) -> None:
+    from wsgn.weights.identify import KINDS
+
+    _require_one_of("--as", kind, (None, *KINDS))
 
 
 def _require_one_of(option: str, value: str | None, known: Sequence[str | None]) -> None:
