@@ -21,14 +21,13 @@ import numpy as np
 import torch
 
 from wsgn.checkpoint import load_checkpoint
-from wsgn.config import ModelConfig, TrainConfig
+from wsgn.config import DEFAULT_FRAMES, DEFAULT_SAMPLING, ModelConfig, TrainConfig
 from wsgn.data.annotations import read_annotations
 from wsgn.data.frames import FrameDataset
 from wsgn.errors import UsageError
 from wsgn.manifest import COMPONENTS
 from wsgn.methods.config import WsgnConfig
 from wsgn.prediction.evaluate import TIOU, evaluate
-from wsgn.training.options import DEFAULT_FRAMES, DEFAULT_SAMPLING
 from wsgn.training.run import run_training
 from wsgn.training.trainer import Trainer
 

@@ -15,6 +15,10 @@ SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "bfloat16")
 TIME_UNITS = ("snippet", "frame")
 
+# How videos are looked at where nobody says otherwise.
+DEFAULT_SAMPLING = Sampling(frame_rate=10.0, snippet_length=8, snippet_stride=4)
+DEFAULT_FRAMES = FrameInput(height=48, width=64)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:

@@ -18,6 +18,7 @@ from wsgn.errors import InputError, UsageError
 from wsgn.extraction.config import ExtractionConfig
 from wsgn.extraction.snippets import Picture
 from wsgn.support.arrays import Float32Array
+from wsgn.torch_device import open_device
 from wsgn.weights.converted import load_backbone_weights
 
 # Of random weights, which are the same every time.
@@ -78,22 +79,6 @@ def open_networks(
             load_weights(module, path)
         modules.append(module)
     return Networks(config, modules, chosen)
-
-
-def open_device(name: str) -> torch.device:
-    """`cpu`, `cuda` or `cuda:N`, checked."""
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"'{name}' is not a device; cpu, cuda and cuda:N are.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(
-            f"--device {name}: PyTorch {torch.__version__} sees no NVIDIA GPU here; use a build "
-            "with CUDA on a machine with a driver, or --device cpu."
-        )
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"features are extracted on cpu or cuda, not on '{name}'.")
-    return device
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

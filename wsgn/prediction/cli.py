@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any
 from wsgn.data.annotations import Annotations, read_annotations
 from wsgn.data.charades import CLASSES as CHARADES_CLASSES
 from wsgn.errors import MissingExtraError, UsageError
+from wsgn.features.arguments import (
+    add_data_source,
+    add_feature_options,
+    add_video_memory,
+    data_options,
+)
 from wsgn.localization.proposals import MultiThresholdRule
 from wsgn.manifest import DetectionRule
 from wsgn.methods.config import WsgnConfig
 from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.support.command import run_command
-from wsgn.training.options import add_feature_options, add_video_memory
 
 if TYPE_CHECKING:
     from wsgn.checkpoint import Checkpoint
@@ -44,9 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("annotations", type=Path, help="ActivityNet-style JSON")
     parser.add_argument("checkpoints", type=Path, nargs="+", help="model.safetensors of wsgn-train")
-    data = parser.add_mutually_exclusive_group(required=True)
-    data.add_argument("--videos", type=Path, metavar="DIR", help="folder of video files")
-    data.add_argument("--features", type=Path, metavar="PATH", help="feature files, any layout")
+    add_data_source(parser)
     add_feature_options(parser.add_argument_group("features"))
     add_video_memory(parser.add_argument_group("videos"))
     parser.add_argument("--subset", default="test", help="(default: test)")
@@ -126,15 +129,13 @@ def _predictions(
 
     from wsgn.dataset import open_data
     from wsgn.prediction.predict import fused, predict_videos
-    from wsgn.training.distributed import open_device
+    from wsgn.torch_device import open_device
 
     device = open_device(arguments.device)
-    streams = []
+    options, streams = data_options(arguments), []
     for checkpoint in checkpoints:
         model = checkpoint.model
-        data = open_data(
-            arguments, annotations, streams=model.streams, progress=not arguments.quiet
-        )
+        data = open_data(options, annotations, streams=model.streams, progress=not arguments.quiet)
         source = data.source(arguments.subset, model)
         streams.append(predict_videos(checkpoint.build().to(device), source))
     together = tqdm(

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import Annotations, read_annotations
 from wsgn.errors import MissingExtraError, OutputError, UsageError
+from wsgn.features.arguments import data_options, stream_names
 from wsgn.presets import Preset
 from wsgn.support.command import run_command, say
 from wsgn.support.signals import TERMINATED
-from wsgn.training.options import parser, stream_names
+from wsgn.training.options import parser
 from wsgn.training.overrides import chosen_preset
 
 if TYPE_CHECKING:
     import torch
 
     from wsgn.data.samples import VideoSource
-    from wsgn.dataset import TrainingData
+    from wsgn.dataset import Dataset
     from wsgn.training.distributed import World
     from wsgn.training.run import StepResult
     from wsgn.training.trainer import Trainer
@@ -89,11 +90,12 @@ def _train_and_test(
     world: World,
     device: torch.device,
 ) -> None:
-    from wsgn.dataset import model_config, open_data
+    from wsgn.dataset import open_data
+    from wsgn.training.model_config import model_config
 
     streams = stream_names(arguments.streams)
     data = open_data(
-        arguments, annotations, streams=streams, progress=world.is_first and not arguments.quiet
+        data_options(arguments), annotations, progress=world.is_first and not arguments.quiet
     )
     model = model_config(arguments, data, chosen, streams)
     if arguments.test and model.features is not None:
@@ -164,7 +166,7 @@ def _train(trainer: Trainer, arguments: argparse.Namespace) -> Path:
 
 
 def _evaluate(
-    arguments: argparse.Namespace, data: TrainingData, path: Path, device: torch.device
+    arguments: argparse.Namespace, data: Dataset, path: Path, device: torch.device
 ) -> None:
     from wsgn.checkpoint import load_checkpoint
     from wsgn.metrics.annotations import read_truth

@@ -6,13 +6,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsgn.features.layouts import AUTO, LAYOUTS
-from wsgn.manifest import (
-    COMPONENTS,
-    RESIZE_MODES,
-    FrameInput,
-    Sampling,
+from wsgn.config import DEFAULT_FRAMES
+from wsgn.features.arguments import (
+    add_data_source,
+    add_feature_options,
+    add_streams,
+    add_video_memory,
 )
+from wsgn.manifest import COMPONENTS, RESIZE_MODES
 from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.presets import PRESETS
 from wsgn.training.overrides import (
@@ -22,12 +23,6 @@ from wsgn.training.overrides import (
     TRAINING_OPTIONS,
     Option,
 )
-
-DEFAULT_SAMPLING = Sampling(frame_rate=10.0, snippet_length=8, snippet_stride=4)
-DEFAULT_FRAMES = FrameInput(height=48, width=64)
-
-# Of `--frame-rate`: each video has its own.
-NATIVE = "native"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,9 +52,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_data_options(group: argparse._ArgumentGroup) -> None:
-    data = group.add_mutually_exclusive_group(required=True)
-    data.add_argument("--videos", type=Path, metavar="DIR", help="folder of video files")
-    data.add_argument("--features", type=Path, metavar="PATH", help="feature files, any layout")
+    add_data_source(group)
     group.add_argument("--subset", default="train", help="subset to train on (default: train)")
     group.add_argument("--test", metavar="SUBSET", help="evaluate on this subset at the end")
     group.add_argument(
@@ -83,45 +76,7 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
     )
     add_video_memory(group)
     add_feature_options(group)
-    group.add_argument("--streams", help="of the features: rgb, flow or rgb,flow (default: all)")
-
-
-def add_video_memory(group: argparse._ArgumentGroup) -> None:
-    """The option for the memory that decoded videos may take."""
-    group.add_argument(
-        "--video-memory",
-        type=float,
-        default=4.0,
-        help="GiB of decoded videos that are kept; others are decoded again (default: 4)",
-    )
-
-
-def add_feature_options(group: argparse._ArgumentGroup) -> None:
-    """Options for the layout and the time base of features."""
-    group.add_argument(
-        "--layout", choices=(AUTO, *LAYOUTS), default=AUTO, help="of --features (default: auto)"
-    )
-    group.add_argument(
-        "--frame-rate",
-        type=frame_rate,
-        help="frames per second, or 'native' for those in the annotations; features that carry "
-        "their time base need none of these three",
-    )
-    group.add_argument(
-        "--skip-missing", action="store_true", help="leave out videos without features"
-    )
-    group.add_argument("--snippet-length", type=int, help="frames in a snippet")
-    group.add_argument("--snippet-stride", type=int, help="frames between snippets")
-
-
-def frame_rate(text: str) -> float | str:
-    """A number, or 'native'."""
-    return text if text == NATIVE else float(text)
-
-
-def stream_names(text: str | None) -> tuple[str, ...]:
-    """The streams of `--streams`; empty means all."""
-    return () if text is None else tuple(text.split(","))
+    add_streams(group)
 
 
 def _add_model_options(group: argparse._ArgumentGroup) -> None:

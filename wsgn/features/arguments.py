@@ -1,0 +1,83 @@
+"""Arguments that several commands share: they are added to a parser here, and read from it.
+
+Like a `cli.py`, this file knows argparse; nothing but those files imports it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from wsgn.features.layouts import AUTO, LAYOUTS
+from wsgn.features.options import NATIVE, DataOptions, FeatureOptions, FrameRate, VideoOptions
+
+
+def add_data_source(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """`--videos` or `--features`, one of which must be given."""
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument("--videos", type=Path, metavar="DIR", help="folder of video files")
+    data.add_argument("--features", type=Path, metavar="PATH", help="feature files, any layout")
+
+
+def add_video_memory(group: argparse._ArgumentGroup) -> None:
+    """The option for the memory that decoded videos may take."""
+    group.add_argument(
+        "--video-memory",
+        type=float,
+        default=4.0,
+        help="GiB of decoded videos that are kept; others are decoded again (default: 4)",
+    )
+
+
+def add_feature_options(group: argparse._ArgumentGroup) -> None:
+    """Options for the layout and the time base of features."""
+    group.add_argument(
+        "--layout", choices=(AUTO, *LAYOUTS), default=AUTO, help="of --features (default: auto)"
+    )
+    group.add_argument(
+        "--frame-rate",
+        type=frame_rate,
+        help="frames per second, or 'native' for those in the annotations; features that carry "
+        "their time base need none of these three",
+    )
+    group.add_argument(
+        "--skip-missing", action="store_true", help="leave out videos without features"
+    )
+    group.add_argument("--snippet-length", type=int, help="frames in a snippet")
+    group.add_argument("--snippet-stride", type=int, help="frames between snippets")
+
+
+def add_streams(group: argparse._ArgumentGroup) -> None:
+    """The option for the streams of features."""
+    group.add_argument("--streams", help="of the features: rgb, flow or rgb,flow (default: all)")
+
+
+def data_options(arguments: argparse.Namespace) -> DataOptions:
+    """What the options of `add_data_source`, `add_video_memory` and `add_feature_options` say.
+
+    Those of `add_streams` count where a command has them. Raises `UsageError` for a time base of
+    features that is not whole.
+    """
+    if arguments.features is None:
+        return VideoOptions(
+            folder=arguments.videos, memory_bytes=int(arguments.video_memory * 2**30)
+        )
+    return FeatureOptions(
+        path=arguments.features,
+        layout=arguments.layout,
+        frame_rate=arguments.frame_rate,
+        snippet_length=arguments.snippet_length,
+        snippet_stride=arguments.snippet_stride,
+        streams=stream_names(getattr(arguments, "streams", None)),
+        skip_missing=arguments.skip_missing,
+    )
+
+
+def frame_rate(text: str) -> FrameRate:
+    """A number, or 'native'."""
+    return NATIVE if text == NATIVE else float(text)
+
+
+def stream_names(text: str | None) -> tuple[str, ...]:
+    """The streams of `--streams`; empty means all."""
+    return () if text is None else tuple(text.split(","))

@@ -1,0 +1,52 @@
+"""Where the videos of a training or a prediction lie, and what the user says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from wsgn.errors import UsageError
+from wsgn.features.layouts import AUTO
+
+# As a frame rate: each video has its own.
+NATIVE: Final = "native"
+
+FrameRate = float | Literal["native"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoOptions:
+    """A folder of video files."""
+
+    folder: Path
+    # Bytes of decoded videos that are kept; others are decoded again.
+    memory_bytes: int = 4 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureOptions:
+    """Features made elsewhere: a folder in any layout, or the .npy of a W-TALC bundle."""
+
+    path: Path
+    # One of LAYOUTS, or AUTO to go by what lies on disk.
+    layout: str = AUTO
+    # The time base, in frames per second and in frames: all three, or none where the files hold it.
+    frame_rate: FrameRate | None = None
+    snippet_length: int | None = None
+    snippet_stride: int | None = None
+    # Which streams, in their order; empty means all.
+    streams: tuple[str, ...] = ()
+    # Leave out videos that have no features, with a notice, where that is an error else.
+    skip_missing: bool = False
+
+    def __post_init__(self) -> None:
+        given = (self.frame_rate, self.snippet_length, self.snippet_stride)
+        if None in given and given != (None, None, None):
+            raise UsageError(
+                "give all three of --frame-rate, --snippet-length and --snippet-stride: nothing in "
+                "such features tells their time base (I3D features are often 25, 16 and 16)."
+            )
+
+
+DataOptions = VideoOptions | FeatureOptions
