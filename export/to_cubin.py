@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wsgn.engines.kernels.bundle import TARGETS
-from wsgn.engines.tensorrt.sidecar import PLAN_SUFFIXES, read_sidecar
+from wsgn.engines.tensorrt.sidecar import is_plan, read_sidecar
 from wsgn.errors import EngineError, MissingExtraError, UsageError
 from wsgn.manifest import CLASS_ACTIVATIONS, COMPONENTS, SOFTMAX_SCALES, Manifest
 from wsgn.support.command import run_command, say
@@ -108,7 +108,7 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _manifest(engine: Path) -> Manifest:
     """Of an ONNX file, or of the sidecar beside a TensorRT plan."""
-    if engine.suffix.lower() in PLAN_SUFFIXES:
+    if is_plan(engine):
         if not engine.exists():
             raise EngineError(f"the engine '{engine}' does not exist: check its path.")
         return read_sidecar(engine).manifest

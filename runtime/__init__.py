@@ -6,7 +6,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wsgn.engines.engine import Engine, EngineOutputs, open_engine
+    from wsgn.engines.engine import Engine, EngineOutputs
+    from wsgn.engines.open import open_engine
     from wsgn.localization.segments import Segment, scores_to_segments
 
     from .pipeline import DetectOptions, detect
@@ -31,7 +32,8 @@ __all__ = [
 _HOMES = {
     "wsgn.localization.segments": ("Segment", "scores_to_segments"),
     "wsgn.runtime.streaming.detector": ("Detector", "SnippetLogits"),
-    "wsgn.engines.engine": ("Engine", "EngineOutputs", "open_engine"),
+    "wsgn.engines.engine": ("Engine", "EngineOutputs"),
+    "wsgn.engines.open": ("open_engine",),
     "wsgn.runtime.pipeline": ("DetectOptions", "detect"),
     "wsgn.runtime.streaming.rules": ("DetectorOptions",),
 }

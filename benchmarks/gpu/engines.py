@@ -33,7 +33,7 @@ from benchmarks.gpu.part import (
 )
 from benchmarks.kernels.timing import Timing, time_in_turn
 from benchmarks.random_engine import HEADS, RandomEngine
-from wsgn.engines.engine import open_engine
+from wsgn.engines.open import open_engine
 from wsgn.errors import EngineError, WsgnError
 from wsgn.export.graphs.document import OUTPUTS, example_input
 from wsgn.support.arrays import AnyArray

@@ -13,6 +13,7 @@ from wsgn.engines.tensorrt.sidecar import (
     PLAN_SUFFIXES,
     PlanSidecar,
     Profile,
+    is_plan,
     network_name,
     sidecar_path,
 )
@@ -48,7 +49,7 @@ def describe_plan(
 
 def check_output(plan: Path, *, overwrite: bool) -> None:
     """Raise before a long build what would otherwise be raised behind it."""
-    if plan.suffix.lower() not in PLAN_SUFFIXES:
+    if not is_plan(plan):
         raise UsageError(
             f"a plan's name ends in {', '.join(PLAN_SUFFIXES)}, by which hosts know it, got "
             f"'{plan}'."

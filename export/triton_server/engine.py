@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsgn.engines.tensorrt.checks import read_plan
-from wsgn.engines.tensorrt.sidecar import PLAN_SUFFIXES, PlanSidecar, Profile, ShapeRange
+from wsgn.engines.tensorrt.sidecar import (
+    PLAN_SUFFIXES,
+    PlanSidecar,
+    Profile,
+    ShapeRange,
+    is_plan,
+)
 from wsgn.errors import EngineError, MissingExtraError
 from wsgn.localization.streaming_state import STATE_ROWS
 from wsgn.manifest import Manifest
@@ -55,7 +61,7 @@ def read_engine(path: Path) -> ServedEngine:
         if path.exists():
             what = "is a directory" if path.is_dir() else "is not a file"
         raise EngineError(f"the engine '{path}' {what}: give an .onnx file or a TensorRT plan.")
-    if path.suffix.lower() in PLAN_SUFFIXES:
+    if is_plan(path):
         return _read_plan(path)
     return _read_onnx(path)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wsgn.engines.engine import open_engine
+from wsgn.engines.open import open_engine
 from wsgn.localization.segments import Segment
 
 from ..demo import load_demo

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wsgn.engines.engine import open_engine, read_manifest, require_snippets
+from wsgn.engines.engine import require_snippets
+from wsgn.engines.open import describe_engine, open_engine
 from wsgn.errors import InputError
 from wsgn.video import probe
 
 from ..pipeline import frame_grid
-from ..streaming.detector import Detector
+from ..streaming.rules import check_options
 from .batch import PARTLY_FAILED, Batch
 from .console import Console, print_result
 from .options import RunOptions, parse_options
@@ -36,13 +37,11 @@ def _run_batch(options: RunOptions) -> int:
     jobs = expand_sources(options.sources, reserved)
     assert options.engine is not None
     # The engine must take frames; labels and thresholds must be its own. No driver mends that.
-    manifest = read_manifest(options.engine)
-    require_snippets(manifest, options.engine)
-    frame_grid(manifest, options.engine.name)
-    Detector(manifest, options.detect.detector)
-    with open_engine(
-        options.engine, device=options.device, num_threads=options.num_threads
-    ) as engine:
+    description = describe_engine(options.engine)
+    require_snippets(description)
+    frame_grid(description.manifest, description.path.name)
+    check_options(description.manifest, options.detect.detector)
+    with open_engine(description, device=options.device, num_threads=options.num_threads) as engine:
         outputs = Outputs(options.output)
         outputs.check(jobs)
         if options.dry_run:

@@ -10,7 +10,6 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from wsgn.errors import InputError
 
@@ -19,9 +18,8 @@ from .console import Console, print_result
 
 def show_manifest(arguments: Sequence[str]) -> int:
     """Print the manifest of an engine as JSON; a plan must be the one of its sidecar."""
-    from wsgn.engines.engine import read_manifest
+    from wsgn.engines.open import describe_engine
     from wsgn.engines.tensorrt.checks import read_plan
-    from wsgn.engines.tensorrt.sidecar import PLAN_SUFFIXES
 
     parser = argparse.ArgumentParser(
         prog="wsgn-run manifest",
@@ -29,11 +27,11 @@ def show_manifest(arguments: Sequence[str]) -> int:
         "a plan is held against the hash in its sidecar.",
     )
     parser.add_argument("engine", metavar="ENGINE", help="engine, .onnx or .plan")
-    engine = Path(parser.parse_args(arguments).engine)
-    manifest = read_manifest(engine)
-    if engine.suffix.lower() in PLAN_SUFFIXES:
-        read_plan(engine)
-    print_result(json.dumps(json.loads(manifest.to_json()), indent=2, ensure_ascii=False) + "\n")
+    description = describe_engine(parser.parse_args(arguments).engine)
+    if description.sidecar is not None:
+        read_plan(description.path, description.sidecar)
+    document = json.loads(description.manifest.to_json())
+    print_result(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     return 0
 
 

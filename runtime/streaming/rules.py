@@ -51,6 +51,11 @@ class DetectorOptions:
             raise UsageError(f"maximum_duration_seconds must be positive, got {longest}.")
 
 
+def check_options(manifest: Manifest, options: DetectorOptions) -> None:
+    """Raise the `UsageError` that a detector of this engine would raise, without making one."""
+    online_rule(manifest, options)
+
+
 def online_rule(manifest: Manifest, options: DetectorOptions) -> SegmenterRule:
     """Thresholds from training (or the user's), for scores whose future is not known."""
     detection = manifest.detection

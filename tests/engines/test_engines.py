@@ -13,7 +13,7 @@ import planted
 import pytest
 from onnx import TensorProto, external_data_helper
 
-from wsgn.engines.engine import open_engine, read_manifest
+from wsgn.engines.open import open_engine, read_manifest
 from wsgn.errors import EngineError, UsageError
 from wsgn.manifest import METADATA_KEY, FeatureInput, Sampling
 

@@ -16,7 +16,7 @@ import pytest
 
 from wsgn.engines import onnxruntime_engine
 from wsgn.engines.cuda.driver import Driver, Gpu
-from wsgn.engines.engine import cuda_ordinal, open_engine
+from wsgn.engines.open import cuda_ordinal, open_engine
 from wsgn.errors import EngineError, UsageError
 
 CUDA = "CUDAExecutionProvider"

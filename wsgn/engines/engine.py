@@ -1,18 +1,29 @@
-"""Engines: a file that turns snippets into logits, on the device that was asked for."""
+"""What an engine is: a file that turns snippets into logits, and what is known of it unopened."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
-from wsgn.engines.tensorrt.sidecar import PLAN_SUFFIXES, read_sidecar
-from wsgn.errors import EngineError, UsageError
+from wsgn.engines.tensorrt.sidecar import PlanSidecar
+from wsgn.errors import EngineError
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import AnyArray, Float32Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineDescription:
+    """What an engine file says of itself, before a library or a driver is touched."""
+
+    path: Path
+    manifest: Manifest
+    # Of the file, in hexadecimal digits; a plan's is its sidecar's until the plan is opened.
+    sha256: str
+    # Of a TensorRT plan; None for an ONNX file.
+    sidecar: PlanSidecar | None = None
+    # Whether an ONNX file keeps weights in another file, with which no engine opens.
+    has_external_data: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,71 +87,11 @@ class Engine(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
-def open_engine(
-    path: str | os.PathLike[str], *, device: str | None = None, num_threads: int | None = None
-) -> Engine:
-    """Load an engine and check everything that can be checked before a video is decoded.
-
-    `device` is `cpu`, `cuda` or `cuda:N`, and there is no fallback to another; by default a
-    TensorRT plan runs on `cuda:0`, which alone can, and an ONNX file on `cpu`. `num_threads` is for
-    the CPU; by default one core is left to decoding. Raises `EngineError`.
-    """
-    path = Path(path)
-    ordinal = None if device is None else cuda_ordinal(device)
-    check_is_file(path)
-    if path.suffix.lower() in PLAN_SUFFIXES:
-        if device is not None and ordinal is None:
-            raise EngineError(
-                f"the engine '{path}' is a TensorRT plan, which runs on a GPU only: leave out "
-                f"--device {device} or say --device cuda, or give the .onnx file."
-            )
-        from wsgn.engines.tensorrt.engine import TensorRtEngine
-
-        return TensorRtEngine(path, ordinal=ordinal or 0)
-    from wsgn.engines.onnxruntime_engine import OnnxRuntimeEngine
-
-    return OnnxRuntimeEngine(path, ordinal=ordinal, num_threads=num_threads)
-
-
-def cuda_ordinal(device: str) -> int | None:
-    """The number of a GPU, 0 of plain `cuda`; None of `cpu`. Raises `UsageError`."""
-    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device, re.ASCII)
-    if match is None:
-        raise UsageError(f"the device must be cpu, cuda or cuda:N, got '{device}'.")
-    return None if device == "cpu" else int(match.group(1) or 0)
-
-
-def read_manifest(path: str | os.PathLike[str]) -> Manifest:
-    """The manifest of an engine file, without loading its graph. Raises `EngineError`."""
-    from wsgn.engines.onnx_file import manifest_of, read_onnx_file
-
-    path = Path(path)
-    check_is_file(path)
-    if path.suffix.lower() in PLAN_SUFFIXES:
-        return read_sidecar(path).manifest
-    return manifest_of(read_onnx_file(path))
-
-
-def require_snippets(manifest: Manifest, path: Path) -> None:
+def require_snippets(description: EngineDescription) -> None:
     """Raise an `EngineError` unless the engine gives logits of snippets."""
-    if manifest.graph != "snippet":
+    graph = description.manifest.graph
+    if graph != "snippet":
         raise EngineError(
-            f"the engine '{path}' holds the {manifest.graph} graph, for hosts of your own; "
+            f"the engine '{description.path}' holds the {graph} graph, for hosts of your own; "
             "wsgn-run takes the snippet graph: export it without --graph."
         )
-
-
-def check_is_file(path: Path) -> None:
-    """Raise an `EngineError` unless the path is a file that can be read."""
-    if path.is_dir():
-        raise EngineError(f"the engine '{path}' is a directory: give the .onnx or .plan file.")
-    if not path.exists():
-        raise EngineError(f"the engine '{path}' does not exist: check the path given to --engine.")
-    if not os.access(path, os.R_OK):
-        raise EngineError(f"the engine '{path}' may not be read: check its permissions.")
-
-
-def file_sha256(path: Path) -> str:
-    """Hash of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,6 +6,7 @@ Field numbers are those of onnx.proto. Tensor data are skipped, not read.
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class OnnxFile:
     """The parts of an ONNX file that are looked at before it is loaded."""
 
     path: Path
+    # Of the whole file, in hexadecimal digits.
+    sha256: str
     metadata: dict[str, str]
     has_external_data: bool
 
@@ -45,7 +48,7 @@ class _MalformedError(ValueError):
 
 
 def read_onnx_file(path: Path) -> OnnxFile:
-    """Read metadata and check that the file is whole. Raises `EngineError`."""
+    """Read metadata and hash, and check that the file is whole. Raises `EngineError`."""
     if path.stat().st_size == 0:
         raise EngineError(f"the engine '{path}' is an empty file: export it again.")
     with path.open("rb") as file:
@@ -89,7 +92,12 @@ def _read_model(path: Path, view: memoryview) -> OnnxFile:
         raise EngineError(_malformed_message(path, looks_like_onnx)) from error
     if not has_graph:
         raise EngineError(_malformed_message(path, looks_like_onnx))
-    return OnnxFile(path=path, metadata=metadata, has_external_data=has_external_data)
+    return OnnxFile(
+        path=path,
+        sha256=hashlib.sha256(view).hexdigest(),
+        metadata=metadata,
+        has_external_data=has_external_data,
+    )
 
 
 def _malformed_message(path: Path, looks_like_onnx: bool) -> str:

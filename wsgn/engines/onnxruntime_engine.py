@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from wsgn.engines.cuda.driver import probe_driver
-from wsgn.engines.engine import EngineOutputs, ReadyOutputs, file_sha256, require_snippets
-from wsgn.engines.onnx_file import manifest_of, read_onnx_file
+from wsgn.engines.engine import (
+    EngineDescription,
+    EngineOutputs,
+    ReadyOutputs,
+    require_snippets,
+)
 from wsgn.errors import EngineError
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import AnyArray
@@ -29,19 +33,23 @@ class OnnxRuntimeEngine:
     """An ONNX file in an ONNX Runtime session."""
 
     def __init__(
-        self, path: Path, *, ordinal: int | None = None, num_threads: int | None = None
+        self,
+        description: EngineDescription,
+        *,
+        ordinal: int | None = None,
+        num_threads: int | None = None,
     ) -> None:
         """`ordinal` is the number of a GPU, or None for the CPU."""
-        file = read_onnx_file(path)
-        if file.has_external_data:
+        path = description.path
+        if description.has_external_data:
             raise EngineError(
                 f"the engine '{path}' keeps its weights in another file: export it again as one "
                 "file with export/to_onnx.py."
             )
-        self.manifest: Manifest = manifest_of(file)
-        require_snippets(self.manifest, path)
+        require_snippets(description)
+        self.manifest: Manifest = description.manifest
         self.name = path.name
-        self.sha256 = file_sha256(path)
+        self.sha256 = description.sha256
         self.device = "cpu" if ordinal is None else f"cuda:{ordinal}"
         self._session: Any = _open_session(path, ordinal, num_threads)
         self._input_name = _check_graph(self._session, self.manifest, path)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from places import ROOT
 from stand_in import Machine, install
 
 from wsgn.engines.cuda.driver import describe_driver
-from wsgn.engines.engine import open_engine, read_manifest
+from wsgn.engines.open import open_engine, read_manifest
 from wsgn.engines.tensorrt.sidecar import sidecar_path
 from wsgn.errors import EngineError
+from wsgn.manifest import Manifest
 from wsgn.runtime.cli.main import main
 
 VIDEO = made_plans.DEMO.with_suffix(".mp4")
@@ -90,6 +92,34 @@ def test_an_engine_is_late_and_gives_what_onnx_runtime_gives(
         np.testing.assert_allclose(found.class_probabilities, wanted.class_probabilities, atol=1e-5)
     with pytest.raises(EngineError, match="has been closed"):
         engine.infer(frames)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each file was opened from Python, by its name, and "manifest" parsed."""
+    count: Counter[str] = Counter()
+    plain_open, plain_parse = Path.open, Manifest.from_json
+
+    def counting_open(path: Path, *arguments: Any, **options: Any) -> Any:
+        count[path.name] += 1
+        return plain_open(path, *arguments, **options)
+
+    def counting_parse(text: str) -> Manifest:
+        count["manifest"] += 1
+        return plain_parse(text)
+
+    monkeypatch.setattr(Path, "open", counting_open)
+    monkeypatch.setattr(Manifest, "from_json", counting_parse)
+    return count
+
+
+def test_a_run_reads_its_engine_once(
+    machine: Machine, demo_plan: Path, opened: Counter[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    events_of(capsys, "-e", str(made_plans.DEMO))
+    assert (opened["demo.onnx"], opened["manifest"]) == (1, 1)
+    events_of(capsys, "-e", str(demo_plan))
+    assert (opened["demo.plan"], opened["demo.plan.json"]) == (1, 1)
 
 
 def test_a_plan_does_not_run_on_the_cpu(demo_plan: Path) -> None:

@@ -49,12 +49,16 @@ class Tensor:
         return f"{self.name} {self.dtype} ({sizes})"
 
 
-def read_plan(plan: Path) -> tuple[bytes, PlanSidecar]:
-    """The bytes of a plan and its sidecar, which must be of each other. Raises `EngineError`."""
+def read_plan(plan: Path, sidecar: PlanSidecar | None = None) -> tuple[bytes, PlanSidecar]:
+    """The bytes of a plan and its sidecar, which must be of each other. Raises `EngineError`.
+
+    A sidecar that has been read already is not read again.
+    """
     try:
         if not plan.is_file():
             raise EngineError(f"the engine '{plan}' does not exist or is no file: check its path.")
-        sidecar = read_sidecar(plan)
+        if sidecar is None:
+            sidecar = read_sidecar(plan)
         content = plan.read_bytes()
     except OSError as error:
         raise EngineError(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
-from wsgn.engines.engine import EngineOutputs, require_snippets
+from wsgn.engines.engine import EngineDescription, EngineOutputs, require_snippets
 from wsgn.engines.tensorrt.session import PlanSession, Ticket
-from wsgn.engines.tensorrt.sidecar import read_sidecar
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import AnyArray
 
@@ -16,13 +14,15 @@ from wsgn.support.arrays import AnyArray
 class TensorRtEngine:
     """A TensorRT plan in a session."""
 
-    def __init__(self, path: Path, *, ordinal: int = 0) -> None:
+    def __init__(self, description: EngineDescription, *, ordinal: int = 0) -> None:
         """`ordinal` is the number of the GPU."""
-        require_snippets(read_sidecar(path).manifest, path)
-        self._session = PlanSession.open(path, ordinal=ordinal)
-        self.name = path.name
-        self.sha256 = self._session.sidecar.plan_sha256
-        self.manifest: Manifest = self._session.sidecar.manifest
+        require_snippets(description)
+        self._session = PlanSession.open(
+            description.path, sidecar=description.sidecar, ordinal=ordinal
+        )
+        self.name = description.path.name
+        self.sha256 = description.sha256
+        self.manifest: Manifest = description.manifest
         self.device = f"cuda:{ordinal}"
         self._input_name = "features" if self.manifest.frames is None else "frames"
 

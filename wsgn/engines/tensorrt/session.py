@@ -79,6 +79,7 @@ class PlanSession:
     def open(
         plan: Path,
         *,
+        sidecar: PlanSidecar | None = None,
         ordinal: int = 0,
         binding: str | None = None,
         library: Library | None = None,
@@ -86,11 +87,12 @@ class PlanSession:
     ) -> PlanSession:
         """Load a plan onto the GPU `ordinal`. Raises `EngineError` with what to do.
 
-        `binding` chooses the package that reaches the GPU, see `open_device`. `library` is the one
-        that the sidecar names unless it is given. With `graphs` a batch of the shapes of the one
-        before it is one launch, where the binding knows CUDA graphs.
+        `sidecar` is the plan's where it was read before. `binding` chooses the package that
+        reaches the GPU, see `open_device`. `library` is the one that the sidecar names unless it is
+        given. With `graphs` a batch of the shapes of the one before it is one launch, where the
+        binding knows CUDA graphs.
         """
-        content, sidecar = read_plan(plan)
+        content, sidecar = read_plan(plan, sidecar)
         check_machine(plan, sidecar, probe_driver(), ordinal)
         if library is None:
             library = load_library(sidecar.library)

@@ -108,6 +108,11 @@ class PlanSidecar:
         return replace(sidecar, plan_sha256=sidecar.plan_sha256.lower())
 
 
+def is_plan(path: Path) -> bool:
+    """Whether a file is a plan, by its name."""
+    return path.suffix.lower() in PLAN_SUFFIXES
+
+
 def sidecar_path(plan: Path) -> Path:
     """`wsgn.plan` -> `wsgn.plan.json`."""
     return plan.with_name(plan.name + ".json")

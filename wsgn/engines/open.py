@@ -1,0 +1,85 @@
+"""An engine file: described once, then opened on the device that was asked for."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from wsgn.engines.engine import Engine, EngineDescription
+from wsgn.engines.onnx_file import manifest_of, read_onnx_file
+from wsgn.engines.tensorrt.sidecar import is_plan, read_sidecar
+from wsgn.errors import EngineError, UsageError
+from wsgn.manifest import Manifest
+
+
+def describe_engine(path: str | os.PathLike[str]) -> EngineDescription:
+    """Read an engine file once, without loading its graph. Raises `EngineError`."""
+    path = Path(path)
+    _check_is_file(path)
+    if is_plan(path):
+        sidecar = read_sidecar(path)
+        return EngineDescription(
+            path=path, manifest=sidecar.manifest, sha256=sidecar.plan_sha256, sidecar=sidecar
+        )
+    file = read_onnx_file(path)
+    return EngineDescription(
+        path=path,
+        manifest=manifest_of(file),
+        sha256=file.sha256,
+        has_external_data=file.has_external_data,
+    )
+
+
+def read_manifest(path: str | os.PathLike[str]) -> Manifest:
+    """The manifest of an engine file, without loading its graph. Raises `EngineError`."""
+    return describe_engine(path).manifest
+
+
+def open_engine(
+    engine: str | os.PathLike[str] | EngineDescription,
+    *,
+    device: str | None = None,
+    num_threads: int | None = None,
+) -> Engine:
+    """Load an engine and check everything that can be checked before a video is decoded.
+
+    `engine` is a file, or its description, which is then not read again. `device` is `cpu`, `cuda`
+    or `cuda:N`, and there is no fallback to another; by default a TensorRT plan runs on `cuda:0`,
+    which alone can, and an ONNX file on `cpu`. `num_threads` is for the CPU; by default one core is
+    left to decoding. Raises `EngineError`.
+    """
+    ordinal = None if device is None else cuda_ordinal(device)
+    path = engine.path if isinstance(engine, EngineDescription) else Path(engine)
+    _check_is_file(path)
+    if is_plan(path) and device is not None and ordinal is None:
+        raise EngineError(
+            f"the engine '{path}' is a TensorRT plan, which runs on a GPU only: leave out "
+            f"--device {device} or say --device cuda, or give the .onnx file."
+        )
+    description = engine if isinstance(engine, EngineDescription) else describe_engine(path)
+    if description.sidecar is not None:
+        from wsgn.engines.tensorrt.engine import TensorRtEngine
+
+        return TensorRtEngine(description, ordinal=ordinal or 0)
+    from wsgn.engines.onnxruntime_engine import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine(description, ordinal=ordinal, num_threads=num_threads)
+
+
+def cuda_ordinal(device: str) -> int | None:
+    """The number of a GPU, 0 of plain `cuda`; None of `cpu`. Raises `UsageError`."""
+    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device, re.ASCII)
+    if match is None:
+        raise UsageError(f"the device must be cpu, cuda or cuda:N, got '{device}'.")
+    return None if device == "cpu" else int(match.group(1) or 0)
+
+
+def _check_is_file(path: Path) -> None:
+    """Raise an `EngineError` unless the path is a file that can be read."""
+    if path.is_dir():
+        raise EngineError(f"the engine '{path}' is a directory: give the .onnx or .plan file.")
+    if not path.exists():
+        raise EngineError(f"the engine '{path}' does not exist: check the path given to --engine.")
+    if not os.access(path, os.R_OK):
+        raise EngineError(f"the engine '{path}' may not be read: check its permissions.")
