@@ -6,19 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from wsgn.errors import MissingExtraError, OutputError, UsageError
+from wsgn.export.graphs.file import OnnxExport, export_onnx
+from wsgn.manifest import GRAPHS
 from wsgn.support.command import run_command
-from wsgn.support.files import check_folder, remove_file, size_in_words
-from wsgn.support.signals import hold_signals
-
-if TYPE_CHECKING:
-    from wsgn.export.graphs.document import Exportable
+from wsgn.support.files import size_in_words
 
 _NAME = "to_onnx"
-# By which hosts know the file.
-_SUFFIX = ".onnx"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
     parser.add_argument(
         "--graph",
-        choices=("snippet", "whole-video", "streaming"),
+        choices=GRAPHS,
         default="snippet",
         help="what the file computes (default: snippet, which wsgn-run takes)",
     )
@@ -66,87 +60,34 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    output: Path = arguments.output
-    _check_output(output, overwrite=arguments.overwrite)
-    try:
-        # An interruption in here would look like a missing package.
-        with hold_signals():
-            import onnxscript  # noqa: F401 (torch needs it, and finds out late)
-
-            from wsgn.export.graphs.document import export_graph, save_graph
-    except ImportError as error:
-        raise MissingExtraError(f"Exporting ({error.name})", "export") from error
-    subject = _subject(arguments)
-    graph: str = arguments.graph
-    check_folder(output)
-    document = export_graph(subject, graph, half=arguments.half)
-    unchecked = output.with_name(output.name + ".unchecked")
-    try:
-        save_graph(document, unchecked, wanted=output)
-        report = _parity(subject, graph, unchecked, half=arguments.half)
-        try:
-            unchecked.replace(output)
-        except OSError as error:
-            raise OutputError(f"{output} cannot be written: {error.strerror}.") from error
-    finally:
-        remove_file(unchecked)
-    print("\n".join(report))
-    size = size_in_words(output.stat().st_size)
-    print(f"{output}: {size}, {len(subject.manifest.classes)} classes")
+    report = export_onnx(
+        arguments.checkpoint,
+        arguments.output,
+        graph=arguments.graph,
+        backbone=arguments.backbone,
+        short_side=arguments.short_side,
+        crop_size=arguments.crop_size,
+        half=arguments.half,
+        overwrite=arguments.overwrite,
+    )
+    print("\n".join(_in_words(report, arguments.graph, half=arguments.half)))
 
 
-def _check_output(output: Path, *, overwrite: bool) -> None:
-    """Raise before the work what would otherwise be raised behind it."""
-    if output.suffix.lower() != _SUFFIX:
-        raise UsageError(
-            f"the file's name must end in {_SUFFIX}, by which hosts know it, got '{output}'."
-        )
-    if output.is_dir():
-        raise OutputError(f"{output} is a directory; choose another name.")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists; choose another name or add --overwrite.")
-
-
-def _parity(subject: Exportable, graph: str, path: Path, *, half: bool) -> list[str]:
-    """Lines that tell how far the file is from torch; an `EngineError` where that is too far."""
-    from wsgn.export.graphs.parity import HALF_TOLERANCE, TOLERANCE, check_parity, parity_sizes
-    from wsgn.export.graphs.score_parity import check_score_parity, score_parity_sizes
-
-    tolerance = HALF_TOLERANCE if half else TOLERANCE
-    words = f"(tolerance {tolerance:.0e}{', convolutions in float16' if half else ''}):"
+def _in_words(report: OnnxExport, graph: str, *, half: bool) -> list[str]:
+    """How far the file is from torch, then its size."""
+    words = f"(tolerance {report.tolerance:.0e}{', convolutions in float16' if half else ''}):"
     if graph == "snippet":
-        sizes = parity_sizes(subject.manifest)
-        rows = check_parity(subject, path, sizes, tolerance)
-        words = f"{', '.join(map(str, sizes))} snippets {words}"
+        words = f"{', '.join(str(length) for _, length in report.sizes)} snippets {words}"
     else:
-        shapes = score_parity_sizes(subject.manifest)
-        rows = check_score_parity(subject, graph, path, shapes, tolerance)
-        words = f"videos x snippets {', '.join(f'{b} x {t}' for b, t in shapes)} {words}"
+        words = f"videos x snippets {', '.join(f'{b} x {t}' for b, t in report.sizes)} {words}"
     lines = [f"parity of torch and ONNX Runtime for {words}"]
     lines += [
         f"  {row.output:20} differs by at most {row.largest_difference:.1e}"
         f" (values up to {row.largest_value:.3g})"
-        for row in rows
+        for row in report.parity
     ]
-    return lines
-
-
-def _subject(arguments: argparse.Namespace) -> Exportable:
-    """The trained model, with the backbone that is to stand before it."""
-    from wsgn.checkpoint import load_checkpoint
-    from wsgn.export.graphs.document import exportable
-
-    checkpoint = load_checkpoint(arguments.checkpoint)
-    if arguments.backbone is None:
-        return exportable(checkpoint)
-    from wsgn.export.graphs.joined import join
-
-    return join(
-        checkpoint,
-        arguments.backbone,
-        short_side=arguments.short_side,
-        crop_size=arguments.crop_size,
-    )
+    size = size_in_words(report.path.stat().st_size)
+    return [*lines, f"{report.path}: {size}, {len(report.classes)} classes"]
 
 
 if __name__ == "__main__":

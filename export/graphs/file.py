@@ -1,0 +1,153 @@
+"""A trained model as an ONNX file, which appears only when it equals the model."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wsgn.errors import MissingExtraError, OutputError, UsageError
+from wsgn.manifest import GRAPHS
+from wsgn.support.files import check_folder, remove_file
+from wsgn.support.signals import hold_signals
+
+if TYPE_CHECKING:
+    from wsgn.checkpoint import Checkpoint
+    from wsgn.export.graphs.document import Exportable
+    from wsgn.export.graphs.parity import ParityRow
+
+# By which hosts know the file.
+SUFFIX = ".onnx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxExport:
+    """A file that was written, and how it was held against the model in PyTorch."""
+
+    path: Path
+    # Names of the classes, in the order of the output columns.
+    classes: tuple[str, ...]
+    # (videos, snippets of each) of the random inputs; one video for the snippet graph.
+    sizes: tuple[tuple[int, int], ...]
+    # Largest difference that is allowed, of the largest value where that is over 1.
+    tolerance: float
+    # One for each output that was compared.
+    parity: tuple[ParityRow, ...]
+
+
+def export_onnx(
+    checkpoint: Checkpoint | str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    graph: str = "snippet",
+    backbone: str | os.PathLike[str] | None = None,
+    short_side: int = 256,
+    crop_size: int = 224,
+    half: bool = False,
+    overwrite: bool = False,
+) -> OnnxExport:
+    """Export a trained model to one ONNX file with the manifest inside (docs/graphs.md).
+
+    The file is run by ONNX Runtime and compared with PyTorch on random inputs before it gets its
+    name. The same checkpoint gives the same bytes.
+
+    Args:
+        checkpoint: a finished training's model, or the path of its `model.safetensors`.
+        output: the file to write; its name ends in .onnx.
+        graph: one of `wsgn.manifest.GRAPHS`: logits of snippets for `wsgn-run`, or scores of whole
+            videos or of streams for a host of your own.
+        backbone: weights of `wsgn-weights convert`, put before a model that was trained on their
+            features, for an engine that takes frames.
+        short_side, crop_size: of the frames before that backbone, in pixels.
+        half: convolutions, and a backbone's layers, in float16.
+        overwrite: replace a file of that name.
+
+    Raises:
+        UsageError: the name or the graph is none, the training has not ended, or the method has no
+            graph.
+        InputError: the checkpoint or the weights cannot be read.
+        EngineError: the exported graph is off.
+        OutputError: the file exists, or cannot be written.
+        MissingExtraError: the extra `export` is not installed.
+    """
+    output = Path(output)
+    if graph not in GRAPHS:
+        raise UsageError(f"there is no graph '{graph}'; choose from {', '.join(GRAPHS)}.")
+    _check_output(output, overwrite=overwrite)
+    try:
+        # An interruption in here would look like a missing package.
+        with hold_signals():
+            import onnxscript  # noqa: F401 (torch needs it, and finds out late)
+
+            from wsgn.export.graphs.document import export_graph, save_graph
+    except ImportError as error:
+        raise MissingExtraError(f"Exporting ({error.name})", "export") from error
+    subject = _subject(checkpoint, backbone, short_side=short_side, crop_size=crop_size)
+    check_folder(output)
+    document = export_graph(subject, graph, half=half)
+    unchecked = output.with_name(output.name + ".unchecked")
+    try:
+        save_graph(document, unchecked, wanted=output)
+        report = _parity(subject, graph, unchecked, output, half=half)
+        try:
+            unchecked.replace(output)
+        except OSError as error:
+            raise OutputError(f"{output} cannot be written: {error.strerror}.") from error
+    finally:
+        remove_file(unchecked)
+    return report
+
+
+def _check_output(output: Path, *, overwrite: bool) -> None:
+    """Raise before the work what would otherwise be raised behind it."""
+    if output.suffix.lower() != SUFFIX:
+        raise UsageError(
+            f"the file's name must end in {SUFFIX}, by which hosts know it, got '{output}'."
+        )
+    if output.is_dir():
+        raise OutputError(f"{output} is a directory; choose another name.")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists; choose another name or add --overwrite.")
+
+
+def _subject(
+    checkpoint: Checkpoint | str | os.PathLike[str],
+    backbone: str | os.PathLike[str] | None,
+    *,
+    short_side: int,
+    crop_size: int,
+) -> Exportable:
+    """The trained model, with the backbone that is to stand before it."""
+    from wsgn.checkpoint import Checkpoint, load_checkpoint
+    from wsgn.export.graphs.document import exportable
+
+    if not isinstance(checkpoint, Checkpoint):
+        checkpoint = load_checkpoint(Path(checkpoint))
+    if backbone is None:
+        return exportable(checkpoint)
+    from wsgn.export.graphs.joined import join
+
+    return join(checkpoint, Path(backbone), short_side=short_side, crop_size=crop_size)
+
+
+def _parity(subject: Exportable, graph: str, path: Path, wanted: Path, *, half: bool) -> OnnxExport:
+    """How far the file is from torch; an `EngineError` where that is too far."""
+    from wsgn.export.graphs.parity import HALF_TOLERANCE, TOLERANCE, check_parity, parity_sizes
+    from wsgn.export.graphs.score_parity import check_score_parity, score_parity_sizes
+
+    tolerance = HALF_TOLERANCE if half else TOLERANCE
+    if graph == "snippet":
+        lengths = parity_sizes(subject.manifest)
+        sizes = tuple((1, length) for length in lengths)
+        rows = check_parity(subject, path, lengths, tolerance)
+    else:
+        sizes = score_parity_sizes(subject.manifest)
+        rows = check_score_parity(subject, graph, path, sizes, tolerance)
+    return OnnxExport(
+        path=wanted,
+        classes=subject.manifest.classes,
+        sizes=sizes,
+        tolerance=tolerance,
+        parity=rows,
+    )
