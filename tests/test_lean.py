@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import HANG_SECONDS, run_python
 from places import ROOT
 
 FOLDERS = {"wsgn": "", "kernels": "kernels", "export": "export", "runtime": "runtime"}
 DATA = ("*.py", "py.typed", "*.onnx", "*.mp4", "*.json")
-TIMEOUT_SECONDS = 120
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -43,7 +42,7 @@ def run(python: Path, tmp_path: Path) -> Run:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_SECONDS,
+            timeout=HANG_SECONDS,
             check=False,
         )
 
@@ -136,7 +135,5 @@ def test_the_demo_runs(run: Run) -> None:
 def test_the_runtime_loads_no_torch_where_there_is_one() -> None:
     heavy = ("torch", "onnx", "onnxruntime", "tqdm", "PIL", "safetensors")
     code = f"import sys, wsgn.runtime.cli.run; print([n for n in {heavy} if n in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = run_python("-c", code)
     assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from commands import HANG_SECONDS
 from triton_engines import (
     SIZE,
     WEIGHTS,
@@ -30,6 +31,7 @@ from triton_server import SHARED_MEMORY, RefusedError, Server, running_server
 from wsgn.export.to_triton_server import main
 from wsgn.support.arrays import Float32Array, FloatArray
 
+# Of the model that forgets soon; the others keep a stream for as long as a slow machine needs.
 IDLE_SECONDS = 1.0
 # JSON carries float32 exactly; the two sides run the same graph in batches of other sizes.
 TOLERANCE = 1e-6
@@ -46,8 +48,11 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "video": whole_video_engine(folder / "video.onnx"),
     }
     arguments = [*map(str, engines.values()), "-o", str(target), "--backend", "python"]
-    streams = ["--max-streams", "8", "--idle-seconds", str(IDLE_SECONDS)]
+    streams = ["--max-streams", "8", "--idle-seconds", str(HANG_SECONDS)]
     assert main([*arguments, "--max-batch", "16", *streams]) == 0
+    hurried = ["-o", str(target), "--name", "hurried", "--backend", "python"]
+    idle = ["--idle-seconds", str(IDLE_SECONDS)]
+    assert main([str(engines["streaming"]), *hurried, *idle]) == 0
     for name, path in engines.items():
         assert main([str(path), "-o", str(target), "--name", f"onnx_{name}"]) == 0
     shapes = profile("p", features=((1, 4), (8, 4), (32, 4)))
@@ -59,7 +64,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    with running_server(repository, folder, "snippet", "streaming", "video") as started:
+    models = ("snippet", "streaming", "hurried", "video")
+    with running_server(repository, folder, *models) as started:
         yield started
 
 
@@ -104,13 +110,19 @@ def test_snippets_are_what_onnx_runtime_says(server: Server, repository: Path) -
 
 def test_requests_at_the_same_time_get_their_own_answers(server: Server) -> None:
     given = [features(1 + seed % 5, seed=100 + seed) for seed in range(40)]
+    shared = False
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda piece: server.infer("snippet", piece), given))
-    for piece, answer in zip(given, answers, strict=True):
-        np.testing.assert_allclose(answer["selection_logits"], piece @ WEIGHTS, atol=1e-5)
-    # They did share batches: fewer runs than requests.
-    (statistics,) = server.ask("models/snippet/stats")["model_stats"]
-    assert statistics["execution_count"] < statistics["inference_stats"]["success"]["count"]
+        # Requests meet in a batch only where they come soon enough behind one another.
+        for _ in range(50):
+            answers = list(pool.map(lambda piece: server.infer("snippet", piece), given))
+            for piece, answer in zip(given, answers, strict=True):
+                np.testing.assert_allclose(answer["selection_logits"], piece @ WEIGHTS, atol=1e-5)
+            (statistics,) = server.ask("models/snippet/stats")["model_stats"]
+            num_requests = statistics["inference_stats"]["success"]["count"]
+            shared = statistics["execution_count"] < num_requests
+            if shared:
+                break
+    assert shared
 
 
 def test_labels_name_the_classes(server: Server) -> None:
@@ -176,11 +188,17 @@ def test_a_stream_that_begins_again_has_no_past(server: Server) -> None:
 
 def test_an_idle_stream_is_over(server: Server) -> None:
     piece = features(2, seed=9)[None]
-    server.infer("streaming", piece, sequence_id=42, sequence_start=True)
-    # The server looks for idle sequences once in the idle time.
-    time.sleep(2.5 * IDLE_SECONDS)
-    with pytest.raises(RefusedError, match="START flag"):
-        server.infer("streaming", piece, sequence_id=42)
+    server.infer("hurried", piece, sequence_id=42, sequence_start=True)
+    said = ""
+    # The server looks for idle sequences once in the idle time, or later where it is slow.
+    for idle_times in (2.5, 10, 40):
+        time.sleep(idle_times * IDLE_SECONDS)
+        try:
+            server.infer("hurried", piece, sequence_id=42)
+        except RefusedError as error:
+            said = str(error)
+            break
+    assert "START flag" in said
 
 
 def test_whole_videos_are_scored_at_once(server: Server) -> None:
@@ -246,7 +264,7 @@ def test_nothing_is_left_of_a_server(repository: Path, tmp_path: Path) -> None:
         assert server.children() >= 1
         assert [path for path in SHARED_MEMORY.iterdir() if path.name.startswith(server.prefix)]
         server.ask("repository/models/snippet/unload", {})
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + HANG_SECONDS
         while server.children() and time.monotonic() < deadline:
             time.sleep(0.05)
         assert server.children() == 0

@@ -22,12 +22,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import HANG_SECONDS
 from peers import peers_with
 
 from wsgn.support.arrays import Float32Array, FloatArray
 
-START_SECONDS = 20.0
-REQUEST_SECONDS = 10.0
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -54,7 +53,7 @@ class Server:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/v2/{path}", data)
         try:
-            with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as answer:
+            with urllib.request.urlopen(request, timeout=HANG_SECONDS) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             raise RefusedError(error.read().decode(), error.code) from error
@@ -153,7 +152,7 @@ def _free_port() -> int:
 
 
 def _wait_until_ready(server: Server) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + HANG_SECONDS
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
             break
@@ -168,8 +167,8 @@ def _wait_until_ready(server: Server) -> None:
 def _end(server: Server) -> None:
     server.process.terminate()
     try:
-        server.process.wait(10)
+        server.process.wait(HANG_SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(server.process.pid, signal.SIGKILL)
-        server.process.wait(10)
+        server.process.wait(HANG_SECONDS)
         raise

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from commands import HANG_SECONDS
 from places import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from toy import CLASSES, SAMPLING, SIZE, ToySource
@@ -232,7 +233,7 @@ def test_torchrun_trains_the_model_of_one_process(dataset: Path, tmp_path: Path)
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )  # fmt: skip
     one, two = (load_checkpoint(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for name, value in one.weights.items():

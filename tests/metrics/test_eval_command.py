@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import HANG_SECONDS
 from places import ROOT
 
 from wsgn.metrics import cli
@@ -36,7 +37,7 @@ def command(arguments, **options):
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
         check=False,
         **options,
     )
@@ -186,7 +187,10 @@ def test_the_command_needs_neither_torch_nor_scipy(files):
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     arguments = [sys.executable, "-c", program, *files]
-    assert subprocess.run(arguments, env=environment, timeout=60, check=False).returncode == 0
+    assert (
+        subprocess.run(arguments, env=environment, timeout=HANG_SECONDS, check=False).returncode
+        == 0
+    )
 
 
 def test_a_thumos14_protocol_on_another_dataset_is_noticed(tmp_path, capsys):

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import planted
 import pytest
+from commands import HANG_SECONDS
 
 from wsgn.engines.engine import Engine, EngineOutputs
 from wsgn.errors import EngineError
@@ -88,7 +89,7 @@ def read_everything_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def enter_and_wait(self: Any) -> Any:
         entered = enter(self)
-        entered._thread.join(timeout=30)
+        entered._thread.join(timeout=HANG_SECONDS)
         return entered
 
     monkeypatch.setattr(pipeline.ThreadedReader, "__enter__", enter_and_wait)
@@ -117,7 +118,7 @@ def test_a_silent_source_holds_nothing_back(
     engine_path: Path, video_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its end comes only when nothing is in flight any more, and nobody stops waiting before."""
-    monkeypatch.setattr(reader, "_PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(reader, "_PATIENCE_SECONDS", 2 * HANG_SECONDS)
 
     class Silent:
         """As a pipe, which cannot seek."""
@@ -131,7 +132,7 @@ def test_a_silent_source_holds_nothing_back(
             if not part and not self.nothing_in_flight:
                 with late.changed:
                     self.nothing_in_flight = late.changed.wait_for(
-                        lambda: 3 <= late.num_submitted == late.num_landed, timeout=10
+                        lambda: 3 <= late.num_submitted == late.num_landed, timeout=HANG_SECONDS
                     )
             return part
 

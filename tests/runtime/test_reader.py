@@ -6,7 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from commands import HANG_SECONDS
 
+from wsgn.runtime import reader
 from wsgn.runtime.reader import ThreadedReader
 from wsgn.video import FrameGrid, SampledFrame, VideoError, VideoReader
 
@@ -45,10 +47,11 @@ def test_what_the_reader_raises_is_raised_where_it_is_taken(tmp_path: Path) -> N
         take_all(reader)
 
 
-def test_stopping_early_ends_the_thread(video_path: Path) -> None:
-    with ThreadedReader(lambda: VideoReader(video_path, GRID), capacity=1) as reader:
-        while reader.take() is None:
+def test_stopping_early_ends_the_thread(video_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_JOIN_SECONDS", HANG_SECONDS)
+    with ThreadedReader(lambda: VideoReader(video_path, GRID), capacity=1) as threaded:
+        while threaded.take() is None:
             pass
         assert num_threads() == 1
     assert num_threads() == 0
-    assert not reader.finished
+    assert not threaded.finished

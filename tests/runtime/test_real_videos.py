@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +70,4 @@ def test_damaged_files_give_a_result_or_a_sentence(
         data[places] ^= random.integers(1, 256, len(places)).astype(np.uint8)
         path = tmp_path / f"damaged_{number}{source.suffix}"
         path.write_bytes(data.tobytes())
-        started = time.monotonic()
         assert_told(*run(path, capsys))
-        assert time.monotonic() - started < 20

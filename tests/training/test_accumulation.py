@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import HANG_SECONDS
 from toy import ToySource, feature_model, short_training
 
 from wsgn.config import ModelConfig
@@ -97,7 +98,7 @@ def test_two_processes_give_the_gradient_of_one(tmp_path: Path, method: str, lim
         check=True,
         env=os.environ | {"PYTHONPATH": f"{tests}:{tests.parent}", "OMP_NUM_THREADS": "1"},
         capture_output=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )  # fmt: skip
     train = short_training(batch_videos=11, batch_pairs=2, thinning=1)
     expected = gradients(Trainer(model(METHODS[method]), train, ToySource(9)))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import HANG_SECONDS
 from places import ROOT
 from stand_in_library import LIBRARY
 
@@ -38,7 +39,7 @@ def probe(folder: Path | None, **settings: str) -> dict[str, str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

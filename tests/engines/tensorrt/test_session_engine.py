@@ -13,6 +13,7 @@ from typing import Any
 import made_plans
 import numpy as np
 import pytest
+from commands import HANG_SECONDS
 from places import ROOT
 from stand_in import Machine, install
 
@@ -159,7 +160,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=HANG_SECONDS,
         check=False,
     )
 

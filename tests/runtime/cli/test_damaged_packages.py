@@ -6,7 +6,6 @@ Each test has its own folder of packages: links to the real ones, and one that i
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,11 +15,11 @@ import numpy
 import onnxruntime
 import pytest
 import tqdm
+from commands import run_python
 from places import ROOT
 
 DEMO = ROOT / "runtime" / "demo"
 RUN = (str(DEMO / "demo.mp4"), "-e", str(DEMO / "demo.onnx"))
-TIMEOUT_SECONDS = 60
 
 WsgnRun = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -43,15 +42,9 @@ def wsgn_run(site: Path, environment: dict[str, str]) -> WsgnRun:
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         code = "import sys; from wsgn.runtime.cli.main import main; sys.exit(main())"
-        return subprocess.run(
-            # Without -S the interpreter would add its own packages.
-            [sys.executable, "-S", "-c", code, *arguments],
-            env=environment | {"PYTHONPATH": f"{site}:{ROOT}"},
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
+        # Without -S the interpreter would add its own packages.
+        paths = environment | {"PYTHONPATH": f"{site}:{ROOT}"}
+        return run_python("-S", "-c", code, *arguments, env=paths)
 
     return run
 
