@@ -1,6 +1,6 @@
-"""Trains the preset `frames` on made videos over several seeds, and measures chance beside it.
+"""Trains the preset `frames` on synthetic videos over several seeds, and measures chance beside it.
 
-    python -m benchmarks.per_frame made -o runs/per_frame
+    python -m benchmarks.per_frame synthetic -o runs/per_frame
 
 Each training is a process with one thread; results that exist are kept. Chance is the network
 before training, the found segments with their classes exchanged, and as many random ones.
@@ -32,7 +32,7 @@ from wsgn.prediction.evaluate import find_segments, score_segments, trained_rule
 from wsgn.prediction.predict import predict_videos
 from wsgn.prediction.report import classification_map
 from wsgn.presets import preset
-from wsgn.synthetic.videos.config import MadeVideosConfig
+from wsgn.synthetic.videos.config import SyntheticVideosConfig
 from wsgn.synthetic.videos.dataset import write_dataset
 from wsgn.training.run import StepResult, run_training
 from wsgn.training.trainer import Trainer
@@ -65,14 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Make what is missing, train what is missing, then print the tables."""
     parser = argparse.ArgumentParser(description="The preset `frames` beside chance.")
     parser.add_argument(
-        "dataset", type=Path, help="folder of python -m wsgn.synthetic.videos; made if absent"
+        "dataset", type=Path, help="folder of wsgn-synthesize videos; made if absent"
     )
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--steps", type=int, default=preset("frames").train.num_steps)
     arguments = parser.parse_args(argv)
     if not (arguments.dataset / "annotations.json").is_file():
-        write_dataset(arguments.dataset, MadeVideosConfig(num_train=160), _WORKERS)
+        write_dataset(arguments.dataset, SyntheticVideosConfig(num_train=160), _WORKERS)
     jobs = [
         Job(
             dataset=arguments.dataset,

@@ -1,6 +1,6 @@
 """Exact, causal and window scores on labelled videos: mAP, delay, and the prior's calibration.
 
-    python -m benchmarks.streaming made --checkpoint runs/demo/run/model.safetensors \
+    python -m benchmarks.streaming synthetic --checkpoint runs/demo/run/model.safetensors \
         --engine runtime/demo/demo.onnx
 
 The engine reads the video files as `wsgn-run` does. Exact mode is held against the model in torch:
@@ -45,9 +45,7 @@ class ModeResult:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print Markdown, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument(
-        "dataset", type=Path, help="output folder of python -m wsgn.synthetic.videos"
-    )
+    parser.add_argument("dataset", type=Path, help="output folder of wsgn-synthesize videos")
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--engine", type=Path, required=True)
     parser.add_argument("--window", type=float, default=20.0, help="seconds")

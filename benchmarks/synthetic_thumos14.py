@@ -1,6 +1,6 @@
-"""Trains WSGN, its parts and the baselines on made features on THUMOS14's timeline.
+"""Trains WSGN, its parts and the baselines on synthetic features on THUMOS14's timeline.
 
-    python -m benchmarks.synthetic_thumos14 thumos14.json -o runs/made_thumos14
+    python -m benchmarks.synthetic_thumos14 thumos14.json -o runs/synthetic_thumos14
 
 makes the features (wsgn.synthetic.features), trains every row of the table over several seeds
 with one budget, scores the test videos under two protocols and two rules for segments, and writes
@@ -40,7 +40,7 @@ from wsgn.prediction.evaluate import find_segments, score_segments
 from wsgn.prediction.predict import predict_videos
 from wsgn.presets import Preset
 from wsgn.support.files import write_whole_file
-from wsgn.synthetic.features.config import preset as made_features_preset
+from wsgn.synthetic.features.config import preset as synthetic_features_preset
 from wsgn.synthetic.features.dataset import write_features
 from wsgn.training.trainer import Trainer
 
@@ -192,9 +192,9 @@ def made(arguments: argparse.Namespace, seed: int) -> Path:
     folder = Path(arguments.output) / "_".join(
         map(str, ("features", arguments.difficulty, arguments.feature_size, seed))
     )
-    if not (folder / "made_features.json").exists():
+    if not (folder / "synthetic_features.json").exists():
         config = replace(
-            made_features_preset(arguments.difficulty),
+            synthetic_features_preset(arguments.difficulty),
             feature_size=arguments.feature_size,
             seed=seed,
         )

@@ -1,7 +1,7 @@
-"""Trains every variant of the model on made videos over several seeds and prints the table.
+"""Trains every variant of the model on synthetic videos over several seeds and prints the table.
 
-    python -m wsgn.synthetic.videos made --train 160 --test 40 --seed 0
-    python -m benchmarks.variants made -o runs/variants
+    wsgn-synthesize videos synthetic --train 160 --test 40 --seed 0
+    python -m benchmarks.variants synthetic -o runs/variants
 
 Each training runs in one process with one thread, two at a time. Results that exist are kept, so
 an interrupted run goes on.
@@ -56,9 +56,7 @@ class Job:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train what is missing, then print the table of all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument(
-        "dataset", type=Path, help="output folder of python -m wsgn.synthetic.videos"
-    )
+    parser.add_argument("dataset", type=Path, help="output folder of wsgn-synthesize videos")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))

@@ -113,7 +113,11 @@ def test_training_asks_for_its_extra(run: Run, annotations: str) -> None:
 
 
 def test_making_videos_asks_for_its_extra(run: Run) -> None:
-    advice(run("python", "-m", "wsgn.synthetic.videos", "out"), "made")
+    advice(run("wsgn-synthesize", "videos", "out"), "synthetic")
+
+
+def test_making_features_asks_for_its_extra(run: Run, annotations: str) -> None:
+    advice(run("wsgn-synthesize", "features", "out", "--annotations", annotations), "train")
 
 
 @pytest.mark.parametrize("script", [False, True])

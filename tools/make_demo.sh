@@ -8,11 +8,11 @@ cd "$(dirname "$0")/.."
 work=${1:-runs/demo}
 python=${PYTHON:-.venv/bin/python}
 
-[ -f "$work/made/annotations.json" ] ||
-  "$python" -m wsgn.synthetic.videos "$work/made" --train 160 --test 40 --seed 0 --workers 2
-"$python" -m wsgn.training.cli "$work/made/annotations.json" --videos "$work/made/videos" \
+[ -f "$work/synthetic/annotations.json" ] ||
+  "$python" -m wsgn.synthetic.cli videos "$work/synthetic" --train 160 --test 40 --seed 0 --workers 2
+"$python" -m wsgn.training.cli "$work/synthetic/annotations.json" --videos "$work/synthetic/videos" \
   --test test --seed 0 -o "$work/run" --overwrite
 "$python" export/to_onnx.py "$work/run/model.safetensors" -o runtime/demo/demo.onnx --overwrite
-"$python" -m wsgn.synthetic.videos --sample runtime/demo/demo.mp4 --duration 30 --seed 12 \
+"$python" -m wsgn.synthetic.cli videos --sample runtime/demo/demo.mp4 --duration 30 --seed 12 \
   --width 320 --height 240 --actions wave,squat,kick,bow,jump --overwrite
 "$python" -c 'import sys; from wsgn.runtime.cli.main import main; sys.exit(main(["--demo"]))'

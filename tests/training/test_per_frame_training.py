@@ -1,4 +1,4 @@
-"""A small network on single frames, trained end to end on small made videos."""
+"""A small network on single frames, trained end to end on small synthetic videos."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ NUM_TRAIN, NUM_TEST = 24, 24
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FrameDataset]:
     """Videos of one action each, of both subsets."""
-    pytest.importorskip("PIL", reason="made videos need the extra 'made'")
-    folder = tmp_path_factory.mktemp("made")
+    pytest.importorskip("PIL", reason="synthetic videos need the extra 'synthetic'")
+    folder = tmp_path_factory.mktemp("synthetic")
     found = {}
     for split, (subset, count) in enumerate((("train", NUM_TRAIN), ("test", NUM_TEST))):
         videos = []

@@ -5,8 +5,8 @@ sees is the luma of each frame less the snippet's mean: what moves, and where. A
 vanishes, so a video cannot be told by its scene.
 
 The first convolution spans all frames of the snippet (a 3D kernel of depth L, written as a 2D one
-over L channels), the others space only; in trials on made videos this learned several times faster
-per second of CPU time than 3D kernels all the way.
+over L channels), the others space only; in trials on synthetic videos this learned several times
+faster per second of CPU time than 3D kernels all the way.
 """
 
 from __future__ import annotations

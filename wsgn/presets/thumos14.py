@@ -1,4 +1,4 @@
-"""THUMOS14 on feature files, with the settings that a search on made features chose."""
+"""THUMOS14 on feature files, with the settings that a search on synthetic features chose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training from pixels on a CPU, as on the made videos; the default of `wsgn-train`."""
+"""Training from pixels on a CPU, as on the synthetic videos; the default of `wsgn-train`."""
 
 from __future__ import annotations
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from wsgn.data.annotations import Annotations, VideoAnnotation
-from wsgn.synthetic.features.config import MadeFeaturesConfig
+from wsgn.synthetic.features.config import SyntheticFeaturesConfig
 
 CLASSES = ("dive", "cliff", "golf")
 
 # No clipping at 0, and nothing but the resting level.
-SILENT = MadeFeaturesConfig(
+SILENT = SyntheticFeaturesConfig(
     base_level=4.0,
     appearance_variation=0.0,
     action_strength=0.0,
@@ -30,7 +30,7 @@ SILENT = MadeFeaturesConfig(
 )
 
 
-def changed(**changes: Any) -> MadeFeaturesConfig:
+def changed(**changes: Any) -> SyntheticFeaturesConfig:
     """The silent configuration with some strengths turned up."""
     return dataclasses.replace(SILENT, **changes)
 

@@ -7,7 +7,7 @@ import pytest
 from synthetic_feature_sets import CLASSES, SILENT, annotations, changed, video
 
 from wsgn.synthetic.features.actions import draw_strengths, phase_weights, segment_overlap
-from wsgn.synthetic.features.config import MadeFeaturesConfig
+from wsgn.synthetic.features.config import SyntheticFeaturesConfig
 from wsgn.synthetic.features.dataset import patterns_of
 from wsgn.synthetic.features.video import grid_times, make_features
 
@@ -74,7 +74,7 @@ def test_an_action_looks_a_little_different_in_every_video() -> None:
 
 
 def test_the_said_share_of_segments_is_weak() -> None:
-    config = MadeFeaturesConfig(
+    config = SyntheticFeaturesConfig(
         action_strength=2.0, action_spread=0.0, weak_fraction=0.25, weak_amplitude=0.3
     )
     strengths = draw_strengths(np.random.default_rng(0), 4000, config)
@@ -84,7 +84,7 @@ def test_the_said_share_of_segments_is_weak() -> None:
 
 
 def test_strengths_spread_as_their_logarithm_is_said_to() -> None:
-    config = MadeFeaturesConfig(action_strength=2.0, action_spread=0.3, weak_fraction=0.0)
+    config = SyntheticFeaturesConfig(action_strength=2.0, action_spread=0.3, weak_fraction=0.0)
     logarithms = np.log(draw_strengths(np.random.default_rng(1), 4000, config))
     assert logarithms.mean() == pytest.approx(np.log(2.0), abs=0.02)
     assert logarithms.std() == pytest.approx(0.3, abs=0.015)

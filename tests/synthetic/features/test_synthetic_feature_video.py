@@ -11,20 +11,20 @@ from synthetic_feature_sets import annotations, changed, video
 from wsgn.errors import InputError, UsageError
 from wsgn.manifest import Sampling
 from wsgn.support.arrays import FloatArray
-from wsgn.synthetic.features.config import DIFFICULTIES, MadeFeaturesConfig, preset
+from wsgn.synthetic.features.config import DIFFICULTIES, SyntheticFeaturesConfig, preset
 from wsgn.synthetic.features.dataset import patterns_of
 from wsgn.synthetic.features.video import make_features, num_snippets
 
 I3D = Sampling(frame_rate=25.0, snippet_length=16, snippet_stride=16)
 
 
-def made(config: MadeFeaturesConfig, **changes: object) -> FloatArray:
+def made(config: SyntheticFeaturesConfig, **changes: object) -> FloatArray:
     annotated = dataclasses.replace(video(("golf", 10.0, 20.0)), **changes)
     patterns = patterns_of(annotations(annotated), config)
     return make_features(annotated, patterns, config).astype(np.float64)
 
 
-def resting(config: MadeFeaturesConfig) -> FloatArray:
+def resting(config: SyntheticFeaturesConfig) -> FloatArray:
     return patterns_of(annotations(video(("golf", 1, 2))), config).base
 
 
@@ -98,13 +98,13 @@ def test_the_gain_scales_everything_in_a_video() -> None:
 
 
 def test_features_are_never_negative_and_mostly_above_zero() -> None:
-    features = made(MadeFeaturesConfig())
+    features = made(SyntheticFeaturesConfig())
     assert features.min() == 0
     assert 0.5 < (features > 0).mean() < 1
 
 
 def test_the_seed_and_the_name_decide() -> None:
-    config = MadeFeaturesConfig()
+    config = SyntheticFeaturesConfig()
     features = made(config)
     assert np.array_equal(features, made(config))
     assert not np.array_equal(features, made(dataclasses.replace(config, seed=1)))
@@ -115,14 +115,14 @@ def test_the_seed_and_the_name_decide() -> None:
 @pytest.mark.parametrize("duration", [None, 0.0, -3.0, float("nan")])
 def test_a_video_without_a_duration_is_named(duration: float | None) -> None:
     with pytest.raises(InputError, match=r"video 'v' has the duration .*add its seconds"):
-        made(MadeFeaturesConfig(), duration_seconds=duration)
+        made(SyntheticFeaturesConfig(), duration_seconds=duration)
 
 
 def test_the_presets_are_ordered_by_strength_of_action_over_scene() -> None:
     ratios = [preset(name).action_strength / preset(name).context_strength for name in DIFFICULTIES]
     assert DIFFICULTIES == ("easy", "medium", "hard")
     assert ratios == sorted(ratios, reverse=True)
-    assert preset("medium") == MadeFeaturesConfig()
+    assert preset("medium") == SyntheticFeaturesConfig()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from synthetic_feature_sets import video, write_annotations
 from wsgn.data.annotations import VideoAnnotation, read_annotations
 from wsgn.features.file import read_feature_file, read_feature_info
 from wsgn.manifest import Sampling
-from wsgn.synthetic.features.__main__ import main
+from wsgn.synthetic.cli import main
 
 THUMOS14 = SHARED / "data" / "thumos14" / "thumos14.json"
 
@@ -26,7 +26,7 @@ VIDEOS = (
 
 def make(folder: Path, *arguments: str, videos: tuple[VideoAnnotation, ...] = VIDEOS) -> int:
     path = write_annotations(folder.parent / "annotations.json", *videos)
-    return main([str(folder), "--annotations", str(path), *arguments])
+    return main(["features", str(folder), "--annotations", str(path), *arguments])
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -35,22 +35,22 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_every_video_gets_a_file_with_its_time_base(tmp_path: Path) -> None:
     assert make(tmp_path / "set", "--feature-size", "32") == 0
-    names = ["a.safetensors", "b.safetensors", "c.safetensors", "made_features.json"]
+    names = ["a.safetensors", "b.safetensors", "c.safetensors", "synthetic_features.json"]
     assert sorted(contents(tmp_path / "set")) == names
     info = read_feature_info(tmp_path / "set" / "a.safetensors")
     assert info.sampling == Sampling(frame_rate=25.0, snippet_length=16, snippet_stride=16)
     # 1000 frames of 16.
     assert (info.num_snippets, info.feature_size, info.duration_seconds) == (62, 32, 40.0)
-    assert "made features" in info.source
+    assert "synthetic features" in info.source
 
 
 def test_the_record_says_how_the_set_was_made(tmp_path: Path) -> None:
     assert make(tmp_path / "set", "--difficulty", "hard", "--seed", "7") == 0
-    record = json.loads((tmp_path / "set" / "made_features.json").read_text())
+    record = json.loads((tmp_path / "set" / "synthetic_features.json").read_text())
     assert record["videos"] == 3
-    assert record["made_by"]["seed"] == 7
-    assert record["made_by"]["weak_fraction"] == 0.25
-    assert record["made_by"]["sampling"]["snippet_stride"] == 16
+    assert record["config"]["seed"] == 7
+    assert record["config"]["weak_fraction"] == 0.25
+    assert record["config"]["sampling"]["snippet_stride"] == 16
     assert record["annotations"]["file"] == "annotations.json"
 
 
@@ -66,7 +66,7 @@ def test_a_subset_agrees_with_the_whole(tmp_path: Path) -> None:
     assert make(tmp_path / "whole") == 0
     assert make(tmp_path / "part", "--subset", "testing") == 0
     whole, part = contents(tmp_path / "whole"), contents(tmp_path / "part")
-    assert sorted(part) == ["c.safetensors", "made_features.json"]
+    assert sorted(part) == ["c.safetensors", "synthetic_features.json"]
     assert part["c.safetensors"] == whole["c.safetensors"]
 
 
@@ -119,7 +119,7 @@ def test_wrong_arguments_end_with_one_line(
 @pytest.mark.skipif(not THUMOS14.is_file(), reason=f"needs the shared data in {THUMOS14}")
 def test_thumos14_has_features_as_long_as_its_videos(tmp_path: Path) -> None:
     arguments = ["--annotations", str(THUMOS14), "--feature-size", "16", "--subset", "test"]
-    assert main([str(tmp_path / "set"), *arguments]) == 0
+    assert main(["features", str(tmp_path / "set"), *arguments]) == 0
     videos = {item.name: item for item in read_annotations(THUMOS14).subset("test")}
     files = sorted((tmp_path / "set").glob("*.safetensors"))
     # 213 test videos, of which video_test_0001292 has neither duration nor segments.

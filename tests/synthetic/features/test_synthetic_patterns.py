@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from synthetic_feature_sets import CLASSES, annotations, video
 
-from wsgn.synthetic.features.config import MadeFeaturesConfig
+from wsgn.synthetic.features.config import SyntheticFeaturesConfig
 from wsgn.synthetic.features.dataset import patterns_of
 from wsgn.synthetic.features.patterns import Patterns, class_relations, draw_patterns, of_video
 
-CONFIG = MadeFeaturesConfig()
+CONFIG = SyntheticFeaturesConfig()
 
 
 def patterns(relation: float, classes: tuple[str, ...] = CLASSES, seed: int = 0) -> Patterns:

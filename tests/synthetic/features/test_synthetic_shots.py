@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 from synthetic_feature_sets import CLASSES, annotations, changed, video
 
-from wsgn.synthetic.features.config import MadeFeaturesConfig
+from wsgn.synthetic.features.config import SyntheticFeaturesConfig
 from wsgn.synthetic.features.dataset import patterns_of
 from wsgn.synthetic.features.shots import Shot, draw_shots
 from wsgn.synthetic.features.video import grid_times, make_features
 
-CONFIG = MadeFeaturesConfig(stray_video_fraction=0.0)
+CONFIG = SyntheticFeaturesConfig(stray_video_fraction=0.0)
 GOLFER = video(("golf", 100.0, 104.0), ("golf", 300.0, 302.0))
 
 
-def drawn(seed: int, config: MadeFeaturesConfig = CONFIG) -> list[Shot]:
+def drawn(seed: int, config: SyntheticFeaturesConfig = CONFIG) -> list[Shot]:
     return draw_shots(np.random.default_rng(seed), GOLFER, 600.0, CLASSES, config)
 
 
-def shares(config: MadeFeaturesConfig, count: int = 200) -> dict[str, float]:
+def shares(config: SyntheticFeaturesConfig, count: int = 200) -> dict[str, float]:
     """What the shots without action show, as shares of their number."""
     shots = [shot for seed in range(count) for shot in drawn(seed, config) if not acted(shot)]
     kinds = [

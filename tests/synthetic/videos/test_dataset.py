@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 from wsgn.support.arrays import UInt8Array
-from wsgn.synthetic.videos.__main__ import main
+from wsgn.synthetic.cli import main
 from wsgn.synthetic.videos.config import (
     ACTION_CLASSES,
-    MadeVideosConfig,
     SceneConfig,
+    SyntheticVideosConfig,
     TimelineConfig,
 )
 from wsgn.synthetic.videos.dataset import write_dataset
 from wsgn.synthetic.videos.encode import encode_video
 
-CONFIG = MadeVideosConfig(
+CONFIG = SyntheticVideosConfig(
     num_train=3,
     num_test=1,
     seed=5,
@@ -34,8 +34,8 @@ CONFIG = MadeVideosConfig(
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("made") / "set"
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("synthetic") / "set"
     write_dataset(output, CONFIG, num_workers=1)
     return output
 
@@ -50,32 +50,32 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def test_same_seed_gives_same_bytes_whatever_the_workers(made: Path, tmp_path: Path) -> None:
+def test_same_seed_gives_same_bytes_whatever_the_workers(dataset: Path, tmp_path: Path) -> None:
     write_dataset(tmp_path / "again", CONFIG, num_workers=2)
-    assert contents(tmp_path / "again") == contents(made)
+    assert contents(tmp_path / "again") == contents(dataset)
 
 
-def test_a_video_does_not_depend_on_how_many_are_made(made: Path, tmp_path: Path) -> None:
-    fewer = MadeVideosConfig(
+def test_a_video_does_not_depend_on_how_many_are_made(dataset: Path, tmp_path: Path) -> None:
+    fewer = SyntheticVideosConfig(
         num_train=1, num_test=1, seed=5, scene=CONFIG.scene, timeline=CONFIG.timeline
     )
     write_dataset(tmp_path / "fewer", fewer, num_workers=1)
-    whole, part = contents(made), contents(tmp_path / "fewer")
+    whole, part = contents(dataset), contents(tmp_path / "fewer")
     videos = [name for name in part if name.endswith(".mp4")]
     assert len(videos) == 2
     assert all(part[name] == whole[name] for name in videos)
 
 
-def test_videos_differ_from_each_other_and_between_subsets(made: Path) -> None:
-    videos = [data for name, data in contents(made).items() if name.endswith(".mp4")]
+def test_videos_differ_from_each_other_and_between_subsets(dataset: Path) -> None:
+    videos = [data for name, data in contents(dataset).items() if name.endswith(".mp4")]
     assert len(set(videos)) == 4
 
 
-def test_annotations_are_complete_and_consistent(made: Path) -> None:
-    content = read_annotations(made)
+def test_annotations_are_complete_and_consistent(dataset: Path) -> None:
+    content = read_annotations(dataset)
     assert content["classes"] == list(ACTION_CLASSES)
-    assert content["made_by"]["seed"] == 5
-    assert sorted(content["database"]) == sorted(p.stem for p in (made / "videos").iterdir())
+    assert content["config"]["seed"] == 5
+    assert sorted(content["database"]) == sorted(p.stem for p in (dataset / "videos").iterdir())
     for name, entry in content["database"].items():
         assert entry["subset"] == name.split("_")[1]
         segments = [record["segment"] for record in entry["annotations"]]
@@ -86,9 +86,9 @@ def test_annotations_are_complete_and_consistent(made: Path) -> None:
         assert labels <= set(ACTION_CLASSES)
 
 
-def test_files_decode_to_the_declared_frames(made: Path) -> None:
-    for name, entry in read_annotations(made)["database"].items():
-        with av.open(str(made / "videos" / f"{name}.mp4")) as container:
+def test_files_decode_to_the_declared_frames(dataset: Path) -> None:
+    for name, entry in read_annotations(dataset)["database"].items():
+        with av.open(str(dataset / "videos" / f"{name}.mp4")) as container:
             stream = container.streams.video[0]
             assert stream.codec_context.name == "h264"
             assert stream.average_rate == entry["frame_rate"]
@@ -106,7 +106,7 @@ def test_sample_shows_the_actions_that_were_asked_for(
 ) -> None:
     path = tmp_path / "sample.mp4"
     arguments = ["--sample", str(path), "--duration", "9", "--actions", "jump,bow", "--seed", "3"]
-    assert main([*arguments, "--width", "96", "--height", "72"]) == 0
+    assert main(["videos", *arguments, "--width", "96", "--height", "72"]) == 0
     assert capsys.readouterr().out.strip() == str(path)
     truth = json.loads(path.with_suffix(".json").read_text())
     assert truth["labels"] == ["bow", "jump"]
@@ -138,15 +138,15 @@ def test_same_frames_give_the_same_bytes_in_used_memory(tmp_path: Path) -> None:
 
 
 def test_output_that_holds_something_is_refused_unless_asked(
-    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "set"
     output.mkdir()
     (output / "notes.txt").write_text("mine")
     small = ["--train", "0", "--test", "0"]
-    assert main([str(output), *small]) == 2
+    assert main(["videos", str(output), *small]) == 2
     assert "not empty" in capsys.readouterr().err
-    assert main([str(output), *small, "--overwrite"]) == 0
+    assert main(["videos", str(output), *small, "--overwrite"]) == 0
     assert (output / "notes.txt").read_text() == "mine"
 
 
@@ -168,14 +168,21 @@ def test_wrong_arguments_end_with_one_line_and_code_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(arguments) == 2
+    assert main(["videos", *arguments]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_saying_what_to_synthesize_the_usage_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([]) == 2
+    assert "{videos,features}" in capsys.readouterr().err
 
 
 def test_missing_pillow_is_named_with_its_remedy(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert main(["out"]) == 2
-    assert "pip install 'wsgn[made]'" in capsys.readouterr().err
+    assert main(["videos", "out"]) == 2
+    assert "pip install 'wsgn[synthetic]'" in capsys.readouterr().err

@@ -8,11 +8,11 @@ import numpy as np
 
 from wsgn.localization.segments import SnippetTimes
 from wsgn.support.arrays import FloatArray
-from wsgn.synthetic.features.config import MadeFeaturesConfig
+from wsgn.synthetic.features.config import SyntheticFeaturesConfig
 
 
 def draw_strengths(
-    generator: np.random.Generator, num_segments: int, config: MadeFeaturesConfig
+    generator: np.random.Generator, num_segments: int, config: SyntheticFeaturesConfig
 ) -> FloatArray:
     """(num_segments,): strengths of the actions; some are weak."""
     strengths = config.action_strength * np.exp(
@@ -50,7 +50,7 @@ def action_features(
     segments: Sequence[tuple[float, float]],
     strengths: FloatArray,
     phases: Sequence[FloatArray],
-    config: MadeFeaturesConfig,
+    config: SyntheticFeaturesConfig,
 ) -> FloatArray:
     """(T, D): the sum of a video's actions; `phases` holds the patterns (P, D) of each segment.
 

@@ -1,4 +1,4 @@
-"""What made features look like, and how hard they are."""
+"""What synthetic features look like, and how hard they are."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def _i3d_sampling() -> Sampling:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MadeFeaturesConfig:
-    """A whole set of made features; the defaults are the difficulty `medium`.
+class SyntheticFeaturesConfig:
+    """A whole set of synthetic features; the defaults are the difficulty `medium`.
 
     Strengths are lengths of vectors: a pattern has length 1, so a strength divided by `noise_std`
     is the signal-to-noise ratio along that pattern, whatever the feature size.
@@ -150,10 +150,10 @@ _CHANGES: dict[str, dict[str, Any]] = {
 DIFFICULTIES = tuple(_CHANGES)
 
 
-def preset(difficulty: str) -> MadeFeaturesConfig:
+def preset(difficulty: str) -> SyntheticFeaturesConfig:
     """The configuration of a difficulty: `easy`, `medium` or `hard`."""
     if difficulty not in _CHANGES:
         raise UsageError(
             f"The difficulty {difficulty!r} is unknown; choose from {', '.join(DIFFICULTIES)}."
         )
-    return dataclasses.replace(MadeFeaturesConfig(), **_CHANGES[difficulty])
+    return dataclasses.replace(SyntheticFeaturesConfig(), **_CHANGES[difficulty])

@@ -15,25 +15,25 @@ from wsgn.errors import InputError, UsageError
 from wsgn.features.file import SUFFIX, write_feature_file
 from wsgn.support.files import write_whole_file
 from wsgn.support.records import record_to_dict
-from wsgn.synthetic.features.config import MadeFeaturesConfig
+from wsgn.synthetic.features.config import SyntheticFeaturesConfig
 from wsgn.synthetic.features.patterns import Patterns, class_relations, draw_patterns
 from wsgn.synthetic.features.video import known_duration, make_features
 
-FORMAT_VERSION = "wsgn-made-features-1"
+FORMAT_VERSION = "wsgn-synthetic-features-1"
 
-RECORD_NAME = "made_features.json"
+RECORD_NAME = "synthetic_features.json"
 
 
 def write_features(
     folder: Path,
     annotations_path: Path,
-    config: MadeFeaturesConfig,
+    config: SyntheticFeaturesConfig,
     *,
     subsets: Sequence[str] = (),
     overwrite: bool = False,
     progress: bool = True,
 ) -> list[Path]:
-    """Write `<video>.safetensors` of every video (of some subsets), and `made_features.json`.
+    """Write `<video>.safetensors` of every video (of some subsets), and `synthetic_features.json`.
 
     How related classes are is always taken from the whole file, so that a part of the videos has
     the same features as in the whole. Returns the paths of the features. Raises UsageError if the
@@ -54,7 +54,7 @@ def write_features(
     return paths
 
 
-def patterns_of(annotations: Annotations, config: MadeFeaturesConfig) -> Patterns:
+def patterns_of(annotations: Annotations, config: SyntheticFeaturesConfig) -> Patterns:
     """The patterns that all videos of an annotation file share."""
     return draw_patterns(annotations.classes, class_relations(annotations), config)
 
@@ -92,26 +92,26 @@ def _prepare(folder: Path, overwrite: bool) -> None:
 
 
 def _write_video(
-    path: Path, video: VideoAnnotation, patterns: Patterns, config: MadeFeaturesConfig
+    path: Path, video: VideoAnnotation, patterns: Patterns, config: SyntheticFeaturesConfig
 ) -> None:
     write_feature_file(
         path,
         make_features(video, patterns, config),
         config.sampling,
         duration_seconds=video.duration_seconds,
-        source=f"made features ({FORMAT_VERSION}, seed {config.seed})",
+        source=f"synthetic features ({FORMAT_VERSION}, seed {config.seed})",
     )
 
 
 def _write_record(
-    path: Path, annotations_path: Path, config: MadeFeaturesConfig, num_videos: int
+    path: Path, annotations_path: Path, config: SyntheticFeaturesConfig, num_videos: int
 ) -> None:
     digest = hashlib.sha256(annotations_path.read_bytes()).hexdigest()
     record = {
         "version": FORMAT_VERSION,
         "annotations": {"file": annotations_path.name, "sha256": digest},
         "videos": num_videos,
-        "made_by": record_to_dict(config),
+        "config": record_to_dict(config),
     }
     text = json.dumps(record, indent=1) + "\n"
-    write_whole_file(path, text.encode("utf-8"), what="the record of the made features")
+    write_whole_file(path, text.encode("utf-8"), what="the record of the synthetic features")

@@ -12,13 +12,13 @@ import numpy as np
 
 from wsgn.data.annotations import Annotations, VideoAnnotation
 from wsgn.support.arrays import FloatArray
-from wsgn.synthetic.features.config import MadeFeaturesConfig
+from wsgn.synthetic.features.config import SyntheticFeaturesConfig
 from wsgn.synthetic.features.randomness import named_generator
 
 
 @dataclass(frozen=True, kw_only=True)
 class Patterns:
-    """What a set of made features shares; rows have length 1."""
+    """What a set of synthetic features shares; rows have length 1."""
 
     classes: tuple[str, ...]
     # One (P, D) for each class: its phases in order of time.
@@ -32,7 +32,7 @@ class Patterns:
 
 
 def draw_patterns(
-    classes: Sequence[str], relations: FloatArray, config: MadeFeaturesConfig
+    classes: Sequence[str], relations: FloatArray, config: SyntheticFeaturesConfig
 ) -> Patterns:
     """Draw all patterns; `relations` (C, C) says how related classes are, with 1 to themselves.
 
@@ -56,7 +56,7 @@ def draw_patterns(
 
 
 def of_video(
-    patterns: FloatArray, names: tuple[str, ...], config: MadeFeaturesConfig
+    patterns: FloatArray, names: tuple[str, ...], config: SyntheticFeaturesConfig
 ) -> FloatArray:
     """The patterns (P, D) as one video shows them: with a part that is particular to it.
 
@@ -84,14 +84,14 @@ def class_relations(annotations: Annotations) -> FloatArray:
 
 
 def _families(
-    kind: str, classes: Sequence[str], relations: FloatArray, config: MadeFeaturesConfig
+    kind: str, classes: Sequence[str], relations: FloatArray, config: SyntheticFeaturesConfig
 ) -> FloatArray:
     """(C, D): what each class has in common with related ones, itself included."""
     own = np.stack([_draw((kind, name), 1, config)[0] for name in classes])
     return _unit(relations @ own)
 
 
-def _own_phases(name: str, config: MadeFeaturesConfig) -> FloatArray:
+def _own_phases(name: str, config: SyntheticFeaturesConfig) -> FloatArray:
     generator = named_generator(config.seed, "number of phases", name)
     count = int(generator.integers(config.min_phases, config.max_phases + 1))
     return _draw(("phases", name), count, config)
@@ -102,7 +102,7 @@ def _with_part(own: FloatArray, part: FloatArray, length: float) -> FloatArray:
     return _unit(np.sqrt(1 - length**2) * own + length * part)
 
 
-def _draw(names: tuple[str, ...], count: int, config: MadeFeaturesConfig) -> FloatArray:
+def _draw(names: tuple[str, ...], count: int, config: SyntheticFeaturesConfig) -> FloatArray:
     """(count, D): sparse patterns with exponentially distributed channels."""
     generator = named_generator(config.seed, "pattern", *names)
     size = config.feature_size

@@ -10,7 +10,7 @@ import numpy as np
 
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.support.arrays import FloatArray
-from wsgn.synthetic.features.config import MadeFeaturesConfig
+from wsgn.synthetic.features.config import SyntheticFeaturesConfig
 from wsgn.synthetic.features.patterns import carried_classes
 
 
@@ -32,7 +32,7 @@ def draw_shots(
     video: VideoAnnotation,
     duration_seconds: float,
     classes: Sequence[str],
-    config: MadeFeaturesConfig,
+    config: SyntheticFeaturesConfig,
 ) -> list[Shot]:
     """Draw the shots of a video from its start to its end.
 
@@ -96,7 +96,7 @@ def _draw_context(
     acted: Sequence[str],
     carried: Sequence[str],
     stray: str | None,
-    config: MadeFeaturesConfig,
+    config: SyntheticFeaturesConfig,
 ) -> str | None:
     stray_draw, draw = generator.random(2)
     if acted:
@@ -108,7 +108,7 @@ def _draw_context(
     return None
 
 
-def _draw_distractor(generator: np.random.Generator, config: MadeFeaturesConfig) -> int | None:
+def _draw_distractor(generator: np.random.Generator, config: SyntheticFeaturesConfig) -> int | None:
     """A distractor at the rate that makes its share of all shots without action."""
     left = 1 - config.context_shot_fraction
     if generator.random() * left >= config.distractor_shot_fraction:

@@ -14,7 +14,7 @@ from wsgn.localization.timing import snippet_times
 from wsgn.manifest import Sampling
 from wsgn.support.arrays import FloatArray
 from wsgn.synthetic.features.actions import action_features, draw_strengths
-from wsgn.synthetic.features.config import MadeFeaturesConfig
+from wsgn.synthetic.features.config import SyntheticFeaturesConfig
 from wsgn.synthetic.features.patterns import Patterns, of_video
 from wsgn.synthetic.features.randomness import named_generator
 from wsgn.synthetic.features.shots import draw_shots, shot_features
@@ -25,7 +25,7 @@ GRID = 1 / 256
 
 
 def make_features(
-    video: VideoAnnotation, patterns: Patterns, config: MadeFeaturesConfig
+    video: VideoAnnotation, patterns: Patterns, config: SyntheticFeaturesConfig
 ) -> npt.NDArray[np.float16]:
     """The features (T, D) of a video: max(0, gain * (base + actions + shots + shift + noise)).
 
@@ -72,7 +72,7 @@ def grid_times(duration_seconds: float, sampling: Sampling) -> SnippetTimes:
     return snippet_times(starts, np.zeros(count, dtype=np.int64), sampling)
 
 
-def draw_camera(name: str, config: MadeFeaturesConfig) -> tuple[FloatArray, float]:
+def draw_camera(name: str, config: SyntheticFeaturesConfig) -> tuple[FloatArray, float]:
     """What a video's camera and light do to all of it: an offset (D,) and a gain."""
     generator = named_generator(config.seed, "camera", name)
     shift = config.shift_std * generator.standard_normal(config.feature_size)
@@ -80,7 +80,7 @@ def draw_camera(name: str, config: MadeFeaturesConfig) -> tuple[FloatArray, floa
     return shift, gain
 
 
-def noise_coefficient(config: MadeFeaturesConfig) -> float:
+def noise_coefficient(config: SyntheticFeaturesConfig) -> float:
     """Correlation of a channel's noise between consecutive snippets."""
     if config.noise_correlation_seconds == 0:
         return 0.0
@@ -89,7 +89,7 @@ def noise_coefficient(config: MadeFeaturesConfig) -> float:
 
 
 def draw_noise(
-    generator: np.random.Generator, count: int, config: MadeFeaturesConfig
+    generator: np.random.Generator, count: int, config: SyntheticFeaturesConfig
 ) -> FloatArray:
     """(count, D): n_t = a n_(t-1) + sqrt(1 - a^2) e_t, of the same deviation at all times."""
     coefficient = noise_coefficient(config)
@@ -105,7 +105,7 @@ def _actions(
     video: VideoAnnotation,
     times: SnippetTimes,
     patterns: Patterns,
-    config: MadeFeaturesConfig,
+    config: SyntheticFeaturesConfig,
 ) -> FloatArray:
     shown = {
         label: of_video(
@@ -128,7 +128,7 @@ def _shots(
     duration: float,
     times: SnippetTimes,
     patterns: Patterns,
-    config: MadeFeaturesConfig,
+    config: SyntheticFeaturesConfig,
 ) -> FloatArray:
     generator = named_generator(config.seed, "shots", video.name)
     shots = draw_shots(generator, video, duration, patterns.classes, config)

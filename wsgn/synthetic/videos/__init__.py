@@ -1,1 +1,1 @@
-"""Made videos: rendered figures whose actions, and the times of them, are known exactly."""
+"""Synthetic videos: rendered figures whose actions, and the times of them, are known exactly."""

@@ -1,4 +1,4 @@
-"""What a set of made videos looks like, and how hard it is."""
+"""What a set of synthetic videos looks like, and how hard it is."""
 
 from dataclasses import dataclass
 
@@ -84,8 +84,8 @@ class TimelineConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MadeVideosConfig:
-    """A whole set of made videos."""
+class SyntheticVideosConfig:
+    """A whole set of synthetic videos."""
 
     # Videos of the two subsets.
     num_train: int = 120

@@ -1,4 +1,4 @@
-"""Writes a set of made videos and its annotations, in the style of ActivityNet."""
+"""Writes a set of synthetic videos and its annotations, in the style of ActivityNet."""
 
 import json
 import multiprocessing
@@ -15,13 +15,13 @@ from tqdm import tqdm
 from wsgn.errors import UsageError
 from wsgn.synthetic.videos.config import (
     ACTION_CLASSES,
-    MadeVideosConfig,
     SceneConfig,
+    SyntheticVideosConfig,
     TimelineConfig,
 )
 from wsgn.synthetic.videos.video import VideoTruth, make_video
 
-FORMAT_VERSION = "wsgn-made-1"
+FORMAT_VERSION = "wsgn-synthetic-videos-1"
 
 _SUBSETS = ("train", "test")
 
@@ -34,7 +34,7 @@ class _Job:
 
 
 def write_dataset(
-    output: Path, config: MadeVideosConfig, num_workers: int, overwrite: bool = False
+    output: Path, config: SyntheticVideosConfig, num_workers: int, overwrite: bool = False
 ) -> Path:
     """Makes all videos below `output` and returns the path of the annotations.
 
@@ -54,7 +54,7 @@ def write_dataset(
     annotations = output / "annotations.json"
     content = {
         "version": FORMAT_VERSION,
-        "made_by": asdict(config),
+        "config": asdict(config),
         "classes": list(ACTION_CLASSES),
         "database": database,
     }
@@ -107,17 +107,19 @@ def _prepare(output: Path, overwrite: bool) -> None:
     (output / "videos").mkdir(parents=True, exist_ok=True)
 
 
-def _jobs(config: MadeVideosConfig) -> list[_Job]:
+def _jobs(config: SyntheticVideosConfig) -> list[_Job]:
     counts = (config.num_train, config.num_test)
     return [
-        _Job(name=f"made_{subset}_{index:04d}", subset=subset, seed=(config.seed, split, index))
+        _Job(
+            name=f"synthetic_{subset}_{index:04d}", subset=subset, seed=(config.seed, split, index)
+        )
         for split, (subset, count) in enumerate(zip(_SUBSETS, counts, strict=True))
         for index in range(count)
     ]
 
 
 def _run(
-    jobs: list[_Job], folder: Path, config: MadeVideosConfig, num_workers: int
+    jobs: list[_Job], folder: Path, config: SyntheticVideosConfig, num_workers: int
 ) -> Iterator[tuple[str, VideoTruth]]:
     """Yields names and truths as the videos get ready, in any order."""
     if num_workers == 1:
@@ -139,7 +141,7 @@ def _ignore_interrupt() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _make(job: _Job, folder: Path, config: MadeVideosConfig) -> tuple[str, VideoTruth]:
+def _make(job: _Job, folder: Path, config: SyntheticVideosConfig) -> tuple[str, VideoTruth]:
     path = folder / f"{job.name}.mp4"
     return job.name, make_video(path, job.seed, config.scene, config.timeline)
 

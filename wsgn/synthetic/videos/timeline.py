@@ -1,4 +1,4 @@
-"""The timeline of a figure: which activity when. It is the truth of a made video."""
+"""The timeline of a figure: which activity when. It is the truth of a synthetic video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One made video: drawn from a seed, rendered frame by frame, encoded to a file."""
+"""One synthetic video: drawn from a seed, rendered frame by frame, encoded to a file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _REACH_METRES = 0.62
 
 @dataclass(frozen=True, kw_only=True)
 class VideoTruth:
-    """What a made video shows."""
+    """What a synthetic video shows."""
 
     duration_seconds: float
     frame_rate: int
