@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from wsgn.support.late_names import late_names
 
 if TYPE_CHECKING:
     from wsgn.engines.engine import Engine, EngineOutputs
@@ -40,12 +41,4 @@ _HOMES = {
 
 # Hidden from the type checker, which would take every name for a known one.
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> object:
-        for home, names in _HOMES.items():
-            if name in names:
-                return getattr(importlib.import_module(home), name)
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-
-    def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+    __getattr__, __dir__ = late_names(__name__, _HOMES)

@@ -1,4 +1,14 @@
-"""The tree of errors that users meet; the command line maps each branch to an exit code."""
+"""The errors that users meet, each with the exit code that a command ends with.
+
+    WsgnError                              1    base of all; its text is meant for the user
+     ├── UsageError (ValueError)           2    an argument or a configuration is wrong
+     ├── MissingExtraError (ImportError)   2    an optional part is needed and not installed
+     ├── InputError                        3    an input cannot be read
+     ├── EngineError                       5    an engine cannot be used, or computes wrong results
+     └── OutputError                       6    a result cannot be written
+
+4 is no error: some of several inputs failed. Every other exception is a bug, and ends in 1.
+"""
 
 from __future__ import annotations
 
