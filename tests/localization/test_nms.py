@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from wsgn.localization.nms import kept_after_suppression, softened_scores
+from wsgn.localization.nms import nms, soft_nms
 from wsgn.support.arrays import FloatArray, IntArray
 
 
@@ -18,7 +18,7 @@ def plain_tiou(first: tuple[float, float], second: tuple[float, float]) -> float
     return intersection / (first[1] - first[0] + second[1] - second[0] - intersection)
 
 
-def plain_suppression(
+def plain_nms(
     group: IntArray, start: FloatArray, end: FloatArray, score: FloatArray, tiou: float
 ) -> list[bool]:
     """One segment after the other, the best first."""
@@ -60,44 +60,40 @@ def random_segments(seed: int) -> tuple[IntArray, FloatArray, FloatArray, FloatA
 @pytest.mark.parametrize("tiou", [0.01, 0.3, 0.5, 1.0])
 def test_it_keeps_what_a_plain_loop_keeps(seed: int, tiou: float) -> None:
     segments = random_segments(seed)
-    found = kept_after_suppression(*segments, tiou=tiou)
-    assert found.tolist() == plain_suppression(*segments, tiou)
+    found = nms(*segments, tiou=tiou)
+    assert found.tolist() == plain_nms(*segments, tiou)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_softened_scores_are_those_of_a_plain_loop(seed: int) -> None:
+def test_soft_nms_scores_are_those_of_a_plain_loop(seed: int) -> None:
     group, start, end, _ = random_segments(seed)
     # Distinct scores: the paper leaves ties open.
     score = np.random.default_rng(seed).permutation(len(group)) + 1.0
-    found = softened_scores(group, start, end, score, sigma=0.4)
+    found = soft_nms(group, start, end, score, sigma=0.4)
     np.testing.assert_allclose(found, plain_softening(group, start, end, score, 0.4), rtol=1e-12)
 
 
 def test_a_removed_segment_removes_nothing() -> None:
     # Neighbours overlap by 3/5, next but one by 1/7: the middle goes and spares the last.
     start = np.array([0.0, 1.0, 2.0])
-    found = kept_after_suppression(
-        np.zeros(3, np.int64), start, start + 4, np.array([3.0, 2.0, 1.0]), tiou=0.5
-    )
+    found = nms(np.zeros(3, np.int64), start, start + 4, np.array([3.0, 2.0, 1.0]), tiou=0.5)
     assert found.tolist() == [True, False, True]
 
 
 def test_overlap_equal_to_the_threshold_goes() -> None:
     arguments = (np.zeros(2, np.int64), np.array([0.0, 0.0]), np.array([1.0, 2.0]))
     score = np.array([1.0, 2.0])
-    assert kept_after_suppression(*arguments, score, tiou=0.5).tolist() == [False, True]
-    assert kept_after_suppression(*arguments, score, tiou=0.501).tolist() == [True, True]
+    assert nms(*arguments, score, tiou=0.5).tolist() == [False, True]
+    assert nms(*arguments, score, tiou=0.501).tolist() == [True, True]
 
 
 def test_groups_do_not_meet() -> None:
-    found = kept_after_suppression(
-        np.array([0, 1]), np.zeros(2), np.ones(2), np.array([1.0, 2.0]), tiou=0.5
-    )
+    found = nms(np.array([0, 1]), np.zeros(2), np.ones(2), np.array([1.0, 2.0]), tiou=0.5)
     assert found.all()
 
 
 def test_negative_scores_do_not_rise() -> None:
-    softened = softened_scores(
+    softened = soft_nms(
         np.zeros(2, np.int64), np.zeros(2), np.ones(2), np.array([1.0, -1.0]), sigma=0.5
     )
     assert softened.tolist() == [1.0, -1.0]

@@ -1,4 +1,4 @@
-"""Non-maximum suppression of overlapping segments, without a loop over them."""
+"""Non-maximum suppression (NMS) of overlapping segments, without a loop over them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from wsgn.support.arrays import BoolArray, FloatArray, IntArray
 
 
-def kept_after_suppression(
+def nms(
     group: IntArray, start: FloatArray, end: FloatArray, score: FloatArray, *, tiou: float
 ) -> BoolArray:
     """Which of P segments stay (all arguments (P,)) when each removes its lesser neighbours.
@@ -38,7 +38,7 @@ def kept_after_suppression(
     return kept
 
 
-def softened_scores(
+def soft_nms(
     group: IntArray, start: FloatArray, end: FloatArray, score: FloatArray, *, sigma: float
 ) -> FloatArray:
     """Scores (P,) that fall with overlap instead of segments that go (Soft-NMS, Gaussian).
@@ -70,9 +70,9 @@ def _overlapping_pairs(
     order = np.argsort(key, kind="stable")
     end_key = group * span + np.searchsorted(starts, end, side="left")
     behind = np.searchsorted(key[order], end_key[order], side="left")
-    place = np.arange(len(order))
-    count = np.maximum(behind - place - 1, 0)
-    earlier = np.repeat(place, count)
+    position = np.arange(len(order))
+    count = np.maximum(behind - position - 1, 0)
+    earlier = np.repeat(position, count)
     later = earlier + 1 + np.arange(len(earlier)) - np.repeat(np.cumsum(count) - count, count)
     first, second = order[earlier], order[later]
     return first, second, _tiou(start[first], end[first], start[second], end[second])
@@ -90,6 +90,6 @@ def _tiou(
 
 
 def _groups(group: IntArray) -> list[IntArray]:
-    """The places of each group's members."""
+    """The indices of each group's members."""
     order = np.argsort(group, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(group[order])) + 1)

@@ -1,4 +1,4 @@
-"""Segments by many thresholds, an outer-inner-contrast score and suppression.
+"""Segments by many thresholds, an outer-inner-contrast score and NMS.
 
 The recipe of methods after W-TALC, for comparison with them: candidates are cut at several
 thresholds, scored by how far the class's curve stands above its surroundings (Shou et al., AutoLoc,
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wsgn.errors import UsageError
-from wsgn.localization.nms import kept_after_suppression, softened_scores
+from wsgn.localization.nms import nms, soft_nms
 from wsgn.localization.segments import (
     Segment,
     SnippetTimes,
@@ -35,9 +35,9 @@ class MultiThresholdRule:
     # Share of a proposal's length that its surroundings reach on either side (AutoLoc: 0.25).
     outer_share: float = 0.25
     # A proposal goes when its tIoU with a better one of its class is this or more.
-    suppression_tiou: float = 0.5
+    nms_tiou: float = 0.5
     # Soft-NMS with this sigma instead: scores fall with overlap and no proposal goes. 0 is hard.
-    soft_sigma: float = 0.0
+    soft_nms_sigma: float = 0.0
     # Only strictly longer proposals are kept.
     minimum_duration_seconds: float = 0.0
     # A class must reach this share of the video's largest video score.
@@ -52,11 +52,11 @@ class MultiThresholdRule:
             raise UsageError(
                 f"thresholds must be one or more shares in [0, 1), got {list(self.thresholds)}."
             )
-        if not 0 < self.suppression_tiou <= 1:
-            raise UsageError(f"suppression_tiou must lie in (0, 1], got {self.suppression_tiou}.")
+        if not 0 < self.nms_tiou <= 1:
+            raise UsageError(f"nms_tiou must lie in (0, 1], got {self.nms_tiou}.")
         for name in (
             "outer_share",
-            "soft_sigma",
+            "soft_nms_sigma",
             "minimum_duration_seconds",
             "video_score_gate",
             "video_score_weight",
@@ -215,13 +215,13 @@ class _EpochCurves:
 def _segments(
     found: _Candidates, score: FloatArray, rule: MultiThresholdRule, classes: Sequence[str]
 ) -> list[Segment]:
-    """The candidates that survive suppression."""
+    """The candidates that survive NMS."""
     spans = found.column, found.start_seconds, found.end_seconds
-    if rule.soft_sigma > 0:
-        score = softened_scores(*spans, score, sigma=rule.soft_sigma)
+    if rule.soft_nms_sigma > 0:
+        score = soft_nms(*spans, score, sigma=rule.soft_nms_sigma)
         kept = np.arange(len(score))
     else:
-        kept = np.flatnonzero(kept_after_suppression(*spans, score, tiou=rule.suppression_tiou))
+        kept = np.flatnonzero(nms(*spans, score, tiou=rule.nms_tiou))
     order = kept[np.lexsort((found.column[kept], found.start_seconds[kept]))]
     return [
         Segment(
