@@ -132,7 +132,7 @@ def _draw_spans(
 def _draw_walking_rest(
     generator: np.random.Generator, spans: Sequence[tuple[float, float]], duration: float
 ) -> int:
-    """Index of the rest that surely holds a walk: one of the longer half."""
+    """Index of the rest that holds a walk if it has the time and room: one of the longer half."""
     starts = np.array([0.0, *(end for _, end in spans)])
     ends = np.array([*(start for start, _ in spans), duration])
     order = np.argsort(starts - ends)
