@@ -12,11 +12,13 @@ from av.video.stream import VideoStream
 
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.augmentation import augmented, draw_augmentation
-from wsgn.data.frames import DecodedVideo, FrameDataset
+from wsgn.data.frames import DecodedVideo, FrameDataset, FrameMemory, read_video
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.video import FrameGrid
 
 SAMPLING = Sampling(frame_rate=10.0, snippet_length=8, snippet_stride=4)
+INPUT = FrameInput(height=16, width=24)
+FRAME_BYTES = 16 * 24 * 3
 
 
 def numbered_frames(count: int) -> np.ndarray:
@@ -48,30 +50,35 @@ def decoded(num_frames: int) -> FrameDataset:
     return source
 
 
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    """A clip of 40 frames at 10 per second, each of another brightness."""
-    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+def write_clip(path: Path, num_frames: int) -> None:
+    """Frames at 10 per second, each of another brightness."""
+    with av.open(str(path), "w") as container:
         stream = cast(VideoStream, container.add_stream("libx264", rate=10))
         stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
-        for number in range(40):
-            picture = np.full((32, 48, 3), 40 + 4 * number, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        for number in range(num_frames):
+            image = np.full((32, 48, 3), 40 + 4 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
         container.mux(stream.encode())
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A folder with a clip of 40 frames."""
+    write_clip(tmp_path / "clip.mp4", 40)
     return tmp_path
 
 
+def annotated(name: str) -> VideoAnnotation:
+    return VideoAnnotation(name=name, subset="train", duration_seconds=4.0, labels=(), segments=())
+
+
 def test_what_does_not_fit_into_memory_is_decoded_again_and_is_the_same(clip: Path) -> None:
-    video = VideoAnnotation(
-        name="clip", subset="train", duration_seconds=4.0, labels=(), segments=()
-    )
-    picture_bytes = 16 * 24 * 3
     kept, partly, again = (
         FrameDataset(
-            clip, [video], ["a"], SAMPLING, FrameInput(height=16, width=24), progress=False,
-            memory_bytes=picture_bytes * pictures,
+            clip, [annotated("clip")], ["a"], SAMPLING, INPUT, progress=False,
+            memory_bytes=FRAME_BYTES * num_frames,
         )
-        for pictures in (40, 39, 0)
+        for num_frames in (40, 39, 0)
     )  # fmt: skip
     assert kept._decoded[0].images is not None
     assert partly._decoded[0].images is None
@@ -87,6 +94,16 @@ def test_what_does_not_fit_into_memory_is_decoded_again_and_is_the_same(clip: Pa
     brightness = kept.load(0).inputs.float().mean(dim=(2, 3, 4)).numpy()
     expected = 40 + 4 * (np.arange(9)[:, None] * 4 + np.arange(8))
     np.testing.assert_allclose(brightness, expected, atol=3)
+
+
+def test_a_video_that_does_not_fit_leaves_its_memory_to_the_next(tmp_path: Path) -> None:
+    memory = FrameMemory(FRAME_BYTES * 30)
+    grid = FrameGrid(10.0, INPUT.height, INPUT.width)
+    fits = []
+    for num_frames in (40, 30, 1):
+        write_clip(tmp_path / "clip.mp4", num_frames)
+        fits.append(read_video(tmp_path / "clip.mp4", grid, memory).images is not None)
+    assert fits == [False, True, False]
 
 
 def test_the_number_of_snippets_is_known_without_loading() -> None:

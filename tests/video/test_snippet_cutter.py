@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsgn.data.frames import DecodedVideo, FrameDataset
@@ -87,6 +87,7 @@ def dataset_of(frames: list[SampledFrame], sampling: Sampling) -> FrameDataset:
     return source
 
 
+@settings(deadline=None)
 @given(
     epoch_lengths=st.lists(st.integers(1, 40), min_size=1, max_size=4),
     length=st.integers(1, 16),

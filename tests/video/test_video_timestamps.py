@@ -157,6 +157,13 @@ def test_always_falling_timestamps_stay_monotone(step: int) -> None:
     assert seconds[-1] < 200 * 0.04
 
 
+def test_each_restart_of_the_timestamps_is_one_new_epoch() -> None:
+    starts = list(range(0, 20_000, 40))
+    places = place_all(timeline(), *(3 * starts))
+    assert [place.epoch for place in places] == [k // len(starts) for k in range(len(places))]
+    assert [place.seconds for place in places] == pytest.approx([k * 0.04 for k in range(1500)])
+
+
 def test_a_last_picture_does_not_outlast_the_declared_end() -> None:
     line = timeline(4.0)
     line.place(0, 1e9)

@@ -70,9 +70,9 @@ class FrameDataset:
             resize=frames.resize,
         )
         self._paths = [_find_video(folder, video.name) for video in videos]
-        memory = _Memory(memory_bytes)
+        memory = FrameMemory(memory_bytes)
         with ThreadPoolExecutor(max_workers=2) as pool:
-            decoded = pool.map(lambda path: _read(path, self._grid, memory), self._paths)
+            decoded = pool.map(lambda path: read_video(path, self._grid, memory), self._paths)
             self._decoded = list(
                 tqdm(
                     decoded,
@@ -153,7 +153,7 @@ def _find_video(folder: Path, name: str) -> Path:
     raise InputError(f"video '{name}' is not in {folder} (looked for {', '.join(VIDEO_SUFFIXES)}).")
 
 
-class _Memory:
+class FrameMemory:
     """Room that several threads share."""
 
     def __init__(self, num_bytes: int) -> None:
@@ -174,7 +174,7 @@ class _Memory:
             self._left += num_bytes
 
 
-def _read(path: Path, grid: FrameGrid, memory: _Memory) -> DecodedVideo:
+def read_video(path: Path, grid: FrameGrid, memory: FrameMemory) -> DecodedVideo:
     """Decode a video, and keep its frames if all of them fit."""
     images: list[UInt8Array] = []
     seconds, epoch = [], []
