@@ -1,11 +1,16 @@
-"""The import rule: wsgn is the ground, its neighbours keep apart, the runtime stays lean."""
+"""The law of imports: wsgn is the ground, its neighbours keep apart, the runtime stays lean.
+
+No module comes back to itself by its imports, those inside functions included.
+"""
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
 
 import pytest
@@ -18,6 +23,11 @@ BY_NAME = {"wsgn": ("wsgn.kernels",), "wsgn.export": ("wsgn.kernels",)}
 # The public face hands on names of export and runtime: it names their homes in a table, from which
 # they are loaded when one is asked for, and imports them for the type checker only.
 FACE = "wsgn/__init__.py"
+# What stays lean. The first two of them say what is wrong with an install, before it is loaded.
+FIRST = ("wsgn.runtime.cli.main", "wsgn.runtime.cli.doctor")
+LIGHT = ("wsgn.runtime", "wsgn.engines", "wsgn.localization")
+# Modules of these names would hide the libraries from a script of export/ that is run as a file.
+HIDING = ("onnx", "tensorrt")
 # What `wsgn-run` may need besides the standard library, and where it may be imported.
 LEAN = {
     "wsgn": ("wsgn",),
@@ -41,11 +51,15 @@ class Import:
 
     # Dotted, absolute; of `from a import b` both a and a.b.
     target: str
+    # The a of `from a import b`.
+    origin: bool
     line: int
     # Only for the type checker: part of the layers, but nothing is loaded.
     for_types: bool
     # By importlib.import_module("...").
     by_name: bool
+    # Inside a function: only when that is called.
+    late: bool
 
 
 def module_name(path: str) -> str:
@@ -55,6 +69,7 @@ def module_name(path: str) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
 def imports(path: str, source: str) -> list[Import]:
     """Every import of a file, also those inside functions."""
     tree = ast.parse(source, path)
@@ -65,16 +80,24 @@ def imports(path: str, source: str) -> list[Import]:
         for statement in node.body
         for child in ast.walk(statement)
     }
+    late = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for child in ast.walk(node)
+    }
     return [
         Import(
             target=target,
+            origin=isinstance(node, ast.ImportFrom) and place == 0,
             line=node.lineno,
             for_types=id(node) in typing_only,
             by_name=isinstance(node, ast.Call),
+            late=id(node) in late,
         )
         for node in ast.walk(tree)
         if isinstance(node, (ast.Import, ast.ImportFrom, ast.Call))
-        for target in _targets(node, path)
+        for place, target in enumerate(_targets(node, path))
     ]
 
 
@@ -121,27 +144,77 @@ def layer_violations(files: Mapping[str, str]) -> Iterator[str]:
                 yield f"{path}:{found.line}: {own} imports {found.target}"
 
 
-def lean_violations(files: Mapping[str, str]) -> Iterator[str]:
-    """Imports, by what the runtime reaches, of anything that a lean install does not hold."""
+def loaded(
+    files: Mapping[str, str], roots: Iterable[str], *, late: bool
+) -> Iterator[tuple[str, Import]]:
+    """What the modules in `roots` load, and what that loads: (path of the importer, import)."""
     modules = {module_name(path): path for path in files}
-    waiting = [name for name in modules if inside(name, "wsgn.runtime")]
+    waiting = [name for name in modules if any(inside(name, root) for root in roots)]
     reached = set(waiting)
     while waiting:
-        name = waiting.pop()
-        path = modules[name]
+        path = modules[waiting.pop()]
         for found in imports(path, files[path]):
-            if found.for_types:
+            if found.for_types or (found.late and not late):
                 continue
-            top = found.target.partition(".")[0]
-            places = LEAN.get(top, ())
-            if top not in sys.stdlib_module_names and not any(inside(name, p) for p in places):
-                yield f"{path}:{found.line}: the runtime needs {name}, which imports {found.target}"
+            yield path, found
             # Importing a module runs the packages around it.
             parts = found.target.split(".")
             around = {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
             new = (around & modules.keys()) - reached
             reached |= new
             waiting += sorted(new)
+
+
+def lean_violations(files: Mapping[str, str]) -> Iterator[str]:
+    """Imports, by what has to be lean or by what it reaches, of what a lean install has not."""
+    for path, found in loaded(files, LIGHT, late=True):
+        name, top = module_name(path), found.target.partition(".")[0]
+        places = LEAN.get(top, ())
+        if top not in sys.stdlib_module_names and not any(inside(name, p) for p in places):
+            yield f"{path}:{found.line}: {name} has to be lean and imports {found.target}"
+
+
+def first_violations(files: Mapping[str, str]) -> Iterator[str]:
+    """Imports, where `wsgn-run` and its doctor start, of more than the standard library."""
+    for path, found in loaded(files, FIRST, late=False):
+        top = found.target.partition(".")[0]
+        if top not in (*sys.stdlib_module_names, "wsgn"):
+            yield f"{path}:{found.line}: imports {found.target} before it can be told what is wrong"
+
+
+def hiding_violations(files: Mapping[str, str]) -> Iterator[str]:
+    """Modules and folders of export/ with the name of a library."""
+    for path in files:
+        if path.startswith("export/") and {PurePosixPath(path).stem, *path.split("/")} & {*HIDING}:
+            yield path
+
+
+def circle(files: Mapping[str, str]) -> list[str]:
+    """Modules that import one another in turn, the first once more at the end; [] without any."""
+    modules = {module_name(path): path for path in files}
+    graph = {
+        name: {
+            _module_of(found.target, modules)
+            for found in imports(path, files[path])
+            # A package may name for the type checker what it hands on late.
+            if not (found.origin or (found.for_types and path.endswith("__init__.py")))
+        }
+        - {name, ""}
+        for name, path in modules.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        turn: list[str] = error.args[1]
+        return turn[::-1]
+    return []
+
+
+def _module_of(target: str, modules: Mapping[str, str]) -> str:
+    """The module that a dotted name is, or is a name of; empty where that is not in the tree."""
+    while target and target not in modules:
+        target = target.rpartition(".")[0]
+    return target
 
 
 def tree() -> dict[str, str]:
@@ -163,8 +236,21 @@ def test_only_the_two_faces_hand_on_names_from_a_table() -> None:
     assert users == ["wsgn/__init__.py", "wsgn/support/late_names.py", "runtime/__init__.py"]
 
 
-def test_the_runtime_reaches_nothing_heavy() -> None:
+def test_what_is_light_reaches_nothing_heavy() -> None:
     assert list(lean_violations(tree())) == []
+
+
+def test_wsgn_run_starts_by_the_standard_library_alone() -> None:
+    assert list(first_violations(tree())) == []
+    assert all(f"{name.removeprefix('wsgn.').replace('.', '/')}.py" in tree() for name in FIRST)
+
+
+def test_export_hides_no_library() -> None:
+    assert list(hiding_violations(tree())) == []
+
+
+def test_no_module_comes_back_to_itself() -> None:
+    assert circle(tree()) == []
 
 
 @pytest.mark.parametrize(
@@ -241,10 +327,45 @@ def test_an_import_inside_the_rule_passes(path: str, source: str) -> None:
             "runtime/cli/main.py": "import wsgn.video",
             "wsgn/video/__init__.py": "import onnxruntime",
         },
+        # Lean even where the runtime does not reach it.
+        {"wsgn/engines/kernels/launcher.py": "import torch"},
+        {"wsgn/localization/nms.py": "def late():\n    import torch"},
     ],
 )
 def test_a_planted_heavy_import_is_found(planted: dict[str, str]) -> None:
     assert len({line.split(": ")[0] for line in lean_violations(planted)}) == 1
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"runtime/cli/main.py": "import numpy"},
+        {"runtime/cli/doctor.py": "try:\n    from tqdm import tqdm\nexcept ImportError: pass"},
+        {
+            "runtime/cli/main.py": "from wsgn.support.packages import load",
+            "wsgn/support/__init__.py": "from .arrays import FloatArray",
+            "wsgn/support/packages.py": "",
+            "wsgn/support/arrays.py": "import numpy as np",
+        },
+    ],
+)
+def test_a_planted_import_at_the_start_is_found(planted: dict[str, str]) -> None:
+    assert len({line.split(": ")[0] for line in first_violations(planted)}) == 1
+
+
+def test_what_is_imported_when_it_is_needed_does_not_stop_the_start() -> None:
+    files = {
+        "runtime/cli/main.py": "import sys\nfrom wsgn.errors import UsageError\n"
+        "def run():\n    from .run import run_command",
+        "runtime/cli/run.py": "import numpy",
+        "wsgn/errors.py": "if TYPE_CHECKING:\n    import numpy",
+    }
+    assert list(first_violations(files)) == []
+
+
+@pytest.mark.parametrize("path", ["export/onnx/__init__.py", "export/tensorrt.py"])
+def test_a_planted_name_of_a_library_is_found(path: str) -> None:
+    assert list(hiding_violations({path: "", "export/to_onnx.py": ""})) == [path]
 
 
 @pytest.mark.parametrize(
@@ -265,3 +386,41 @@ def test_a_planted_heavy_import_is_found(planted: dict[str, str]) -> None:
 )
 def test_what_the_lean_install_holds_may_be_imported(files: dict[str, str]) -> None:
     assert list(lean_violations(files)) == []
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"wsgn/a.py": "import wsgn.b", "wsgn/b.py": "from wsgn.a import name"},
+        {"wsgn/a.py": "from wsgn import b", "wsgn/b.py": "def late():\n    from wsgn import a"},
+        {"wsgn/a.py": "if TYPE_CHECKING:\n    from .b import B", "wsgn/b.py": "from .a import A"},
+        {
+            "wsgn/a.py": "from importlib import import_module\nimport_module('wsgn.b')",
+            "wsgn/b.py": "import wsgn.a",
+        },
+        # Through a third, and through a name of a package.
+        {
+            "wsgn/a.py": "from wsgn.b import name",
+            "wsgn/b/__init__.py": "from .c import name",
+            "wsgn/b/c.py": "from ..a import other",
+        },
+        {
+            "runtime/a/__init__.py": "from wsgn.b import name",
+            "wsgn/b.py": "from importlib import import_module\nimport_module('wsgn.runtime.a')",
+        },
+    ],
+)
+def test_a_planted_circle_is_found(files: dict[str, str]) -> None:
+    found = circle(files)
+    assert found[0] == found[-1]
+    assert set(found) == {module_name(path) for path in files}
+
+
+def test_a_package_and_its_modules_are_no_circle() -> None:
+    files = {
+        "wsgn/a/__init__.py": "from .b import name\nif TYPE_CHECKING:\n    from .c import C",
+        "wsgn/a/b.py": "from wsgn.a.d import other",
+        "wsgn/a/c.py": "from wsgn.a import name\nfrom . import d",
+        "wsgn/a/d.py": "import numpy",
+    }
+    assert circle(files) == []
