@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from wsgn.backbones.build import build_backbone
 from wsgn.backbones.parts import features_in_parts
 from wsgn.config import ModelConfig
-from wsgn.methods.build import build_method
+from wsgn.data.samples import VideoSource
+from wsgn.methods.config import (
+    MethodConfig,
+    StpnConfig,
+    UntrimmedNetsConfig,
+    WsgnConfig,
+    WtalcConfig,
+)
 from wsgn.methods.interface import HeadOutput, Method
-from wsgn.standardise import Standardise
+from wsgn.methods.stpn import Stpn
+from wsgn.methods.untrimmednets import UntrimmedNets
+from wsgn.methods.wsgn import Wsgn
+from wsgn.methods.wtalc import Wtalc
+
+# So many snippets are enough for a mean and a deviation; a large dataset is not read whole.
+_STANDARDISE_SNIPPETS = 100_000
+# Added to the variance of a channel that may be constant.
+_STANDARDISE_EPSILON = 1e-6
 
 
 class WeakDetector(nn.Module):
@@ -25,7 +42,7 @@ class WeakDetector(nn.Module):
             self.backbone = build_backbone(config.backbone, config.sampling.snippet_length)
         self.standardise = Standardise(config.feature_size) if config.standardise else None
         self.dropout = nn.Dropout(config.dropout)
-        self.method: Method = build_method(config.method, config.feature_size, len(config.classes))
+        self.method: Method = _build_method(config.method, config.feature_size, len(config.classes))
 
     def forward(self, inputs: Tensor) -> HeadOutput:
         """What the layers say of N snippets (frames or features, N first), each on its own."""
@@ -33,3 +50,47 @@ class WeakDetector(nn.Module):
         if self.standardise is not None:
             features = self.standardise(features)
         return self.method.heads(self.dropout(features))
+
+
+class Standardise(nn.Module):
+    """(x - mean) / deviation per channel, by statistics of the training videos that stay fixed."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, feature_size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(feature_size))
+        self.register_buffer("deviation", torch.ones(feature_size))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (N, D)."""
+        return (features - self.mean) / self.deviation
+
+    def fit(self, source: VideoSource, seed: int) -> None:
+        """Take the statistics of a source's videos, in a random order until there are enough."""
+        count, total, squares = 0, np.zeros(len(self.mean)), np.zeros(len(self.mean))
+        for video in np.random.default_rng(seed).permutation(len(source.videos)).tolist():
+            features = source.load(video).inputs.double().numpy()  # (T, D)
+            count += len(features)
+            total += features.sum(axis=0)
+            squares += np.square(features).sum(axis=0)
+            if count >= _STANDARDISE_SNIPPETS:
+                break
+        mean = total / count
+        variance = np.maximum(squares / count - np.square(mean), 0)
+        self.mean.copy_(torch.from_numpy(mean))
+        self.deviation.copy_(torch.from_numpy(np.sqrt(variance + _STANDARDISE_EPSILON)))
+
+
+def _build_method(config: MethodConfig, feature_size: int, num_classes: int) -> Method:
+    """The layers of a method on features of D channels; an nn.Module too."""
+    match config:
+        case WsgnConfig():
+            return Wsgn(config, feature_size, num_classes)
+        case UntrimmedNetsConfig():
+            return UntrimmedNets(config, feature_size, num_classes)
+        case StpnConfig():
+            return Stpn(config, feature_size, num_classes)
+        case WtalcConfig():
+            return Wtalc(config, feature_size, num_classes)
