@@ -109,7 +109,7 @@ def _measure(job: Job) -> dict[str, Any]:
         for subset in ("train", "test")
     )  # fmt: skip
     chosen = preset("frames")
-    model = chosen.model(classes=annotations.classes, sampling=SAMPLING, frames=FRAMES)
+    model = chosen.model.on(classes=annotations.classes, sampling=SAMPLING, frames=FRAMES)
     train = replace(chosen.train, seed=job.seed, num_steps=job.steps)
     trainer = Trainer(model, train, source)
     scores = {"untrained": _scores(trainer.finished(), annotations, test)[0]}

@@ -68,7 +68,7 @@ def run(job: Job) -> str:
     if not job.result.exists():
         torch.set_num_threads(1)
         training, test = sources(job)
-        model = job.preset.model(
+        model = job.preset.model.on(
             classes=training.classes,
             sampling=training.sampling(0),
             features=FeatureInput(size=training.feature_size),
@@ -145,11 +145,7 @@ def tuning_jobs(arguments: argparse.Namespace) -> list[Job]:
     return [
         Job(
             name=name,
-            preset=replace(
-                rows(arguments)[name],
-                dropout=dropout,
-                train=replace(rows(arguments)[name].train, learning_rate=learning_rate),
-            ),
+            preset=tuned(rows(arguments)[name], dropout, learning_rate=learning_rate),
             features=features,
             annotations=arguments.annotations,
             result=arguments.output / f"{name}_{learning_rate:g}_{dropout:g}.json",
@@ -166,11 +162,7 @@ def jobs(arguments: argparse.Namespace) -> list[Job]:
     return [
         Job(
             name=name,
-            preset=replace(
-                preset,
-                dropout=settings(name)[1],
-                train=replace(preset.train, learning_rate=settings(name)[0], seed=seed),
-            ),
+            preset=tuned(preset, settings(name)[1], learning_rate=settings(name)[0], seed=seed),
             features=features,
             annotations=arguments.annotations,
             result=arguments.output / f"{name}_{seed}.json",
@@ -178,6 +170,15 @@ def jobs(arguments: argparse.Namespace) -> list[Job]:
         for seed in arguments.seeds
         for name, preset in rows(arguments).items()
     ]
+
+
+def tuned(preset: Preset, dropout: float, **train: float) -> Preset:
+    """A row with its dropout and some fields of its training."""
+    return replace(
+        preset,
+        model=replace(preset.model, dropout=dropout),
+        train=replace(preset.train, **train),  # type: ignore[arg-type]
+    )
 
 
 def rows(arguments: argparse.Namespace) -> dict[str, Preset]:
@@ -243,7 +244,8 @@ def best_settings(arguments: argparse.Namespace) -> str:
             ),
         )
         preset = best["preset"]
-        lines.append(f'    "{name}": ({preset["train"]["learning_rate"]:g}, {preset["dropout"]}),')
+        rate, dropout = preset["train"]["learning_rate"], preset["model"]["dropout"]
+        lines.append(f'    "{name}": ({rate:g}, {dropout}),')
     return "\n".join(lines)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from wsgn.config import TrainConfig
+from wsgn.config import ModelSettings, TrainConfig
 from wsgn.manifest import COMPONENTS
 from wsgn.methods.config import (
     MethodConfig,
@@ -13,22 +13,28 @@ from wsgn.methods.config import (
     WsgnConfig,
     WtalcConfig,
 )
-from wsgn.presets import Preset
-from wsgn.presets.plus import WSGN_PLUS
+from wsgn.presets import Preset, preset
 
 # Every row's budget.
 BUDGET = TrainConfig(num_steps=800, batch_videos=16, thinning=2)
 
 _LOCAL, _GLOBAL, _SOFTMAX = COMPONENTS
 _CASL = WsgnConfig(coactivity_weight=0.5)
-_PLUS = WSGN_PLUS.method
+_PLUS = preset("wsgn+").model.method
 assert isinstance(_PLUS, WsgnConfig)
 
 
 def row(method: MethodConfig, *, pairs: int = 0, supervision: str = "video") -> Preset:
     """A preset of the table; the budget is the same for all."""
     train = replace(BUDGET, batch_pairs=pairs, supervision=supervision)
-    return Preset(description="", method=method, train=train, standardise=True)
+    model = ModelSettings(method=method, standardise=True)
+    return Preset(description="", model=model, train=train)
+
+
+def plus(method: WsgnConfig = _PLUS, *, pairs: int = 0) -> Preset:
+    """wsgn+, or a change of its method, at that budget."""
+    model = replace(preset("wsgn+").model, method=method)
+    return Preset(description="", model=model, train=replace(BUDGET, batch_pairs=pairs))
 
 
 def wsgn(*components: str) -> WsgnConfig:
@@ -51,7 +57,7 @@ ROWS = {
     "STPN": row(StpnConfig()),
     "W-TALC, top-k": row(WtalcConfig(coactivity_weight=0.0)),
     "W-TALC": row(WtalcConfig(), pairs=3),
-    "wsgn+": replace(WSGN_PLUS, train=BUDGET),
+    "wsgn+": plus(),
 }
 # Other settings of the open points, not part of the main table.
 EXTRA_ROWS = {
@@ -73,20 +79,10 @@ EXTRA_ROWS = {
     "complete, sigmoid": row(WsgnConfig(class_activation="sigmoid")),
     "complete, linear heads": row(WsgnConfig(hidden_layer=False)),
     "naive, linear heads": row(WsgnConfig(components=(), hidden_layer=False)),
-    "wsgn+, hidden layer": replace(
-        WSGN_PLUS, train=BUDGET, method=replace(_PLUS, hidden_layer=True)
-    ),
-    "wsgn+, product": replace(
-        WSGN_PLUS, train=BUDGET, method=replace(_PLUS, scoring_softmax_scale="max_one")
-    ),
-    "wsgn+, all components": replace(
-        WSGN_PLUS, train=BUDGET, method=replace(_PLUS, components=COMPONENTS)
-    ),
-    "wsgn+ with CASL": replace(
-        WSGN_PLUS,
-        train=replace(BUDGET, batch_pairs=3),
-        method=replace(_PLUS, coactivity_weight=0.5),
-    ),
+    "wsgn+, hidden layer": plus(replace(_PLUS, hidden_layer=True)),
+    "wsgn+, product": plus(replace(_PLUS, scoring_softmax_scale="max_one")),
+    "wsgn+, all components": plus(replace(_PLUS, components=COMPONENTS)),
+    "wsgn+ with CASL": plus(replace(_PLUS, coactivity_weight=0.5), pairs=3),
 }
 
 # Learning rate and dropout of each row: the best of the search (--tune).

@@ -8,40 +8,39 @@ from wsgn.errors import UsageError
 from wsgn.manifest import FeatureInput, Sampling
 from wsgn.methods.config import StpnConfig, WsgnConfig
 from wsgn.presets import PRESETS, Preset, preset
-from wsgn.training.options import parser
-from wsgn.training.overrides import chosen_preset
+from wsgn.training.cli import train_options
 
 
 def chosen(*options: str) -> Preset:
-    return chosen_preset(parser().parse_args(["a.json", "-o", "x", "--features", "f", *options]))
+    return train_options(["a.json", "-o", "x", "--features", "f", *options]).preset
 
 
 def test_the_literal_paper() -> None:
     """Section 4 of the paper, as docs/training.md repeats it."""
     paper = preset("paper-thumos14-casl")
-    train, method = paper.train, paper.method
+    train, model, method = paper.train, paper.model, paper.model.method
     assert isinstance(method, WsgnConfig)
     # 80 epochs of 200 videos in batches of 128 are 160 updates.
     assert (train.num_steps, train.batch_videos, train.batch_pairs) == (160, 128, 3)
-    assert (train.thinning, train.start_range, paper.time_unit) == (5, 15, "frame")
-    assert (train.learning_rate, train.weight_decay, paper.dropout) == (1e-4, 5e-4, 0.8)
+    assert (train.thinning, train.start_range, model.time_unit) == (5, 15, "frame")
+    assert (train.learning_rate, train.weight_decay, model.dropout) == (1e-4, 5e-4, 0.8)
     assert (train.schedule, train.warmup_steps, train.gradient_clip) == ("constant", 0, 0)
     assert (method.softmax_scale, method.scoring_softmax_scale) == ("sum_one", "sum_one")
     assert method.coactivity_weight == 0.5
     assert (method.initial_mean, method.initial_std, method.hidden_layer) == (0, 1, True)
-    assert (paper.smoothing_snippets, paper.peak_gate, paper.proposals) == (1, 0, None)
+    assert (model.smoothing_snippets, model.peak_gate, model.proposals) == (1, 0, None)
     # 7,985 videos in batches of 128 are 63 updates.
     assert preset("paper-charades").train.num_steps == 80 * 63
 
 
 def test_every_preset_makes_a_model() -> None:
     for one in PRESETS.values():
-        model = one.model(
+        model = one.model.on(
             classes=("a", "b"),
             sampling=Sampling(frame_rate=25, snippet_length=16, snippet_stride=16),
             features=FeatureInput(size=8),
         )
-        assert model.method == one.method
+        assert model.method == one.model.method
         assert one.description
 
 
@@ -52,24 +51,24 @@ def test_options_replace_what_a_preset_sets() -> None:
     )  # fmt: skip
     assert found.train.num_steps == 7
     assert found.train.supervision == "frame"
-    assert found.dropout == 0.25
-    assert isinstance(found.method, WsgnConfig)
-    assert found.method.softmax_scale == "sum_one"
-    assert found.method.components == ("local_gaussian", "temporal_softmax")
+    assert found.model.dropout == 0.25
+    assert isinstance(found.model.method, WsgnConfig)
+    assert found.model.method.softmax_scale == "sum_one"
+    assert found.model.method.components == ("local_gaussian", "temporal_softmax")
     kept = preset("wsgn+")
     assert found.train.learning_rate == kept.train.learning_rate
-    assert isinstance(kept.method, WsgnConfig)
-    assert found.method.hidden_layer == kept.method.hidden_layer
+    assert isinstance(kept.model.method, WsgnConfig)
+    assert found.model.method.hidden_layer == kept.model.method.hidden_layer
 
 
 def test_a_baseline_and_an_option_that_it_does_not_have() -> None:
-    assert chosen("--method", "stpn").method == StpnConfig()
+    assert chosen("--method", "stpn").model.method == StpnConfig()
     with pytest.raises(UsageError, match="--softmax-scale has no meaning for the method 'stpn'"):
         chosen("--method", "stpn", "--softmax-scale", "max_one")
 
 
 def test_naive_has_no_components() -> None:
-    method = chosen("--components", "none").method
+    method = chosen("--components", "none").model.method
     assert isinstance(method, WsgnConfig)
     assert method.components == ()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from wsgn.backbones.config import BackboneConfig, CompactConfig, I3dConfig
 from wsgn.errors import UsageError
 from wsgn.localization.proposals import MultiThresholdRule
 from wsgn.manifest import DetectionRule, FeatureInput, FrameInput, Sampling
 from wsgn.methods.config import MethodConfig, WsgnConfig
+from wsgn.support.choices import one_of, require_choices
 
 SUPERVISIONS = ("video", "frame")
 SCHEDULES = ("constant", "cosine")
@@ -21,16 +22,10 @@ DEFAULT_FRAMES = FrameInput(height=48, width=64)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """What is needed to build a model again."""
+class ModelSettings:
+    """What a model is on any dataset: the part of its configuration that a preset fixes."""
 
-    classes: tuple[str, ...]
-    sampling: Sampling
-    # Exactly one of the two: pixels through the backbone, or features made elsewhere.
-    frames: FrameInput | None = None
-    features: FeatureInput | None = None
-    # Which streams of stored features those are, in their order; empty means all.
-    streams: tuple[str, ...] = ()
+    # For pixels; features are made by a network of the user's own.
     backbone: BackboneConfig = field(default_factory=CompactConfig)
     method: MethodConfig = field(default_factory=WsgnConfig)
     # Bring each channel of features to mean 0 and deviation 1 over the training videos.
@@ -40,7 +35,7 @@ class ModelConfig:
     dropout: float = 0.2
     # What a score is of: a 'snippet', or a 'frame' with features interpolated between snippets
     # (the paper); and every how many frames a trained model scores.
-    time_unit: str = "snippet"
+    time_unit: str = one_of(TIME_UNITS, "snippet")
     scoring_step: int = 1
     # Neighbouring snippets whose scores are averaged when segments are cut; 1 is the paper.
     smoothing_snippets: int = 5
@@ -50,30 +45,63 @@ class ModelConfig:
     proposals: MultiThresholdRule | None = None
 
     def __post_init__(self) -> None:
-        if (self.frames is None) == (self.features is None):
-            raise UsageError("a model takes either frames or features as input.")
-        if self.frames is not None:
-            _require_pictures(self.backbone, self.frames)
-        if len(self.classes) == 0 or len(set(self.classes)) != len(self.classes):
-            raise UsageError("a model needs at least one class, each named once.")
+        require_choices(self)
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout must lie in [0, 1), got {self.dropout}.")
-        if self.time_unit not in TIME_UNITS:
-            raise UsageError(
-                f"time_unit must be one of {', '.join(TIME_UNITS)}, got '{self.time_unit}'."
-            )
-        if self.time_unit == "frame" and self.features is None:
-            raise UsageError("only features can be interpolated to frames; use time_unit snippet.")
         if self.smoothing_snippets < 1 or self.smoothing_snippets % 2 == 0:
             raise UsageError(
                 f"smoothing_snippets must be odd and positive, got {self.smoothing_snippets}."
             )
         if not self.peak_gate >= 0:
             raise UsageError(f"peak_gate must not be negative, got {self.peak_gate}.")
-        if self.standardise and self.features is None:
-            raise UsageError("only given features are standardised; a backbone learns its own.")
         if self.scoring_step < 1:
             raise UsageError(f"scoring_step must be at least 1, got {self.scoring_step}.")
+
+    def on(
+        self,
+        *,
+        classes: tuple[str, ...],
+        sampling: Sampling,
+        frames: FrameInput | None = None,
+        features: FeatureInput | None = None,
+        streams: tuple[str, ...] = (),
+    ) -> ModelConfig:
+        """The model with these settings on a dataset."""
+        settings = {one.name: getattr(self, one.name) for one in fields(ModelSettings)}
+        return ModelConfig(
+            classes=classes,
+            sampling=sampling,
+            frames=frames,
+            features=features,
+            streams=streams,
+            **settings,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(ModelSettings):
+    """What is needed to build a model again: its settings, and what the dataset brings along."""
+
+    classes: tuple[str, ...]
+    sampling: Sampling
+    # Exactly one of the two: pixels through the backbone, or features made elsewhere.
+    frames: FrameInput | None = None
+    features: FeatureInput | None = None
+    # Which streams of stored features those are, in their order; empty means all.
+    streams: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.frames is None) == (self.features is None):
+            raise UsageError("a model takes either frames or features as input.")
+        if self.frames is not None:
+            _require_pictures(self.backbone, self.frames)
+        if len(self.classes) == 0 or len(set(self.classes)) != len(self.classes):
+            raise UsageError("a model needs at least one class, each named once.")
+        if self.time_unit == "frame" and self.features is None:
+            raise UsageError("only features can be interpolated to frames; use time_unit snippet.")
+        if self.standardise and self.features is None:
+            raise UsageError("only given features are standardised; a backbone learns its own.")
 
     @property
     def feature_size(self) -> int:
@@ -116,17 +144,17 @@ class TrainConfig:
     # Adam (section 4: 1e-4, weight decay 5e-4; no decay on the global Gaussian).
     learning_rate: float = 1e-3
     weight_decay: float = 5e-4
-    # One of SCHEDULES, after a linear warm-up over the first steps.
-    schedule: str = "cosine"
+    # After a linear warm-up over the first steps.
+    schedule: str = one_of(SCHEDULES, "cosine")
     warmup_steps: int = 20
     # The norm to which the gradient is clipped; 0 leaves it alone.
     gradient_clip: float = 5.0
     # 'video' uses video-level labels only; 'frame' adds the labels of every snippet.
-    supervision: str = "video"
+    supervision: str = one_of(SUPERVISIONS, "video")
     # Labels divided by their sum instead of 0/1.
     normalise_labels: bool = False
     # Of the matrix products; the losses and the selection stay in float32.
-    precision: str = "float32"
+    precision: str = one_of(PRECISIONS, "float32")
     # Random flips, shifts, brightness and temporal offset of whole videos (frames only).
     augment: bool = True
     seed: int = 0
@@ -134,18 +162,7 @@ class TrainConfig:
     checkpoint_every: int = 100
 
     def __post_init__(self) -> None:
-        if self.supervision not in SUPERVISIONS:
-            raise UsageError(
-                f"supervision must be one of {', '.join(SUPERVISIONS)}, got '{self.supervision}'."
-            )
-        if self.schedule not in SCHEDULES:
-            raise UsageError(
-                f"schedule must be one of {', '.join(SCHEDULES)}, got '{self.schedule}'."
-            )
-        if self.precision not in PRECISIONS:
-            raise UsageError(
-                f"precision must be one of {', '.join(PRECISIONS)}, got '{self.precision}'."
-            )
+        require_choices(self)
         if 2 * self.batch_pairs > self.batch_videos:
             raise UsageError(
                 f"batch_pairs={self.batch_pairs} pairs do not fit into batch_videos="

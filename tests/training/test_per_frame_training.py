@@ -63,7 +63,7 @@ def video_map(trainer: Trainer, source: FrameDataset) -> float:
 
 def test_the_loss_falls_and_unseen_videos_are_told_apart(sources: dict[str, FrameDataset]) -> None:
     chosen = preset("frames")
-    model = chosen.model(classes=CLASSES, sampling=SAMPLING, frames=FRAMES)
+    model = chosen.model.on(classes=CLASSES, sampling=SAMPLING, frames=FRAMES)
     training = replace(chosen.train, num_steps=100, warmup_steps=5, schedule="constant")
     trainer = Trainer(model, training, sources["train"])
     losses = [float(trainer.run_step().loss) for _ in range(training.num_steps)]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wsgn.errors import UsageError
-from wsgn.manifest import SOFTMAX_SCALES, SelectionRule
+from wsgn.manifest import CLASS_ACTIVATIONS, SCORING_SCALES, SOFTMAX_SCALES, SelectionRule
+from wsgn.support.choices import one_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,9 +17,9 @@ class WsgnConfig:
     name: Literal["wsgn"] = "wsgn"
     components: tuple[str, ...] = ("local_gaussian", "global_gaussian", "temporal_softmax")
     # Scale of the temporal softmax in training, and when a trained model scores frames.
-    softmax_scale: str = "max_one"
-    scoring_softmax_scale: str = "max_one"
-    class_activation: str = "softmax"
+    softmax_scale: str = one_of(SOFTMAX_SCALES, "max_one")
+    scoring_softmax_scale: str = one_of(SCORING_SCALES, "max_one")
+    class_activation: str = one_of(CLASS_ACTIVATIONS, "softmax")
     # Whether the heads have a hidden layer (the paper) or are linear.
     hidden_layer: bool = True
     variance_epsilon: float = 1e-6

@@ -5,42 +5,54 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from wsgn.config import ModelConfig, TrainConfig
-from wsgn.data.annotations import Annotations, read_annotations
-from wsgn.errors import MissingExtraError, OutputError, UsageError
-from wsgn.features.arguments import data_options, stream_names
-from wsgn.presets import Preset
+from wsgn.config import DEFAULT_FRAMES, DEFAULT_SAMPLING
+from wsgn.errors import UsageError
+from wsgn.features.arguments import (
+    add_data_source,
+    add_feature_options,
+    add_streams,
+    add_video_memory,
+    data_options,
+)
+from wsgn.features.options import NATIVE
+from wsgn.manifest import COMPONENTS, RESIZE_MODES, FrameInput, Sampling
+from wsgn.metrics.protocol import PROTOCOLS
+from wsgn.presets import PRESETS, Preset, preset
 from wsgn.support.command import run_command, say
 from wsgn.support.signals import TERMINATED
-from wsgn.training.options import parser
-from wsgn.training.overrides import chosen_preset
+from wsgn.training.options import TrainOptions
+from wsgn.training.overrides import (
+    METHOD_OPTIONS,
+    METHODS,
+    MODEL_OPTIONS,
+    TRAINED_BACKBONES,
+    TRAINING_OPTIONS,
+    Option,
+    overridden,
+)
+from wsgn.training.train import train
 
 if TYPE_CHECKING:
-    import torch
+    from wsgn.prediction.evaluate import Evaluation
 
-    from wsgn.data.samples import VideoSource
-    from wsgn.dataset import Dataset
-    from wsgn.training.distributed import World
-    from wsgn.training.run import StepResult
-    from wsgn.training.trainer import Trainer
-
-EARLIER_RESULTS = ("last.safetensors", "model.safetensors", "detections.json")
-RESULT_NAMES = ("losses.csv", *EARLIER_RESULTS)
 _NAME = "wsgn-train"
+# Options that mean nothing with --features.
+_OF_PIXELS = ("backbone", "backbone_weights", "frozen_stages", "checkpoint_gradients")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, train, report; returns the exit code."""
-    arguments: argparse.Namespace | None = None
+    options: TrainOptions | None = None
 
     def work() -> int:
-        nonlocal arguments
-        arguments = parser().parse_args(argv)
+        nonlocal options
+        options = train_options(argv)
         try:
-            _run(arguments)
+            train(options, on_trained=_say_trained, on_evaluated=_say_evaluated)
         except SystemExit as stop:
             if stop.code == TERMINATED:
                 say(_NAME, "terminated; --resume goes on from the last checkpoint.")
@@ -48,138 +60,195 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
     def interrupted() -> str:
-        if arguments is None or not (arguments.output / "last.safetensors").exists():
+        if options is None or not (options.output / "last.safetensors").exists():
             return "interrupted; there was no checkpoint yet."
-        return f"interrupted; add --resume to go on from the last checkpoint in {arguments.output}."
+        return f"interrupted; add --resume to go on from the last checkpoint in {options.output}."
 
     return run_command(_NAME, work, interrupted=interrupted)
 
 
-def _run(arguments: argparse.Namespace) -> None:
-    folder = arguments.output
-    if not (arguments.resume or arguments.overwrite):
-        kept = [name for name in RESULT_NAMES if (folder / name).exists()]
-        if kept:
-            raise OutputError(
-                f"{folder} holds {kept[0]} of an earlier training; add --resume or --overwrite."
-            )
-    annotations = read_annotations(
-        arguments.annotations, labels_from_segments=arguments.labels_from_segments
-    )
-    if arguments.test:
-        # A wrong name must not be found out after the training.
-        annotations.subset(arguments.test)
-    chosen = chosen_preset(arguments)
-    # Before the videos are read: a folder that cannot be written must not be found out after.
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"the folder {folder} cannot be made: {error.strerror}.") from error
-    try:
-        from wsgn.training.distributed import open_world
-    except ImportError as error:
-        raise MissingExtraError(f"Training ({error.name})", "train") from error
-    with open_world(arguments.device) as (world, device):
-        _train_and_test(arguments, annotations, chosen, world, device)
-
-
-def _train_and_test(
-    arguments: argparse.Namespace,
-    annotations: Annotations,
-    chosen: Preset,
-    world: World,
-    device: torch.device,
-) -> None:
-    from wsgn.dataset import open_data
-    from wsgn.training.model_config import model_config
-
-    streams = stream_names(arguments.streams)
-    data = open_data(
-        data_options(arguments), annotations, progress=world.is_first and not arguments.quiet
-    )
-    model = model_config(arguments, data, chosen, streams)
-    if arguments.test and model.features is not None:
-        # What is missing must not be found out after the training; here headers tell.
-        data.source(arguments.test, model)
-    trainer = _trainer(
-        arguments, data.source(arguments.subset, model), model, chosen.train, world, device
-    )
-    path = _train(trainer, arguments)
-    if not world.is_first:
-        return
+def _say_trained(path: Path) -> None:
     print(f"trained: {path}")
-    if arguments.test:
-        _evaluate(arguments, data, path, device)
 
 
-def _trainer(
-    arguments: argparse.Namespace,
-    source: VideoSource,
-    model: ModelConfig,
-    train: TrainConfig,
-    world: World,
-    device: torch.device,
-) -> Trainer:
-    import torch
-
-    from wsgn.extraction.networks import load_weights
-    from wsgn.training.run import resume_from
-    from wsgn.training.trainer import Trainer
-
-    if arguments.threads is not None:
-        if arguments.threads < 1:
-            raise UsageError(f"--threads must be at least 1, got {arguments.threads}.")
-        torch.set_num_threads(arguments.threads)
-    trainer = Trainer(
-        model, train, source, device=device, world=world, compile_layers=arguments.compile
-    )
-    if arguments.resume:
-        resume_from(arguments.output, trainer)
-        return trainer
-    if arguments.backbone_weights is not None:
-        load_weights(trainer.model.backbone, arguments.backbone_weights)
-    return trainer
-
-
-def _train(trainer: Trainer, arguments: argparse.Namespace) -> Path:
-    from tqdm import tqdm
-
-    from wsgn.training.run import run_training
-
-    total, quiet = trainer.train_config.num_steps, arguments.quiet or not trainer.world.is_first
-    with tqdm(
-        total=total, initial=trainer.step, desc="training", unit="step", disable=quiet
-    ) as bar:
-        smooth = float("nan")
-
-        def on_step(result: StepResult) -> None:
-            nonlocal smooth
-            if result.step == 1 and trainer.world.is_first:
-                # Only now: what was found wrong until here must not cost an earlier result.
-                for name in EARLIER_RESULTS:
-                    (arguments.output / name).unlink(missing_ok=True)
-            smooth = result.loss if smooth != smooth else 0.95 * smooth + 0.05 * result.loss
-            bar.set_postfix(loss=f"{smooth:.4f}", refresh=False)
-            bar.update()
-
-        return run_training(trainer, arguments.output, on_step, tensorboard=arguments.tensorboard)
-
-
-def _evaluate(
-    arguments: argparse.Namespace, data: Dataset, path: Path, device: torch.device
-) -> None:
-    from wsgn.checkpoint import load_checkpoint
-    from wsgn.metrics.annotations import read_truth
-    from wsgn.prediction.evaluate import evaluate, save_detections
-
-    checkpoint = load_checkpoint(path)
-    source = data.source(arguments.test, checkpoint.model)
-    truth = read_truth(arguments.annotations, arguments.test)
-    evaluation = evaluate(
-        checkpoint, source, truth=truth, protocol=arguments.protocol, device=device
-    )
-    save_detections(arguments.output / "detections.json", evaluation.segments)
+def _say_evaluated(evaluation: Evaluation) -> None:
     print(evaluation.result_table())
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The parser of `wsgn-train`."""
+    result = argparse.ArgumentParser(
+        prog="wsgn-train",
+        description="Train an action detector from video-level labels.",
+        epilog="DIR gets losses.csv, last.safetensors (to resume) and model.safetensors. What a "
+        "preset sets is replaced by the options that you give.",
+    )
+    result.add_argument("annotations", type=Path, help="ActivityNet-style JSON")
+    result.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    result.add_argument(
+        "--preset",
+        choices=PRESETS,
+        default="videos",
+        help="; ".join(f"{name}: {PRESETS[name].description}" for name in PRESETS),
+    )
+    again = result.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on from DIR/last.safetensors")
+    again.add_argument("--overwrite", action="store_true", help="start afresh in a used DIR")
+    result.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
+    _add_data_options(result.add_argument_group("data"))
+    _add_model_options(result.add_argument_group("model"))
+    _add_training_options(result.add_argument_group("training"))
+    return result
+
+
+def _add_data_options(group: argparse._ArgumentGroup) -> None:
+    add_data_source(group)
+    group.add_argument("--subset", default="train", help="subset to train on (default: train)")
+    group.add_argument("--test", metavar="SUBSET", help="evaluate on this subset at the end")
+    group.add_argument(
+        "--protocol",
+        choices=tuple(PROTOCOLS),
+        default="activitynet",
+        help="of that evaluation (default: %(default)s)",
+    )
+    group.add_argument(
+        "--labels-from-segments",
+        action="store_true",
+        help="video-level labels from the segments, where both are there and differ",
+    )
+    group.add_argument("--height", type=int, default=DEFAULT_FRAMES.height, help="pixels")
+    group.add_argument("--width", type=int, default=DEFAULT_FRAMES.width, help="pixels")
+    group.add_argument(
+        "--resize",
+        choices=RESIZE_MODES,
+        default=DEFAULT_FRAMES.resize,
+        help="how pictures of another shape get there (default: %(default)s)",
+    )
+    add_video_memory(group)
+    add_feature_options(group)
+    add_streams(group)
+
+
+def _add_model_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--method", choices=METHODS, help="wsgn, or a baseline beside it")
+    group.add_argument(
+        "--components",
+        help=f"normalisations to average, of {','.join(COMPONENTS)}; 'none' is the naive model",
+    )
+    group.add_argument("--backbone", choices=TRAINED_BACKBONES, help="the network for pixels")
+    group.add_argument(
+        "--backbone-weights", type=Path, help="start it from these (wsgn-weights convert)"
+    )
+    group.add_argument("--frozen-stages", type=int, help="so many of its stages stay as they are")
+    group.add_argument(
+        "--checkpoint-gradients",
+        action="store_true",
+        help="compute its stages again on the way back, to save memory",
+    )
+    _add(group, (*METHOD_OPTIONS, *MODEL_OPTIONS))
+
+
+def _add_training_options(group: argparse._ArgumentGroup) -> None:
+    _add(group, TRAINING_OPTIONS)
+    group.add_argument(
+        "--supervised", action="store_true", help="train on the segments too (an upper bound)"
+    )
+    group.add_argument(
+        "--normalise-labels", action="store_true", help="divide a video's labels by their sum"
+    )
+    group.add_argument(
+        "--no-augment", action="store_true", help="no flips, shifts and relighting of videos"
+    )
+    group.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    group.add_argument("--compile", action="store_true", help="torch.compile the layers")
+    group.add_argument("--tensorboard", action="store_true", help="log to DIR/tensorboard too")
+    group.add_argument("--threads", type=int, help="CPU threads (default: all)")
+
+
+def _add(group: argparse._ArgumentGroup, options: Sequence[Option]) -> None:
+    for option in options:
+        group.add_argument(option.flag, type=option.kind, choices=option.choices, help=option.help)
+
+
+def train_options(argv: Sequence[str] | None = None) -> TrainOptions:
+    """What the words of a command line say; those of the process by default."""
+    arguments = _parser().parse_args(argv)
+    if arguments.features is not None:
+        for name in _OF_PIXELS:
+            if getattr(arguments, name):
+                raise UsageError(f"--{name.replace('_', '-')} has no meaning with --features.")
+    sampling, frames = DEFAULT_SAMPLING, DEFAULT_FRAMES
+    if arguments.videos is not None:
+        sampling, frames = _sampling(arguments), _frames(arguments)
+    return TrainOptions(
+        annotations=arguments.annotations,
+        data=data_options(arguments),
+        output=arguments.output,
+        resume=arguments.resume,
+        overwrite=arguments.overwrite,
+        preset=_preset(arguments),
+        backbone_weights=arguments.backbone_weights,
+        sampling=sampling,
+        frames=frames,
+        subset=arguments.subset,
+        test_subset=arguments.test,
+        protocol=arguments.protocol,
+        labels_from_segments=arguments.labels_from_segments,
+        device=arguments.device,
+        num_threads=arguments.threads,
+        compile_layers=arguments.compile,
+        tensorboard=arguments.tensorboard,
+        progress=not arguments.quiet,
+    )
+
+
+def _sampling(arguments: argparse.Namespace) -> Sampling:
+    names = ("frame_rate", "snippet_length", "snippet_stride")
+    given = {name: getattr(arguments, name) for name in names}
+    if given["frame_rate"] == NATIVE:
+        raise UsageError("--frame-rate native is for features; videos are sampled at one rate.")
+    return replace(
+        DEFAULT_SAMPLING, **{name: value for name, value in given.items() if value is not None}
+    )
+
+
+def _frames(arguments: argparse.Namespace) -> FrameInput:
+    return FrameInput(height=arguments.height, width=arguments.width, resize=arguments.resize)
+
+
+def _preset(arguments: argparse.Namespace) -> Preset:
+    """The preset with everything that the user said otherwise."""
+    method_fields = _given(arguments, METHOD_OPTIONS)
+    if arguments.components is not None:
+        names = arguments.components
+        method_fields["components"] = () if names == "none" else tuple(names.split(","))
+    backbone_fields: dict[str, Any] = {}
+    if arguments.frozen_stages is not None:
+        backbone_fields["frozen_stages"] = arguments.frozen_stages
+    if arguments.checkpoint_gradients:
+        backbone_fields["checkpoint_gradients"] = True
+    train_fields = _given(arguments, TRAINING_OPTIONS)
+    if arguments.supervised:
+        train_fields["supervision"] = "frame"
+    if arguments.normalise_labels:
+        train_fields["normalise_labels"] = True
+    if arguments.no_augment:
+        train_fields["augment"] = False
+    return overridden(
+        preset(arguments.preset),
+        method=arguments.method,
+        backbone=arguments.backbone,
+        model_fields=_given(arguments, MODEL_OPTIONS),
+        method_fields=method_fields,
+        backbone_fields=backbone_fields,
+        train_fields=train_fields,
+    )
+
+
+def _given(arguments: argparse.Namespace, options: Sequence[Option]) -> dict[str, Any]:
+    """The fields that options replace, by name."""
+    values = {option.field: getattr(arguments, option.name) for option in options}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 if __name__ == "__main__":

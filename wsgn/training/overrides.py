@@ -1,17 +1,15 @@
-"""Options of `wsgn-train` that replace a value of the preset."""
+"""Fields of a preset that a user may replace, and a preset with some of them replaced."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, get_type_hints
 
 from wsgn.backbones.config import BackboneConfig
-from wsgn.config import PRECISIONS, SCHEDULES, TIME_UNITS, TrainConfig
+from wsgn.config import ModelSettings, TrainConfig
 from wsgn.errors import UsageError
 from wsgn.extraction.config import BACKBONES
-from wsgn.manifest import CLASS_ACTIVATIONS, SCORING_SCALES, SOFTMAX_SCALES
 from wsgn.methods.config import (
     MethodConfig,
     StpnConfig,
@@ -19,7 +17,8 @@ from wsgn.methods.config import (
     WsgnConfig,
     WtalcConfig,
 )
-from wsgn.presets import Preset, preset
+from wsgn.presets import Preset
+from wsgn.support.choices import choices_of
 
 # I3D on optical flow takes features only.
 TRAINED_BACKBONES = {name: config for name, config in BACKBONES.items() if name != "i3d-flow"}
@@ -32,178 +31,128 @@ METHODS: dict[str, MethodConfig] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """An option that replaces one field of the preset, of its method or of its training."""
+    """An option of the command that replaces one field; its type and names are the field's."""
 
     flag: str
+    # The configuration that has the field, and its name there.
+    owner: type
     field: str
-    kind: type
-    words: str
-    choices: Sequence[str] | None = None
+    help: str
 
     @property
     def name(self) -> str:
         """The attribute that argparse gives it."""
         return self.flag.removeprefix("--").replace("-", "_")
 
+    @property
+    def kind(self) -> type:
+        """The type of the value."""
+        kind: type = get_type_hints(self.owner)[self.field]
+        return kind
 
-MODEL_OPTIONS = (
-    Option(
-        flag="--softmax-scale",
-        field="softmax_scale",
-        kind=str,
-        words="of the temporal softmax in training; sum_one is the paper",
-        choices=SOFTMAX_SCALES,
-    ),
-    Option(
-        flag="--scoring-softmax-scale",
-        field="scoring_softmax_scale",
-        kind=str,
-        words="of the temporal softmax when frames are scored",
-        choices=SCORING_SCALES,
-    ),
-    Option(
-        flag="--class-activation",
-        field="class_activation",
-        kind=str,
-        words="sigmoid for data in which classes share a frame",
-        choices=CLASS_ACTIVATIONS,
-    ),
-    Option(
-        flag="--coactivity-weight",
-        field="coactivity_weight",
-        kind=float,
-        words="of the co-activity loss; needs --batch-pairs",
-    ),
-    Option(flag="--dropout", field="dropout", kind=float, words="share of the features dropped"),
-    Option(
-        flag="--time-unit",
-        field="time_unit",
-        kind=str,
-        words="score snippets, or frames between which features are interpolated",
-        choices=TIME_UNITS,
-    ),
-    Option(flag="--scoring-step", field="scoring_step", kind=int, words="score every n-th frame"),
-    Option(
-        flag="--smoothing-snippets",
-        field="smoothing_snippets",
-        kind=int,
-        words="scores averaged before segments are cut",
-    ),
-)
-
-TRAINING_OPTIONS = (
-    Option(flag="--steps", field="num_steps", kind=int, words="updates"),
-    Option(flag="--batch-videos", field="batch_videos", kind=int, words="videos in an update"),
-    Option(
-        flag="--batch-pairs", field="batch_pairs", kind=int, words="so many pairs share a class"
-    ),
-    Option(
-        flag="--accumulate-snippets",
-        field="accumulate_snippets",
-        kind=int,
-        words="accumulate gradients over parts of so many snippets; 0: the batch at once",
-    ),
-    Option(
-        flag="--backbone-snippets",
-        field="backbone_snippets",
-        kind=int,
-        words="snippets through the backbone at a time, to save memory; 0: all",
-    ),
-    Option(flag="--thinning", field="thinning", kind=int, words="train on every n-th snippet"),
-    Option(
-        flag="--start-range", field="start_range", kind=int, words="its start is random below this"
-    ),
-    Option(flag="--learning-rate", field="learning_rate", kind=float, words="of Adam"),
-    Option(flag="--weight-decay", field="weight_decay", kind=float, words="of Adam"),
-    Option(
-        flag="--schedule",
-        field="schedule",
-        kind=str,
-        words="of the learning rate after the warm-up",
-        choices=SCHEDULES,
-    ),
-    Option(flag="--warmup-steps", field="warmup_steps", kind=int, words="updates of warm-up"),
-    Option(
-        flag="--gradient-clip", field="gradient_clip", kind=float, words="largest norm; 0: none"
-    ),
-    Option(
-        flag="--precision",
-        field="precision",
-        kind=str,
-        words="of the matrix products",
-        choices=PRECISIONS,
-    ),
-    Option(
-        flag="--checkpoint-every",
-        field="checkpoint_every",
-        kind=int,
-        words="updates between two checkpoints",
-    ),
-    Option(flag="--seed", field="seed", kind=int, words="of everything random"),
-)
+    @property
+    def choices(self) -> tuple[str, ...] | None:
+        """The names that it takes, where it takes names."""
+        (field,) = (one for one in fields(self.owner) if one.name == self.field)
+        return choices_of(field)
 
 
-def chosen_preset(arguments: argparse.Namespace) -> Preset:
-    """The preset with everything that the user said otherwise."""
-    chosen = preset(arguments.preset)
-    if arguments.method not in (None, chosen.method.name):
-        chosen = replace(chosen, method=METHODS[arguments.method])
-    method: dict[str, Any] = {}
-    if arguments.components is not None:
-        names = arguments.components
-        method["components"] = () if names == "none" else tuple(names.split(","))
-    outer: dict[str, Any] = {}
-    own = {field.name for field in fields(chosen)}
-    for option, value in _given(arguments, MODEL_OPTIONS):
-        (outer if option.field in own else method)[option.field] = value
-    _require_fields(chosen.method, method)
-    if "smoothing_snippets" in outer and chosen.proposals is not None:
-        outer["proposals"] = replace(
-            chosen.proposals, smoothing_snippets=outer["smoothing_snippets"]
+def _options(owner: type, table: Mapping[str, str], **flags: str) -> tuple[Option, ...]:
+    """Options by field; their flags are the fields' names unless given."""
+    return tuple(
+        Option(
+            flag=f"--{flags.get(name, name).replace('_', '-')}", owner=owner, field=name, help=words
         )
-    return replace(
-        chosen,
-        backbone=_backbone(chosen.backbone, arguments),
-        method=replace(chosen.method, **method),
-        train=_train_config(chosen.train, arguments),
-        **outer,
+        for name, words in table.items()
     )
 
 
-def _backbone(default: BackboneConfig, arguments: argparse.Namespace) -> BackboneConfig:
-    chosen = default if arguments.backbone is None else TRAINED_BACKBONES[arguments.backbone]
-    values: dict[str, Any] = {}
-    if arguments.frozen_stages is not None:
-        values["frozen_stages"] = arguments.frozen_stages
-    if arguments.checkpoint_gradients:
-        values["checkpoint_gradients"] = True
-    known = {field.name for field in fields(chosen)}
+METHOD_OPTIONS = _options(
+    WsgnConfig,
+    {
+        "softmax_scale": "of the temporal softmax in training; sum_one is the paper",
+        "scoring_softmax_scale": "of the temporal softmax when frames are scored",
+        "class_activation": "sigmoid for data in which classes share a frame",
+        "coactivity_weight": "of the co-activity loss; needs --batch-pairs",
+    },
+)
+
+MODEL_OPTIONS = _options(
+    ModelSettings,
+    {
+        "dropout": "share of the features dropped",
+        "time_unit": "score snippets, or frames between which features are interpolated",
+        "scoring_step": "score every n-th frame",
+        "smoothing_snippets": "scores averaged before segments are cut",
+    },
+)
+
+TRAINING_OPTIONS = _options(
+    TrainConfig,
+    {
+        "num_steps": "updates",
+        "batch_videos": "videos in an update",
+        "batch_pairs": "so many pairs share a class",
+        "accumulate_snippets": "accumulate gradients over parts of so many snippets; 0: the batch "
+        "at once",
+        "backbone_snippets": "snippets through the backbone at a time, to save memory; 0: all",
+        "thinning": "train on every n-th snippet",
+        "start_range": "its start is random below this",
+        "learning_rate": "of Adam",
+        "weight_decay": "of Adam",
+        "schedule": "of the learning rate after the warm-up",
+        "warmup_steps": "updates of warm-up",
+        "gradient_clip": "largest norm; 0: none",
+        "precision": "of the matrix products",
+        "checkpoint_every": "updates between two checkpoints",
+        "seed": "of everything random",
+    },
+    num_steps="steps",
+)
+
+
+def overridden(
+    preset: Preset,
+    *,
+    method: str | None,
+    backbone: str | None,
+    model_fields: Mapping[str, Any],
+    method_fields: Mapping[str, Any],
+    backbone_fields: Mapping[str, Any],
+    train_fields: Mapping[str, Any],
+) -> Preset:
+    """The preset with another method or backbone (of METHODS, of TRAINED_BACKBONES), and fields.
+
+    Raises `UsageError` for a field that the method or the backbone does not have.
+    """
+    settings = preset.model
+    chosen_method = settings.method
+    if method not in (None, chosen_method.name):
+        chosen_method = METHODS[method]
+    chosen_backbone = settings.backbone if backbone is None else TRAINED_BACKBONES[backbone]
+    _require_fields(chosen_method, method_fields, what="method")
+    _require_fields(chosen_backbone, backbone_fields, what="backbone")
+    proposals = settings.proposals
+    if proposals is not None and "smoothing_snippets" in model_fields:
+        proposals = replace(proposals, smoothing_snippets=model_fields["smoothing_snippets"])
+    return replace(
+        preset,
+        model=replace(
+            settings,
+            backbone=replace(chosen_backbone, **backbone_fields),
+            method=replace(chosen_method, **method_fields),
+            proposals=proposals,
+            **model_fields,
+        ),
+        train=replace(preset.train, **train_fields),
+    )
+
+
+def _require_fields(
+    config: MethodConfig | BackboneConfig, values: Mapping[str, Any], *, what: str
+) -> None:
+    known = {field.name for field in fields(config)}
     for name in values:
         if name not in known:
             flag = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{flag} has no meaning for the backbone '{chosen.name}'.")
-    return replace(chosen, **values)
-
-
-def _train_config(default: TrainConfig, arguments: argparse.Namespace) -> TrainConfig:
-    values = {option.field: value for option, value in _given(arguments, TRAINING_OPTIONS)}
-    if arguments.supervised:
-        values["supervision"] = "frame"
-    if arguments.normalise_labels:
-        values["normalise_labels"] = True
-    if arguments.no_augment:
-        values["augment"] = False
-    return replace(default, **values)
-
-
-def _given(arguments: argparse.Namespace, options: Sequence[Option]) -> list[tuple[Option, Any]]:
-    values = ((option, getattr(arguments, option.name)) for option in options)
-    return [(option, value) for option, value in values if value is not None]
-
-
-def _require_fields(method: MethodConfig, values: dict[str, Any]) -> None:
-    known = {field.name for field in fields(method)}
-    for name in values:
-        if name not in known:
-            flag = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{flag} has no meaning for the method '{method.name}'.")
+            raise UsageError(f"{flag} has no meaning for the {what} '{config.name}'.")

@@ -1,0 +1,93 @@
+"""A training from Python: the command's own, without argparse."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from toy import CLASSES, SAMPLING, ToySource
+
+from wsgn.errors import OutputError, UsageError
+from wsgn.features.file import write_feature_file
+from wsgn.features.options import FeatureOptions
+from wsgn.presets import preset
+from wsgn.training import cli
+from wsgn.training.options import TrainOptions
+from wsgn.training.train import train
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dataset")
+    (folder / "features").mkdir()
+    source, database = ToySource(9), {}
+    for index, video in enumerate(source.videos):
+        path = folder / "features" / f"{video.name}.safetensors"
+        write_feature_file(path, source.load(index).inputs.numpy(), SAMPLING)
+        segments = [{"label": label, "segment": times} for label, *times in video.segments]
+        database[video.name] = {
+            "subset": "train" if index < 6 else "test",
+            "labels": list(video.labels),
+            "annotations": segments,
+        }
+    document = {"classes": list(CLASSES), "database": database}
+    (folder / "annotations.json").write_text(json.dumps(document))
+    return folder
+
+
+def options(dataset: Path, output: Path) -> TrainOptions:
+    chosen = preset("wsgn+")
+    return TrainOptions(
+        annotations=dataset / "annotations.json",
+        data=FeatureOptions(path=dataset / "features"),
+        output=output,
+        preset=replace(chosen, train=replace(chosen.train, num_steps=3, batch_videos=4)),
+        test_subset="test",
+    )
+
+
+def test_it_writes_what_the_command_writes(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heard: list[object] = []
+    path = train(
+        options(dataset, tmp_path / "python"),
+        on_step=lambda result: heard.append(result.step),
+        on_trained=heard.append,
+        on_evaluated=lambda evaluation: heard.append(len(evaluation.segments)),
+    )
+    assert heard == [1, 2, 3, path, 3]
+    assert capsys.readouterr() == ("", "")
+    words = [
+        str(dataset / "annotations.json"), "--features", str(dataset / "features"),
+        "-o", str(tmp_path / "command"), "--preset", "wsgn+", "--steps", "3",
+        "--batch-videos", "4", "--test", "test", "-q",
+    ]  # fmt: skip
+    assert cli.main(words) == 0
+    for name in ("model.safetensors", "last.safetensors", "detections.json"):
+        assert (tmp_path / "command" / name).read_bytes() == (path.parent / name).read_bytes()
+
+
+def test_an_earlier_training_is_kept_unless_told_otherwise(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "losses.csv").touch()
+    with pytest.raises(OutputError, match="--resume or --overwrite"):
+        train(options(dataset, tmp_path))
+    assert train(replace(options(dataset, tmp_path), overwrite=True)).is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"resume": True, "overwrite": True}, "exclude each other"),
+        ({"num_threads": 0}, "at least 1"),
+        ({"protocol": "thumos"}, "thumos-2015"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_anything_is_read(
+    tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    good = options(tmp_path / "nothing", tmp_path)
+    with pytest.raises(UsageError, match=words):
+        replace(good, **change)  # type: ignore[arg-type]

@@ -1,0 +1,145 @@
+"""Presets of `wsgn-train --preset`: templates of the configuration, without what a dataset brings.
+
+docs/training.md says what each is for, and docs/results.md has the measurements behind them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from wsgn.backbones.config import CompactConfig, ResNetConfig
+from wsgn.config import ModelSettings, TrainConfig
+from wsgn.errors import UsageError
+from wsgn.localization.proposals import MultiThresholdRule
+from wsgn.methods.config import WsgnConfig, WtalcConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """Settings that belong together: everything about a training but the dataset."""
+
+    # A line for people who choose.
+    description: str
+    model: ModelSettings = field(default_factory=ModelSettings)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+_VIDEOS = Preset(description="pixels through the compact backbone, on a CPU (the default)")
+
+# docs/features.md has what it reaches beside chance, and what lone frames do not.
+_FRAMES = Preset(
+    description="a small network on single frames, end to end on a CPU; give --frame-rate 5, "
+    "--snippet-length 5, --snippet-stride 2, --height 24 and --width 32",
+    model=ModelSettings(
+        backbone=CompactConfig(frame_by_frame=True, channels=(32, 64, 64, 96)),
+        # Top-k pooling alone: the co-activity loss needs pairs. More dropout leaves too little of
+        # the few features.
+        method=WtalcConfig(coactivity_weight=0.0, dropout=0.3),
+        proposals=MultiThresholdRule(smoothing_snippets=5),
+    ),
+    train=TrainConfig(num_steps=1000, batch_videos=8, thinning=4, learning_rate=2e-3),
+)
+
+# The paper's settings for a network per frame (section 4).
+_IMAGES = Preset(
+    description="ResNet34 on frames, end to end; for VGG16 add --backbone vgg16 "
+    "--learning-rate 0.001. Give its --backbone-weights, --height, --width, "
+    "--frame-rate 25, --snippet-length 1 and --snippet-stride 1",
+    model=ModelSettings(backbone=ResNetConfig(depth=34), dropout=0.5),
+    train=TrainConfig(
+        num_steps=5000,
+        batch_videos=4,
+        thinning=5,
+        start_range=15,
+        learning_rate=1e-4,
+        backbone_snippets=32,
+        accumulate_snippets=512,
+    ),
+)
+
+# A search on synthetic features chose the settings.
+_THUMOS14 = Preset(
+    description="WSGN with all components on features such as I3D",
+    model=ModelSettings(standardise=True, dropout=0.5, smoothing_snippets=3),
+    train=TrainConfig(num_steps=800, batch_videos=16, thinning=2, learning_rate=1e-3),
+)
+
+# Beyond the paper: class-wise attention (the temporal softmax with an average weight of 1 in
+# training), linear heads, and frame scores in which that attention is a soft gate on the class
+# probabilities.
+_WSGN_PLUS = Preset(
+    description="wsgn+, beyond the paper: attention as a soft gate, linear heads",
+    model=ModelSettings(
+        method=WsgnConfig(
+            components=("temporal_softmax",),
+            softmax_scale="mean_one",
+            scoring_softmax_scale="soft_gate",
+            hidden_layer=False,
+        ),
+        standardise=True,
+        dropout=0.0,
+        smoothing_snippets=3,
+        proposals=MultiThresholdRule(),
+    ),
+    train=TrainConfig(num_steps=800, batch_videos=16, thinning=2, learning_rate=1e-2),
+)
+
+_CHARADES = Preset(
+    description="Charades on features such as I3D; not tried on the real dataset yet",
+    # Several classes share a frame, which a softmax over classes cannot say.
+    model=ModelSettings(method=WsgnConfig(class_activation="sigmoid"), dropout=0.5),
+    train=TrainConfig(num_steps=10000, batch_videos=32, thinning=1, learning_rate=1e-4),
+)
+
+# The paper as it stands in print: section 4's settings, eq. 7 unscaled, its rule for segments.
+_PAPER_METHOD = WsgnConfig(softmax_scale="sum_one", scoring_softmax_scale="sum_one")
+_PAPER_EPOCHS = 80
+_PAPER_MODEL = ModelSettings(
+    method=_PAPER_METHOD, dropout=0.8, time_unit="frame", smoothing_snippets=1, peak_gate=0
+)
+_PAPER_TRAIN = TrainConfig(
+    # Two updates for 200 videos, 80 times.
+    num_steps=_PAPER_EPOCHS * 2,
+    batch_videos=128,
+    # About four videos of 3.5 minutes at every 5th of 25 frames per second: the paper's sub-batch.
+    accumulate_snippets=4200,
+    thinning=5,
+    start_range=15,
+    learning_rate=1e-4,
+    weight_decay=5e-4,
+    schedule="constant",
+    warmup_steps=0,
+    gradient_clip=0,
+)
+
+PRESETS = {
+    "videos": _VIDEOS,
+    "frames": _FRAMES,
+    "images": _IMAGES,
+    "thumos14": _THUMOS14,
+    "wsgn+": _WSGN_PLUS,
+    "charades": _CHARADES,
+    "paper-thumos14": Preset(
+        description="the literal paper on THUMOS14 (I3D features)",
+        model=_PAPER_MODEL,
+        train=_PAPER_TRAIN,
+    ),
+    "paper-thumos14-casl": Preset(
+        description="the literal paper on THUMOS14 with the co-activity loss",
+        model=replace(_PAPER_MODEL, method=replace(_PAPER_METHOD, coactivity_weight=0.5)),
+        train=replace(_PAPER_TRAIN, batch_pairs=3),
+    ),
+    "paper-charades": Preset(
+        description="the literal paper on Charades (I3D features)",
+        model=_PAPER_MODEL,
+        # 63 updates for 7,985 videos, 80 times.
+        train=replace(_PAPER_TRAIN, num_steps=_PAPER_EPOCHS * 63),
+    ),
+}
+
+
+def preset(name: str) -> Preset:
+    """The preset of a name; a `UsageError` lists them where there is none."""
+    if name not in PRESETS:
+        raise UsageError(f"there is no preset '{name}'; there are {', '.join(PRESETS)}.")
+    return PRESETS[name]

@@ -1,0 +1,181 @@
+"""A training from its options to the finished model and, where it is asked for, its evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsgn.data.annotations import Annotations, read_annotations
+from wsgn.errors import MissingExtraError, OutputError
+from wsgn.training.options import TrainOptions
+
+if TYPE_CHECKING:
+    import torch
+
+    from wsgn.config import ModelConfig
+    from wsgn.data.samples import VideoSource
+    from wsgn.dataset import Dataset
+    from wsgn.prediction.evaluate import Evaluation
+    from wsgn.training.distributed import World
+    from wsgn.training.run import StepResult
+    from wsgn.training.trainer import Trainer
+
+# What a training leaves behind beside its log of losses.
+_RESULTS = ("last.safetensors", "model.safetensors", "detections.json")
+
+
+def _unheard(result: Any) -> None:
+    """Nobody listens."""
+
+
+def train(
+    options: TrainOptions,
+    *,
+    on_step: Callable[[StepResult], None] = _unheard,
+    on_trained: Callable[[Path], None] = _unheard,
+    on_evaluated: Callable[[Evaluation], None] = _unheard,
+) -> Path:
+    """Train a model from video-level labels; returns the path of the finished `model.safetensors`.
+
+    The callbacks hear of every update, of the finished model, and of its evaluation on
+    `options.test_subset`, whose segments go to `detections.json`. Under torchrun each process calls
+    this, and the first one alone writes, is heard and evaluates.
+
+    Raises `OutputError` for a folder with an earlier training or that cannot be made, `InputError`
+    for files that are missing or damaged, `UsageError` for options that contradict each other or
+    the data, and `MissingExtraError` where PyTorch is not installed.
+    """
+    _require_unused(options)
+    annotations = read_annotations(
+        options.annotations, labels_from_segments=options.labels_from_segments
+    )
+    if options.test_subset is not None:
+        # A wrong name must not be found out after the training.
+        annotations.subset(options.test_subset)
+    # Before the videos are read: a folder that cannot be written must not be found out after.
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"the folder {options.output} cannot be made: {error.strerror}."
+        ) from error
+    try:
+        from wsgn.training.distributed import open_world
+    except ImportError as error:
+        raise MissingExtraError(f"Training ({error.name})", "train") from error
+    with open_world(options.device) as (world, device):
+        data, trainer = _prepare(options, annotations, world, device)
+        path = _run(options, trainer, on_step)
+        if world.is_first:
+            on_trained(path)
+            if options.test_subset is not None:
+                on_evaluated(_evaluate(options, options.test_subset, data, path, device))
+    return path
+
+
+def _require_unused(options: TrainOptions) -> None:
+    if options.resume or options.overwrite:
+        return
+    for name in ("losses.csv", *_RESULTS):
+        if (options.output / name).exists():
+            raise OutputError(
+                f"{options.output} holds {name} of an earlier training; add --resume or "
+                "--overwrite."
+            )
+
+
+def _prepare(
+    options: TrainOptions, annotations: Annotations, world: World, device: torch.device
+) -> tuple[Dataset, Trainer]:
+    """The data, and the trainer before its first update."""
+    from wsgn.dataset import open_data
+    from wsgn.training.model_config import model_config
+
+    data = open_data(options.data, annotations, progress=world.is_first and options.progress)
+    model = model_config(options, data)
+    if options.test_subset is not None and model.features is not None:
+        # What is missing must not be found out after the training; here headers tell.
+        data.source(options.test_subset, model)
+    return data, _trainer(options, model, data.source(options.subset, model), world, device)
+
+
+def _trainer(
+    options: TrainOptions,
+    model: ModelConfig,
+    source: VideoSource,
+    world: World,
+    device: torch.device,
+) -> Trainer:
+    import torch
+
+    from wsgn.extraction.networks import load_weights
+    from wsgn.training.run import resume_from
+    from wsgn.training.trainer import Trainer
+
+    if options.num_threads is not None:
+        torch.set_num_threads(options.num_threads)
+    trainer = Trainer(
+        model,
+        options.preset.train,
+        source,
+        device=device,
+        world=world,
+        compile_layers=options.compile_layers,
+    )
+    if options.resume:
+        resume_from(options.output, trainer)
+    elif options.backbone_weights is not None:
+        load_weights(trainer.model.backbone, options.backbone_weights)
+    return trainer
+
+
+def _run(options: TrainOptions, trainer: Trainer, on_step: Callable[[StepResult], None]) -> Path:
+    """All updates, under a progress bar."""
+    from tqdm import tqdm
+
+    from wsgn.training.run import run_training
+
+    first = trainer.world.is_first
+    with tqdm(
+        total=trainer.train_config.num_steps,
+        initial=trainer.step,
+        desc="training",
+        unit="step",
+        disable=not (options.progress and first),
+    ) as bar:
+        smooth = float("nan")
+
+        def step_done(result: StepResult) -> None:
+            nonlocal smooth
+            if not first:
+                return
+            if result.step == 1:
+                # Only now: what was found wrong until here must not cost an earlier result.
+                for name in _RESULTS:
+                    (options.output / name).unlink(missing_ok=True)
+            smooth = result.loss if smooth != smooth else 0.95 * smooth + 0.05 * result.loss
+            bar.set_postfix(loss=f"{smooth:.4f}", refresh=False)
+            bar.update()
+            on_step(result)
+
+        return run_training(trainer, options.output, step_done, tensorboard=options.tensorboard)
+
+
+def _evaluate(
+    options: TrainOptions, subset: str, data: Dataset, path: Path, device: torch.device
+) -> Evaluation:
+    from wsgn.checkpoint import load_checkpoint
+    from wsgn.metrics.annotations import read_truth
+    from wsgn.prediction.evaluate import evaluate, save_detections
+
+    checkpoint = load_checkpoint(path)
+    evaluation = evaluate(
+        checkpoint,
+        data.source(subset, checkpoint.model),
+        truth=read_truth(options.annotations, subset),
+        protocol=options.protocol,
+        device=device,
+    )
+    save_detections(options.output / "detections.json", evaluation.segments)
+    return evaluation
