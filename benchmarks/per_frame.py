@@ -28,9 +28,14 @@ from wsgn.data.frames import FrameDataset
 from wsgn.localization.segments import Segment
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.metrics.classification import evaluate_classification
-from wsgn.prediction.evaluate import find_segments, score_segments, trained_rule, truth_of
+from wsgn.prediction.evaluate import (
+    classification_map,
+    find_segments,
+    score_segments,
+    trained_rule,
+    truth_of,
+)
 from wsgn.prediction.predict import predict_videos
-from wsgn.prediction.report import classification_map
 from wsgn.presets import preset
 from wsgn.synthetic.videos.config import SyntheticVideosConfig
 from wsgn.synthetic.videos.dataset import write_dataset

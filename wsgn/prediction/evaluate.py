@@ -1,4 +1,4 @@
-"""Segments of a labelled subset and their detection mAP, by the model as it was trained."""
+"""What predictions of annotated videos are worth: segments, their detection mAP, and others."""
 
 from __future__ import annotations
 
@@ -11,19 +11,26 @@ import numpy as np
 import torch
 
 from wsgn.checkpoint import Checkpoint
-from wsgn.data.annotations import VideoAnnotation
+from wsgn.data.annotations import Annotations, VideoAnnotation, label_vector
+from wsgn.data.charades import NUM_CLASSES
 from wsgn.data.samples import VideoSource
 from wsgn.errors import UsageError
 from wsgn.localization.proposals import MultiThresholdRule
 from wsgn.localization.segments import Segment
 from wsgn.manifest import DetectionRule
 from wsgn.metrics.annotations import Truth
+from wsgn.metrics.charades_files import CharadesTruth, points_seconds
+from wsgn.metrics.classification import evaluate_classification
 from wsgn.metrics.detection import DetectionResult, evaluate_detection
 from wsgn.metrics.detections import Detections
 from wsgn.prediction.predict import VideoPrediction, predict_videos, predicted_segments
+from wsgn.support.arrays import FloatArray
 from wsgn.support.files import write_whole_file
 
 TIOU = (0.1, 0.3, 0.5, 0.7)
+
+# How segments are found in scores.
+Rule = DetectionRule | MultiThresholdRule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +55,7 @@ def evaluate(
     checkpoint: Checkpoint,
     source: VideoSource,
     *,
-    rule: DetectionRule | MultiThresholdRule | None = None,
+    rule: Rule | None = None,
     truth: Truth | None = None,
     protocol: str = "activitynet",
     tiou: Sequence[float] = TIOU,
@@ -69,17 +76,32 @@ def evaluate(
     return Evaluation(segments=segments, detection=score_segments(segments, truth, protocol, tiou))
 
 
-def trained_rule(checkpoint: Checkpoint) -> DetectionRule | MultiThresholdRule:
+def trained_rule(checkpoint: Checkpoint) -> Rule:
     """The rule for segments that the configuration names, or else training left behind."""
     if checkpoint.calibration is None:
         raise UsageError("the checkpoint is of a training that has not ended; resume it first.")
     return checkpoint.model.proposals or checkpoint.calibration.detection
 
 
+def chosen_rule(name: str, checkpoint: Checkpoint) -> Rule:
+    """The rule for segments of this name, out of SEGMENT_RULES; raises `UsageError`.
+
+    'trained' is the model's own, 'middle' the paper's threshold in the middle of a video's scores,
+    'many' thresholds as the configuration has them or as usual.
+    """
+    trained, model = trained_rule(checkpoint), checkpoint.model
+    if name == "many":
+        return model.proposals or MultiThresholdRule(smoothing_snippets=model.smoothing_snippets)
+    if name == "middle":
+        assert checkpoint.calibration is not None
+        return checkpoint.calibration.detection
+    return trained
+
+
 def find_segments(
     predictions: Iterable[VideoPrediction],
     classes: tuple[str, ...],
-    rule: DetectionRule | MultiThresholdRule,
+    rule: Rule,
 ) -> dict[str, list[Segment]]:
     """Segments by video."""
     return {
@@ -95,6 +117,35 @@ def score_segments(
 ) -> DetectionResult:
     """Detection mAP of the segments of some videos."""
     return evaluate_detection(truth, Detections.from_segments(segments), protocol, tiou)
+
+
+def classification_map(annotations: Annotations, predictions: Sequence[VideoPrediction]) -> float:
+    """Video classification mAP in percent."""
+    labels = {
+        video.name: label_vector(video.labels, annotations.classes) for video in annotations.videos
+    }
+    result = evaluate_classification(
+        np.stack([prediction.pooled_scores() for prediction in predictions]),
+        np.stack([labels[prediction.name] for prediction in predictions]),
+    )
+    return result.map_percent
+
+
+def charades_scores(truth: CharadesTruth, predictions: Sequence[VideoPrediction]) -> FloatArray:
+    """Scores (V, 25, 157) at the points of the protocol, -inf in videos without a prediction.
+
+    Between snippet centres they are interpolated linearly, beyond the outermost they are held.
+    """
+    by_name = {prediction.name: prediction for prediction in predictions}
+    scores = np.full(truth.labels.shape, -np.inf)
+    for row, (name, length) in enumerate(zip(truth.video_ids, truth.length_seconds, strict=True)):
+        if name not in by_name:
+            continue
+        prediction = by_name[name]
+        points, centres = points_seconds(length), prediction.times.centre_seconds
+        for column in range(NUM_CLASSES):
+            scores[row, :, column] = np.interp(points, centres, prediction.scores[:, column])
+    return scores
 
 
 def truth_of(videos: Sequence[VideoAnnotation], classes: Sequence[str]) -> Truth:

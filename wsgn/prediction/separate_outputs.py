@@ -5,12 +5,44 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from wsgn.checkpoint import Checkpoint
 from wsgn.errors import UsageError
+from wsgn.localization.segments import Segment
 from wsgn.localization.statistics import SelectionStatistics, selection_weights
-from wsgn.manifest import SelectionRule
+from wsgn.manifest import DetectionRule, SelectionRule
 from wsgn.methods.config import WsgnConfig
+from wsgn.methods.wsgn import Wsgn
+from wsgn.prediction.evaluate import Rule, find_segments
 from wsgn.prediction.predict import VideoPrediction
 from wsgn.support.arrays import FloatArray
+
+
+def segments_of_each_output(
+    checkpoint: Checkpoint,
+    predictions: Sequence[VideoPrediction],
+    rule: Rule,
+) -> dict[str, dict[str, list[Segment]]]:
+    """Segments by output and video, each output as if it were alone (figure 4).
+
+    Which classes a video has is told by the model's own video scores.
+    """
+    model = checkpoint.build()
+    assert isinstance(model.method, Wsgn)
+    if isinstance(rule, DetectionRule):
+        # The thresholds of training are of the product, not of its parts.
+        rule = replace(rule, peak_gate=0.0)
+    method = model.method
+    curves: dict[str, list[VideoPrediction]] = {}
+    for prediction in predictions:
+        apart = separate_outputs(
+            prediction, method.config, method.global_mean.tolist(), method.global_std.tolist()
+        )
+        for name, scores in apart.items():
+            alone = replace(prediction, scores=scores, video_scores=prediction.pooled_scores())
+            curves.setdefault(name, []).append(alone)
+    return {
+        name: find_segments(alone, checkpoint.model.classes, rule) for name, alone in curves.items()
+    }
 
 
 def separate_outputs(

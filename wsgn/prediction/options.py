@@ -1,0 +1,61 @@
+"""What a run of `wsgn-predict` is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsgn.errors import UsageError
+from wsgn.features.options import DataOptions
+
+# How segments are found: by the model's own rule, by the paper's, or by many thresholds.
+SEGMENT_RULES = ("trained", "middle", "many")
+TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """Which models look at which videos, and what is made of their scores.
+
+    Raises `UsageError` where nothing is asked for, or something without what it needs.
+    """
+
+    # ActivityNet-style JSON.
+    annotations: Path
+    # Models of wsgn-train, whose scores are averaged.
+    checkpoints: tuple[Path, ...]
+    data: DataOptions
+    subset: str = "test"
+    # One of SEGMENT_RULES.
+    segments: str = "trained"
+    # Where the segments are written to.
+    output: Path | None = None
+    # One of PROTOCOLS, under which the segments are scored, at these overlaps.
+    protocol: str | None = None
+    tiou: tuple[float, ...] = TIOU
+    # Score each output of the model by itself, too (figure 4).
+    each_output: bool = False
+    # The CSV of Charades whose points are scored, and where the scores at them are written to.
+    charades: Path | None = None
+    submission: Path | None = None
+    # 'cpu', 'cuda' or 'cuda:N'.
+    device: str = "cpu"
+    # Show no progress bars.
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        if self.segments not in SEGMENT_RULES:
+            raise UsageError(
+                f"segments must be one of {', '.join(SEGMENT_RULES)}, got '{self.segments}'."
+            )
+        if self.each_output and (self.protocol is None or len(self.checkpoints) > 1):
+            raise UsageError("--each-output needs --protocol, and one model.")
+        if self.submission and not self.charades:
+            raise UsageError("--submission needs --charades, the CSV that gives order and lengths.")
+        if not (self.wants_segments or self.charades):
+            raise UsageError("nothing is asked for: give -o, --protocol or --charades.")
+
+    @property
+    def wants_segments(self) -> bool:
+        """Whether segments are to be written or scored."""
+        return self.output is not None or self.protocol is not None

@@ -1,0 +1,135 @@
+"""The work of `wsgn-predict`: models over annotated videos, and what their scores are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from wsgn.checkpoint import Checkpoint, load_checkpoint
+from wsgn.data.annotations import Annotations, read_annotations
+from wsgn.data.charades import CLASSES as CHARADES_CLASSES
+from wsgn.dataset import open_data
+from wsgn.errors import UsageError
+from wsgn.localization.segments import Segment
+from wsgn.methods.config import WsgnConfig
+from wsgn.metrics.annotations import read_truth
+from wsgn.metrics.charades import CharadesResult, evaluate_charades
+from wsgn.metrics.charades_files import CharadesTruth, read_charades, write_submission
+from wsgn.prediction.evaluate import (
+    charades_scores,
+    chosen_rule,
+    classification_map,
+    find_segments,
+    save_detections,
+    score_segments,
+)
+from wsgn.prediction.options import PredictOptions
+from wsgn.prediction.predict import VideoPrediction, fused, predict_videos
+from wsgn.prediction.report import DetectionReport, PredictionReport, SegmentReport
+from wsgn.prediction.separate_outputs import segments_of_each_output
+from wsgn.torch_device import open_device
+
+
+def predict(options: PredictOptions) -> PredictionReport:
+    """Predict the videos of a subset; write and score what the options ask for.
+
+    Raises `UsageError` where models, annotations and options do not go together, `InputError` for
+    a file that cannot be read, `OutputError` for one that cannot be written.
+    """
+    checkpoints = [load_checkpoint(path) for path in options.checkpoints]
+    annotations = read_annotations(options.annotations)
+    _require_fit(options, checkpoints, annotations)
+    # What is wrong with this file must not be found out after hours of prediction.
+    points = None if options.charades is None else read_charades(options.charades)
+    predictions = _predictions(options, checkpoints, annotations)
+    segments = None
+    if options.wants_segments:
+        segments = _segment_report(options, checkpoints[0], annotations, predictions)
+    charades = None
+    if points is not None:
+        charades = _charades(points, predictions, options.submission)
+    return PredictionReport(segments=segments, charades=charades)
+
+
+def _require_fit(
+    options: PredictOptions, checkpoints: Sequence[Checkpoint], annotations: Annotations
+) -> None:
+    first = checkpoints[0].model
+    if any(other.model.classes != first.classes for other in checkpoints[1:]):
+        raise UsageError("the models do not know the same classes, so they cannot be fused.")
+    if annotations.classes != first.classes:
+        raise UsageError("the classes of the annotations, or their order, are not the model's.")
+    if options.each_output and not isinstance(first.method, WsgnConfig):
+        raise UsageError("--each-output takes WSGN apart; the model is of another method.")
+    if options.charades and first.classes != CHARADES_CLASSES:
+        raise UsageError("--charades needs a model of the 157 classes c000 to c156, in order.")
+    if options.wants_segments:
+        chosen_rule(options.segments, checkpoints[0])
+
+
+def _predictions(
+    options: PredictOptions, checkpoints: Sequence[Checkpoint], annotations: Annotations
+) -> list[VideoPrediction]:
+    """The videos one after the other, each fused out of what all models say."""
+    device = open_device(options.device)
+    streams, num_videos = [], 0
+    for checkpoint in checkpoints:
+        model = checkpoint.model
+        data = open_data(
+            options.data, annotations, streams=model.streams, progress=not options.quiet
+        )
+        source = data.source(options.subset, model)
+        streams.append(predict_videos(checkpoint.build().to(device), source))
+        num_videos = len(source.videos)
+    together = tqdm(
+        zip(*streams, strict=True),
+        total=num_videos,
+        desc="predicting",
+        unit="video",
+        disable=options.quiet,
+    )
+    return [fused(predictions) for predictions in together]
+
+
+def _segment_report(
+    options: PredictOptions,
+    checkpoint: Checkpoint,
+    annotations: Annotations,
+    predictions: Sequence[VideoPrediction],
+) -> SegmentReport:
+    """Find the segments, write them and score them."""
+    rule = chosen_rule(options.segments, checkpoint)
+    segments = find_segments(predictions, checkpoint.model.classes, rule)
+    if options.output is not None:
+        save_detections(options.output, segments)
+    scores = None
+    if options.protocol is not None:
+        score = partial(
+            score_segments,
+            truth=read_truth(options.annotations, options.subset),
+            protocol=options.protocol,
+            tiou=options.tiou,
+        )
+        apart: Mapping[str, Mapping[str, Sequence[Segment]]] = {}
+        if options.each_output:
+            apart = segments_of_each_output(checkpoint, predictions, rule)
+        scores = DetectionReport(
+            result=score(segments),
+            classification_map_percent=classification_map(annotations, predictions),
+            outputs={name: score(alone) for name, alone in apart.items()},
+        )
+    return SegmentReport(
+        num_segments=sum(map(len, segments.values())), written=options.output, scores=scores
+    )
+
+
+def _charades(
+    truth: CharadesTruth, predictions: Sequence[VideoPrediction], submission: Path | None
+) -> CharadesResult:
+    scores = charades_scores(truth, predictions)
+    if submission is not None:
+        write_submission(submission, truth.video_ids, scores)
+    return evaluate_charades(truth, scores)
