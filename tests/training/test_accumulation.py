@@ -1,4 +1,4 @@
-"""A batch may be split into parts, and shared by processes: its gradient stays the same."""
+"""A batch may be split into micro-batches, and shared by processes: its gradient stays the same."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def model(method: object) -> ModelConfig:
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
 @pytest.mark.parametrize("supervision", ["video", "frame"])
-def test_parts_give_the_gradient_of_the_whole(method: object, supervision: str) -> None:
+def test_micro_batches_give_the_gradient_of_the_whole(method: object, supervision: str) -> None:
     if supervision == "frame" and not isinstance(method, WsgnConfig):
         pytest.skip("the baselines have no supervised variant")
     settings: dict[str, object] = {
@@ -62,8 +62,8 @@ def test_parts_give_the_gradient_of_the_whole(method: object, supervision: str) 
     }  # fmt: skip
     whole = Trainer(model(method), short_training(**settings), ToySource(9))
     split = Trainer(model(method), short_training(accumulate_snippets=90, **settings), ToySource(9))
-    assert len(whole._parts(0)) == 1
-    assert len(split._parts(0)) > 3
+    assert len(whole._micro_batches(0)) == 1
+    assert len(split._micro_batches(0)) > 3
     assert_same(gradients(split), gradients(whole))
 
 
@@ -80,7 +80,7 @@ with open_world("cpu") as (world, device):
     )
     trainer = Trainer(model(METHODS[sys.argv[1]]), train, ToySource(9), device=device, world=world)
     found = gradients(trainer)
-    assert world.size == 2 and len(trainer._parts(0)) >= 1
+    assert world.size == 2 and len(trainer._micro_batches(0)) >= 1
     torch.save(found, f"{sys.argv[3]}/{world.rank}.pt")
 """
 

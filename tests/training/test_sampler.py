@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wsgn.errors import UsageError
-from wsgn.training.sampler import Batch, draw_batch, draw_pairs, draw_videos, share_out, split
+from wsgn.training.sampler import Batch, draw_batch, draw_pairs, draw_videos, micro_batches, shard
 
 
 def test_every_video_is_drawn_once_before_any_comes_again() -> None:
@@ -37,39 +37,39 @@ def test_a_batch_begins_with_its_pairs() -> None:
     labels = np.repeat(np.eye(4, dtype=np.float32), 5, axis=0)
     batch = draw_batch(labels, batch_videos=9, batch_pairs=3, step=4, seed=2)
     assert len(batch.videos) == 9
-    for place in (0, 2, 4):
-        first, second = batch.videos[place : place + 2]
+    for index in (0, 2, 4):
+        first, second = batch.videos[index : index + 2]
         assert (labels[first] == labels[second]).all()
     assert batch.units() == [(0, 1), (2, 3), (4, 5), (6,), (7,), (8,)]
     assert batch == draw_batch(labels, batch_videos=9, batch_pairs=3, step=4, seed=2)
     assert batch != draw_batch(labels, batch_videos=9, batch_pairs=3, step=5, seed=2)
 
 
-def test_parts_hold_everything_once_within_the_limit() -> None:
+def test_micro_batches_hold_everything_once_within_the_limit() -> None:
     lengths = [10, 3, 8, 2, 9, 30]
-    parts = split([(0, 1), (2,), (3,), (4,), (5,)], lengths, limit=20)
+    parts = micro_batches([(0, 1), (2,), (3,), (4,), (5,)], lengths, limit=20)
     assert parts == [(5,), (0, 1, 3), (2, 4)]
-    assert split([(0, 1), (2,)], lengths, limit=0) == [(0, 1, 2)]
+    assert micro_batches([(0, 1), (2,)], lengths, limit=0) == [(0, 1, 2)]
 
 
 def test_processes_get_equal_shares_and_none_is_empty() -> None:
     lengths = [100, 1, 1, 60, 40]
     units = Batch(videos=(7, 8, 9, 10, 11), num_pairs=1).units()
     assert units == [(0, 1), (2,), (3,), (4,)]
-    assert share_out(units, lengths, 2) == [[(0, 1)], [(3,), (4,), (2,)]]
-    assert all(share_out([(0,), (1,)], [0, 0], 2))
+    assert shard(units, lengths, 2) == [[(0, 1)], [(3,), (4,), (2,)]]
+    assert all(shard([(0,), (1,)], [0, 0], 2))
     with pytest.raises(UsageError, match="raise batch_videos"):
-        share_out([(0, 1)], lengths, 2)
+        shard([(0, 1)], lengths, 2)
 
 
 def test_the_draw_of_pairs_says_nothing_about_where_their_videos_start() -> None:
-    """A stream shared with that of a place in the batch would tie both together."""
+    """A stream shared with that of an index into the batch would tie both together."""
     labels = np.repeat(np.eye(20, dtype=np.float32), 2, axis=0)
-    for place in range(3):
+    for index in range(3):
         low = []
         for step in range(300):
             label = int(labels[draw_pairs(labels, 1, step, seed=0)[0]].argmax())
-            start = int(np.random.default_rng([0, step, place]).integers(2))
+            start = int(np.random.default_rng([0, step, index]).integers(2))
             low.append((label < 10) == (start == 0))
         # 300 tosses of a coin stay within 6 standard deviations of the middle.
         assert abs(np.mean(low) - 0.5) < 6 * 0.5 / 300**0.5

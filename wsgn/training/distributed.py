@@ -32,7 +32,7 @@ class World:
             processes.all_reduce(value)
         return value
 
-    def part(self) -> None:
+    def leave(self) -> None:
         """Leave the others: nothing is done together any more."""
         if self.size > 1 and processes.is_initialized():
             processes.destroy_process_group()
@@ -54,4 +54,4 @@ def open_world(device: str) -> Iterator[tuple[World, torch.device]]:
     try:
         yield world, chosen
     finally:
-        world.part()
+        world.leave()

@@ -1,4 +1,4 @@
-"""Parts of batches, read ahead of their use and, on a GPU, copied there meanwhile."""
+"""Micro-batches, read ahead of their use and, on a GPU, copied there meanwhile."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class PackedBatch:
     inputs: Tensor
     cu_seqlens: Tensor
     targets: Targets
-    # Whether no other part of its update comes after it.
+    # Whether it is the last of its update.
     ends_update: bool
     # Set when the copy to the GPU has been enqueued on another stream.
     copied: torch.cuda.Event | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class MicroBatch:
     """What is to be loaded: some videos of an update."""
 
     step: int
-    # Their places in the batch of the update, and their numbers in the source.
-    places: tuple[int, ...]
+    # Their indices into the batch of the update, and their numbers in the source.
+    indices: tuple[int, ...]
     videos: tuple[int, ...]
     # How many pairs come first.
     num_pairs: int
-    # Whether it is the last part of the update.
+    # Whether it is the last of the update.
     ends_update: bool
 
 
@@ -56,7 +56,7 @@ class LoadOptions:
 
 
 class BatchLoader:
-    """Loads parts one after the other; the next one is read while the last one is in use."""
+    """Loads micro-batches in turn; the next one is read while the last one is in use."""
 
     def __init__(
         self,
@@ -74,11 +74,11 @@ class BatchLoader:
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wsgn-loader")
 
-    def stream(self, parts: Iterable[Part]) -> Iterator[PackedBatch]:
-        """The parts in their order; the tensors are ready to be used on the current stream."""
+    def stream(self, micro_batches: Iterable[MicroBatch]) -> Iterator[PackedBatch]:
+        """Them in their order; the tensors are ready to be used on the current stream."""
         waiting: Future[PackedBatch] | None = None
-        for part in parts:
-            following = self._pool.submit(self._load, part)
+        for one in micro_batches:
+            following = self._pool.submit(self._load, one)
             if waiting is not None:
                 yield self._ready(waiting.result())
             waiting = following
@@ -89,42 +89,42 @@ class BatchLoader:
         """Stop reading ahead."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _load(self, part: Part) -> PackedBatch:
-        samples = self._samples(part)
+    def _load(self, chosen: MicroBatch) -> PackedBatch:
+        samples = self._samples(chosen)
         lengths = torch.tensor([0, *(len(sample.inputs) for sample in samples)])
         batch = PackedBatch(
             inputs=torch.cat([sample.inputs for sample in samples]),
             cu_seqlens=lengths.cumsum(0),
             targets=Targets(
-                labels=torch.from_numpy(self._labels[list(part.videos)]),
-                snippet_labels=self._snippet_labels(part, samples),
-                pairs=torch.arange(2 * part.num_pairs).view(-1, 2),
+                labels=torch.from_numpy(self._labels[list(chosen.videos)]),
+                snippet_labels=self._snippet_labels(chosen, samples),
+                pairs=torch.arange(2 * chosen.num_pairs).view(-1, 2),
             ),
-            ends_update=part.ends_update,
+            ends_update=chosen.ends_update,
         )
         return self._moved(batch)
 
-    def _samples(self, part: Part) -> list[VideoSample]:
+    def _samples(self, chosen: MicroBatch) -> list[VideoSample]:
         options = self._options
         return [
             self._source.load_for_training(
                 video,
-                np.random.default_rng([options.seed, part.step, place]),
+                np.random.default_rng([options.seed, chosen.step, index]),
                 thinning=options.thinning,
                 start_range=options.start_range or None,
                 augment=options.augment,
             )
-            for place, video in zip(part.places, part.videos, strict=True)
+            for index, video in zip(chosen.indices, chosen.videos, strict=True)
         ]
 
-    def _snippet_labels(self, part: Part, samples: Sequence[VideoSample]) -> Tensor | None:
+    def _snippet_labels(self, chosen: MicroBatch, samples: Sequence[VideoSample]) -> Tensor | None:
         if not self._options.with_snippet_labels:
             return None
         labels = [
             snippet_labels(
                 self._source.videos[video], sample.times.centre_seconds, self._source.classes
             )
-            for video, sample in zip(part.videos, samples, strict=True)
+            for video, sample in zip(chosen.videos, samples, strict=True)
         ]
         return torch.from_numpy(np.concatenate(labels))
 

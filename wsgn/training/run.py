@@ -70,7 +70,7 @@ def run_training(
         finally:
             trainer.close()
     # The first process goes on alone; the others must not wait for it.
-    trainer.world.part()
+    trainer.world.leave()
     if first:
         save_checkpoint(last, trainer.checkpoint())
         save_checkpoint(path, trainer.finished())

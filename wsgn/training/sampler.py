@@ -1,4 +1,4 @@
-"""Which videos an update sees, and in which parts: functions of the seed and the step alone."""
+"""Which videos an update sees, in which shards and micro-batches: from the seed and step alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from wsgn.errors import UsageError
 from wsgn.support.arrays import Float32Array, IntArray
 
-# Tells the draw of pairs from those of epochs and of places in a batch, which are small numbers.
+# Tells the draw of pairs from those of epochs and of indices into a batch, which are small numbers.
 _PAIR_STREAM = 2**31
 
 
@@ -24,10 +24,10 @@ class Batch:
     num_pairs: int
 
     def units(self) -> list[tuple[int, ...]]:
-        """Places that must stay together: pairs and single videos."""
+        """Indices into the batch that must stay together: pairs and single videos."""
         behind = 2 * self.num_pairs
-        pairs = [(place, place + 1) for place in range(0, behind, 2)]
-        return [*pairs, *((place,) for place in range(behind, len(self.videos)))]
+        pairs = [(index, index + 1) for index in range(0, behind, 2)]
+        return [*pairs, *((index,) for index in range(behind, len(self.videos)))]
 
 
 def draw_batch(
@@ -71,48 +71,48 @@ def draw_pairs(labels: Float32Array, num_pairs: int, step: int, seed: int) -> li
     return chosen
 
 
-def share_out(
-    units: Sequence[tuple[int, ...]], lengths: Sequence[int], num_parts: int
+def shard(
+    units: Sequence[tuple[int, ...]], lengths: Sequence[int], num_shards: int
 ) -> list[list[tuple[int, ...]]]:
-    """Units of places in `num_parts` groups of about the same number of snippets, none empty.
+    """Units in `num_shards` shards of about the same number of snippets, none empty.
 
-    The longest unit goes first, each to the group that is shortest so far.
+    The longest unit goes first, each to the shard that is shortest so far.
     """
-    if len(units) < num_parts:
+    if len(units) < num_shards:
         raise UsageError(
-            f"a batch of {len(units)} videos (pairs count as one) cannot be shared by {num_parts} "
+            f"a batch of {len(units)} videos (pairs count as one) cannot be shared by {num_shards} "
             "processes: raise batch_videos."
         )
-    groups: list[list[tuple[int, ...]]] = [[] for _ in range(num_parts)]
-    totals = [0] * num_parts
+    shards: list[list[tuple[int, ...]]] = [[] for _ in range(num_shards)]
+    totals = [0] * num_shards
     for unit in _longest_first(units, lengths):
-        shortest = min(range(num_parts), key=lambda part: (totals[part], len(groups[part])))
-        groups[shortest].append(unit)
+        shortest = min(range(num_shards), key=lambda one: (totals[one], len(shards[one])))
+        shards[shortest].append(unit)
         totals[shortest] += max(1, _size(unit, lengths))
-    return groups
+    return shards
 
 
-def split(
+def micro_batches(
     units: Sequence[tuple[int, ...]], lengths: Sequence[int], limit: int
 ) -> list[tuple[int, ...]]:
-    """Places in parts of at most `limit` snippets (a longer unit stands alone); 0 means one part.
+    """Indices in micro-batches of at most `limit` snippets (a longer unit is alone); 0: in one.
 
-    The longest unit goes first, each to the first part that has room, so that few parts do.
+    The longest unit goes first, each to the first micro-batch that has room, so that few do.
     """
     if limit == 0:
-        return [tuple(sorted(place for unit in units for place in unit))]
-    parts: list[list[int]] = []
+        return [tuple(sorted(index for unit in units for index in unit))]
+    found: list[list[int]] = []
     totals: list[int] = []
     for unit in _longest_first(units, lengths):
         size = _size(unit, lengths)
-        fitting = (part for part, total in enumerate(totals) if total + size <= limit)
-        part = next(fitting, len(parts))
-        if part == len(parts):
-            parts.append([])
+        fitting = (number for number, total in enumerate(totals) if total + size <= limit)
+        chosen = next(fitting, len(found))
+        if chosen == len(found):
+            found.append([])
             totals.append(0)
-        parts[part].extend(unit)
-        totals[part] += size
-    return [tuple(sorted(part)) for part in parts]
+        found[chosen].extend(unit)
+        totals[chosen] += size
+    return [tuple(sorted(one)) for one in found]
 
 
 def _longest_first(
@@ -122,4 +122,4 @@ def _longest_first(
 
 
 def _size(unit: tuple[int, ...], lengths: Sequence[int]) -> int:
-    return sum(lengths[place] for place in unit)
+    return sum(lengths[index] for index in unit)

@@ -24,9 +24,9 @@ from wsgn.model import WeakDetector
 from wsgn.prediction.predict import predict_videos
 from wsgn.training.calibrate import calibrate
 from wsgn.training.distributed import World
-from wsgn.training.loader import BatchLoader, LoadOptions, PackedBatch, Part
+from wsgn.training.loader import BatchLoader, LoadOptions, MicroBatch, PackedBatch
 from wsgn.training.objective import open_objective, require_consistent
-from wsgn.training.sampler import draw_batch, share_out, split
+from wsgn.training.sampler import draw_batch, micro_batches, shard
 
 # What torch takes as a seed is below this.
 _SEED_BOUND = 2**31
@@ -194,13 +194,13 @@ class Trainer:
         )
 
     def _sharing(self, *, last: bool) -> AbstractContextManager[None]:
-        """Gradients are exchanged between processes once, with the last part."""
+        """Gradients are exchanged between processes once, with the last micro-batch."""
         if last or not isinstance(self._objective, DistributedDataParallel):
             return nullcontext()
         return self._objective.no_sync()
 
     def _stream(self) -> Generator[PackedBatch]:
-        """The parts of all updates to come, read ahead."""
+        """The micro-batches of all updates to come, read ahead."""
         config = self.train_config
         options = LoadOptions(
             thinning=config.thinning,
@@ -212,11 +212,11 @@ class Trainer:
         loader = BatchLoader(self._source, self._labels, options, self.device)
         steps = range(self.step, config.num_steps)
         try:
-            yield from loader.stream(part for step in steps for part in self._parts(step))
+            yield from loader.stream(one for step in steps for one in self._micro_batches(step))
         finally:
             loader.close()
 
-    def _parts(self, step: int) -> list[Part]:
+    def _micro_batches(self, step: int) -> list[MicroBatch]:
         """What this process loads for an update."""
         config = self.train_config
         batch = draw_batch(
@@ -229,18 +229,18 @@ class Trainer:
         lengths = [
             math.ceil(self._source.num_snippets(video) / config.thinning) for video in batch.videos
         ]
-        units = share_out(batch.units(), lengths, self.world.size)[self.world.rank]
+        units = shard(batch.units(), lengths, self.world.size)[self.world.rank]
         paired = 2 * batch.num_pairs
-        parts = split(units, lengths, config.accumulate_snippets)
+        found = micro_batches(units, lengths, config.accumulate_snippets)
         return [
-            Part(
+            MicroBatch(
                 step=step,
-                places=places,
-                videos=tuple(batch.videos[place] for place in places),
-                num_pairs=sum(place < paired for place in places) // 2,
-                ends_update=number == len(parts),
+                indices=indices,
+                videos=tuple(batch.videos[index] for index in indices),
+                num_pairs=sum(index < paired for index in indices) // 2,
+                ends_update=number == len(found),
             )
-            for number, places in enumerate(parts, start=1)
+            for number, indices in enumerate(found, start=1)
         ]
 
     def _parameters(self, *, decayed: bool) -> list[nn.Parameter]:
