@@ -118,7 +118,7 @@ def _run(arguments: argparse.Namespace) -> None:
     except ImportError as error:
         raise MissingExtraError(f"Building plans ({error.name})", "export") from error
     from wsgn.export.plan.builder import check_options
-    from wsgn.export.plan.files import check_output, discard_unchecked, publish, write_unchecked
+    from wsgn.export.plan.files import check_output, publish, unchecked_plan
     from wsgn.export.plan.input import read_plan_input
     from wsgn.export.plan.plugin import register_plugin, with_plugin
     from wsgn.export.plan.profiles import Limits, plan_profiles
@@ -142,11 +142,9 @@ def _run(arguments: argparse.Namespace) -> None:
     content = _build(arguments, target.library, source, profiles, options)
     seconds = time.perf_counter() - start
     sidecar = _describe(content, target, source, profiles, options)
-    try:
-        _check_parity(write_unchecked(output, content, sidecar), target, source, sidecar)
-        publish(output)
-    finally:
-        discard_unchecked(output)
+    with unchecked_plan(output, content, sidecar) as unchecked:
+        _check_parity(unchecked, target, source, sidecar)
+        publish(unchecked, output)
     print_plan(output, sidecar, seconds)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wsgn.errors import MissingExtraError, OutputError, UsageError
 from wsgn.manifest import GRAPHS
-from wsgn.support.files import check_folder, remove_file
+from wsgn.support.files import check_folder, put_in_place, unfinished_folder
 from wsgn.support.signals import hold_signals
 
 if TYPE_CHECKING:
@@ -86,16 +86,11 @@ def export_onnx(
     subject = _subject(checkpoint, backbone, short_side=short_side, crop_size=crop_size)
     check_folder(output)
     document = export_graph(subject, graph, half=half)
-    unchecked = output.with_name(output.name + ".unchecked")
-    try:
+    with unfinished_folder(output) as folder:
+        unchecked = folder / output.name
         save_graph(document, unchecked, wanted=output)
         report = _parity(subject, graph, unchecked, output, half=half)
-        try:
-            unchecked.replace(output)
-        except OSError as error:
-            raise OutputError(f"{output} cannot be written: {error.strerror}.") from error
-    finally:
-        remove_file(unchecked)
+        put_in_place(unchecked, output)
     return report
 
 

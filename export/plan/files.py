@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from wsgn.engines.tensorrt.library import Library
@@ -19,7 +20,13 @@ from wsgn.engines.tensorrt.sidecar import (
 )
 from wsgn.errors import OutputError, UsageError
 from wsgn.manifest import Manifest
-from wsgn.support.files import check_folder, remove_file, write_whole_file
+from wsgn.support.files import (
+    check_folder,
+    output_errors,
+    put_in_place,
+    unfinished_folder,
+    write_whole_file,
+)
 from wsgn.support.signals import hold_signals
 
 
@@ -61,41 +68,30 @@ def check_output(plan: Path, *, overwrite: bool) -> None:
             raise OutputError(f"{path} exists; choose another name or add --overwrite.")
 
 
-def write_unchecked(plan: Path, content: bytes, sidecar: PlanSidecar) -> Path:
-    """Write both beside where they will be; the path of the plan, which a session can open."""
-    unchecked = _unchecked(plan)
-    beside, text = sidecar_path(unchecked), sidecar.to_json().encode()
-    write_whole_file(beside, text, what="the sidecar", wanted=sidecar_path(plan))
-    write_whole_file(unchecked, content, what="the plan", wanted=plan)
-    return unchecked
+@contextmanager
+def unchecked_plan(plan: Path, content: bytes, sidecar: PlanSidecar) -> Iterator[Path]:
+    """Write both into a hidden folder; the path of the plan there, which a session can open.
+
+    What is not published is removed at the end.
+    """
+    with unfinished_folder(plan) as folder:
+        unchecked = folder / plan.name
+        beside, text = sidecar_path(unchecked), sidecar.to_json().encode()
+        write_whole_file(beside, text, what="the sidecar", wanted=sidecar_path(plan))
+        write_whole_file(unchecked, content, what="the plan", wanted=plan)
+        yield unchecked
 
 
-def publish(plan: Path) -> None:
-    """Put what `write_unchecked` wrote in its place.
+def publish(unchecked: Path, plan: Path) -> None:
+    """Put an `unchecked_plan` in its place.
 
     The old plan goes first and the new one comes last: whenever this is cut off there is a plan
     with its own sidecar, or no plan.
     """
-    unchecked = _unchecked(plan)
-    try:
-        with hold_signals():
-            plan.unlink(missing_ok=True)
-            sidecar_path(unchecked).replace(sidecar_path(plan))
-            unchecked.replace(plan)
-    except OSError as error:
-        raise OutputError(f"{plan} cannot be written: {error.strerror}.") from error
-
-
-def discard_unchecked(plan: Path) -> None:
-    """Remove what `write_unchecked` left, if anything, here or in a run that was killed."""
-    unchecked = _unchecked(plan)
-    for path in (unchecked, sidecar_path(unchecked)):
-        remove_file(path)
-
-
-def _unchecked(plan: Path) -> Path:
-    """`wsgn.plan` -> `wsgn.unchecked.plan`."""
-    return plan.with_name(f"{plan.stem}.unchecked{plan.suffix}")
+    with hold_signals(), output_errors(plan):
+        plan.unlink(missing_ok=True)
+        put_in_place(sidecar_path(unchecked), sidecar_path(plan))
+        put_in_place(unchecked, plan)
 
 
 def read_timings(path: Path) -> bytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from pathlib import Path
 from wsgn.errors import EngineError, OutputError, UsageError
 from wsgn.export.triton_server.config import Message, Word, to_text
 from wsgn.export.triton_server.engine import ServedEngine, TensorSpec, largest_batch
+from wsgn.support.files import output_errors, unfinished_folder
+from wsgn.support.signals import hold_signals
 
 BACKENDS = ("onnxruntime", "tensorrt", "python")
 # Snippets of a batch, or streams, or videos; a plan's profiles may take fewer.
@@ -122,16 +123,13 @@ def write_models(repository: Path, models: Sequence[ServedModel], *, overwrite: 
     written = []
     for model in models:
         target = repository / model.name
-        try:
-            repository.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=repository, prefix=".unfinished-") as folder:
-                whole = Path(folder) / model.name
-                _fill(whole, model)
+        with output_errors(target), unfinished_folder(target) as folder:
+            whole = folder / model.name
+            _fill(whole, model)
+            with hold_signals():
                 if target.exists():
-                    target.rename(Path(folder) / "replaced")
+                    target.rename(folder / "replaced")
                 whole.rename(target)
-        except OSError as error:
-            raise OutputError(f"{target} cannot be written: {error.strerror}.") from error
         written.append(target)
     return written
 

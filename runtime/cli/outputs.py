@@ -14,7 +14,7 @@ from wsgn.errors import OutputError
 
 from ..events import Event
 from ..pipeline import Detection
-from ..writers import AtomicFile, SourceResult, Writer, json_document, open_writer, output_errors
+from ..writers import ResultFile, SourceResult, Writer, json_document, open_writer, output_errors
 from .options import OutputOptions
 from .sources import Job, display_name
 
@@ -43,7 +43,7 @@ class Outputs:
             return
         with output_errors(options.directory):
             options.directory.mkdir(parents=True, exist_ok=True)
-        AtomicFile(options.directory / "writable").discard()
+        ResultFile(options.directory / "writable").discard()
         if options.overwrite or options.resume:
             return
         wanted = [path for job in jobs for path in self.paths(job)]
@@ -84,7 +84,7 @@ class Outputs:
             for job in jobs:
                 if display_name(job.output_name) not in self._merged and self.is_done(job):
                     document["results"] |= _earlier_results(self._path(job, "json"))
-            file = AtomicFile(path)
+            file = ResultFile(path)
             try:
                 file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
                 file.commit()
@@ -135,7 +135,7 @@ def _save_scores(detection: Detection, path: Path, *, partial: bool) -> None:
         scores = np.empty((0, len(classes)))
     contents = io.BytesIO()
     np.savez(contents, scores=scores, start_seconds=start_seconds, epoch=epoch, classes=classes)
-    file = AtomicFile(path)
+    file = ResultFile(path)
     try:
         file.write(contents.getvalue())
         file.commit(partial=partial)

@@ -8,15 +8,15 @@ from typing import Protocol
 
 from ..events import Event
 from .documents import json_document, render_csv, render_json, render_srt, render_vtt
-from .files import AtomicFile, output_errors
+from .files import ResultFile, output_errors
 from .jsonl import LineNumbers
 from .result import ResultCollector, SourceResult
 
 __all__ = [
     "FORMATS",
-    "AtomicFile",
     "LineNumbers",
     "ResultCollector",
+    "ResultFile",
     "SourceResult",
     "Writer",
     "json_document",
@@ -53,14 +53,14 @@ class Writer(Protocol):
 
 def open_writer(kind: str, path: Path, name: str) -> Writer:
     """A writer of one of FORMATS, for the results of the source `name`. Raises `OutputError`."""
-    file = AtomicFile(path)
+    file = ResultFile(path)
     return JsonLinesWriter(file) if kind == "jsonl" else DocumentWriter(file, kind, name)
 
 
 class JsonLinesWriter:
     """Every event as a line, on the disk as soon as it is known."""
 
-    def __init__(self, file: AtomicFile) -> None:
+    def __init__(self, file: ResultFile) -> None:
         self._file = file
         self._numbers = LineNumbers()
 
@@ -80,7 +80,7 @@ class JsonLinesWriter:
 class DocumentWriter:
     """The final segments as one document, written at the end."""
 
-    def __init__(self, file: AtomicFile, kind: str, name: str) -> None:
+    def __init__(self, file: ResultFile, kind: str, name: str) -> None:
         self._file = file
         self._render = _DOCUMENTS[kind]
         self._collector = ResultCollector(name)

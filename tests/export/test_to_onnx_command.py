@@ -6,12 +6,14 @@ import signal
 from pathlib import Path
 
 import pytest
+from leftovers import left_by_a_killed_run
 from test_to_onnx import random_checkpoint
 from toy import feature_model
 
 from wsgn.checkpoint import save_checkpoint
 from wsgn.export.graphs import document as graph
 from wsgn.export.to_onnx import main
+from wsgn.support.files import AtomicFile
 
 
 @pytest.fixture
@@ -51,21 +53,21 @@ def test_a_file_in_the_place_of_the_folder_is_said_with_the_users_name(
     assert export(checkpoint, "model.safetensors/m.onnx") == 6
     said = capsys.readouterr().err
     assert "model.safetensors/m.onnx cannot be written" in said
-    assert "unchecked" not in said
+    assert ".tmp" not in said
 
 
 def test_a_write_that_fails_is_said_with_the_users_name(
     checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Path, data: bytes) -> int:
+    def full(self: AtomicFile, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(AtomicFile, "write", full)
     assert export(checkpoint) == 6
     said = capsys.readouterr().err
     assert "the engine " in said
     assert "m.onnx cannot be written: No space left on device." in said
-    assert "unchecked" not in said
+    assert ".tmp" not in said
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -79,19 +81,18 @@ def test_a_signal_around_the_writing_leaves_nothing(
 ) -> None:
     checkpoint.with_name("m.onnx").write_bytes(b"old")
     before, handler = files(checkpoint), signal.getsignal(number)
-    write_bytes, save_graph = Path.write_bytes, graph.save_graph
+    write, save_graph = AtomicFile.write, graph.save_graph
 
-    def half(self: Path, data: bytes) -> int:
-        write_bytes(self, data[: len(data) // 2])
+    def half(self: AtomicFile, data: bytes) -> None:
+        write(self, data[: len(data) // 2])
         signal.raise_signal(number)
-        return 0
 
     def whole(*arguments: object, **options: object) -> None:
         save_graph(*arguments, **options)  # type: ignore[arg-type]
         signal.raise_signal(number)
 
     if when == "before":
-        monkeypatch.setattr(Path, "write_bytes", half)
+        monkeypatch.setattr(AtomicFile, "write", half)
     else:
         monkeypatch.setattr(graph, "save_graph", whole)
     assert export(checkpoint, "m.onnx", "--overwrite") == code
@@ -104,8 +105,7 @@ def test_a_signal_around_the_writing_leaves_nothing(
 def test_what_a_killed_run_left_is_removed_and_a_small_file_has_a_size(
     checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("m.onnx.unchecked", "m.onnx.unchecked.tmp"):
-        checkpoint.with_name(name).write_bytes(b"half")
+    left_by_a_killed_run(checkpoint.with_name("m.onnx"), folder=True)
     assert export(checkpoint) == 0
     assert files(checkpoint) == ["m.onnx", "model.safetensors"]
     size = checkpoint.with_name("m.onnx").stat().st_size

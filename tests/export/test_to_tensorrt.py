@@ -137,10 +137,8 @@ def test_a_build_that_is_cut_off_leaves_no_plan_without_its_sidecar(
             profiles=plan_profiles(read_plan_input(save(heads(), tmp_path / "m.onnx")), Limits()),
         )
 
-    for content in (b"old", b"new"):
-        plan_files.write_unchecked(plan, content, sidecar(content))
-        if content == b"old":
-            plan_files.publish(plan)
+    with plan_files.unchecked_plan(plan, b"old", sidecar(b"old")) as unchecked:
+        plan_files.publish(unchecked, plan)
     done = 0
 
     def counted(real: Callable[..., object]) -> Callable[..., object]:
@@ -153,14 +151,16 @@ def test_a_build_that_is_cut_off_leaves_no_plan_without_its_sidecar(
 
         return call
 
-    for name in ("unlink", "replace"):
-        monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
-    try:
-        plan_files.publish(plan)
-        finished = True
-    except KeyboardInterrupt:
-        finished = False
-    monkeypatch.undo()
+    with plan_files.unchecked_plan(plan, b"new", sidecar(b"new")) as unchecked:
+        for name in ("unlink", "replace"):
+            monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
+        try:
+            plan_files.publish(unchecked, plan)
+            finished = True
+        except KeyboardInterrupt:
+            finished = False
+        monkeypatch.undo()
+    assert {path.name for path in tmp_path.iterdir()} <= {"m.onnx", "m.plan", "m.plan.json"}
     # There are three steps: the old plan goes, the sidecar comes, the plan comes.
     assert finished == (cut >= 3)
     if plan.exists():

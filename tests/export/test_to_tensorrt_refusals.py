@@ -15,6 +15,7 @@ from plan_graphs import SIZE, document, feature_manifest, heads, save
 
 from wsgn.export.plan import target as plan_target
 from wsgn.export.to_tensorrt import main
+from wsgn.support.files import AtomicFile
 
 
 @pytest.fixture(autouse=True)
@@ -151,15 +152,15 @@ def test_what_cannot_be_written_is_found_before_the_build(
 def test_a_plan_that_cannot_be_written_is_said_with_the_users_name(
     engine: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Path, data: bytes) -> int:
+    def full(self: AtomicFile, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(AtomicFile, "write", full)
     code, plan = build(engine)
     assert code == 6
     said = capsys.readouterr().err
     assert f"the sidecar {plan}.json cannot be written: No space left on device." in said
-    assert "unchecked" not in said
+    assert ".tmp" not in said
 
 
 def with_nodes(*nodes: onnx.NodeProto) -> onnx.ModelProto:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from leftovers import left_by_a_killed_run
 from plan_command import build, require_rtx, without_driver
 from plan_graphs import heads, save
 
 from wsgn.engines.tensorrt.sidecar import read_sidecar
 from wsgn.export.plan import builder
 from wsgn.export.plan.monitor import make_monitor
+from wsgn.support.files import AtomicFile
 from wsgn.support.signals import HeldSignal
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
@@ -94,20 +96,20 @@ def test_without_a_signal_a_build_has_many_steps(
 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
-@pytest.mark.parametrize("name", ["m.unchecked.plan.json.tmp", "m.unchecked.plan.tmp"])
+@pytest.mark.parametrize("name", ["m.plan.json", "m.plan"])
 def test_a_signal_while_a_file_is_written_leaves_nothing(
     plan: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: signal.Signals, code: int
 ) -> None:
     before = contents(plan.parent)
-    write_bytes = Path.write_bytes
+    write_whole = AtomicFile.write
 
-    def write(self: Path, data: bytes) -> int:
-        done = write_bytes(self, data[: len(data) // 2])
-        if self.name == name:
+    def write(self: AtomicFile, data: bytes) -> None:
+        if self.path.name == name:
+            write_whole(self, data[: len(data) // 2])
             signal.raise_signal(number)
-        return done
+        write_whole(self, data)
 
-    monkeypatch.setattr(Path, "write_bytes", write)
+    monkeypatch.setattr(AtomicFile, "write", write)
     assert build_again(plan) == code
     monkeypatch.undo()
     assert contents(plan.parent) == before
@@ -120,7 +122,7 @@ def test_a_signal_while_the_plan_comes_in_its_place_leaves_the_new_one(
     replace = Path.replace
 
     def move(self: Path, target: Path) -> Path:
-        if target.name == "m.plan.json":
+        if target == plan.with_name("m.plan.json"):
             signal.raise_signal(number)
         return replace(self, target)
 
@@ -133,8 +135,6 @@ def test_a_signal_while_the_plan_comes_in_its_place_leaves_the_new_one(
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next_one(plan: Path) -> None:
-    for name in ("m.unchecked.plan", "m.unchecked.plan.json"):
-        for left in (name, name + ".tmp"):
-            plan.with_name(left).write_bytes(b"half")
+    left_by_a_killed_run(plan, folder=True)
     assert build_again(plan) == 0
     assert sorted(contents(plan.parent)) == ["m.onnx", "m.plan", "m.plan.json"]

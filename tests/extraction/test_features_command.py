@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from leftovers import left_by_a_killed_run
 from numbered_clips import steady, write_clip
 from safetensors import safe_open
 
@@ -67,8 +68,7 @@ def test_it_goes_on_where_it_stopped(
     out = tmp_path / "out"
     assert run(clips / "short.mp4", "-o", out, *COMPACT) == 0
     before = (out / "short.safetensors").stat()
-    # What a killed run leaves.
-    (out / "long.safetensors.tmp").write_bytes(b"half")
+    left_by_a_killed_run(out / "long.safetensors")
     (out / "long.safetensors").write_bytes(b"damaged")
     assert run(clips, "-o", out, *COMPACT) == 0
     assert "1 extracted (12 snippets), 1 already there" in capsys.readouterr().out

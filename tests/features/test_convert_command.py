@@ -22,6 +22,7 @@ from layouts_on_disk import (
     write_safetensors,
     write_wtalc,
 )
+from leftovers import left_by_a_killed_run
 from places import SHARED
 from safetensors.numpy import load_file
 
@@ -116,12 +117,13 @@ def test_running_again_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str
     whole = (output / "video_a.safetensors").read_bytes()
     (output / "video_b.safetensors").write_bytes(whole[:-1])
     (output / "video_c.safetensors").unlink()
-    (output / "video_c.safetensors.tmp").write_bytes(whole[:9])
+    left_by_a_killed_run(output / "video_c.safetensors")
     before = (output / "video_a.safetensors").stat().st_mtime_ns
     capsys.readouterr()
     assert convert(source, output, *TIME_BASE) == 0
     assert "2 converted, 1 already there" in capsys.readouterr().out
     assert (output / "video_a.safetensors").stat().st_mtime_ns == before
+    assert len(list(output.iterdir())) == 3
     reader = open_features(output)
     for name, values in random_features().items():
         np.testing.assert_array_equal(reader.read(name), values)

@@ -18,7 +18,7 @@ from wsgn.runtime.events import (
     StartEvent,
 )
 from wsgn.runtime.writers import FORMATS, ResultCollector, open_writer
-from wsgn.runtime.writers.files import AtomicFile
+from wsgn.runtime.writers.files import ResultFile
 
 
 def segment(number: int, label: str, start: float, end: float, *, final: bool = True) -> Event:
@@ -142,14 +142,16 @@ def test_no_segments_is_a_valid_result() -> None:
 def test_a_directory_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write"):
-        AtomicFile(tmp_path / "file" / "v.json")
+        ResultFile(tmp_path / "file" / "v.json")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
 def test_a_full_disk_is_an_output_error(tmp_path: Path) -> None:
-    file = AtomicFile(tmp_path / "v.json")
-    file._file.close()
-    file._file = open("/dev/full", "wb")  # noqa: PTH123, SIM115
+    file = ResultFile(tmp_path / "v.json")
+    full = os.open("/dev/full", os.O_WRONLY)
+    # What the file writes to is the full disk from now on.
+    os.dup2(full, file._file._file.fileno())  # type: ignore[union-attr]
+    os.close(full)
     with pytest.raises(OutputError, match="no space left"):
         file.write("x")
     file.discard()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,24 @@ def test_the_loss_log_has_one_line_per_step_also_after_resuming(tmp_path: Path) 
     run_training(longer, tmp_path)
     lines = list(csv.DictReader((tmp_path / "losses.csv").open()))
     assert [int(line["step"]) for line in lines] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_training_that_is_cut_off_while_it_resumes_keeps_its_loss_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, log = ToySource(6), tmp_path / "losses.csv"
+    run_training(Trainer(feature_model(), short_training(num_steps=4), source), tmp_path)
+    before = log.read_bytes()
+    longer = Trainer(feature_model(), short_training(num_steps=6), source)
+    resume_from(tmp_path, longer)
+
+    def cut_off(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(longer, tmp_path)
+    assert log.read_bytes() == before
 
 
 def test_a_finished_model_and_a_foreign_one_cannot_be_resumed(tmp_path: Path) -> None:

@@ -2,52 +2,215 @@
 
 from __future__ import annotations
 
+import errno
+import functools
+import hashlib
 import os
-from contextlib import suppress
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
 
 from wsgn.errors import OutputError
 from wsgn.support.signals import hold_signals
 
+# O_EXCL refuses a name that is taken, a link that somebody put there included; the others are not
+# known everywhere.
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+for _name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"):
+    _FLAGS |= getattr(os, _name, 0)
+# A random name that is taken is drawn again so many times.
+_MOST_DRAWS = 100
+# Bytes of a file's name that a temporary name repeats; systems take 255 in all.
+_MOST_REPEATED = 200
+
+
+class AtomicFile:
+    """A file under a hidden temporary name in its folder, until `commit` gives it its own.
+
+    Readers and other writers of the name meet the old file or a new one, whole, also after a power
+    cut. `with AtomicFile(path) as file: file.write(...)` commits at the end of the block, and on
+    any error, Ctrl-C and SIGTERM included, leaves the old file and nothing else. Without `with`:
+    `open`, then `write`, `commit` and always `discard`. Raises `OSError`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: BinaryIO | None = None
+        self._temporary: Path | None = None
+
+    @property
+    def temporary(self) -> Path:
+        """Where what has been written can be read, or written by a library, before `commit`."""
+        assert self._temporary is not None
+        return self._temporary
+
+    def open(self) -> Self:
+        """Make the folder and the temporary file, for everybody whom the umask lets."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.path)
+        try:
+            with hold_signals():
+                _draw_name(self.path, self._create)
+        except BaseException:
+            self.discard()
+            raise
+        return self
+
+    def _create(self, temporary: Path) -> None:
+        descriptor = os.open(temporary, _FLAGS, 0o666)
+        self._temporary = temporary
+        self._file = os.fdopen(descriptor, "wb")
+
+    def write(self, data: bytes) -> None:
+        """Write, through to the operating system."""
+        assert self._file is not None
+        self._file.write(data)
+        self._file.flush()
+
+    def commit(self, name: str | None = None) -> None:
+        """Give the file its name, or another one in its folder, once its contents are on disk."""
+        assert self._file is not None
+        assert self._temporary is not None
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._temporary.replace(self.path if name is None else self.path.with_name(name))
+        self._temporary = None
+        sync_folder(self.path.parent)
+
+    def discard(self) -> None:
+        """Remove the temporary file; nothing happens after `commit`."""
+        with hold_signals():
+            # A full disk makes closing fail as well, and then there is nothing left to save.
+            if self._file is not None:
+                with suppress(OSError):
+                    self._file.close()
+            if self._temporary is not None:
+                with suppress(OSError):
+                    self._temporary.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        """Open it."""
+        return self.open()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Commit unless that is done, or discard after an error."""
+        try:
+            if kind is None and self._temporary is not None:
+                self.commit()
+        finally:
+            self.discard()
+
+
+@contextmanager
+def unfinished_folder(path: Path) -> Iterator[Path]:
+    """A hidden folder beside `path`, for files to be checked there before `put_in_place`.
+
+    What is still in it at the end is removed. Raises `OutputError` where it cannot be made.
+    """
+    made: list[Path] = []
+
+    def make(folder: Path) -> None:
+        folder.mkdir(mode=0o700)
+        made.append(folder)
+
+    try:
+        with output_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(path)
+            with hold_signals():
+                _draw_name(path, make)
+        yield made[0]
+    finally:
+        with hold_signals():
+            for folder in made:
+                shutil.rmtree(folder, ignore_errors=True)
+
 
 def write_whole_file(path: Path, data: bytes, *, what: str, wanted: Path | None = None) -> None:
-    """Write under a temporary name, then rename; folders are made as needed.
+    """Write an `AtomicFile`; folders are made as needed.
 
     Raises `OutputError`, which names the file as `what`, where it cannot be written. `wanted` is
     the name that the user knows it by, where that is another one.
     """
-    temporary = _temporary(path)
+    with output_errors(f"{what} {wanted or path}"), AtomicFile(path) as file:
+        file.write(data)
+
+
+def put_in_place(file: Path, path: Path) -> None:
+    """Give a whole file, of the same disk, its name. Raises `OutputError`."""
+    with output_errors(path):
+        file.replace(path)
+        sync_folder(path.parent)
+
+
+@contextmanager
+def output_errors(what: Path | str) -> Iterator[None]:
+    """Turn what the operating system says of a file that is written into an `OutputError`."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    # Also Ctrl-C and SIGTERM leave nothing behind.
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OutputError(
-                f"{what} {wanted or path} cannot be written: {error.strerror}."
-            ) from error
-        raise
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OutputError(f"{what} cannot be written: {reason}.") from error
 
 
 def check_folder(path: Path) -> None:
     """Make the folder of a file that will be written. Raises `OutputError`."""
-    try:
+    with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"{path} cannot be written: {path.parent} may not be written to.")
 
 
-def remove_file(path: Path) -> None:
-    """Remove a file and what a killed `write_whole_file` of it left, if they are there."""
-    with hold_signals():
-        for one in (path, _temporary(path)):
-            with suppress(OSError):
-                one.unlink(missing_ok=True)
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left of an `AtomicFile` or an unfinished folder of that name.
+
+    Only where it is certain that nobody writes it any more: the process was one of this machine
+    since it was started, and is gone. What cannot be removed stays.
+    """
+    begin = f".{_label(path)}.{_machine()}-"
+    with suppress(OSError):
+        # Not by iterdir: a folder may hold many thousand files, and this is done for each.
+        for name in os.listdir(path.parent):  # noqa: PTH208
+            if name.startswith(begin):
+                owner = re.fullmatch(r"([1-9][0-9]*)-[0-9a-f]{8}\.tmp", name[len(begin) :])
+                if owner is not None and _is_gone(int(owner[1])):
+                    _remove(path.with_name(name))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk, where the system can. Raises `OSError`."""
+    # Windows cannot open folders; there the rename alone has to do.
+    if os.name != "posix":
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        # A folder that may be written but not listed.
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems have nothing of the kind for folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def size_in_words(num_bytes: int) -> str:
@@ -57,5 +220,49 @@ def size_in_words(num_bytes: int) -> str:
     return f"{num_bytes / 1e6:.2f} MB"
 
 
+def _draw_name(path: Path, create: Callable[[Path], None]) -> None:
+    """Let `create` make something under a temporary name beside `path` that is still free."""
+    for _ in range(_MOST_DRAWS - 1):
+        with suppress(FileExistsError):
+            create(_temporary(path))
+            return
+    create(_temporary(path))
+
+
 def _temporary(path: Path) -> Path:
-    return path.with_name(path.name + ".tmp")
+    """A random name, which says which process of which machine has drawn it."""
+    owner = f"{_machine()}-{os.getpid()}-{os.urandom(4).hex()}"
+    return path.with_name(f".{_label(path)}.{owner}.tmp")
+
+
+def _label(path: Path) -> str:
+    """The file's name, or what stands for one that is too long to be repeated."""
+    name = os.fsencode(path.name)
+    return path.name if len(name) <= _MOST_REPEATED else hashlib.sha256(name).hexdigest()[:16]
+
+
+@functools.cache
+def _machine() -> str:
+    """What tells apart where process numbers mean different processes: hosts, starts, containers.
+
+    A folder may be shared by several of them.
+    """
+    facts = [os.uname().nodename] if os.name == "posix" else []
+    with suppress(OSError):
+        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        facts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:8]
+
+
+def _is_gone(process: int) -> bool:
+    # Elsewhere asking would end the process.
+    if os.name != "posix":
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        # It belongs to somebody else.
+        return False
+    return False

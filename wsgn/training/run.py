@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from wsgn.checkpoint import load_checkpoint, save_checkpoint
 from wsgn.errors import MissingExtraError
+from wsgn.support.files import write_whole_file
 from wsgn.training.trainer import StepLog, Trainer, require_finite
 
 if TYPE_CHECKING:
@@ -99,12 +101,13 @@ class _Log:
         self._enabled = enabled
         if not enabled:
             return
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / "losses.csv"
-        kept = _kept_lines(path, step)
-        self._file = path.open("w", newline="", encoding="utf-8")
+        kept = io.StringIO(newline="")
+        csv.writer(kept).writerows([LOG_COLUMNS, *_kept_lines(path, step)])
+        # The lines that are kept stand in a whole file at any time, also when a run is killed here.
+        write_whole_file(path, kept.getvalue().encode(), what="the log of losses")
+        self._file = path.open("a", newline="", encoding="utf-8")
         self._lines = csv.writer(self._file)
-        self._lines.writerows([LOG_COLUMNS, *kept])
         self._board = _open_board(folder / "tensorboard", step) if tensorboard else None
 
     def __enter__(self) -> _Log:

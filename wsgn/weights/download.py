@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -13,6 +11,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from tqdm import tqdm
 
 from wsgn.errors import InputError, OutputError, UsageError
+from wsgn.support.files import AtomicFile, output_errors
 from wsgn.weights.digests import file_digests, is_same_file
 from wsgn.weights.published import PublishedFile, PublishedWeights
 
@@ -43,22 +42,13 @@ def download_file(file: PublishedFile, folder: Path) -> Path:
         if is_same_file(file_digests(target), file):
             return target
         raise OutputError(f"{target} is there already and is another file; move it away first.")
-    partial = target.with_name(target.name + ".part")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as stream:
-            _receive(file, stream)
-        _check(file, partial)
-        partial.replace(target)
-    except OSError as error:
-        raise OutputError(f"{target} cannot be written: {error.strerror}.") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with output_errors(target), AtomicFile(target) as received:
+        _receive(file, received)
+        _check(file, received.temporary)
     return target
 
 
-def _receive(file: PublishedFile, stream: IO[bytes]) -> None:
+def _receive(file: PublishedFile, stream: AtomicFile) -> None:
     request = Request(file.url, headers={"User-Agent": "wsgn-weights"})
     try:
         with build_opener(_SafeRedirects).open(request, timeout=_TIMEOUT_SECONDS) as response:

@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from wsgn.errors import UsageError
+from wsgn.support.files import write_whole_file
 from wsgn.synthetic.videos.config import (
     ACTION_CLASSES,
     SceneConfig,
@@ -58,7 +59,7 @@ def write_dataset(
         "classes": list(ACTION_CLASSES),
         "database": database,
     }
-    write_json(annotations, content)
+    _write_json(annotations, content)
     return annotations
 
 
@@ -73,7 +74,7 @@ def write_sample(
     """Makes one video with the given or drawn actions; its truth goes beside it as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     truth = make_video(path, (seed,), scene, timeline, actions, duration_seconds)
-    write_json(path.with_suffix(".json"), _entry("sample", truth))
+    _write_json(path.with_suffix(".json"), _entry("sample", truth))
     return truth
 
 
@@ -88,11 +89,9 @@ def segment_records(truth: VideoTruth) -> list[dict[str, Any]]:
     ]
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON file in one step, so that it is either complete or not there."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=1) + "\n"
+    write_whole_file(path, text.encode(), what="the annotations")
 
 
 def _prepare(output: Path, overwrite: bool) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 
 from wsgn.support.arrays import UInt8Array
+from wsgn.support.files import AtomicFile
 
 
 def encode_video(
@@ -16,7 +17,7 @@ def encode_video(
     frame_rate: int,
     quality_crf: int,
 ) -> int:
-    """Encodes RGB frames (H, W, 3) to `path` and returns their number."""
+    """Encodes RGB frames (H, W, 3) to `path`, whole or not at all, and returns their number."""
     # x264's macroblock tree decides by memory that it never wrote, even in one thread: the
     # same frames then give other bytes from run to run. Without the tree they do not.
     options = {
@@ -29,7 +30,10 @@ def encode_video(
     # Without bitexact the container would name the library version and could hold a date. With the
     # index in front the file can be read from a pipe.
     muxer = {"fflags": "+bitexact", "movflags": "+faststart"}
-    with av.open(str(path), "w", format="mp4", options=muxer) as container:
+    with (
+        AtomicFile(path) as file,
+        av.open(str(file.temporary), "w", format="mp4", options=muxer) as container,
+    ):
         stream = container.add_stream("libx264", rate=frame_rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.thread_count = 1
