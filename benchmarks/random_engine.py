@@ -26,7 +26,7 @@ HEADS, FEATURE_SIZE = "heads", 1024
 
 @dataclass(frozen=True, kw_only=True)
 class RandomEngine:
-    """The files of a random model in a folder, and pictures of any size before it."""
+    """The files of a random model in a folder, and frames of any size before it."""
 
     folder: Path
     # One of BACKBONES, or HEADS.

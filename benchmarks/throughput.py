@@ -77,7 +77,7 @@ def _digits(number: float) -> str:
     return f"{number:.{max(0, 3 - whole)}f}"
 
 
-def moving_pictures(width: int, height: int) -> Iterator[UInt8Array]:
+def moving_frames(width: int, height: int) -> Iterator[UInt8Array]:
     """A panned texture, crossing rectangles and sensor noise, (height, width, 3) each."""
     random = np.random.default_rng(0)
     blocks = random.integers(0, 256, (height // 8, width // 8, 3)).astype(np.float32)
@@ -89,13 +89,13 @@ def moving_pictures(width: int, height: int) -> Iterator[UInt8Array]:
     for index in range(num_frames):
         turn = 2 * np.pi * index / num_frames
         pan = (round(height / 4 * np.sin(turn)), round(width / 4 * np.cos(turn)))
-        picture = np.roll(texture, pan, axis=(0, 1))
+        frame = np.roll(texture, pan, axis=(0, 1))
         for speed, (phase, colour) in enumerate(zip(phases, colours, strict=True), start=1):
             y, x = (0.45 + 0.45 * np.sin(speed * turn + phase)) * (height, width)
-            picture[int(y) : int(y) + height // 8, int(x) : int(x) + width // 16] = colour
+            frame[int(y) : int(y) + height // 8, int(x) : int(x) + width // 16] = colour
         top, left = random.integers(0, (height, width))
-        picture += noise[top : top + height, left : left + width]
-        yield picture.clip(0, 255).astype(np.uint8)
+        frame += noise[top : top + height, left : left + width]
+        yield frame.clip(0, 255).astype(np.uint8)
 
 
 def write_stretch(path: Path, size: tuple[int, int]) -> None:
@@ -104,8 +104,8 @@ def write_stretch(path: Path, size: tuple[int, int]) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", FRAME_RATE, {"preset": "veryfast", "crf": "23"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for picture in moving_pictures(width, height):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for image in moving_frames(width, height):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
 
 

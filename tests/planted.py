@@ -1,4 +1,4 @@
-"""An engine and videos with known answers: the colour of the picture is the action.
+"""An engine and videos with known answers: the colour of the frame is the action.
 
 A snippet's score of a colour is the mean of that channel over its frames, so that it rises in a
 straight line while the colour comes into view, and crosses the half exactly where it begins.
@@ -110,16 +110,16 @@ def write_video(
         stream.width = stream.height = 64
         stream.pix_fmt = "yuv444p"
         for label, seconds in scenes:
-            picture = np.broadcast_to(np.array(COLOURS[label], dtype=np.uint8), (64, 64, 3))
+            image = np.broadcast_to(np.array(COLOURS[label], dtype=np.uint8), (64, 64, 3))
             for _ in range(round(seconds * rate)):
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
                 container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
 
 
 def write_sound(path: Path) -> Path:
-    """A file with sound and no pictures."""
+    """A file with sound and no frames."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=16000)
         silence = np.zeros((1, 1024), dtype=np.float32)

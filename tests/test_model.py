@@ -77,12 +77,12 @@ def test_dropout_acts_in_training_only_and_on_both_heads() -> None:
         assert torch.equal(first.selection_logits, second.selection_logits) == same
 
 
-def test_a_still_picture_carries_no_motion() -> None:
+def test_a_still_frame_carries_no_motion() -> None:
     model = WeakDetector(frame_model()).eval()
-    picture = torch.randint(0, 256, (1, 1, 16, 24, 3), dtype=torch.uint8)
+    frame = torch.randint(0, 256, (1, 1, 16, 24, 3), dtype=torch.uint8)
     backbone = model.backbone
     assert isinstance(backbone, nn.Module)
-    still = backbone.motion(picture.expand(1, 8, 16, 24, 3))  # type: ignore[operator,union-attr]
+    still = backbone.motion(frame.expand(1, 8, 16, 24, 3))  # type: ignore[operator,union-attr]
     assert still.abs().max() < 1e-4
 
 

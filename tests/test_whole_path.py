@@ -35,10 +35,10 @@ def write_moving_square(path: Path, num_frames: int) -> None:
         stream = container.add_stream("libx264", rate=13)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         for index in range(num_frames):
-            picture = np.full((64, 96, 3), 40, dtype=np.uint8)
+            image = np.full((64, 96, 3), 40, dtype=np.uint8)
             x = int(36 + 34 * np.sin(index / 9) * np.cos(index / 31))
-            picture[20:44, x : x + 20] = 220
-            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+            image[20:44, x : x + 20] = 220
+            for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
                 container.mux(packet)
         for packet in stream.encode(None):
             container.mux(packet)

@@ -94,7 +94,7 @@ def feature_model(**changes: object) -> ModelConfig:
 
 
 def frame_model() -> ModelConfig:
-    """A model on small pictures."""
+    """A model on small frames."""
     return ModelConfig(classes=CLASSES, sampling=SAMPLING, frames=FrameInput(height=16, width=24))
 
 

@@ -38,17 +38,15 @@ def main() -> int:
     starts, epoch = detection.snippet_times()
     curve = smoothed_scores(scores, epoch, manifest.detection.smoothing_snippets)
     centres = starts + manifest.sampling.snippet_length / manifest.sampling.frame_rate / 2
-    pictures = read_pictures(assets.video)
+    frames = read_frames(assets.video)
     seconds = float(centres[-1] + centres[0])
-    image = draw(
-        pictures, list(manifest.classes), curve, centres, seconds, list(assets.truth), found
-    )
+    image = draw(frames, list(manifest.classes), curve, centres, seconds, list(assets.truth), found)
     image.save(sys.argv[1], optimize=True)
     return 0
 
 
-def read_pictures(path: Path) -> list[Image.Image]:
-    """Evenly spaced pictures of the sample."""
+def read_frames(path: Path) -> list[Image.Image]:
+    """Evenly spaced frames of the sample."""
     with av.open(str(path)) as container:
         frames = [
             frame.to_image()  # type: ignore[no-untyped-call]
@@ -59,7 +57,7 @@ def read_pictures(path: Path) -> list[Image.Image]:
 
 
 def draw(
-    pictures: list[Image.Image],
+    frames: list[Image.Image],
     classes: list[str],
     scores: np.ndarray,
     centres: np.ndarray,
@@ -71,14 +69,14 @@ def draw(
     left = MARGIN + LABEL_WIDTH
     span = WIDTH - MARGIN - left
     thumb_width = span // NUM_THUMBNAILS
-    thumb_height = thumb_width * pictures[0].height // pictures[0].width
+    thumb_height = thumb_width * frames[0].height // frames[0].width
     top = MARGIN + thumb_height + 12
     bottom = top + LANE_HEIGHT * len(classes)
     image = Image.new("RGB", (WIDTH, bottom + 58), "white")
     pen = ImageDraw.Draw(image)
     font = ImageFont.load_default(15)
-    for index, picture in enumerate(pictures):
-        small = picture.resize((thumb_width - 3, thumb_height))
+    for index, frame in enumerate(frames):
+        small = frame.resize((thumb_width - 3, thumb_height))
         image.paste(small, (left + index * thumb_width, MARGIN))
 
     def x_of(time: float) -> float:

@@ -95,7 +95,7 @@ class ModelConfig(ModelSettings):
         if (self.frames is None) == (self.features is None):
             raise UsageError("a model takes either frames or features as input.")
         if self.frames is not None:
-            _require_pictures(self.backbone, self.frames)
+            _require_frames(self.backbone, self.frames)
         if len(self.classes) == 0 or len(set(self.classes)) != len(self.classes):
             raise UsageError("a model needs at least one class, each named once.")
         if self.time_unit == "frame" and self.features is None:
@@ -109,16 +109,16 @@ class ModelConfig(ModelSettings):
         return self.backbone.feature_size if self.features is None else self.features.size
 
 
-def _require_pictures(backbone: BackboneConfig, frames: FrameInput) -> None:
+def _require_frames(backbone: BackboneConfig, frames: FrameInput) -> None:
     smallest = backbone.smallest_side
     if min(frames.height, frames.width) < smallest:
         raise UsageError(
-            f"the backbone needs pictures of at least {smallest} pixels a side, got "
+            f"the backbone needs frames of at least {smallest} pixels a side, got "
             f"{frames.height} x {frames.width}."
         )
     if isinstance(backbone, I3dConfig) and backbone.stream == "flow":
         raise UsageError(
-            "an I3D on optical flow takes no pictures: make its features with wsgn-features."
+            "an I3D on optical flow takes no frames: make its features with wsgn-features."
         )
 
 

@@ -63,7 +63,7 @@ class FrameInput:
     # Pixels.
     height: int
     width: int
-    # How a picture of another shape gets there: one of RESIZE_MODES.
+    # How a frame of another shape gets there: one of RESIZE_MODES.
     resize: str = "stretch"
 
     def __post_init__(self) -> None:

@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--device", default="cuda", choices=("cuda", "cpu"), help="cpu is to try this script")
     add("--networks", nargs="+", default=NETWORKS, help=f"backbones; {HEADS} takes features")
     add("--batches", nargs="+", type=int, default=[1, 16], help="snippets in a call")
-    add("--short-side", type=int, default=256, help="pixels that pictures are scaled to")
+    add("--short-side", type=int, default=256, help="pixels that frames are scaled to")
     add("--crop-size", type=int, default=224, help="pixels of the square cut out of them")
     add("--budget", type=float, default=120.0, help="seconds for everything")
     return run_as_part(parser, measure, argv)

@@ -22,7 +22,7 @@ SIZES = (1, 2, 3, 7, 13, 32, 65)
 TOLERANCE = 1e-4
 # The same where the convolutions compute in float16, whose numbers have 11 bits.
 HALF_TOLERANCE = 2e-2
-# Pixels in a run: 64 snippets of 16 pictures of 64 x 64.
+# Pixels in a run: 64 snippets of 16 frames of 64 x 64.
 _MOST_PIXELS = 1 << 22
 
 
@@ -47,8 +47,8 @@ def parity_sizes(manifest: Manifest) -> tuple[int, ...]:
     """The sizes that a large network can be run on in a minute or so."""
     if manifest.frames is None:
         return SIZES
-    picture = manifest.frames.height * manifest.frames.width
-    pixels = picture * manifest.sampling.snippet_length
+    frame = manifest.frames.height * manifest.frames.width
+    pixels = frame * manifest.sampling.snippet_length
     return tuple(size for size in SIZES if size <= 3 or size * pixels <= _MOST_PIXELS)
 
 

@@ -30,7 +30,7 @@ TOLERANCE = 1e-4
 ROUGH_TOLERANCE = 2e-2
 # Odd on purpose: a prime between the powers of two that kernels are made for.
 _ODD = 7
-# Of all inputs of a call: 64 snippets of 16 pictures of 64 x 64 take a CPU about a minute.
+# Of all inputs of a call: 64 snippets of 16 frames of 64 x 64 take a CPU about a minute.
 _MOST_ELEMENTS = 1 << 24
 # ONNX Runtime's own lines below this would be in between ours.
 _FATAL_ONLY = 4

@@ -19,7 +19,7 @@ _MOST_SNIPPETS = 1024
 # Of whole videos: 20,000 snippets are 3 hours at two a second.
 _MOST_VIDEOS, _USUAL_VIDEO, _LONGEST_VIDEO = 8, 1000, 20_000
 _MOST_STREAMS = 64
-# Pixels of all frames of a call, 83 snippets of 16 pictures of 224 x 224. In float32 they take
+# Pixels of all frames of a call, 83 snippets of 16 frames of 224 x 224. In float32 they take
 # 0.8 GB, and what the first convolution of I3D makes of them 2.1 GB.
 _MOST_PIXELS = 1 << 26
 # TensorRT counts the elements of a tensor in 31 bits.

@@ -40,7 +40,7 @@ def probe_sources(arguments: Sequence[str]) -> int:
     from wsgn.video import probe
 
     parser = argparse.ArgumentParser(
-        prog="wsgn-run probe", description="Show what a source is; decodes one picture."
+        prog="wsgn-run probe", description="Show what a source is; decodes one frame."
     )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="video file")
     sources = parser.parse_args(arguments).sources

@@ -18,7 +18,7 @@ MEAN = torch.tensor([0.485, 0.456, 0.406], dtype=torch.float64)
 STD = torch.tensor([0.229, 0.224, 0.225], dtype=torch.float64)
 
 
-def pictures(frames: Tensor) -> Tensor:
+def images(frames: Tensor) -> Tensor:
     """All frames as ImageNet's networks see them."""
     return ((frames.double() / 255 - MEAN) / STD).flatten(0, 1).permute(0, 3, 1, 2)
 
@@ -33,7 +33,7 @@ def normalised(x: Tensor, state: State, name: str) -> Tensor:
 
 def plain_resnet(frames: Tensor, state: State, blocks: tuple[int, ...]) -> Tensor:
     """Features (N, 512) by table 1 of the paper, with shortcuts of type B."""
-    x = F.conv2d(pictures(frames), state["conv1.weight"], stride=2, padding=3)
+    x = F.conv2d(images(frames), state["conv1.weight"], stride=2, padding=3)
     x = F.max_pool2d(normalised(x, state, "bn1").clamp(min=0), 3, 2, 1)
     for layer, count in enumerate(blocks, start=1):
         for block in range(count):
@@ -52,7 +52,7 @@ def plain_resnet(frames: Tensor, state: State, blocks: tuple[int, ...]) -> Tenso
 
 def plain_vgg(frames: Tensor, state: State) -> Tensor:
     """fc7 (N, 4096) by table 1 of the paper, column D."""
-    x, index = pictures(frames), 0
+    x, index = images(frames), 0
     for convolutions in (2, 2, 3, 3, 3):
         for _ in range(convolutions):
             weight, bias = state[f"features.{index}.weight"], state[f"features.{index}.bias"]

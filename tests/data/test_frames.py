@@ -27,12 +27,12 @@ def numbered_frames(count: int) -> np.ndarray:
 
 
 def test_augmentation_treats_all_frames_of_a_video_alike() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
-    video = np.repeat(picture[None], 5, axis=0)
+    image = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    video = np.repeat(image[None], 5, axis=0)
     moved = augmented(video, draw_augmentation(12, 16, np.random.default_rng(3)))
     assert moved.shape == video.shape
     assert (moved == moved[0]).all()
-    assert not np.array_equal(moved[0], picture)
+    assert not np.array_equal(moved[0], image)
 
 
 def decoded(num_frames: int) -> FrameDataset:

@@ -162,7 +162,7 @@ def test_half_convolutions_are_half_and_the_heads_are_not(
     kinds = types_of(document)
     assert kinds["Conv"] == {TensorProto.FLOAT16}
     assert kinds["Gemm"] == {TensorProto.FLOAT}
-    # One on the way in, at most two at a branch on the way out, and the pictures' own.
+    # One on the way in, at most two at a branch on the way out, and the frames' own.
     assert sum(node.op_type == "Cast" for node in document.graph.node) <= 4
     for value in document.graph.output:
         assert value.type.tensor_type.elem_type == TensorProto.FLOAT

@@ -1,6 +1,6 @@
 """Every exported graph is one that TensorRT-RTX takes and builds, in float32 and float16.
 
-The networks are those that users train, with random weights and on small pictures: operators and
+The networks are those that users train, with random weights and on small frames: operators and
 types are what matters here, and building needs no GPU.
 """
 

@@ -36,7 +36,7 @@ def features_manifest(graph: str) -> Manifest:
 
 
 def frames_manifest(graph: str) -> Manifest:
-    """Three classes on snippets of 8 pictures of 6 x 5."""
+    """Three classes on snippets of 8 frames of 6 x 5."""
     return replace(small_manifest(), frames=FrameInput(height=6, width=5), graph=graph)
 
 

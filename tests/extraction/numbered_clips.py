@@ -1,4 +1,4 @@
-"""Clips whose pictures show their own number, and a network that reads it."""
+"""Clips whose frames show their own number, and a network that reads it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from places import SHARED
 
 from wsgn.backbones.config import CompactConfig
 from wsgn.extraction.config import ExtractionConfig, Network
-from wsgn.extraction.snippets import Picture
+from wsgn.extraction.snippets import Frame
 from wsgn.support.arrays import Float32Array, UInt8Array
 
 VIDEOS = SHARED / "data" / "videos"
 NUM_BITS = 8
 
 
-def numbered_picture(number: int, width: int = 64, height: int = 48) -> UInt8Array:
+def numbered_frame(number: int, width: int = 64, height: int = 48) -> UInt8Array:
     """The number's bits as upright grey bars in the middle square, the highest at the left."""
     left = (width - height) // 2
     columns = (np.arange(width) - left) * NUM_BITS // height
@@ -31,7 +31,7 @@ def numbered_picture(number: int, width: int = 64, height: int = 48) -> UInt8Arr
 
 
 def number_in(image: UInt8Array) -> int:
-    """The number that the middle square of a numbered picture shows."""
+    """The number that the middle square of a numbered frame shows."""
     grey = image.astype(np.float64).mean(axis=(0, 2))  # (W,)
     centres = (np.arange(NUM_BITS) + 0.5) * len(grey) / NUM_BITS
     return sum(1 << (NUM_BITS - 1 - bit) for bit, x in enumerate(centres) if grey[int(x)] > 125)
@@ -40,7 +40,7 @@ def number_in(image: UInt8Array) -> int:
 def write_clip(
     path: Path, seconds: Sequence[float], *, rate: int = 25, ticks_per_second: int = 1000
 ) -> Path:
-    """Picture n shows n % 256 from `seconds[n]` on, rounded to ticks."""
+    """Frame n shows n % 256 from `seconds[n]` on, rounded to ticks."""
     time_base = Fraction(1, ticks_per_second)
     with av.open(str(path), "w") as container:
         options = {"preset": "ultrafast"}
@@ -48,7 +48,7 @@ def write_clip(
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.codec_context.time_base = time_base
         for number, start in enumerate(seconds):
-            frame = av.VideoFrame.from_ndarray(numbered_picture(number % 256))
+            frame = av.VideoFrame.from_ndarray(numbered_frame(number % 256))
             frame.pts, frame.time_base = round(start * ticks_per_second), time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
@@ -56,21 +56,21 @@ def write_clip(
 
 
 def steady(num_frames: int, rate: float = 25.0) -> list[float]:
-    """Times of pictures at a steady rate."""
+    """Times of frames at a steady rate."""
     return [number / rate for number in range(num_frames)]
 
 
 class NumberReader:
-    """A network whose features (N, L) are the numbers of the pictures of each snippet."""
+    """A network whose features (N, L) are the numbers of the frames of each snippet."""
 
-    def features(self, snippets: list[list[Picture]]) -> Float32Array:
+    def features(self, snippets: list[list[Frame]]) -> Float32Array:
         return np.array(
-            [[number_in(picture.image) for picture in snippet] for snippet in snippets], np.float32
+            [[number_in(frame.image) for frame in snippet] for snippet in snippets], np.float32
         )
 
 
 def small_config(**changes: object) -> ExtractionConfig:
-    """Small pictures, the compact backbone with random weights."""
+    """Small frames, the compact backbone with random weights."""
     network = Network(
         name="compact", config=CompactConfig(channels=(8, 8, 8, 8)), weights_sha256=None
     )

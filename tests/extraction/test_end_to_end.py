@@ -28,13 +28,13 @@ NUM_TRAIN, NUM_TEST = 16, 8
 
 
 def pattern(label: str) -> np.ndarray:
-    """The picture (H, W) of a class, of 0 and 1."""
+    """The image (H, W) of a class, of 0 and 1."""
     bars = np.arange(SIDE) // 8 % 2
     across, down = np.tile(bars, (SIDE, 1)), np.tile(bars[:, None], SIDE)
     return {"stripes": across, "rows": down, "checks": np.abs(across - down)}[label]
 
 
-def pictures(label: str | None, first: int, last: int, random: np.random.Generator) -> np.ndarray:
+def frames(label: str | None, first: int, last: int, random: np.random.Generator) -> np.ndarray:
     """A blurred scene of its own, with the class's pattern on it from `first` to `last`."""
     scene = random.uniform(60, 160, (1, 4, 4, 3)).repeat(16, axis=1).repeat(16, axis=2)
     video = np.repeat(scene, NUM_FRAMES, axis=0) + random.normal(0, 6, (NUM_FRAMES, SIDE, SIDE, 1))
@@ -62,8 +62,8 @@ def annotations(folder: Path) -> dict[str, list[VideoAnnotation]]:
         with av.open(str(folder / f"{name}.mp4"), "w") as container:
             stream = cast(VideoStream, container.add_stream("libx264", rate=10))
             stream.width, stream.height, stream.pix_fmt = SIDE, SIDE, "yuv420p"
-            for picture in pictures(label, first, last, random):
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+            for frame in frames(label, first, last, random):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
             container.mux(stream.encode())
         found[subset].append(
             VideoAnnotation(

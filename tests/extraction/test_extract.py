@@ -1,4 +1,4 @@
-"""Which pictures become which snippet, in time: against the planted numbers of the pictures."""
+"""Which frames become which snippet, in time: against the planted numbers of the frames."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from wsgn.manifest import Sampling
 
 
 def numbers(path: Path, notices: list[str] | None = None, **changes: object) -> np.ndarray:
-    """Numbers (T, L) of the pictures in the snippets of a clip."""
+    """Numbers (T, L) of the frames in the snippets of a clip."""
     told: list[str] = [] if notices is None else notices
-    # The whole of a picture is read, so that its bars are where they were written.
+    # The whole of a frame is read, so that its bars are where they were written.
     config = small_config(**({"crop_size": 48} | changes))
     watcher = Watcher(on_notice=told.append)
     return extract_features(path, config, NumberReader(), watcher=watcher).values
@@ -38,17 +38,17 @@ def test_201_frames_give_12_snippets_of_16(tmp_path: Path) -> None:
     np.testing.assert_array_equal(numbers(clip), expected)
 
 
-def test_no_more_pictures_are_read_than_the_batch_needs() -> None:
+def test_no_more_frames_are_read_than_the_batch_needs() -> None:
     num_read = 0
 
-    def pictures() -> Iterator[int]:
+    def frames() -> Iterator[int]:
         nonlocal num_read
         while True:
             num_read += 1
             yield num_read
 
     sampling = Sampling(frame_rate=25.0, snippet_length=16, snippet_stride=4)
-    batches = in_batches(cut_snippets(pictures(), sampling), 3)
+    batches = in_batches(cut_snippets(frames(), sampling), 3)
     for count in range(1, 50):
         assert len(next(batches)) == 3
         assert num_read == 16 + 4 * (3 * count - 1)
@@ -59,17 +59,15 @@ def test_a_variable_rate_keeps_its_times(tmp_path: Path) -> None:
     seconds = np.concatenate([[0.0], np.cumsum(steps)])
     found = numbers(write_clip(tmp_path / "a.mp4", seconds.tolist()))
     grid = np.arange(found.size) / 25
-    # A viewer sees the last picture that began by then.
+    # A viewer sees the last frame that began by then.
     expected = np.searchsorted(seconds, grid + 1e-6, side="right") - 1
     np.testing.assert_array_equal(found.ravel(), expected)
     assert found.size > 25 * seconds[-1] - 16
 
 
 @pytest.mark.parametrize("rate", [24, 30, 60])
-def test_native_takes_every_picture_once_in_spite_of_rounded_times(
-    tmp_path: Path, rate: int
-) -> None:
-    # Matroska rounds times to milliseconds: picture 2 of 30 per second lies at 67 ms, not 66.67.
+def test_native_takes_every_frame_once_in_spite_of_rounded_times(tmp_path: Path, rate: int) -> None:
+    # Matroska rounds times to milliseconds: frame 2 of 30 per second lies at 67 ms, not 66.67.
     clip = write_clip(tmp_path / "a.mkv", steady(97, rate), rate=rate)
     config = small_config(frame_rate=None, crop_size=48)
     features = extract_features(clip, config, NumberReader())
@@ -77,14 +75,14 @@ def test_native_takes_every_picture_once_in_spite_of_rounded_times(
     assert features.sampling.frame_rate == pytest.approx(rate, rel=1e-3)
 
 
-def test_a_gap_shows_the_picture_before_it_and_shifts_nothing(tmp_path: Path) -> None:
+def test_a_gap_shows_the_frame_before_it_and_shifts_nothing(tmp_path: Path) -> None:
     seconds = [*steady(40), *(5 + second for second in steady(60))]
     notices: list[str] = []
     found = numbers(write_clip(tmp_path / "a.mkv", seconds), notices).ravel()
     np.testing.assert_array_equal(found[:40], np.arange(40))
     assert set(found[40:125]) == {39}
     np.testing.assert_array_equal(found[125:], np.arange(40, 40 + len(found) - 125))
-    assert [("no pictures" in notice) for notice in notices] == [True]
+    assert [("no frames" in notice) for notice in notices] == [True]
 
 
 def test_a_gap_of_many_minutes_is_refused(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_features_are_the_backbone_on_the_frames(tmp_path: Path, clips: Path) ->
         expected = backbone(torch.from_numpy(snippets)).numpy()
     _, found = read_feature_file(tmp_path / "out" / "long.safetensors")
     assert found.shape == (12, 128)
-    # Random weights make little of the pictures, but more than is tolerated.
+    # Random weights make little of the frames, but more than is tolerated.
     spread = expected.std(axis=0).max()
     assert spread > 1e-5
     np.testing.assert_allclose(found, expected, rtol=0, atol=0.02 * spread)
@@ -146,7 +146,7 @@ def test_random_weights_must_be_asked_for_and_are_told(
     ("options", "words"),
     [
         (["--crop-size", "64"], "does not fit"),
-        (["--crop-size", "4"], "needs pictures of at least 8"),
+        (["--crop-size", "4"], "needs frames of at least 8"),
         (["--frame-rate", "-1"], "frame_rate must be a positive number"),
         (["--snippet-stride", "0"], "snippet_stride"),
         (["--batch", "0"], "must be positive"),

@@ -25,29 +25,29 @@ def moving(num_frames: int, right: int, down: int, side: int = 96) -> list[np.nd
     grid = np.arange(128) / 8
     phase = np.exp(-((grid[:, None] - np.arange(16)[None]) ** 2))
     large = phase @ coarse @ phase.T / phase.sum(axis=1).mean() ** 2
-    pictures = []
+    frames = []
     for number in range(num_frames):
         rolled = np.roll(large, (number * down, number * right), axis=(0, 1))[:side, :side]
-        pictures.append(np.repeat(rolled[..., None], 3, axis=2).astype(np.uint8))
-    return pictures
+        frames.append(np.repeat(rolled[..., None], 3, axis=2).astype(np.uint8))
+    return frames
 
 
 @needs_opencv
 @pytest.mark.parametrize("method", ["tvl1", "dis"])
 def test_motion_is_found_in_pixels_to_the_right_and_down(method: str) -> None:
-    pictures = moving(3, right=2, down=-1)
-    found = list(with_flow(pictures, OpticalFlow(method), 64))
-    for picture in found:
-        assert picture.flow is not None
-        assert picture.flow.shape == (64, 64, 2)
-        np.testing.assert_allclose(np.median(picture.flow, axis=(0, 1)), (2, -1), atol=0.2)
-    np.testing.assert_array_equal(found[0].image, pictures[0][16:80, 16:80])
-    # Behind the last picture nothing follows: it keeps the flow of the one before.
+    frames = moving(3, right=2, down=-1)
+    found = list(with_flow(frames, OpticalFlow(method), 64))
+    for frame in found:
+        assert frame.flow is not None
+        assert frame.flow.shape == (64, 64, 2)
+        np.testing.assert_allclose(np.median(frame.flow, axis=(0, 1)), (2, -1), atol=0.2)
+    np.testing.assert_array_equal(found[0].image, frames[0][16:80, 16:80])
+    # Behind the last frame nothing follows: it keeps the flow of the one before.
     np.testing.assert_array_equal(found[2].flow, found[1].flow)
 
 
 @needs_opencv
-def test_a_picture_that_is_shown_twice_has_not_moved() -> None:
+def test_a_frame_that_is_shown_twice_has_not_moved() -> None:
     first, second = moving(2, right=3, down=0)
     flows = [p.flow for p in with_flow([first, first, second, second], OpticalFlow("dis"), 64)]
     moved = [bool(np.abs(flow).max() > 1) for flow in flows if flow is not None]
@@ -55,10 +55,10 @@ def test_a_picture_that_is_shown_twice_has_not_moved() -> None:
 
 
 @needs_opencv
-def test_a_single_picture_has_no_motion() -> None:
-    (picture,) = with_flow(moving(1, 0, 0), OpticalFlow("dis"), 64)
-    assert picture.flow is not None
-    assert not picture.flow.any()
+def test_a_single_frame_has_no_motion() -> None:
+    (frame,) = with_flow(moving(1, 0, 0), OpticalFlow("dis"), 64)
+    assert frame.flow is not None
+    assert not frame.flow.any()
 
 
 @needs_opencv

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numbered_clips import VIDEOS
 
-from wsgn.extraction.frames import PictureStream, centre_crop
+from wsgn.extraction.frames import FrameStream, centre_crop
 from wsgn.video import FrameGrid, SampledFrame, VideoReader
 
 Image = pytest.importorskip("PIL.Image", reason="needs the extra 'made' (Pillow)")
@@ -24,14 +24,14 @@ def real_video(name: str) -> Path:
 
 
 def published(path: Path, number: int, short_side: int, crop_size: int) -> np.ndarray:
-    """Picture `number`: upright, the shorter side scaled by averaging, the middle cut out."""
+    """Frame `number`: upright, the shorter side scaled by averaging, the middle cut out."""
     with av.open(str(path)) as container:
         frame = next(islice(container.decode(video=0), number, None))
     # PyAV's rotation is counterclockwise, as PIL's.
     upright = frame.to_image().rotate(frame.rotation, expand=True)
     scale = short_side / min(upright.size)
     width, height = (round(side * scale) for side in upright.size)
-    # Averaging means nothing where a picture is enlarged.
+    # Averaging means nothing where a frame is enlarged.
     method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
     scaled = np.asarray(upright.resize((width, height), method))
     top, left = (height - crop_size) // 2, (width - crop_size) // 2
@@ -45,7 +45,7 @@ def published(path: Path, number: int, short_side: int, crop_size: int) -> np.nd
 @pytest.mark.parametrize(("short_side", "crop_size"), [(256, 224), (96, 64)])
 def test_short_side_and_centre_crop(name: str, short_side: int, crop_size: int) -> None:
     path = real_video(name)
-    stream = PictureStream(path, frame_rate=None, short_side=short_side)
+    stream = FrameStream(path, frame_rate=None, short_side=short_side)
     found = centre_crop(next(islice(stream, 2, None)), crop_size)
     stream.close()
     expected = published(path, 2, short_side, crop_size)
@@ -62,23 +62,23 @@ def test_an_engine_host_sees_the_same_pixels(name: str) -> None:
     # What wsgn-run gives an engine that wants 256 x 256 by centre_crop, and its own crop.
     path = real_video(name)
     with VideoReader(path, FrameGrid(25.0, 256, 256, "centre_crop")) as reader:
-        frames = [f.image for f in islice(reader, 20) if isinstance(f, SampledFrame)]
-    stream = PictureStream(path, frame_rate=25.0, short_side=256)
-    pictures = list(islice(stream, 20))
+        engine_frames = [f.image for f in islice(reader, 20) if isinstance(f, SampledFrame)]
+    stream = FrameStream(path, frame_rate=25.0, short_side=256)
+    frames = list(islice(stream, 20))
     stream.close()
-    for frame, picture in zip(frames, pictures, strict=True):
-        np.testing.assert_array_equal(frame[16:240, 16:240], centre_crop(picture, 224))
+    for engine_frame, frame in zip(engine_frames, frames, strict=True):
+        np.testing.assert_array_equal(engine_frame[16:240, 16:240], centre_crop(frame, 224))
 
 
-# Seconds of each video, from its own timestamps, at 25 pictures per second.
+# Seconds of each video, from its own timestamps, at 25 frames per second.
 @pytest.mark.parametrize(
     "name",
     ["av1_video.mkv", "bikes.mp4", "flipping_a_pancake.mkv", "h265_video.mp4", "video_90.mov"],
 )
-def test_pictures_lie_on_the_grid_from_start_to_end(name: str) -> None:
+def test_frames_lie_on_the_grid_from_start_to_end(name: str) -> None:
     path = real_video(name)
     with av.open(str(path)) as container:
         frames = [(f.time, f.duration * f.time_base) for f in container.decode(video=0)]
     seconds = float(frames[-1][0] - frames[0][0] + frames[-1][1])
-    num_pictures = sum(1 for _ in PictureStream(path, frame_rate=25.0, short_side=16))
-    assert num_pictures == int(np.ceil(seconds * 25 - 1e-3))
+    num_frames = sum(1 for _ in FrameStream(path, frame_rate=25.0, short_side=16))
+    assert num_frames == int(np.ceil(seconds * 25 - 1e-3))

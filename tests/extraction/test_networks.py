@@ -133,8 +133,8 @@ class Small(nn.Module):
         )
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        pictures = frames[:, 0].permute(0, 3, 1, 2) / 255
-        return self.layers(pictures).amax(dim=(2, 3))
+        images = frames[:, 0].permute(0, 3, 1, 2) / 255
+        return self.layers(images).amax(dim=(2, 3))
 
 
 def assert_same_gradients(ours: nn.Module, theirs: nn.Module) -> None:

@@ -106,7 +106,7 @@ def test_fail_fast_stops_at_the_first_bad_file(run: Run, tmp_path: Path, video_p
 
 @pytest.fixture(scope="module")
 def truncated_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fast-start file whose pictures end in the middle."""
+    """A fast-start file whose frames end in the middle."""
     folder = tmp_path_factory.mktemp("truncated")
     path = planted.write_video(folder / "v.mp4", options={"movflags": "faststart"})
     content = path.read_bytes()

@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 PATHS = sorted(VIDEOS.iterdir()) if VIDEOS.is_dir() else []
-# 200 damaged files in all: small ones, so that the damage meets headers as well as pictures.
+# 200 damaged files in all: small ones, so that the damage meets headers as well as frames.
 SMALL = [path for path in PATHS if path.stat().st_size < 50_000]
 NUM_DAMAGED = 200
 

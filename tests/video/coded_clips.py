@@ -1,4 +1,4 @@
-"""Small clips whose pictures carry their own number, and what a reader made of them."""
+"""Small clips whose frames carry their own number, and what a reader made of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def shared_videos() -> Path:
     return SHARED / "data" / "videos"
 
 
-def coded_picture(number: int, width: int = 64, height: int = 48) -> UInt8Array:
+def coded_frame(number: int, width: int = 64, height: int = 48) -> UInt8Array:
     """Upright bars, the number's bits, most significant at the left, as grey (H, W, 3)."""
     columns = np.arange(width) * NUM_BITS // width
     bits = (number >> (NUM_BITS - 1 - columns)) & 1  # (W,)
@@ -38,7 +38,7 @@ def coded_picture(number: int, width: int = 64, height: int = 48) -> UInt8Array:
 
 
 def number_in(image: UInt8Array) -> int:
-    """The number that a sampled picture shows."""
+    """The number that a sampled frame shows."""
     grey = image.astype(np.float64).mean(axis=(0, 2))  # (W,)
     centres = (np.arange(NUM_BITS) + 0.5) * len(grey) / NUM_BITS
     return sum(1 << (NUM_BITS - 1 - bit) for bit, x in enumerate(centres) if grey[int(x)] > 125)
@@ -61,7 +61,7 @@ def write_clip(
     change_packet: PacketChange | None = None,
     prepare: Callable[[VideoStream], None] | None = None,
 ) -> None:
-    """Picture n of the clip shows n and gets the timestamp ticks[n].
+    """Frame n of the clip shows n and gets the timestamp ticks[n].
 
     `change_packet` may change a packet and says whether it is written at all.
     """
@@ -77,7 +77,7 @@ def write_clip(
             prepare(stream)
         packets: list[av.Packet[Any]] = []
         for number, tick in enumerate(ticks):
-            frame = av.VideoFrame.from_ndarray(coded_picture(number, *size))
+            frame = av.VideoFrame.from_ndarray(coded_frame(number, *size))
             frame.pts, frame.time_base = tick, time_base
             packets += stream.encode(frame)
         packets += stream.encode()
@@ -165,6 +165,6 @@ def assert_in_order(items: Iterable[SampledFrame | Gap | Notice]) -> None:
 
 
 def shown_at(ticks: Sequence[int], seconds: float, unit: float = 1e-3) -> int:
-    """Independent answer: number of the last picture at or before a time."""
+    """Independent answer: number of the last frame at or before a time."""
     begin = min(ticks)
     return max(n for n, tick in enumerate(ticks) if (tick - begin) * unit <= seconds + 1e-6)

@@ -114,7 +114,7 @@ def test_damage_from_the_start_is_undecodable(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, STEADY, options={"g": "1", "bf": "0"})
     damage_packets(path, range(100))
-    with pytest.raises(VideoError, match="no picture") as caught:
+    with pytest.raises(VideoError, match="no frame") as caught:
         VideoReader(path, GRID)
     assert caught.value.code == "undecodable"
 
@@ -153,20 +153,20 @@ def test_nothing_is_said_on_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[
     assert capfd.readouterr() == ("", "")
 
 
-def test_decoded_pictures_do_not_pile_up(tmp_path: Path) -> None:
+def test_decoded_frames_do_not_pile_up(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, STEADY)
     gc.collect()
     gc.disable()
     try:
-        before = num_pictures()
+        before = num_frames()
         read(path, FrameGrid(25.0, 8, 8))
-        assert num_pictures() - before < 20
+        assert num_frames() - before < 20
     finally:
         gc.enable()
 
 
-def num_pictures() -> int:
+def num_frames() -> int:
     return sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
 
 

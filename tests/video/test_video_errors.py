@@ -13,7 +13,7 @@ import av
 import pytest
 from av.stream import Disposition
 from av.video.stream import VideoStream
-from coded_clips import GRID, coded_picture, piped, read, write_audio, write_clip
+from coded_clips import GRID, coded_frame, piped, read, write_audio, write_clip
 
 from wsgn.errors import InputError, UsageError
 from wsgn.video import VideoError, VideoReader, probe
@@ -99,7 +99,7 @@ def test_no_index(tmp_path: Path) -> None:
     assert refusal(io.BytesIO(path.read_bytes())).code == "no_moov"
 
 
-def test_index_behind_the_pictures_in_a_pipe(tmp_path: Path) -> None:
+def test_index_behind_the_frames_in_a_pipe(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, range(0, 4000, 40), codec="mjpeg", pixel_format="yuvj420p", size=(640, 480))
     with piped(path.read_bytes()) as pipe:
@@ -117,7 +117,7 @@ def test_audio_only(tmp_path: Path) -> None:
 
 
 def write_streams(path: Path, *, cover: bool) -> None:
-    """A cover or a first film of 16 pixels, then a film that shows its numbers."""
+    """A cover or a first video of 16 pixels, then a video that shows its numbers."""
     with av.open(str(path), "w") as container:
         streams = []
         for size in ((16, 16), (64, 48)):
@@ -134,9 +134,7 @@ def write_streams(path: Path, *, cover: bool) -> None:
             for stream in streams:
                 if cover and number and stream is streams[0]:
                     continue
-                frame = av.VideoFrame.from_ndarray(
-                    coded_picture(number, stream.width, stream.height)
-                )
+                frame = av.VideoFrame.from_ndarray(coded_frame(number, stream.width, stream.height))
                 frame.pts, frame.time_base = number, Fraction(1, 25)
                 container.mux(stream.encode(frame))
         for stream in streams:

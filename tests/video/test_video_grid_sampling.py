@@ -1,4 +1,4 @@
-"""Which picture each grid point shows, with pictures that carry their number."""
+"""Which frame each grid point shows, with frames that carry their number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coded_clips import GRID, coded_picture, number_in, piped, read, shown_at, write_clip
+from coded_clips import GRID, coded_frame, number_in, piped, read, shown_at, write_clip
 
 from wsgn.errors import UsageError
 from wsgn.video import FrameGrid, VideoReader
@@ -28,7 +28,7 @@ def test_constant_rates(tmp_path: Path, suffix: str, bframes: str, ticks: range)
     reading = read(path)
     assert reading.indices == list(range(len(reading.indices)))
     assert reading.numbers == [shown_at(shown, k / 10) for k in reading.indices]
-    # How long the last picture lasts is the container's guess.
+    # How long the last frame lasts is the container's guess.
     assert shown[-1] // 100 <= reading.indices[-1] <= (shown[-1] + max(40, ticks.step)) // 100
     assert reading.reader.summary.complete
     assert reading.codes == []
@@ -64,7 +64,7 @@ def test_960_frames_per_second(tmp_path: Path) -> None:
     assert len(reading.frames) == 14
 
 
-def test_one_picture(tmp_path: Path) -> None:
+def test_one_frame(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, [0])
     reading = read(path)
@@ -72,7 +72,7 @@ def test_one_picture(tmp_path: Path) -> None:
     assert reading.reader.summary.complete
 
 
-def test_a_repeated_picture_is_scaled_once(tmp_path: Path) -> None:
+def test_a_repeated_frame_is_scaled_once(tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
     write_clip(path, [0, 500, 1000])
     frames = read(path).frames
@@ -144,4 +144,4 @@ def test_a_pipe_reads_like_its_path(tmp_path: Path, suffix: str) -> None:
 
 
 def test_the_code_can_be_read_back() -> None:
-    assert [number_in(coded_picture(n)) for n in range(256)] == list(range(256))
+    assert [number_in(coded_frame(n)) for n in range(256)] == list(range(256))

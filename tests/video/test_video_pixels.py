@@ -60,8 +60,7 @@ def test_colours(space: int, full: bool, format: str) -> None:
 
 @pytest.mark.parametrize("format", ["rgb24", "bgr0", "rgba", "gbrp", "gray", "gray10le", "pal8"])
 def test_other_pixel_formats(format: str) -> None:
-    picture = np.full((48, 64, 3), 90, np.uint8)
-    frame = av.VideoFrame.from_ndarray(picture)
+    frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8))
     if format == "pal8":
         frame = av.VideoFrame(64, 48, "pal8")
         frame.planes[0].update(bytes(frame.planes[0].buffer_size))
@@ -127,10 +126,10 @@ def test_the_size_may_change(tmp_path: Path) -> None:
 
 def quadrants() -> UInt8Array:
     """Four colours, so that every turn and mirror is told from the others."""
-    picture = np.zeros((48, 80, 3), np.uint8)
-    picture[:24, :40], picture[:24, 40:] = (250, 0, 0), (0, 250, 0)
-    picture[24:, :40], picture[24:, 40:] = (0, 0, 250), (250, 250, 250)
-    return picture
+    image = np.zeros((48, 80, 3), np.uint8)
+    image[:24, :40], image[:24, 40:] = (250, 0, 0), (0, 250, 0)
+    image[24:, :40], image[24:, 40:] = (0, 0, 250), (250, 250, 250)
+    return image
 
 
 @pytest.mark.parametrize("resize", ["stretch", "centre_crop"])
@@ -167,7 +166,7 @@ def test_display_matrix(tmp_path: Path, degrees: int) -> None:
     def prepare(stream: Any) -> None:
         if not hasattr(stream, "set_display_rotation"):
             pytest.skip("this PyAV cannot write a display matrix")
-        # PyAV counts the turn of the picture against the clock.
+        # PyAV counts the turn of the frame against the clock.
         stream.set_display_rotation(-degrees)
 
     ticks = [0, 100, 200, 300]
@@ -189,9 +188,9 @@ def test_centre_crop_keeps_the_shape_of_things(size: tuple[int, int]) -> None:
     y, x = np.mgrid[:height, :width]
     radius = min(size) * 0.4
     disc = np.hypot(x - (width - 1) / 2, y - (height - 1) / 2) <= radius
-    picture = np.where(disc[..., None], 255, 0).astype(np.uint8).repeat(3, axis=2)
+    source = np.where(disc[..., None], 255, 0).astype(np.uint8).repeat(3, axis=2)
     grid = FrameGrid(10.0, 40, 40, "centre_crop")
-    image = Scaler(grid, None).image(av.VideoFrame.from_ndarray(picture))
+    image = Scaler(grid, None).image(av.VideoFrame.from_ndarray(source))
     bright = image[..., 0] > 127
     assert bright.any(axis=0).sum() == pytest.approx(32, abs=1)
     assert bright.any(axis=1).sum() == pytest.approx(32, abs=1)
@@ -202,6 +201,6 @@ def test_centre_crop_keeps_the_shape_of_things(size: tuple[int, int]) -> None:
 
 def test_downscaling_averages() -> None:
     checks = (np.indices((256, 256)).sum(axis=0) % 2 * 255).astype(np.uint8)
-    picture = np.repeat(checks[..., None], 3, axis=2)
-    image = Scaler(FrameGrid(10.0, 16, 16), None).image(av.VideoFrame.from_ndarray(picture))
+    source = np.repeat(checks[..., None], 3, axis=2)
+    image = Scaler(FrameGrid(10.0, 16, 16), None).image(av.VideoFrame.from_ndarray(source))
     assert np.abs(image.astype(int) - 127).max() <= 3

@@ -39,8 +39,8 @@ def real_file(name: str) -> Path:
 @dataclass
 class Facts:
     times: list[float]
-    # Some of the pictures at grid points.
-    pictures: dict[int, FloatArray]
+    # Some of the images at grid points.
+    images: dict[int, FloatArray]
 
 
 def area_mean(plane: av.VideoPlane) -> FloatArray:
@@ -69,9 +69,9 @@ def converted(frame: av.VideoFrame) -> FloatArray:
 
 
 def facts(path: Path) -> Facts:
-    """Plain decoding; the picture at a grid point is the last that begins by then."""
+    """Plain decoding; the frame at a grid point is the last that begins by then."""
     times: list[float] = []
-    pictures: dict[int, FloatArray] = {}
+    images: dict[int, FloatArray] = {}
     with av.open(str(path)) as container:
         frames = container.decode(video=0)
         held = next(frames)
@@ -81,14 +81,14 @@ def facts(path: Path) -> Facts:
             times.append(frame.time - origin)
             while index / GRID.frame_rate < times[-1] - 1e-5:
                 if index % 9 == 0 and held.rotation == 0:
-                    pictures[index] = converted(held)
+                    images[index] = converted(held)
                 index += 1
             held = frame
-    return Facts(times, pictures)
+    return Facts(times, images)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_pictures_and_times(name: str) -> None:
+def test_frames_and_times(name: str) -> None:
     path = real_file(name)
     expected = facts(path)
     reading = read(path, GRID)
@@ -101,8 +101,8 @@ def test_pictures_and_times(name: str) -> None:
     assert reading.indices == list(range(len(reading.indices)))
     assert reading.indices[-1] == math.ceil(summary.seconds * 7 - 1e-5) - 1
     assert expected.times[-1] < summary.seconds < expected.times[-1] + 0.2
-    for k, picture in expected.pictures.items():
-        difference = np.abs(reading.frames[k].image.astype(int) - picture)
+    for k, image in expected.images.items():
+        difference = np.abs(reading.frames[k].image.astype(int) - image)
         assert difference.mean() < 2.5, f"grid point {k}"
 
 

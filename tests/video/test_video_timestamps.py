@@ -83,7 +83,7 @@ def test_small_falls_and_doubles_stay_monotone(tmp_path: Path) -> None:
     reading = read(path)
     assert sorted(reading.codes) == ["duplicate_timestamps", "falling_timestamps"]
     assert set(reading.epochs) == {0}
-    # The fourth picture is replaced at once by the fifth, the sixth by the seventh.
+    # The fourth frame is replaced at once by the fifth, the sixth by the seventh.
     assert reading.numbers == [0, 1, 2, 4, 6, 7, 8]
 
 
@@ -120,7 +120,7 @@ def test_negative_timestamps_count_from_the_first(tmp_path: Path) -> None:
 def timeline(declared_seconds: float | None = None, *packet_seconds: float) -> Timeline:
     return Timeline(
         time_base=MILLISECOND,
-        picture_seconds=0.04,
+        frame_seconds=0.04,
         declared_seconds=declared_seconds,
         packet_seconds=deque(packet_seconds, maxlen=64),
     )
@@ -164,7 +164,7 @@ def test_each_restart_of_the_timestamps_is_one_new_epoch() -> None:
     assert [place.seconds for place in places] == pytest.approx([k * 0.04 for k in range(1500)])
 
 
-def test_a_last_picture_does_not_outlast_the_declared_end() -> None:
+def test_a_last_frame_does_not_outlast_the_declared_end() -> None:
     line = timeline(4.0)
     line.place(0, 1e9)
     assert line.end_seconds == pytest.approx(0.04)
@@ -173,7 +173,7 @@ def test_a_last_picture_does_not_outlast_the_declared_end() -> None:
 def test_times_are_rational() -> None:
     line = Timeline(
         time_base=Fraction(1001, 30_000),
-        picture_seconds=1001 / 30_000,
+        frame_seconds=1001 / 30_000,
         declared_seconds=None,
         packet_seconds=deque(),
     )

@@ -7,7 +7,7 @@ from typing import Literal
 
 from wsgn.errors import UsageError
 
-# Inputs of I3D: pictures, and optical flow.
+# Inputs of I3D: frames, and optical flow.
 STREAMS = ("rgb", "flow")
 # Depths of ResNet that are built of basic blocks.
 RESNET_DEPTHS = (18, 34)
@@ -28,7 +28,7 @@ class CompactConfig:
 
     @property
     def smallest_side(self) -> int:
-        """Pixels that a picture needs in height and width: they are halved three times."""
+        """Pixels that a frame needs in height and width: they are halved three times."""
         return 8
 
 
@@ -59,7 +59,7 @@ class I3dConfig:
 
     @property
     def smallest_side(self) -> int:
-        """Pixels that a picture needs in height and width."""
+        """Pixels that a frame needs in height and width."""
         return 1
 
 
@@ -92,7 +92,7 @@ class ResNetConfig:
 
     @property
     def smallest_side(self) -> int:
-        """Pixels that a picture needs in height and width."""
+        """Pixels that a frame needs in height and width."""
         return 1
 
 
@@ -124,7 +124,7 @@ class VggConfig:
 
     @property
     def smallest_side(self) -> int:
-        """Pixels that a picture needs in height and width: they are halved five times."""
+        """Pixels that a frame needs in height and width: they are halved five times."""
         return 32
 
 

@@ -23,7 +23,7 @@ def features_in_parts(backbone: nn.Module, frames: Tensor, part_snippets: int) -
     if part_snippets <= 0 or len(frames) <= part_snippets:
         whole: Tensor = backbone(frames)
         return whole
-    # Parts of about one size: batch statistics of a rest of one picture would be poor.
+    # Parts of about one size: batch statistics of a rest of one frame would be poor.
     parts = frames.tensor_split(math.ceil(len(frames) / part_snippets))
     trained = torch.is_grad_enabled() and any(p.requires_grad for p in backbone.parameters())
     if not trained:

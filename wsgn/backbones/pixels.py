@@ -40,7 +40,7 @@ class SymmetricInput(nn.Module):
 
 
 class ImageNetInput(nn.Module):
-    """Frames (N, L, H, W, 3) -> single pictures (N L, 3, H, W), normalised as on ImageNet."""
+    """Frames (N, L, H, W, 3) -> single images (N L, 3, H, W), normalised as on ImageNet."""
 
     scale: Tensor
     offset: Tensor

@@ -86,7 +86,7 @@ class VggBackbone(nn.Module):
         smallest = self.config.smallest_side
         if min(frames.shape[2:4]) < smallest:
             raise UsageError(
-                f"VGG16 needs pictures of at least {smallest} pixels a side, got "
+                f"VGG16 needs frames of at least {smallest} pixels a side, got "
                 f"{frames.shape[2]} x {frames.shape[3]}."
             )
         checkpointed = self.config.checkpoint_gradients and self.training

@@ -114,7 +114,7 @@ class _Run:
                     failures[futures[future]] = str(error)
                 self._watcher.on_video(total)
         finally:
-            # After an interruption or a full disk, the videos under way end with a picture.
+            # After an interruption or a full disk, the videos under way end with a frame.
             self._stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
         return counts, failures

@@ -64,7 +64,7 @@ class ExtractionConfig:
     # Frames: L, and from a snippet to the next.
     snippet_length: int = 16
     snippet_stride: int = 16
-    # Pixels: the shorter side of a scaled picture, and the square in its middle.
+    # Pixels: the shorter side of a scaled frame, and the square in its middle.
     short_side: int = SHORT_SIDE
     crop_size: int = CROP_SIZE
     # One of FLOW_METHODS, for networks that look at optical flow.
@@ -86,7 +86,7 @@ class ExtractionConfig:
         for network in self.networks:
             if self.crop_size < network.config.smallest_side:
                 raise UsageError(
-                    f"{network.name} needs pictures of at least {network.config.smallest_side} "
+                    f"{network.name} needs frames of at least {network.config.smallest_side} "
                     f"pixels a side, the crop has {self.crop_size}."
                 )
         # Checks the rest.

@@ -12,8 +12,8 @@ import numpy as np
 from wsgn.errors import InputError
 from wsgn.extraction.config import ExtractionConfig
 from wsgn.extraction.flow import OpticalFlow, with_flow, without_flow
-from wsgn.extraction.frames import PictureStream
-from wsgn.extraction.snippets import Picture, cut_snippets, in_batches
+from wsgn.extraction.frames import FrameStream
+from wsgn.extraction.snippets import Frame, cut_snippets, in_batches
 from wsgn.features.file import write_feature_file
 from wsgn.manifest import Sampling
 from wsgn.support.arrays import AnyArray, Float32Array
@@ -24,8 +24,8 @@ DEFAULT_BATCH_SIZE = 4
 class FeatureNetwork(Protocol):
     """What turns snippets into features; see `wsgn.extraction.networks.Networks`."""
 
-    def features(self, snippets: list[list[Picture]]) -> Float32Array:
-        """(N, D) of N snippets of L pictures."""
+    def features(self, snippets: list[list[Frame]]) -> Float32Array:
+        """(N, D) of N snippets of L frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class VideoFeatures:
     # (T, D) in the configuration's dtype.
     values: AnyArray
     sampling: Sampling
-    # End of the last picture that could be read.
+    # End of the last frame that could be read.
     duration_seconds: float
 
 
@@ -68,7 +68,7 @@ def extract_features(
     Raises `InputError` for a video that cannot be read, and where the network gives no numbers.
     """
     watcher = watcher or Watcher()
-    stream = PictureStream(
+    stream = FrameStream(
         path,
         frame_rate=config.frame_rate,
         short_side=config.short_side,
@@ -77,7 +77,7 @@ def extract_features(
     sampling = config.sampling(stream.frame_rate)
     parts = []
     try:
-        snippets = cut_snippets(_pictures(stream, config, watcher), sampling)
+        snippets = cut_snippets(_frames(stream, config, watcher), sampling)
         for batch in in_batches(snippets, batch_size):
             parts.append(_stored(path, network.features(batch), config.dtype))
             watcher.on_snippets(len(batch))
@@ -103,17 +103,15 @@ def write_features(path: Path, features: VideoFeatures, config: ExtractionConfig
     )
 
 
-def _pictures(
-    stream: PictureStream, config: ExtractionConfig, watcher: Watcher
-) -> Iterator[Picture]:
+def _frames(stream: FrameStream, config: ExtractionConfig, watcher: Watcher) -> Iterator[Frame]:
     if config.needs_flow:
-        pictures = with_flow(stream, OpticalFlow(config.flow), config.crop_size)
+        frames = with_flow(stream, OpticalFlow(config.flow), config.crop_size)
     else:
-        pictures = without_flow(stream, config.crop_size)
-    for picture in pictures:
+        frames = without_flow(stream, config.crop_size)
+    for frame in frames:
         if watcher.stopped():
             raise StoppedError
-        yield picture
+        yield frame
 
 
 def _stored(path: Path, features: Float32Array, dtype: str) -> AnyArray:

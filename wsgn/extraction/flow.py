@@ -1,4 +1,4 @@
-"""Optical flow between pictures, by OpenCV: TV-L1 as published for I3D, or DIS, far faster."""
+"""Optical flow between frames, by OpenCV: TV-L1 as published for I3D, or DIS, far faster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from wsgn.errors import MissingExtraError, UsageError
 from wsgn.extraction.config import FLOW_METHODS
 from wsgn.extraction.frames import centre_crop
-from wsgn.extraction.snippets import Picture
+from wsgn.extraction.snippets import Frame
 from wsgn.support.arrays import Float32Array, UInt8Array
 
 # Displacements are clipped to so many pixels (Carreira and Zisserman 2017, kinetics-i3d).
@@ -19,7 +19,7 @@ LIMIT_PIXELS = 20.0
 
 
 class OpticalFlow:
-    """Flow from one picture to the next; it keeps buffers, so each video needs its own."""
+    """Flow from one frame to the next; it keeps buffers, so each video needs its own."""
 
     def __init__(self, method: str) -> None:
         if method not in FLOW_METHODS:
@@ -32,7 +32,7 @@ class OpticalFlow:
             self._algorithm = self._cv2.DISOpticalFlow_create(preset)
 
     def grey(self, image: UInt8Array) -> UInt8Array:
-        """The luma (H, W) of a picture (H, W, 3)."""
+        """The luma (H, W) of a frame (H, W, 3)."""
         luma: UInt8Array = self._cv2.cvtColor(image, self._cv2.COLOR_RGB2GRAY)
         return luma
 
@@ -58,8 +58,8 @@ def load_opencv(method: str) -> Any:
     return cv2
 
 
-def with_flow(images: Iterable[UInt8Array], flow: OpticalFlow, crop_size: int) -> Iterator[Picture]:
-    """Pictures of the middle square, each with the flow to the next; the last keeps the one before.
+def with_flow(images: Iterable[UInt8Array], flow: OpticalFlow, crop_size: int) -> Iterator[Frame]:
+    """Frames of the middle square, each with the flow to the next; the last keeps the one before.
 
     The flow is computed on the whole images, which are larger than the crop, so that what moves
     over its edge is seen.
@@ -71,17 +71,17 @@ def with_flow(images: Iterable[UInt8Array], flow: OpticalFlow, crop_size: int) -
     for image in images:
         luma = held_luma if image is held else flow.grey(image)
         if held is not None:
-            # A picture that is shown twice has not moved.
+            # A frame that is shown twice has not moved.
             motion = (
                 still if image is held else centre_crop(flow.between(held_luma, luma), crop_size)
             )
-            yield Picture(centre_crop(held, crop_size), motion)
+            yield Frame(centre_crop(held, crop_size), motion)
         held, held_luma = image, luma
     if held is not None:
-        yield Picture(centre_crop(held, crop_size), motion)
+        yield Frame(centre_crop(held, crop_size), motion)
 
 
-def without_flow(images: Iterable[UInt8Array], crop_size: int) -> Iterator[Picture]:
-    """Pictures of the middle square."""
+def without_flow(images: Iterable[UInt8Array], crop_size: int) -> Iterator[Frame]:
+    """Frames of the middle square."""
     for image in images:
-        yield Picture(centre_crop(image, crop_size))
+        yield Frame(centre_crop(image, crop_size))

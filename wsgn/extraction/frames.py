@@ -1,4 +1,4 @@
-"""A video as square pictures at the points of a time grid, without holes, one at a time."""
+"""A video as square frames at the points of a time grid, without holes, one at a time."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Value = TypeVar("Value", np.uint8, np.float32)
 MAXIMUM_GAP_SECONDS = 600.0
 
 
-class PictureStream:
-    """The pictures of one video: shorter side `short_side`, of which the middle square is kept.
+class FrameStream:
+    """The frames of one video: shorter side `short_side`, of which the middle square is kept.
 
-    `frame_rate` None takes the rate that the video declares. A hole in the video shows the picture
-    before it (at the start the first), so that picture k always lies at k / frame_rate seconds.
+    `frame_rate` None takes the rate that the video declares. A hole in the video shows the frame
+    before it (at the start the first), so that frame k always lies at k / frame_rate seconds.
     `on_notice` is told what is odd about the video. Raises `InputError`.
     """
 
@@ -36,10 +36,10 @@ class PictureStream:
         on_notice: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self.frame_rate = _native_rate(path) if frame_rate is None else frame_rate
-        # Pictures at their own rate are taken in the middle of their time: timestamps are rounded,
+        # Frames at their own rate are taken in the middle of their time: timestamps are rounded,
         # and may lie a little behind the point of an exact grid.
         self._points = 2 if frame_rate is None else 1
-        # To cover this square, the shorter side of the picture becomes the square's.
+        # To cover this square, the shorter side of the frame becomes the square's.
         grid = FrameGrid(
             frame_rate=self.frame_rate * self._points,
             height=short_side,
@@ -52,7 +52,7 @@ class PictureStream:
         self._gap_seconds = 0.0
 
     def __iter__(self) -> Iterator[UInt8Array]:
-        """(short_side, short_side, 3) uint8 RGB; pictures that are shown twice share one array."""
+        """(short_side, short_side, 3) uint8 RGB; frames that are shown twice share one array."""
         held: UInt8Array | None = None
         num_given = 0
         with self._reader as reader:
@@ -87,20 +87,20 @@ class PictureStream:
         seconds = item.to_seconds - item.from_seconds
         if seconds > MAXIMUM_GAP_SECONDS:
             raise InputError(
-                f"{self._path} has no pictures for {seconds:.0f} s from {item.from_seconds:.2f} s "
+                f"{self._path} has no frames for {seconds:.0f} s from {item.from_seconds:.2f} s "
                 f"on ({item.cause}): cut the video there."
             )
         self._on_notice(
-            f"no pictures from {item.from_seconds:.2f} to {item.to_seconds:.2f} s "
-            f"({item.cause}); the picture before is shown"
+            f"no frames from {item.from_seconds:.2f} to {item.to_seconds:.2f} s "
+            f"({item.cause}); the frame before is shown"
         )
 
 
-def centre_crop(picture: npt.NDArray[Value], size: int) -> npt.NDArray[Value]:
+def centre_crop(frame: npt.NDArray[Value], size: int) -> npt.NDArray[Value]:
     """The (size, size, ...) square in the middle of a larger one, as an array of its own."""
-    top = (picture.shape[0] - size) // 2
-    left = (picture.shape[1] - size) // 2
-    return np.ascontiguousarray(picture[top : top + size, left : left + size])
+    top = (frame.shape[0] - size) // 2
+    left = (frame.shape[1] - size) // 2
+    return np.ascontiguousarray(frame[top : top + size, left : left + size])
 
 
 def _native_rate(path: Path) -> float:

@@ -16,7 +16,7 @@ from wsgn.backbones.build import build_backbone
 from wsgn.checkpoint import load_checkpoint
 from wsgn.errors import InputError, UsageError
 from wsgn.extraction.config import ExtractionConfig
-from wsgn.extraction.snippets import Picture
+from wsgn.extraction.snippets import Frame
 from wsgn.support.arrays import Float32Array
 from wsgn.torch_device import open_device
 from wsgn.weights.converted import load_backbone_weights
@@ -26,7 +26,7 @@ _SEED = 0
 
 
 class Networks:
-    """Snippets of pictures to features; calls from several threads wait for each other."""
+    """Snippets of frames to features; calls from several threads wait for each other."""
 
     def __init__(
         self, config: ExtractionConfig, modules: Sequence[nn.Module], device: torch.device
@@ -37,8 +37,8 @@ class Networks:
         self._lock = Lock()
 
     @torch.inference_mode()
-    def features(self, snippets: Sequence[Sequence[Picture]]) -> Float32Array:
-        """(N, D) of N snippets of L pictures: each network's features, behind each other."""
+    def features(self, snippets: Sequence[Sequence[Frame]]) -> Float32Array:
+        """(N, D) of N snippets of L frames: each network's features, behind each other."""
         inputs = [_stacked(snippets, stream) for stream in self._streams]
         with self._lock:
             parts = [
@@ -49,12 +49,12 @@ class Networks:
         return features
 
 
-def _stacked(snippets: Sequence[Sequence[Picture]], stream: str) -> Tensor:
+def _stacked(snippets: Sequence[Sequence[Frame]], stream: str) -> Tensor:
     """(N, L, H, W, 3) uint8, or (N, L, H, W, 2) float32 of flow."""
     if stream == "flow":
-        flows = [[picture.flow for picture in snippet] for snippet in snippets]
+        flows = [[frame.flow for frame in snippet] for snippet in snippets]
         return torch.from_numpy(np.stack([np.stack(flow) for flow in flows]))  # type: ignore[arg-type]
-    images = [np.stack([picture.image for picture in snippet]) for snippet in snippets]
+    images = [np.stack([frame.image for frame in snippet]) for snippet in snippets]
     return torch.from_numpy(np.stack(images))
 
 

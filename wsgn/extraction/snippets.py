@@ -1,4 +1,4 @@
-"""Pictures to snippets: every `snippet_stride` pictures a run of `snippet_length`."""
+"""Frames to snippets: every `snippet_stride` frames a run of `snippet_length`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class Frame:
     """What the networks see at one point of the time grid."""
 
     # (H, W, 3) RGB.
     image: UInt8Array
-    # (H, W, 2) pixels to the right and down until the next picture; None where nobody looks.
+    # (H, W, 2) pixels to the right and down until the next frame; None where nobody looks.
     flow: Float32Array | None = None
 
 

@@ -27,7 +27,7 @@ from wsgn.model import WeakDetector
 from wsgn.selection.operator import class_probabilities
 from wsgn.support.arrays import FloatArray
 
-# What goes through the network at once, pixels of pictures and snippets of features; bounds the
+# What goes through the network at once, pixels of frames and snippets of features; bounds the
 # memory of long videos.
 _CHUNK_PIXELS, _CHUNK_FEATURES = 2**22, 8192
 

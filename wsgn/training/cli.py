@@ -122,7 +122,7 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
         "--resize",
         choices=RESIZE_MODES,
         default=DEFAULT_FRAMES.resize,
-        help="how pictures of another shape get there (default: %(default)s)",
+        help="how frames of another shape get there (default: %(default)s)",
     )
     add_video_memory(group)
     add_feature_options(group)

@@ -11,7 +11,7 @@ from wsgn.support.arrays import UInt8Array
 
 # Two times closer than this are the same time: timestamps are rational, the grid is float64.
 TIME_TOLERANCE_SECONDS = 1e-6
-# Below this one picture would have to stand for days, above it the tolerance spans grid points.
+# Below this one frame would have to stand for days, above it the tolerance spans grid points.
 MINIMUM_FRAME_RATE = 1e-5
 MAXIMUM_FRAME_RATE = 1e5
 
@@ -22,10 +22,10 @@ class FrameGrid:
 
     # Grid points per second.
     frame_rate: float
-    # Size of the sampled pictures, pixels.
+    # Size of the sampled frames, pixels.
     height: int
     width: int
-    # How a picture of another shape gets there: one of RESIZE_MODES.
+    # How a frame of another shape gets there: one of RESIZE_MODES.
     resize: str = "stretch"
 
     def __post_init__(self) -> None:
@@ -46,20 +46,20 @@ class FrameGrid:
 
 @dataclass(frozen=True, eq=False)
 class SampledFrame:
-    """The picture that a viewer sees at one grid point."""
+    """The frame that a viewer sees at one grid point."""
 
     # Grid index k, and its time k / frame_rate after the video's first frame.
     index: int
     seconds: float
     # Counts the stretches of unbroken time; nothing that looks at motion may span two.
     epoch: int
-    # (H, W, 3) uint8 RGB. Grid points that show the same picture share one array.
+    # (H, W, 3) uint8 RGB. Grid points that show the same frame share one array.
     image: UInt8Array
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A stretch of time over one second long for which the video has no picture."""
+    """A stretch of time over one second long for which the video has no frame."""
 
     from_seconds: float
     to_seconds: float
@@ -82,12 +82,12 @@ class ReadSummary:
 
     # The whole video, or all of it that was asked for, was reached.
     complete: bool
-    # End of the last picture.
+    # End of the last frame.
     seconds: float
     num_frames_decoded: int
     num_frames_sampled: int
     decode_failures: int
-    # Pictures that the decoder gave out although it marked them as damaged.
+    # Frames that the decoder gave out although it marked them as damaged.
     num_frames_damaged: int
 
 

@@ -14,10 +14,10 @@ from wsgn.errors import UsageError
 from wsgn.video.errors import VideoError
 from wsgn.video.orientation import orientation_of
 
-# Rates outside are misreadings of a time base; a slideshow may have a picture in ten minutes.
+# Rates outside are misreadings of a time base; a slideshow may have a frame in ten minutes.
 _BELIEVABLE_RATES = (Fraction(1, 600), Fraction(1000))
-# Shown duration of a picture when the file names no rate.
-_DEFAULT_PICTURE_SECONDS = 0.04
+# Shown duration of a frame when the file names no rate.
+_DEFAULT_FRAME_SECONDS = 0.04
 
 # AV_DISPOSITION_ATTACHED_PIC of libavformat.
 _ATTACHED_PICTURE = 0x400
@@ -36,10 +36,10 @@ class VideoInfo:
     frame_rate: float | None
     codec: str
     pixel_format: str
-    # Pixels of the upright picture.
+    # Pixels of the upright frame.
     width: int
     height: int
-    # Clockwise turn that makes the stored picture upright: 0, 90, 180 or 270.
+    # Clockwise turn that makes the stored frame upright: 0, 90, 180 or 270.
     rotation_degrees: int
     # Without cover art.
     num_video_streams: int
@@ -57,7 +57,7 @@ class DeclaredDuration:
 
 def choose_stream(name: str, container: InputContainer, number: int | None) -> VideoStream:
     """Video stream `number` (0 is the first; cover art is not counted), by default the first."""
-    streams = film_streams(container)
+    streams = video_streams(container)
     if not streams:
         raise _no_video_stream(name, container)
     if number is not None and not 0 <= number < len(streams):
@@ -73,7 +73,7 @@ def choose_stream(name: str, container: InputContainer, number: int | None) -> V
     return stream
 
 
-def film_streams(container: InputContainer) -> list[VideoStream]:
+def video_streams(container: InputContainer) -> list[VideoStream]:
     """Video streams without cover art."""
     return [stream for stream in container.streams.video if not _is_cover(stream)]
 
@@ -95,10 +95,10 @@ def frame_rate(stream: VideoStream) -> float | None:
     return None
 
 
-def picture_seconds(stream: VideoStream) -> float:
-    """How long a picture without a duration of its own is shown."""
+def frame_seconds(stream: VideoStream) -> float:
+    """How long a frame without a duration of its own is shown."""
     rate = frame_rate(stream)
-    return _DEFAULT_PICTURE_SECONDS if rate is None else 1 / rate
+    return _DEFAULT_FRAME_SECONDS if rate is None else 1 / rate
 
 
 def declared_duration(container: InputContainer, stream: VideoStream) -> DeclaredDuration | None:
@@ -106,7 +106,7 @@ def declared_duration(container: InputContainer, stream: VideoStream) -> Declare
     ticks = stream.duration or 0
     if container.format.name == "avi":
         # libav shortens the duration of a cut AVI to what it guesses from the file's size; the
-        # header's count of pictures, one tick each, remains.
+        # header's count of frames, one tick each, remains.
         ticks = max(ticks, stream.frames)
     if ticks > 0 and stream.time_base:
         return DeclaredDuration(float(ticks * stream.time_base), False)
@@ -122,7 +122,7 @@ def declared_duration(container: InputContainer, stream: VideoStream) -> Declare
 def video_info(
     name: str, container: InputContainer, stream: VideoStream, first: VideoFrame
 ) -> VideoInfo:
-    """Put together what the container, the stream and the first picture say."""
+    """Put together what the container, the stream and the first frame say."""
     orientation = orientation_of(first)
     size = (first.width, first.height)
     width, height = reversed(size) if orientation.transposed else size
@@ -136,7 +136,7 @@ def video_info(
         width=width,
         height=height,
         rotation_degrees=orientation.clockwise_degrees,
-        num_video_streams=len(film_streams(container)),
+        num_video_streams=len(video_streams(container)),
         audio_codec=audio_codec(container),
     )
 

@@ -1,4 +1,4 @@
-"""How a picture must be turned and mirrored to be upright."""
+"""How a frame must be turned and mirrored to be upright."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Orientation:
     mirrored_vertically: bool = False
 
     def apply(self, pixels: UInt8Array) -> UInt8Array:
-        """The upright picture, as a view of (H, W, 3) pixels."""
+        """The upright frame, as a view of (H, W, 3) pixels."""
         if self.transposed:
             pixels = pixels.transpose(1, 0, 2)  # (W, H, 3)
         if self.mirrored_horizontally:
@@ -33,7 +33,7 @@ class Orientation:
 
     @property
     def clockwise_degrees(self) -> int:
-        """Turn that makes the picture upright (0, 90, 180, 270); mirrors are not told."""
+        """Turn that makes the frame upright (0, 90, 180, 270); mirrors are not told."""
         if self.transposed:
             return 90 if self.mirrored_horizontally else 270
         return 180 if self.mirrored_vertically else 0

@@ -1,4 +1,4 @@
-"""Reads a video along a time grid: the one way in which training and the runtime see pictures."""
+"""Reads a video along a time grid: the one way in which training and the runtime see frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 
 from wsgn.errors import UsageError
 from wsgn.support.arrays import UInt8Array
-from wsgn.video.film import Film
+from wsgn.video.decoder import DecodedFrame, DecodeFailure
 from wsgn.video.grid import (
     TIME_TOLERANCE_SECONDS,
     FrameGrid,
@@ -19,16 +19,16 @@ from wsgn.video.grid import (
     SampledFrame,
 )
 from wsgn.video.info import VideoInfo
-from wsgn.video.pictures import DecodeFailure, Picture
+from wsgn.video.opened_video import OpenedVideo
 from wsgn.video.resize import Scaler
 from wsgn.video.source import Source
 
 
-class _HeldPicture:
-    """The picture that is on show; it is scaled when a grid point first falls on it."""
+class _HeldFrame:
+    """The frame that is on show; it is scaled when a grid point first falls on it."""
 
-    def __init__(self, picture: Picture, epoch: int, scaler: Scaler) -> None:
-        self._picture = picture
+    def __init__(self, frame: DecodedFrame, epoch: int, scaler: Scaler) -> None:
+        self._frame = frame
         self._scaler = scaler
         self._image: UInt8Array | None = None
         self.epoch = epoch
@@ -36,7 +36,7 @@ class _HeldPicture:
     def image(self) -> UInt8Array:
         """(H, W, 3) uint8 RGB."""
         if self._image is None:
-            self._image = self._scaler.image(self._picture.frame)
+            self._image = self._scaler.image(self._frame.video_frame)
         return self._image
 
 
@@ -65,11 +65,11 @@ class VideoReader:
                 "start_seconds must not be negative and must lie before end_seconds, "
                 f"got {start_seconds} and {end_seconds}."
             )
-        self._film = Film(source, stream)
+        self._video = OpenedVideo(source, stream)
         self._grid = grid
-        self._scaler = Scaler(grid, self._film.pixel_aspect)
+        self._scaler = Scaler(grid, self._video.pixel_aspect)
         self._cursor = GridCursor(grid.frame_rate, self._start_seconds, end_seconds)
-        self._held: _HeldPicture | None = None
+        self._held: _HeldFrame | None = None
         self._complete = False
         self._num_sampled = 0
         self._num_decoded = 0
@@ -86,19 +86,19 @@ class VideoReader:
     def close(self) -> None:
         """Close the file; a file object that was handed in stays open."""
         self._held = None
-        self._film.close()
+        self._video.close()
 
     @property
     def info(self) -> VideoInfo:
         """What the video says about itself."""
-        return self._film.info
+        return self._video.info
 
     @property
     def summary(self) -> ReadSummary:
         """What became of the reading so far; `complete` only once the end was reached."""
         return ReadSummary(
             complete=self._complete,
-            seconds=self._film.timeline.end_seconds,
+            seconds=self._video.timeline.end_seconds,
             num_frames_decoded=self._num_decoded,
             num_frames_sampled=self._num_sampled,
             decode_failures=self._num_failures,
@@ -106,12 +106,12 @@ class VideoReader:
         )
 
     def __iter__(self) -> Iterator[SampledFrame | Gap | Notice]:
-        for item in self._film.pictures(self._start_seconds):
+        for item in self._video.frames(self._start_seconds):
             if isinstance(item, DecodeFailure):
                 yield from self._count_failure(item)
                 continue
             yield from self._advance(item)
-            if self._film.timeline.last_seconds >= self._end_seconds - TIME_TOLERANCE_SECONDS:
+            if self._video.timeline.last_seconds >= self._end_seconds - TIME_TOLERANCE_SECONDS:
                 self._complete = True
                 return
         yield from self._finish()
@@ -120,22 +120,23 @@ class VideoReader:
         self._num_failures += 1
         yield from self._notice("decode_failure", f"damaged data is left out ({failure.reason})")
 
-    def _advance(self, picture: Picture) -> Iterator[SampledFrame | Gap | Notice]:
-        """Show the held picture until the new one begins, then hold that."""
+    def _advance(self, frame: DecodedFrame) -> Iterator[SampledFrame | Gap | Notice]:
+        """Show the held frame until the new one begins, then hold that."""
         self._num_decoded += 1
-        place = self._film.timeline.place(
-            picture.pts, picture.duration_seconds, lead_gap=self._start_seconds == 0
+        placement = self._video.timeline.place(
+            frame.pts, frame.duration_seconds, lead_gap=self._start_seconds == 0
         )
-        if place.notice is not None:
-            yield place.notice
-        if picture.frame.is_corrupt:
+        if placement.notice is not None:
+            yield placement.notice
+        if frame.video_frame.is_corrupt:
             self._num_damaged += 1
-            yield from self._notice("damaged_picture", "a picture is damaged")
-        yield from self._show(place.seconds if place.gap is None else place.gap.from_seconds)
-        if place.gap is not None and place.gap.to_seconds > self._start_seconds:
-            yield place.gap
-        self._cursor.skip_to(place.seconds)
-        self._held = _HeldPicture(picture, place.epoch, self._scaler)
+            yield from self._notice("damaged_picture", "a frame is damaged")
+        gap = placement.gap
+        yield from self._show(placement.seconds if gap is None else gap.from_seconds)
+        if gap is not None and gap.to_seconds > self._start_seconds:
+            yield gap
+        self._cursor.skip_to(placement.seconds)
+        self._held = _HeldFrame(frame, placement.epoch, self._scaler)
 
     def _show(self, until_seconds: float) -> Iterator[SampledFrame]:
         if self._held is None:
@@ -146,26 +147,26 @@ class VideoReader:
             yield SampledFrame(index, seconds, self._held.epoch, self._held.image())
 
     def _finish(self) -> Iterator[SampledFrame | Notice]:
-        end_seconds = self._film.timeline.end_seconds
+        end_seconds = self._video.timeline.end_seconds
         yield from self._show(end_seconds)
-        missing_end = self._film.missing_end()
-        if self._film.read_error is not None:
-            yield from self._notice("read_error", f"reading failed ({self._film.read_error})")
-        elif self._film.gave_up:
+        missing_end = self._video.missing_end()
+        if self._video.read_error is not None:
+            yield from self._notice("read_error", f"reading failed ({self._video.read_error})")
+        elif self._video.gave_up:
             yield from self._notice("undecodable", "what follows cannot be decoded")
         if missing_end is not None and end_seconds < self._end_seconds:
             yield Notice("truncated", missing_end, end_seconds)
         else:
-            self._complete = self._film.read_error is None and not self._film.gave_up
+            self._complete = self._video.read_error is None and not self._video.gave_up
 
     def _notice(self, code: str, message: str) -> Iterator[Notice]:
         if code not in self._noticed:
             self._noticed.add(code)
-            seconds = self._film.timeline.end_seconds
+            seconds = self._video.timeline.end_seconds
             yield Notice(code, f"{message} (first at {seconds:.2f} s)", seconds)
 
 
 def probe(source: Source, *, stream: int | None = None) -> VideoInfo:
-    """What a video says about itself; its first picture is decoded for it."""
-    with Film(source, stream) as film:
-        return film.info
+    """What a video says about itself; its first frame is decoded for it."""
+    with OpenedVideo(source, stream) as video:
+        return video.info

@@ -1,4 +1,4 @@
-"""From decoded pictures, in any pixel format and orientation, to RGB images of one size."""
+"""From decoded frames, in any pixel format and orientation, to RGB images of one size."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from wsgn.video.orientation import Orientation, orientation_of
 # SWS_AREA | SWS_FULL_CHR_H_INT of libswscale; older PyAV has no name for the second.
 INTERPOLATION = 0x20 | 0x2000
 
-# AVColorSpace numbers of pictures to the matrix numbers (SWS_CS_) of libswscale, where an untagged
-# picture is BT.601; older PyAV does not name all of them.
+# AVColorSpace numbers of frames to the matrix numbers (SWS_CS_) of libswscale, where an untagged
+# frame is BT.601; older PyAV does not name all of them.
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 _DEFAULT_MATRIX = 5
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """Size to which an upright picture is scaled, and where the image lies in it."""
+    """Size to which an upright frame is scaled, and where the image lies in it."""
 
     height: int
     width: int
@@ -53,7 +53,7 @@ def _fit(grid: FrameGrid, height: int, width: int, pixel_aspect: Fraction) -> _F
 
 
 class Scaler:
-    """Scales the pictures of one stream; keeps libav's scaler between them."""
+    """Scales the frames of one stream; keeps libav's scaler between them."""
 
     def __init__(self, grid: FrameGrid, pixel_aspect: Fraction | None) -> None:
         self._grid = grid
@@ -63,7 +63,7 @@ class Scaler:
         self._orientation = Orientation()
 
     def image(self, frame: VideoFrame) -> UInt8Array:
-        """The picture as (H, W, 3) uint8 RGB, upright; transparency is dropped."""
+        """The frame as (H, W, 3) uint8 RGB, upright; transparency is dropped."""
         orientation = self._orientation_of(frame)
         if orientation.transposed:
             fit = _fit(self._grid, frame.width, frame.height, 1 / self._pixel_aspect)
@@ -75,7 +75,7 @@ class Scaler:
 
     def _orientation_of(self, frame: VideoFrame) -> Orientation:
         # Asking a frame for its side data makes a reference cycle, which keeps its pixels until the
-        # next garbage collection: hundreds of megabytes when done for every picture.
+        # next garbage collection: hundreds of megabytes when done for every frame.
         if frame.rotation != self._rotation:
             self._rotation = frame.rotation
             self._orientation = orientation_of(frame)
@@ -101,7 +101,7 @@ class Scaler:
         except FFmpegError as error:
             raise VideoError(
                 "undecodable",
-                f"pictures of {frame.width} x {frame.height} in pixel format "
+                f"frames of {frame.width} x {frame.height} in pixel format "
                 f"'{frame.format.name}' cannot be converted to RGB: {error.strerror}.",
             ) from error
         pixels: UInt8Array = scaled.to_ndarray().astype(np.uint8, copy=False)

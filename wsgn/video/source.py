@@ -134,7 +134,7 @@ def _classify(name: str, scan: BoxScan, *, piped: bool = False) -> VideoError:
     if not scan.is_mp4:
         return _not_a_video(name)
     if piped:
-        return index_behind_pictures(name)
+        return index_behind_frames(name)
     if not scan.has_index:
         return VideoError(
             "no_moov",
@@ -146,11 +146,11 @@ def _classify(name: str, scan: BoxScan, *, piped: bool = False) -> VideoError:
     )
 
 
-def index_behind_pictures(name: str) -> VideoError:
-    """What a pipe with an MP4 gets whose pictures have gone by when its index comes."""
+def index_behind_frames(name: str) -> VideoError:
+    """What a pipe with an MP4 gets whose frames have gone by when its index comes."""
     return VideoError(
         "no_moov",
-        f"{name}: the index (moov) of this MP4 is missing or stands behind the pictures, which "
+        f"{name}: the index (moov) of this MP4 is missing or stands behind the frames, which "
         "a pipe cannot go back to; give the file by name, or write it with +faststart.",
     )
 

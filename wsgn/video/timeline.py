@@ -1,4 +1,4 @@
-"""From the timestamps of decoded pictures, which may be anything, to a time that never falls."""
+"""From the timestamps of decoded frames, which may be anything, to a time that never falls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STILL_WINDOW = 64
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a picture lies."""
+    """Where a frame lies."""
 
     seconds: float
     epoch: int
@@ -29,39 +29,39 @@ class Placement:
 
 
 class Timeline:
-    """Gives every decoded picture, in the order of presentation, its place in time.
+    """Gives every decoded frame, in the order of presentation, its place in time.
 
     `declared_seconds` is the duration the file claims. `packet_seconds` holds the durations of the
-    packets read last: a still picture is told from a hole by them.
+    packets read last: a still frame is told from a hole by them.
     """
 
     def __init__(
         self,
         *,
         time_base: Fraction,
-        picture_seconds: float,
+        frame_seconds: float,
         declared_seconds: float | None,
         packet_seconds: deque[float],
     ) -> None:
         self._time_base = time_base
-        self._picture_seconds = picture_seconds
+        self._frame_seconds = frame_seconds
         self._declared_seconds = declared_seconds
         self._packet_seconds = packet_seconds
         self._origin: int | None = None
         self._shift_seconds = 0.0
         self._last_seconds: float | None = None
-        self._last_duration = picture_seconds
+        self._last_duration = frame_seconds
         self._epoch = 0
         self._noticed: set[str] = set()
 
     @property
     def end_seconds(self) -> float:
-        """End of the last picture."""
+        """End of the last frame."""
         return 0.0 if self._last_seconds is None else self._last_seconds + self._last_duration
 
     @property
     def last_seconds(self) -> float:
-        """Start of the last picture."""
+        """Start of the last frame."""
         return self._last_seconds or 0.0
 
     def pts_of(self, seconds: float) -> int:
@@ -69,7 +69,7 @@ class Timeline:
         return (self._origin or 0) + round(Fraction(seconds) / self._time_base)
 
     def set_origin(self, pts: int | None) -> None:
-        """Fix the timestamp that is time 0; without it the first picture lies at 0."""
+        """Fix the timestamp that is time 0; without it the first frame lies at 0."""
         self._origin = pts
 
     def seconds_of(self, pts: int) -> float:
@@ -80,9 +80,9 @@ class Timeline:
     def place(
         self, pts: int | None, duration_seconds: float, *, lead_gap: bool = True
     ) -> Placement:
-        """Place the next picture.
+        """Place the next frame.
 
-        `lead_gap` says whether a first picture that does not lie at 0 stands after a gap.
+        `lead_gap` says whether a first frame that does not lie at 0 stands after a gap.
         """
         end_before = self.end_seconds
         if self._last_seconds is None:
@@ -122,11 +122,11 @@ class Timeline:
         if seconds < last:
             return last, None, self._falling(last)
         if seconds == last:
-            message = "several pictures have the same timestamp; the last of them is shown"
+            message = "several frames have the same timestamp; the last of them is shown"
             return last, None, self._notice("duplicate_timestamps", message, last)
         if seconds > end + JUMP_SECONDS and not self._take_still(seconds - last):
             self._epoch += 1
-            return seconds, Gap(end, seconds, "no pictures in the file"), None
+            return seconds, Gap(end, seconds, "no frames in the file"), None
         return seconds, None, None
 
     def _is_believable(self, seconds: float, last: float) -> bool:
@@ -144,21 +144,21 @@ class Timeline:
 
     def _believable_duration(self, seconds: float, duration_seconds: float) -> float:
         if duration_seconds <= 0:
-            return self._picture_seconds
+            return self._frame_seconds
         if duration_seconds <= JUMP_SECONDS:
             return duration_seconds
         believable = duration_seconds <= MAXIMUM_STILL_SECONDS
         if self._declared_seconds is not None:
             end = seconds + duration_seconds
             believable = believable and end <= self._declared_seconds + JUMP_SECONDS
-        return duration_seconds if believable else self._picture_seconds
+        return duration_seconds if believable else self._frame_seconds
 
     def _missing(self, seconds: float) -> Notice | None:
-        message = "pictures without timestamps; each is shown for the length of one picture"
+        message = "frames without timestamps; each is shown for the length of one frame"
         return self._notice("missing_timestamps", message, seconds)
 
     def _falling(self, seconds: float) -> Notice | None:
-        message = "the timestamps fall; time goes on from the last picture"
+        message = "the timestamps fall; time goes on from the last frame"
         return self._notice("falling_timestamps", message, seconds)
 
     def _notice(self, code: str, message: str, seconds: float) -> Notice | None:

@@ -38,9 +38,9 @@ def encode_video(
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.thread_count = 1
         for frame in frames:
-            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            picture.pts = num_frames
-            container.mux(stream.encode(picture))
+            video_frame = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            video_frame.pts = num_frames
+            container.mux(stream.encode(video_frame))
             num_frames += 1
         container.mux(stream.encode(None))
     return num_frames

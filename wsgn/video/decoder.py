@@ -1,4 +1,4 @@
-"""Decoding that survives damage: pictures in presentation order, failures counted between them."""
+"""Decoding that survives damage: frames in presentation order, failures counted between them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wsgn.video.timeline import STILL_WINDOW
 # A decoder that fails so often in a row will not recover.
 MAXIMUM_FAILURES_IN_A_ROW = 8
 # On two idle cores a second thread decodes 720p 1.5 times as fast, for 15 % more processor time and
-# one more picture in memory. Small pictures decode in thousands a second anyway.
+# one more frame in memory. Small frames decode in thousands a second anyway.
 _PIXELS_FOR_ONE_THREAD = 640 * 480
 
 
@@ -29,10 +29,10 @@ def decoder_threads(width: int, height: int) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """A decoded picture with its timestamp in ticks of the stream, where it has one."""
+class DecodedFrame:
+    """A decoded frame with its timestamp in ticks of the stream, where it has one."""
 
-    frame: VideoFrame
+    video_frame: VideoFrame
     pts: int | None
     # 0 when the file does not say.
     duration_seconds: float
@@ -45,8 +45,8 @@ class DecodeFailure:
     reason: str
 
 
-class PictureDecoder:
-    """Decodes one stream; `pictures()` may be called again after a seek of the container."""
+class FrameDecoder:
+    """Decodes one stream; `frames()` may be called again after a seek of the container."""
 
     def __init__(
         self, container: InputContainer, stream: VideoStream, *, watch_others: bool
@@ -66,7 +66,7 @@ class PictureDecoder:
         """Whether decoding stopped because of too many failures in a row."""
         return self._failures_in_a_row >= MAXIMUM_FAILURES_IN_A_ROW
 
-    def pictures(self) -> Iterator[Picture | DecodeFailure]:
+    def frames(self) -> Iterator[DecodedFrame | DecodeFailure]:
         """Everything from the container's position to its end, or until giving up."""
         self._failures_in_a_row = 0
         for packet in self._packets():
@@ -95,8 +95,8 @@ class PictureDecoder:
             except FFmpegError as error:
                 yield self._failure(error)
 
-    def _decode(self, packet: Packet[Stream]) -> Iterator[Picture | DecodeFailure]:
-        # The empty packet at the end drains the decoder: a failure there hides further pictures.
+    def _decode(self, packet: Packet[Stream]) -> Iterator[DecodedFrame | DecodeFailure]:
+        # The empty packet at the end drains the decoder: a failure there hides further frames.
         is_last = packet.size == 0
         while True:
             try:
@@ -111,12 +111,12 @@ class PictureDecoder:
             for frame in frames:
                 if isinstance(frame, VideoFrame):
                     self._failures_in_a_row = 0
-                    yield self._picture(frame)
+                    yield self._decoded(frame)
             return
 
-    def _picture(self, frame: VideoFrame) -> Picture:
+    def _decoded(self, frame: VideoFrame) -> DecodedFrame:
         pts = frame.dts if frame.pts is None else frame.pts
-        return Picture(frame, pts, self._seconds(frame.duration))
+        return DecodedFrame(frame, pts, self._seconds(frame.duration))
 
     def _failure(self, error: FFmpegError) -> DecodeFailure:
         self._failures_in_a_row += 1
