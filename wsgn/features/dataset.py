@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from wsgn.config import TIME_UNITS
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.samples import VideoSample, sample_rows
 from wsgn.errors import InputError, UsageError
@@ -19,8 +20,6 @@ from wsgn.features.time_base import TimedVideo, check_time_base
 from wsgn.localization.timing import snippet_times
 from wsgn.manifest import Sampling
 from wsgn.support.arrays import Float32Array, IntArray
-
-TIME_UNITS = ("snippet", "frame")
 
 
 class FeatureDataset:
