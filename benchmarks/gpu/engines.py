@@ -13,7 +13,6 @@ import argparse
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -31,8 +30,9 @@ from benchmarks.gpu.part import (
     run_as_part,
     write_results,
 )
-from benchmarks.kernels.timing import Timing, time_in_turn
+from benchmarks.measuring import Budget, Spread, time_in_turn
 from benchmarks.random_engine import HEADS, RandomEngine
+from benchmarks.tables import table
 from wsgn.engines.open import open_engine
 from wsgn.errors import EngineError, WsgnError
 from wsgn.export.graphs.document import OUTPUTS, example_input
@@ -63,7 +63,7 @@ class Row:
     network: str
     engine: str
     batch: int
-    timing: Timing
+    time_us: Spread
     # Time of torch eager over this one's.
     times_eager: float
     largest_difference: float
@@ -71,18 +71,17 @@ class Row:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and write the results."""
-    parser = part_parser("benchmarks.gpu.engines", __doc__)
+    parser = part_parser("benchmarks.gpu.engines", __doc__, budget_seconds=120.0)
     add = parser.add_argument
     add("--device", default="cuda", choices=("cuda", "cpu"), help="cpu is to try this script")
     add("--networks", nargs="+", default=NETWORKS, help=f"backbones; {HEADS} takes features")
     add("--batches", nargs="+", type=int, default=[1, 16], help="snippets in a call")
     add("--short-side", type=int, default=256, help="pixels that frames are scaled to")
     add("--crop-size", type=int, default=224, help="pixels of the square cut out of them")
-    add("--budget", type=float, default=120.0, help="seconds for everything")
     return run_as_part(parser, measure, argv)
 
 
-def measure(arguments: argparse.Namespace) -> Results:
+def measure(arguments: argparse.Namespace, budget: Budget) -> Results:
     """All networks, as far as the budget reaches."""
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise NotHere(f"PyTorch {torch.__version__} finds no CUDA device")
@@ -93,12 +92,11 @@ def measure(arguments: argparse.Namespace) -> Results:
     # The parity of all contenders is judged at full precision.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    deadline = time.monotonic() + arguments.budget
     rows: list[Row] = []
     left_out: dict[str, str] = {}
     wrong: list[str] = []
     for network in arguments.networks:
-        if time.monotonic() > deadline:
+        if budget.left < 0:
             left_out[network] = "the budget was spent"
             continue
         with tempfile.TemporaryDirectory() as folder:
@@ -109,7 +107,7 @@ def measure(arguments: argparse.Namespace) -> Results:
                 crop_size=arguments.crop_size,
             )
             engine.write_model()
-            rows += _rows(engine, arguments, deadline, left_out, wrong)
+            rows += _rows(engine, arguments, budget, left_out, wrong)
         # A compiler that runs past the limit of this part must not take the others with it.
         write_results(arguments.output, _results(rows, left_out, wrong))
     return _results(rows, left_out, wrong)
@@ -127,21 +125,21 @@ def _results(rows: Sequence[Row], left_out: dict[str, str], wrong: Sequence[str]
 def _rows(
     engine: RandomEngine,
     arguments: argparse.Namespace,
-    deadline: float,
+    budget: Budget,
     left_out: dict[str, str],
     wrong: list[str],
 ) -> Iterator[Row]:
-    seconds = (deadline - time.monotonic()) * MEASURED_SHARE
+    seconds = budget.left * MEASURED_SHARE
     subject = engine.in_torch()
     parity_input = example_input(subject.manifest, PARITY_SNIPPETS)
     with torch.inference_mode():
         expected = [output.numpy() for output in subject.graph(parity_input)]
     running: dict[str, Infer] = {}
     differences: dict[str, float] = {}
-    for contender in _contenders(engine, arguments.device, deadline):
+    for contender in _contenders(engine, arguments.device, budget):
         try:
             # The first is what the others' times are held against.
-            if running and time.monotonic() > deadline:
+            if running and budget.left < 0:
                 raise NotHere("the budget was spent")
             require_engine(contender.name, arguments.device)
             infer, found = _begin(contender, engine, arguments.device, parity_input.numpy())
@@ -164,13 +162,13 @@ def _rows(
         for work in works.values():
             work()
         times = time_in_turn(works, seconds / len(arguments.batches))
-        for name, timing in times.items():
+        for name, time_us in times.items():
             yield Row(
                 network=engine.backbone,
                 engine=name,
                 batch=batch,
-                timing=timing,
-                times_eager=times["torch eager"].median_us / timing.median_us,
+                time_us=time_us,
+                times_eager=times["torch eager"].median / time_us.median,
                 largest_difference=differences[name],
             )
 
@@ -190,7 +188,7 @@ def _begin(
         raise NotHere(f"{type(error).__name__}: {first_line}") from error
 
 
-def _contenders(engine: RandomEngine, device: str, deadline: float) -> list[Contender]:
+def _contenders(engine: RandomEngine, device: str, budget: Budget) -> list[Contender]:
     """What can be asked of this device; half precision only where something is convolved."""
     chosen = [
         Contender(name="torch eager", open=_eager, tolerance=TOLERANCE),
@@ -199,7 +197,7 @@ def _contenders(engine: RandomEngine, device: str, deadline: float) -> list[Cont
     ]
     if device == "cpu":
         return chosen
-    tensorrt = partial(_tensorrt, deadline=deadline)
+    tensorrt = partial(_tensorrt, budget=budget)
     chosen += [
         Contender(name="TensorRT", open=tensorrt, tolerance=TOLERANCE),
         Contender(
@@ -229,14 +227,14 @@ def _onnxruntime(engine: RandomEngine, device: str, *, half: bool = False) -> In
 
 
 def _tensorrt(
-    engine: RandomEngine, device: str, *, deadline: float, half: bool = False, tf32: bool = False
+    engine: RandomEngine, device: str, *, budget: Budget, half: bool = False, tf32: bool = False
 ) -> Infer:
     """By the product's own command, which refuses a plan that is off."""
     onnx = _exported(engine, half=half)
     plan = onnx.with_suffix(".tf32.plan" if tf32 else ".plan")
     options = ["--tf32"] if tf32 else []
     command = [sys.executable, "-m", "wsgn.export.to_tensorrt", str(onnx), "-o", str(plan)]
-    left = max(1.0, deadline - time.monotonic())
+    left = max(1.0, budget.left)
     try:
         done = subprocess.run([*command, "--overwrite", *options], timeout=left, check=False)
     except subprocess.TimeoutExpired as error:
@@ -283,21 +281,19 @@ def _difference(found: Sequence[AnyArray], expected: Sequence[AnyArray]) -> floa
 
 
 def _table(rows: Sequence[Row]) -> str:
+    heading = [
+        "network", "engine", "snippets in a call", "ms (10 to 90 %)", "snippets / s",
+        "times torch eager", "difference from torch",
+    ]  # fmt: skip
     lines = [
-        "| network | engine | snippets in a call | ms (10 to 90 %) | snippets / s | "
-        "times torch eager | difference from torch |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        low, median, high = (
-            value / 1e3 for value in (row.timing.low_us, row.timing.median_us, row.timing.high_us)
-        )
-        lines.append(
-            f"| {row.network} | {row.engine} | {row.batch} | {median:.3g} ({low:.3g}-{high:.3g}) | "
-            f"{1e3 * row.batch / median:,.0f} | {row.times_eager:.2f} | "
-            f"{row.largest_difference:.1e} |"
-        )
-    return "\n".join(lines)
+        [
+            row.network, row.engine, row.batch, row.time_us.scaled(1e-3),
+            f"{1e6 * row.batch / row.time_us.median:,.0f}", f"{row.times_eager:.2f}",
+            f"{row.largest_difference:.1e}",
+        ]
+        for row in rows
+    ]  # fmt: skip
+    return table(heading, lines)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ import numpy as np
 import torch
 
 from benchmarks.gpu.part import NotHere, Results, part_parser, reason_alone, run_as_part
-from benchmarks.kernels.timing import Timing, time_in_turn
+from benchmarks.measuring import Budget, Spread, time_in_turn
+from benchmarks.tables import table
 from wsgn.engines.cuda.driver import Gpu, probe_driver
 from wsgn.engines.cuda.open import BINDINGS, open_device
 from wsgn.engines.kernels.launcher import SelectionKernels
@@ -49,17 +50,17 @@ class Row:
 
     way: str
     num_classes: int
-    timing: Timing
+    time_us: Spread
     largest_difference: float
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Compile, launch, compare, time."""
-    parser = part_parser("benchmarks.gpu.launch", __doc__)
+    parser = part_parser("benchmarks.gpu.launch", __doc__, budget_seconds=60.0)
     return run_as_part(parser, measure, argv)
 
 
-def measure(arguments: argparse.Namespace) -> Results:
+def measure(arguments: argparse.Namespace, budget: Budget) -> Results:
     """Every scale for correctness, one for the times."""
     try:
         gpu = probe_driver().gpu(0)
@@ -69,20 +70,21 @@ def measure(arguments: argparse.Namespace) -> Results:
     left_out: dict[str, str] = {}
     rows: list[Row] = []
     wrong: list[str] = []
-    for num_classes in CLASSES:
-        for scale in SCALES:
-            with tempfile.TemporaryDirectory() as folder:
-                rule = _rule(num_classes, scale)
-                bundle = Path(folder) / "kernels"
-                command = [
-                    "--classes", str(num_classes), "--softmax-scale", scale, "-o", str(bundle),
-                    "--targets", str(target),
-                ]  # fmt: skip
-                if compile_ahead(command) != 0:
-                    wrong.append(f"kernels for {gpu} cannot be compiled.")
-                    continue
-                with ExitStack() as opened:
-                    rows += _rows(bundle, rule, num_classes, opened, left_out, wrong)
+    for num_classes, scale in itertools.product(CLASSES, SCALES):
+        if budget.left < 0:
+            left_out[f"{num_classes} classes, {scale}"] = "the budget was spent"
+            continue
+        with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
+            bundle = Path(folder) / "kernels"
+            command = [
+                "--classes", str(num_classes), "--softmax-scale", scale, "-o", str(bundle),
+                "--targets", str(target),
+            ]  # fmt: skip
+            if compile_ahead(command) != 0:
+                wrong.append(f"kernels for {gpu} cannot be compiled.")
+                continue
+            rule = _rule(num_classes, scale)
+            rows += _rows(bundle, rule, num_classes, opened, left_out, wrong)
     if not rows and not wrong:
         raise NotHere("; ".join(left_out.values()))
     return Results(
@@ -157,10 +159,10 @@ def _rows(
         Row(
             way=name,
             num_classes=num_classes,
-            timing=timing,
+            time_us=time_us,
             largest_difference=differences[name],
         )
-        for name, timing in times.items()
+        for name, time_us in times.items()
     ]
 
 
@@ -194,17 +196,12 @@ def _in_torch(x: AnyArray, h: AnyArray, offsets: AnyArray, rule: SelectionRule) 
 
 
 def _table(rows: Sequence[Row]) -> str:
+    heading = ["launched by", "classes", "microseconds (10 to 90 %)", "difference from float64"]
     lines = [
-        f"Frame scores of {len(LENGTHS)} videos, {sum(LENGTHS):,} snippets in all, with copies.",
-        "",
-        "| launched by | classes | microseconds (10 to 90 %) | difference from float64 |",
-        "|---|---|---|---|",
-        *(
-            f"| {row.way} | {row.num_classes} | {row.timing} | {row.largest_difference:.1e} |"
-            for row in rows
-        ),
+        [row.way, row.num_classes, row.time_us, f"{row.largest_difference:.1e}"] for row in rows
     ]
-    return "\n".join(lines)
+    words = f"Frame scores of {len(LENGTHS)} videos, {sum(LENGTHS):,} snippets in all, with copies."
+    return f"{words}\n\n{table(heading, lines)}"
 
 
 if __name__ == "__main__":

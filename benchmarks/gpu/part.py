@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import results as files
+from benchmarks.measuring import Budget
 from wsgn.engines.cuda.driver import probe_driver
 from wsgn.engines.tensorrt.library import installed_libraries
 from wsgn.errors import WsgnError
@@ -40,36 +41,38 @@ class Results:
         return "\n".join([self.table, "", *sentences]).rstrip()
 
 
-def part_parser(name: str, documentation: str | None) -> argparse.ArgumentParser:
-    """The parser of a part, which says the defaults; `run_as_part` adds its output."""
-    return argparse.ArgumentParser(
-        prog=name,
+def part_parser(
+    name: str, documentation: str | None, *, budget_seconds: float
+) -> argparse.ArgumentParser:
+    """The parser of a part, which says the defaults, with its output and its budget."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {name}",
         description=(documentation or "").splitlines()[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    files.add_output(parser, required=True)
+    parser.add_argument(
+        "--budget", type=float, default=budget_seconds, metavar="SECONDS", help="for everything"
+    )
+    return parser
 
 
 def run_as_part(
     parser: argparse.ArgumentParser,
-    work: Callable[[argparse.Namespace], Results],
+    work: Callable[[argparse.Namespace, Budget], Results],
     argv: Sequence[str] | None,
 ) -> int:
     """Parse, work, write STEM.json and STEM.md; 0 for right, 1 for wrong or failed, 77 for none."""
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="STEM",
-        default=argparse.SUPPRESS,
-        help="write the results to STEM.json and STEM.md",
-    )  # fmt: skip
     arguments = parser.parse_args(argv)
     try:
-        results = work(arguments)
+        results = work(arguments, Budget(seconds=arguments.budget))
+        write_results(arguments.output, results)
     except NotHere as reason:
         print(reason)
         return SKIPPED_CODE
     except WsgnError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
-    write_results(arguments.output, results)
     print(results.markdown)
     for sentence in results.wrong:
         print(f"WRONG: {sentence}", file=sys.stderr)
@@ -109,5 +112,5 @@ def _is_installed(module: str) -> bool:
 def write_results(stem: Path, results: Results) -> None:
     """STEM.json and STEM.md; a part that may be ended by force also calls it in between."""
     found = {"left_out": dict(results.left_out), "wrong": list(results.wrong)}
-    stem.with_suffix(".json").write_text(json.dumps(results.document | found, indent=1) + "\n")
-    stem.with_suffix(".md").write_text(results.markdown + "\n")
+    machine = files.describe_machine(with_torch=importlib.util.find_spec("torch") is not None)
+    files.write_results(stem, results.document | found, results.markdown, machine)

@@ -19,7 +19,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.results import ROOT, Machine, describe_machine
+from benchmarks.tables import table
+
 OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
 # How a part says that this machine lacks what it needs; its last line says what.
 SKIPPED_CODE = 77
@@ -36,6 +38,7 @@ _OF_ENGINES = (*_OF_KERNELS, "onnx", "onnxscript", "onnxruntime", "safetensors",
 _OF_RUNS = ("numpy", "dacite", "av", "onnxruntime")
 # Of a part's output in the report; the whole of it is in its log.
 TAIL_LINES = 8
+BLANK_LINE = "\n\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +78,17 @@ def parts(output: Path) -> list[Part]:
         ),
         Part(
             name="kernel benchmark",
-            command=_python("-m", "benchmarks.kernels", "--budget", "110", "-o", str(output)),
+            command=_python(
+                "-m", "benchmarks.kernels", "--budget", "110", "-o", str(output / "kernels")
+            ),
             # The budget is looked at between measurements, so that the last one may overrun it.
             limit_seconds=140,
             stem="kernels",
             needs=_OF_KERNELS,
         ),
-        _script("selection without torch", "launch", 45, output, needs=_OF_KERNELS),
+        _script(
+            "selection without torch", "launch", 45, output, "--budget", "35", needs=_OF_KERNELS
+        ),
         _script("engines", "engines", 110, output, "--budget", "80", needs=_OF_ENGINES),
         _script("wsgn-run", "run", 40, output, "--budget", "34", needs=_OF_RUNS),
     ]
@@ -180,28 +187,30 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def write_report(output: Path, machine: dict[str, object], outcomes: Sequence[Outcome]) -> None:
+def write_report(output: Path, machine: Machine, outcomes: Sequence[Outcome]) -> None:
     """gpu.json and gpu.md, with what the parts wrote inside."""
-    document: dict[str, object] = {"machine": machine, "parts": [asdict(o) for o in outcomes]}
+    document: dict[str, object] = {
+        "machine": asdict(machine),
+        "parts": [asdict(o) for o in outcomes],
+    }
     text = markdown(machine, outcomes)
     for outcome in outcomes:
         if not outcome.stem:
             continue
-        results, table = (output / f"{outcome.stem}.{suffix}" for suffix in ("json", "md"))
+        results, words = (output / f"{outcome.stem}.{suffix}" for suffix in ("json", "md"))
         if results.is_file():
             document[outcome.stem] = json.loads(results.read_text())
-        if table.is_file():
-            text += f"\n## {outcome.name}\n\n{table.read_text()}"
+        if words.is_file():
+            # Below the machine, which is the same for all.
+            text += f"\n## {outcome.name}\n\n{words.read_text().partition(BLANK_LINE)[2]}"
     (output / "gpu.json").write_text(json.dumps(document, indent=1) + "\n")
     (output / "gpu.md").write_text(text)
 
 
-def markdown(machine: dict[str, object], outcomes: Sequence[Outcome]) -> str:
-    """Two tables, and the ends of the logs of what failed."""
-    lines = ["| machine | |", "|---|---|"]
-    lines += [f"| {name} | {value} |" for name, value in machine.items() if value is not None]
-    lines += ["", "| part | state | seconds | |", "|---|---|---|---|"]
-    lines += [f"| {o.name} | {o.state} | {o.seconds:.1f} | {o.reason} |" for o in outcomes]
+def markdown(machine: Machine, outcomes: Sequence[Outcome]) -> str:
+    """The machine, a table, and the ends of the logs of what failed."""
+    rows = [[o.name, o.state, f"{o.seconds:.1f}", o.reason] for o in outcomes]
+    lines = [f"{machine}.", "", table(["part", "state", "seconds", "why"], rows)]
     for outcome in outcomes:
         if outcome.state == FAILED:
             lines += ["", f"End of what '{outcome.name}' said:", "", "```", outcome.tail, "```"]
@@ -238,9 +247,7 @@ def _plan(part: Part) -> str:
 
 
 def _run(output: Path) -> int:
-    from benchmarks.kernels.machine import describe_machine
-
-    machine = vars(describe_machine())
+    machine = describe_machine(with_torch=True)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -251,7 +258,7 @@ def _run(output: Path) -> int:
         return 1
     # Results of a former run into the same folder must not pass for this one's.
     for part in (chosen := parts(output)):
-        for suffix in ("json", "md", "svg") if part.stem else ():
+        for suffix in ("json", "md") if part.stem else ():
             (output / f"{part.stem}.{suffix}").unlink(missing_ok=True)
     outcomes: list[Outcome] = []
     for part in chosen:

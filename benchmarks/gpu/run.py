@@ -18,10 +18,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.gpu.part import NotHere, Results, part_parser, require_engine, run_as_part
+from benchmarks.measuring import Budget, Spread, spread_of
+from benchmarks.tables import table
 from wsgn.errors import EngineError
 
 DEMO = Path(__file__).resolve().parents[2] / "runtime" / "demo"
-REPEATS = 3
 TENSORRT = "TensorRT, cuda"
 _DEVICES_HELP = "the first is what the others are held against; cuda adds a plan by TensorRT"
 # Of a boundary, and of a score: what float32 in another order may move.
@@ -34,27 +35,26 @@ class Run:
 
     name: str
     # Whole processes, start included.
-    seconds: tuple[float, ...]
+    seconds: Spread
     frames: int
     segments: list[dict[str, object]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and compare with ONNX Runtime on the CPU."""
-    parser = part_parser("benchmarks.gpu.run", __doc__)
+    parser = part_parser("benchmarks.gpu.run", __doc__, budget_seconds=120.0)
     add = parser.add_argument
     add("--video", type=Path, default=DEMO / "demo.mp4", metavar="FILE", help="what to run on")
     add("--engine", type=Path, default=DEMO / "demo.onnx", metavar="ONNX", help="what to run")
     add("--devices", nargs="+", default=["cpu", "cuda"], help=_DEVICES_HELP)
-    add("--budget", type=float, default=120.0, help="seconds for everything")
+    add("--repeats", type=int, default=3, metavar="N", help="runs of each")
     return run_as_part(parser, measure, argv)
 
 
-def measure(arguments: argparse.Namespace) -> Results:
+def measure(arguments: argparse.Namespace, budget: Budget) -> Results:
     """Every engine and device; the first is what the others are held against."""
     if importlib.util.find_spec("av") is None:
         raise NotHere("videos cannot be decoded: PyAV (av) is not installed")
-    deadline = time.monotonic() + arguments.budget
     left_out: dict[str, str] = {}
     runs: list[Run] = []
     wrong: list[str] = []
@@ -63,8 +63,8 @@ def measure(arguments: argparse.Namespace) -> Results:
             try:
                 require_engine(name, device)
                 if name == TENSORRT:
-                    _build_plan(arguments.engine, engine, deadline)
-                runs.append(_run(name, arguments.video, engine, device, deadline))
+                    _build_plan(arguments.engine, engine, budget)
+                runs.append(_run(name, arguments, engine, device, budget))
             except NotHere as reason:
                 left_out[name] = str(reason)
             except EngineError as error:
@@ -89,14 +89,14 @@ def _ways(arguments: argparse.Namespace, folder: Path) -> list[tuple[str, Path, 
     return ways
 
 
-def _build_plan(engine: Path, plan: Path, deadline: float) -> None:
+def _build_plan(engine: Path, plan: Path, budget: Budget) -> None:
     command = [sys.executable, "-m", "wsgn.export.to_tensorrt", str(engine), "-o", str(plan)]
-    _finished(command, deadline)
+    _finished(command, budget)
 
 
-def _finished(command: Sequence[str], deadline: float) -> subprocess.CompletedProcess[str]:
+def _finished(command: Sequence[str], budget: Budget) -> subprocess.CompletedProcess[str]:
     """A command that went well. Raises `EngineError` for another, `NotHere` for a slow one."""
-    left = max(1.0, deadline - time.monotonic())
+    left = max(1.0, budget.left)
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=left,
@@ -109,20 +109,22 @@ def _finished(command: Sequence[str], deadline: float) -> subprocess.CompletedPr
     return done
 
 
-def _run(name: str, video: Path, engine: Path, device: str, deadline: float) -> Run:
+def _run(
+    name: str, arguments: argparse.Namespace, engine: Path, device: str, budget: Budget
+) -> Run:
     command = [
         sys.executable, "-c", "from wsgn.runtime.cli.main import main; raise SystemExit(main())",
-        str(video), "--engine", str(engine), "--device", device, "--no-progress",
+        str(arguments.video), "--engine", str(engine), "--device", device, "--no-progress",
     ]  # fmt: skip
     seconds = []
-    for _ in range(REPEATS):
+    for _ in range(arguments.repeats):
         started = time.perf_counter()
-        done = _finished(command, deadline)
+        done = _finished(command, budget)
         seconds.append(time.perf_counter() - started)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     segments = [event for event in events if event["type"] == "segment" and event["final"]]
     (end,) = [event for event in events if event["type"] == "end"]
-    return Run(name=name, seconds=tuple(seconds), frames=end["frames"], segments=segments)
+    return Run(name=name, seconds=spread_of(seconds), frames=end["frames"], segments=segments)
 
 
 def _differences(run: Run, reference: Run) -> list[str]:
@@ -154,17 +156,8 @@ def _last_line(text: str) -> str:
 
 
 def _table(runs: Sequence[Run]) -> str:
-    lines = [
-        "| wsgn-run with | segments | frames | seconds of the whole command (lowest to highest) |",
-        "|---|---|---|---|",
-    ]
-    for run in runs:
-        low, middle, high = min(run.seconds), sorted(run.seconds)[REPEATS // 2], max(run.seconds)
-        lines.append(
-            f"| {run.name} | {len(run.segments)} | {run.frames} | {middle:.2f} "
-            f"({low:.2f}-{high:.2f}) |"
-        )
-    return "\n".join(lines)
+    heading = ["wsgn-run with", "segments", "frames", "seconds of the whole command (10 to 90 %)"]
+    return table(heading, [[run.name, len(run.segments), run.frames, run.seconds] for run in runs])
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The fused operator beside plain PyTorch and the floor: `python -m benchmarks.kernels`."""
+"""The fused operator beside plain PyTorch and the roofline: `python -m benchmarks.kernels`."""

@@ -8,35 +8,11 @@ float32 or better, as autocast does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from benchmarks.kernels.shapes import EPSILON, Layout
+from benchmarks.kernels.workload import EPSILON, Implementation, Layout, VideoScores
 from wsgn.selection.api import video_selection
-
-VideoScores = Callable[[Tensor, Tensor, Tensor, Tensor, Layout, str], Tensor]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Peer:
-    """One way to compute video scores."""
-
-    name: str
-    video_scores: VideoScores
-    # Whether x and h come as (B, Tmax, C) instead of (N, C).
-    is_padded: bool = False
-    is_compiled: bool = False
-
-    def arranged(self, packed: Tensor, layout: Layout) -> Tensor:
-        """A packed (N, C) tensor in the form that this peer reads."""
-        return layout.pad(packed) if self.is_padded else packed
-
-    def packed(self, arranged: Tensor, layout: Layout) -> Tensor:
-        """The way back, for gradients."""
-        return layout.unpad(arranged) if self.is_padded else arranged
 
 
 def _accumulating(values: Tensor) -> Tensor:
@@ -137,14 +113,14 @@ def fused_scores(
     )  # fmt: skip
 
 
-PACKED = Peer(name="eager, packed", video_scores=packed_scores)
-PADDED = Peer(name="eager, padded", video_scores=padded_scores, is_padded=True)
-LOOPED = Peer(name="eager, loop", video_scores=looped_scores)
-FUSED = Peer(name="ours", video_scores=fused_scores)
+PACKED = Implementation(name="eager, packed", video_scores=packed_scores)
+PADDED = Implementation(name="eager, padded", video_scores=padded_scores, is_padded=True)
+LOOPED = Implementation(name="eager, loop", video_scores=looped_scores)
+FUSED = Implementation(name="ours", video_scores=fused_scores)
 
 
-def compiled_peer() -> Peer:
+def compiled_baseline() -> Implementation:
     """torch.compile of the packed formulas for one shape alone, which is the best it can get."""
     torch._dynamo.reset()
     compiled: VideoScores = torch.compile(packed_scores, dynamic=False, fullgraph=True)
-    return Peer(name="torch.compile, packed", video_scores=compiled, is_compiled=True)
+    return Implementation(name="torch.compile, packed", video_scores=compiled, is_compiled=True)

@@ -2,21 +2,29 @@
 
 The tolerance is a multiple of what the plain formulas lose in the same precision, so it follows
 from the number format and the shape instead of being chosen; a ceiling keeps a broken yardstick
-from allowing anything.
+from allowing anything. The operator is judged by its outputs and gradients, the training step by
+the losses of two steps and the gradients of the first.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from benchmarks.kernels.baselines import LOOPED, Peer
-from benchmarks.kernels.shapes import Batch, Layout
-from benchmarks.kernels.workload import Outcome, evaluate
+from benchmarks.kernels.baselines import LOOPED
+from benchmarks.kernels.step import StepPlan, TrainingStep
+from benchmarks.kernels.workload import (
+    Batch,
+    Implementation,
+    Layout,
+    Outcome,
+    Shape,
+    evaluate,
+)
 
 # flash-attention allows 2 to 3 times for matrix products; here sums over up to 50,000 snippets and
 # exponentials are taken in another order and with another approximation.
@@ -103,7 +111,7 @@ def tolerances(losses: Mapping[str, float], dtype: torch.dtype, longest: int) ->
 
 
 def judge(found: Mapping[str, float], allowed: Mapping[str, float]) -> Verdict:
-    """The worst of a peer's tensors; NaN is worse than anything."""
+    """The worst of an implementation's tensors; NaN is worse than anything."""
 
     def badness(name: str) -> float:
         share = found[name] / allowed[name]
@@ -115,16 +123,16 @@ def judge(found: Mapping[str, float], allowed: Mapping[str, float]) -> Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Examiner:
-    """Judges peers on one batch."""
+    """Judges implementations on one batch."""
 
     batch: Batch
     exact: Outcome
     allowed: Mapping[str, float]
     softmax_scale: str
 
-    def examine(self, peer: Peer) -> Verdict:
-        """Run a peer once and compare."""
-        return self.compare(evaluate(peer, self.batch, self.softmax_scale))
+    def examine(self, implementation: Implementation) -> Verdict:
+        """Run it once and compare."""
+        return self.compare(evaluate(implementation, self.batch, self.softmax_scale))
 
     def compare(self, outcome: Outcome) -> Verdict:
         """Compare what was computed otherwise, by a CUDA graph say."""
@@ -141,3 +149,62 @@ def examiner(batch: Batch, softmax_scale: str) -> Examiner:
         allowed=tolerances(losses, batch.x.dtype, max(batch.layout.lengths)),
         softmax_scale=softmax_scale,
     )
+
+
+# A loss is one number and may be right by luck in the yardstick; what it loses with certainty is
+# some roundings of the type that the heads compute in (Adam's first updates are signs of gradients,
+# which magnify those of float32).
+SMALLEST_TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 2.0**-7}
+# Rounding a logit to bf16 moves it by up to 2^-9 of itself, which the narrow Gaussians magnify.
+CEILINGS = {torch.float32: 1e-2, torch.bfloat16: 0.25}
+
+
+def step_results(training: TrainingStep, step: Callable[[], Tensor]) -> dict[str, Tensor]:
+    """Run two steps from the first weights on; `step` gives the loss."""
+    training.reset()
+    first = step().clone()
+    gradients = training.gradients()
+    return {"loss": first, "second loss": step().clone(), **gradients}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepExaminer:
+    """Judges variants of the step on one shape."""
+
+    exact: Mapping[str, Tensor]
+    allowed: Mapping[str, float]
+
+    def compare(self, results: Mapping[str, Tensor]) -> Verdict:
+        """The worst tensor of a variant."""
+        return judge(_differences(results, self.exact), self.allowed)
+
+
+def step_examiner(
+    exact: Mapping[str, Tensor], yardstick: Mapping[str, Tensor], dtype: torch.dtype
+) -> StepExaminer:
+    """Tolerances from what the plain step loses in the same precision."""
+    smallest, ceiling = SMALLEST_TOLERANCES[dtype], CEILINGS[dtype]
+    losses = _differences(yardstick, exact)
+    allowed = {name: min(max(MULTIPLE * v, smallest), ceiling) for name, v in losses.items()}
+    return StepExaminer(exact=exact, allowed=allowed)
+
+
+def exact_step(
+    shape: Shape, width: int, features: Tensor, device: torch.device, softmax_scale: str
+) -> dict[str, Tensor]:
+    """The step in float64 throughout, with the plain formulas video by video."""
+    plan = StepPlan(name="float64", operator="loop")
+    training = TrainingStep(
+        plan, shape, width, dtype=torch.float64, device=device, softmax_scale=softmax_scale
+    )
+    inputs = features.to(device, torch.float64)
+    return step_results(training, lambda: training.run(inputs))
+
+
+def _differences(found: Mapping[str, Tensor], exact: Mapping[str, Tensor]) -> dict[str, float]:
+    return {
+        name: float(relative_difference(found[name].double(), value))
+        if found[name].shape == value.shape
+        else math.inf
+        for name, value in exact.items()
+    }

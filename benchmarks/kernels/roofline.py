@@ -1,4 +1,4 @@
-"""The floor: the time of a device copy of as many bytes, and of the arithmetic at full rate."""
+"""The roofline: the time of a device copy of as many bytes, and of the arithmetic at full rate."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.kernels.machine import Machine
-from benchmarks.kernels.results import BOTH, FORWARD, Floor
-from benchmarks.kernels.shapes import Shape
-from benchmarks.kernels.timing import DeviceStopwatch, Timing
+from benchmarks.kernels.results import BOTH, FORWARD, Roofline
+from benchmarks.kernels.timing import DeviceStopwatch
+from benchmarks.kernels.workload import Shape, dtype_name
+from benchmarks.measuring import Spread
+from benchmarks.results import Machine
 from wsgn.kernels.ahead_of_time.compiled import KernelReport
 
 # Reads and writes of an (N, C) tensor that cannot be avoided: x and h are read, and read again in
@@ -29,16 +30,16 @@ def bytes_needed(shape: Shape, measured: str, dtype: torch.dtype) -> int:
     return ACCESSES[measured] * shape.num_elements * dtype.itemsize
 
 
-def time_copy(stopwatch: DeviceStopwatch, num_bytes: int, device: torch.device) -> Timing:
+def time_copy(stopwatch: DeviceStopwatch, num_bytes: int, device: torch.device) -> Spread:
     """A device copy that reads and writes `num_bytes` together."""
     source = torch.empty(max(1, num_bytes // 2), dtype=torch.int8, device=device)
     target = torch.empty_like(source)
     return stopwatch.time(lambda: target.copy_(source))
 
 
-def gigabytes_per_second(num_bytes: int, timing: Timing) -> float:
+def gigabytes_per_second(num_bytes: int, copy_us: Spread) -> float:
     """Rate of a copy."""
-    return num_bytes / timing.median_us / 1e3
+    return num_bytes / copy_us.median / 1e3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class Arithmetic:
     special_functions_us: float
 
 
-def arithmetic_floor(
+def arithmetic_roofline(
     shape: Shape,
     measured: str,
     dtype: torch.dtype,
@@ -93,25 +94,20 @@ def matching(
     return [report for report in reports if report.num_classes == nearest]
 
 
-def floor_of(
+def roofline_of(
     shape: Shape,
     measured: str,
     dtype: torch.dtype,
-    copy: Timing,
+    copy_us: Spread,
     arithmetic: Arithmetic | None,
-) -> Floor:
+) -> Roofline:
     """The row that is stored."""
-    return Floor(
+    return Roofline(
         shape=shape.name,
         dtype=dtype_name(dtype),
         measured=measured,
         bytes=bytes_needed(shape, measured, dtype),
-        copy=copy,
+        copy_us=copy_us,
         instructions_us=arithmetic.instructions_us if arithmetic else None,
         special_functions_us=arithmetic.special_functions_us if arithmetic else None,
     )
-
-
-def dtype_name(dtype: torch.dtype) -> str:
-    """As in tables and in the compile report: fp32, bf16, fp16."""
-    return {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]

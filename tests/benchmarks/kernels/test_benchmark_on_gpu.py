@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.kernels import gpu, gpu_operator, gpu_step
-from benchmarks.kernels.baselines import FUSED, LOOPED, PACKED, Peer
-from benchmarks.kernels.machine import describe_machine
+from benchmarks.kernels import gpu
+from benchmarks.kernels.baselines import FUSED, LOOPED, PACKED
+from benchmarks.kernels.gpu import GpuSession
 from benchmarks.kernels.results import BOTH, FORWARD, Results
-from benchmarks.kernels.session import Budget, GpuSession
-from benchmarks.kernels.shapes import Shape
 from benchmarks.kernels.step import BASELINE, StepPlan
-from benchmarks.kernels.timing import Timing, Work, summarise
+from benchmarks.kernels.workload import Implementation, Shape
+from benchmarks.measuring import Budget, Spread, Work, spread_of
+from benchmarks.results import describe_machine, finite
 
 CPU = torch.device("cpu")
 SHAPE = Shape(name="small", lengths=(3, 1, 5), num_classes=4)
@@ -26,13 +26,13 @@ SHAPE = Shape(name="small", lengths=(3, 1, 5), num_classes=4)
 class StandInStopwatch:
     """Calls the work once and says 7 microseconds."""
 
-    def time(self, work: Work) -> Timing:
+    def time(self, work: Work) -> Spread:
         work()
-        return summarise([7.0])
+        return spread_of([7.0])
 
-    def time_row(self, work: Work, *, calls: int, rows: int) -> Timing:
+    def time_row(self, work: Work, *, calls: int, rows: int) -> Spread:
         work()
-        return summarise([7.0] * rows)
+        return spread_of([7.0] * rows)
 
 
 def eager_replay(
@@ -51,41 +51,40 @@ def eager_replay(
 
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> GpuSession:
-    for module in (gpu_operator, gpu_step):
-        monkeypatch.setattr(module, "captured", eager_replay)
-        monkeypatch.setattr(module, "peak_device_bytes", lambda work: 1000)
-        monkeypatch.setattr(module, "count_launches", lambda work: 5)
-    monkeypatch.setattr(gpu_operator, "host_cost", lambda work: summarise([3.0]))
+    monkeypatch.setattr(gpu, "captured", eager_replay)
+    monkeypatch.setattr(gpu, "peak_device_bytes", lambda work: 1000)
+    monkeypatch.setattr(gpu, "count_launches", lambda work: 5)
+    monkeypatch.setattr(gpu, "host_cost", lambda work: spread_of([3.0]))
     return GpuSession(
         device=CPU,
         stopwatch=StandInStopwatch(),  # type: ignore[arg-type]
-        budget=Budget.of(1000),
+        budget=Budget(seconds=1000, clock=lambda: 0.0),
         results=Results(machine=describe_machine(), device="cuda", softmax_scale="max_one"),
     )
 
 
-def test_a_right_peer_gets_every_figure(session: GpuSession) -> None:
-    gpu_operator.measure_operator(session, SHAPE, torch.float32, [FUSED])
+def test_a_right_implementation_gets_every_figure(session: GpuSession) -> None:
+    gpu.measure_operator(session, SHAPE, torch.float32, [FUSED])
     assert [row.measured for row in session.results.operator] == [FORWARD, BOTH]
     for row in session.results.operator:
-        assert row.time is not None
-        assert row.graph_time is not None
-        assert row.host_time is not None
-        assert (row.time.median_us, row.peak_bytes, row.launches) == (7.0, 1000, 5)
+        assert row.time_us is not None
+        assert row.graph_time_us is not None
+        assert row.host_time_us is not None
+        assert (row.time_us.median, row.peak_bytes, row.launches) == (7.0, 1000, 5)
     assert session.results.exit_code == 0
 
 
-def test_a_wrong_peer_gets_no_speed(
+def test_a_wrong_implementation_gets_no_speed(
     session: GpuSession, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def scores(*arguments: object) -> Tensor:
         return LOOPED.video_scores(*arguments) * 1.001  # type: ignore[arg-type]
 
-    wrong = Peer(name="off by a thousandth", video_scores=scores)
-    gpu_operator.measure_operator(session, SHAPE, torch.float32, [wrong, PACKED])
+    wrong = Implementation(name="off by a thousandth", video_scores=scores)
+    gpu.measure_operator(session, SHAPE, torch.float32, [wrong, PACKED])
     by_name = {row.implementation: row for row in session.results.operator}
-    assert by_name[wrong.name].time is None
-    assert by_name[PACKED.name].time is not None
+    assert by_name[wrong.name].time_us is None
+    assert by_name[PACKED.name].time_us is not None
     assert "WRONG: y 1.0e-03" in capsys.readouterr().err
     assert session.results.exit_code == 1
     assert session.results.wrong[0].startswith("off by a thousandth, small, fp32")
@@ -97,31 +96,31 @@ def test_a_replay_that_leaves_values_out_is_wrong(
     def lazy(work: Callable[[], Sequence[Tensor]]) -> tuple[Work, Sequence[Tensor]]:
         return (lambda: None), work()
 
-    monkeypatch.setattr(gpu_operator, "captured", lazy)
-    gpu_operator.measure_operator(session, SHAPE, torch.float32, [FUSED])
-    assert [row.time for row in session.results.operator] == [None, None]
+    monkeypatch.setattr(gpu, "captured", lazy)
+    gpu.measure_operator(session, SHAPE, torch.float32, [FUSED])
+    assert [row.time_us for row in session.results.operator] == [None, None]
     assert len(session.results.wrong) == 2
 
 
-@pytest.mark.parametrize("peer", [FUSED, PACKED], ids=lambda peer: peer.name)
+@pytest.mark.parametrize("implementation", [FUSED, PACKED], ids=lambda each: each.name)
 def test_an_error_fails_the_run_only_where_it_is_ours(
-    session: GpuSession, monkeypatch: pytest.MonkeyPatch, peer: Peer
+    session: GpuSession, monkeypatch: pytest.MonkeyPatch, implementation: Implementation
 ) -> None:
     def raises(*_: object) -> Tensor:
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr(gpu_operator.Workload, "forward", raises)
-    gpu_operator.measure_operator(session, SHAPE, torch.float32, [peer])
+    monkeypatch.setattr(gpu.Workload, "forward", raises)
+    gpu.measure_operator(session, SHAPE, torch.float32, [implementation])
     (gap,) = session.results.gaps
     assert gap.reason == "RuntimeError: first line"
-    assert session.results.exit_code == int(peer is FUSED)
+    assert session.results.exit_code == int(implementation is FUSED)
 
 
 def test_a_quick_run_from_end_to_end(session: GpuSession, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = replace(PACKED, name="compiled", is_compiled=True)
     monkeypatch.setattr(gpu, "GPU_SHAPES", (SHAPE, replace(SHAPE, name="long"), SHAPE))
     monkeypatch.setattr(gpu, "LARGE_COPY_BYTES", 1000)
-    monkeypatch.setattr(gpu, "compiled_peer", lambda: compiled)
+    monkeypatch.setattr(gpu, "compiled_baseline", lambda: compiled)
     monkeypatch.setattr(gpu, "compile_report", lambda **_: ())
     session.results.machine = replace(session.results.machine, capability=90)
     parts = list(gpu.run_parts(session, quick=True))
@@ -131,16 +130,16 @@ def test_a_quick_run_from_end_to_end(session: GpuSession, monkeypatch: pytest.Mo
     assert found.gaps == []
     assert found.wrong == []
     assert found.copy_gigabytes_per_second is not None
-    peers = dict.fromkeys(row.implementation for row in found.operator)
-    assert list(peers) == ["ours", "eager, packed", "eager, padded", "eager, loop", "compiled"]
-    assert len(found.floors) == 6
+    names = dict.fromkeys(row.implementation for row in found.operator)
+    assert list(names) == ["ours", "eager, packed", "eager, padded", "eager, loop", "compiled"]
+    assert len(found.rooflines) == 6
     assert [row.plan for row in found.steps] == [
         "eager packed", "ours", "eager loop", "ours, last layer padded to 16", "ours, CUDA graph",
     ]  # fmt: skip
 
 
 def test_what_does_not_fit_is_listed(session: GpuSession) -> None:
-    session.budget = Budget.of(1.0)
+    session.budget = Budget(seconds=1.0, clock=lambda: 0.0)
     assert list(gpu._plain(session, [(SHAPE, torch.float32)])) == []
     (gap,) = session.results.gaps
     assert gap.what == "operator, small, fp32"
@@ -159,11 +158,11 @@ def test_every_variant_of_the_step_is_right(session: GpuSession) -> None:
         StepPlan(name="copied", feed="copied"),
     )
     for dtype in (torch.float32, torch.bfloat16):
-        case = gpu_step.StepCase(shape=SHAPE, width=16, dtype=dtype, plans=plans)
-        gpu_step.measure_case(session, case)
+        case = gpu.StepCase(shape=SHAPE, width=16, dtype=dtype, plans=plans)
+        gpu.measure_case(session, case)
     assert [row.plan for row in session.results.steps] == [plan.name for plan in plans] * 2
     assert session.results.wrong == []
-    assert all(row.time is not None for row in session.results.steps)
+    assert all(row.time_us is not None for row in session.results.steps)
     assert session.results.gaps == []
 
 
@@ -173,10 +172,10 @@ def test_without_a_yardstick_no_step_is_measured(
     def too_large(*_: object) -> None:
         raise torch.OutOfMemoryError("2 TB")
 
-    monkeypatch.setattr(gpu_step, "exact_step", too_large)
+    monkeypatch.setattr(gpu, "exact_step", too_large)
     plans = (BASELINE, StepPlan(name="ours"))
-    case = gpu_step.StepCase(shape=SHAPE, width=16, dtype=torch.float32, plans=plans)
-    gpu_step.measure_case(session, case)
+    case = gpu.StepCase(shape=SHAPE, width=16, dtype=torch.float32, plans=plans)
+    gpu.measure_case(session, case)
     assert session.results.steps == []
     assert [gap.reason for gap in session.results.gaps] == [
         "out of memory: 2 TB",
@@ -186,7 +185,7 @@ def test_without_a_yardstick_no_step_is_measured(
 
 
 def test_a_wrong_step_gets_no_speed(session: GpuSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = gpu_step.step_results
+    real = gpu.step_results
 
     def biased(training: object, step: Callable[[], Tensor]) -> dict[str, Tensor]:
         found = real(training, step)  # type: ignore[arg-type]
@@ -194,41 +193,38 @@ def test_a_wrong_step_gets_no_speed(session: GpuSession, monkeypatch: pytest.Mon
             found["mu"] = found["mu"] * 1.02
         return found
 
-    monkeypatch.setattr(gpu_step, "step_results", biased)
+    monkeypatch.setattr(gpu, "step_results", biased)
     plans = (BASELINE, StepPlan(name="ours"))
-    case = gpu_step.StepCase(shape=SHAPE, width=16, dtype=torch.float32, plans=plans)
-    gpu_step.measure_case(session, case)
-    assert session.results.steps[1].time is None
+    case = gpu.StepCase(shape=SHAPE, width=16, dtype=torch.float32, plans=plans)
+    gpu.measure_case(session, case)
+    assert session.results.steps[1].time_us is None
     assert session.results.wrong == ["training step, ours, small, width 16, fp32"]
 
 
 def test_checking_times_nothing(session: GpuSession) -> None:
     session.check_only = True
-    gpu_operator.measure_operator(session, SHAPE, torch.float32, [FUSED])
-    case = gpu_step.StepCase(shape=SHAPE, width=16, dtype=torch.float32, plans=(BASELINE,))
-    gpu_step.measure_case(session, case)
+    gpu.measure_operator(session, SHAPE, torch.float32, [FUSED])
+    case = gpu.StepCase(shape=SHAPE, width=16, dtype=torch.float32, plans=(BASELINE,))
+    gpu.measure_case(session, case)
     rows = [*session.results.operator, *session.results.steps]
-    assert [row.time for row in rows] == [None] * 3
+    assert [row.time_us for row in rows] == [None] * 3
     assert session.results.wrong == []
 
 
 def test_the_document_is_strict_json(session: GpuSession) -> None:
-    gpu_operator.measure_operator(session, SHAPE, torch.float32, [PACKED])
+    gpu.measure_operator(session, SHAPE, torch.float32, [PACKED])
     row = session.results.operator[0]
     infinite = replace(row, verdict=replace(row.verdict, difference=float("inf")))
     session.results.operator.append(infinite)
 
-    def refuse(constant: str) -> None:
-        raise AssertionError(constant)
-
-    document = json.loads(session.results.json(), parse_constant=refuse)
+    document = json.loads(json.dumps(finite(session.results.document()), allow_nan=False))
     assert document["operator"][-1]["verdict"]["difference"] is None
     assert len(document["wrong"]) == 1
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_streamed_features_come_in_order_and_whole() -> None:
-    from benchmarks.kernels.feeding import make_feed
+    from benchmarks.kernels.step import make_feed
 
     batches = [torch.full((50_000, 64), float(value)) for value in range(3)]
     feed = make_feed("streamed", batches, torch.device("cuda"))
