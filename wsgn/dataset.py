@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wsgn.config import ModelConfig
@@ -12,10 +11,9 @@ from wsgn.data.frames import FrameDataset
 from wsgn.data.samples import VideoSource
 from wsgn.errors import UsageError
 from wsgn.features.dataset import FeatureDataset
-from wsgn.features.layouts import native_sampling, open_features
-from wsgn.features.options import NATIVE, DataOptions, FeatureOptions, VideoOptions
-from wsgn.features.reader import FeatureReader, TimeBase
-from wsgn.manifest import Sampling
+from wsgn.features.layouts import open_features
+from wsgn.features.options import DataOptions, VideoOptions
+from wsgn.features.reader import FeatureReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +83,7 @@ def open_data(
     reader = open_features(
         options.path,
         layout=options.layout,
-        sampling=_time_base(options, annotations.videos),
+        sampling=options.time_base(annotations.videos),
         streams=options.streams if streams is None else streams,
     )
     return Dataset(
@@ -94,13 +92,3 @@ def open_data(
         skip_missing=options.skip_missing,
         progress=progress,
     )
-
-
-def _time_base(options: FeatureOptions, videos: Sequence[VideoAnnotation]) -> TimeBase | None:
-    """What the user says of the features' time base; None where the files are to say it."""
-    rate, length, stride = options.frame_rate, options.snippet_length, options.snippet_stride
-    if rate is None or length is None or stride is None:
-        return None
-    if rate == NATIVE:
-        return native_sampling(videos, snippet_length=length, snippet_stride=stride)
-    return Sampling(frame_rate=rate, snippet_length=length, snippet_stride=stride)

@@ -80,4 +80,4 @@ def frame_rate(text: str) -> FrameRate:
 
 def stream_names(text: str | None) -> tuple[str, ...]:
     """The streams of `--streams`; empty means all."""
-    return () if text is None else tuple(text.split(","))
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())

@@ -13,10 +13,17 @@ from tqdm import tqdm
 from wsgn.data.annotations import Annotations, write_annotations
 from wsgn.errors import UsageError
 from wsgn.features.annotation_layouts import read_any_annotations
-from wsgn.features.convert import Conversion, convert_features
-from wsgn.features.layouts import AUTO, LAYOUTS, native_sampling, open_features
-from wsgn.features.reader import LOGGER, FeatureReader, TimeBase
-from wsgn.manifest import Sampling
+from wsgn.features.arguments import stream_names
+from wsgn.features.convert import (
+    AnnotationOptions,
+    Conversion,
+    ConvertOptions,
+    TargetOptions,
+    convert_features,
+)
+from wsgn.features.layouts import AUTO, LAYOUTS, open_features
+from wsgn.features.options import NATIVE, FeatureOptions, FrameRate
+from wsgn.features.reader import LOGGER
 from wsgn.support.command import report_failures, run_command, say
 
 _NAME = "wsgn-convert"
@@ -28,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 done, 2 usage, 3 unreadable input, 4 some videos failed, 6 output."""
     return run_command(
         _NAME,
-        lambda: _run(_parser().parse_args(argv)),
+        lambda: _run(_options(_parser().parse_args(argv))),
         interrupted=lambda: "interrupted; run it again to go on.",
     )
 
@@ -73,94 +80,112 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    _require_task(arguments)
-    annotations = None
-    if arguments.annotations:
-        annotations = read_any_annotations(
-            arguments.annotations, labels_from_segments=arguments.labels_from_segments
+def _options(words: argparse.Namespace) -> ConvertOptions:
+    _require_task(words)
+    annotations = features = None
+    if words.annotations:
+        annotations = AnnotationOptions(
+            items=tuple(words.annotations),
+            labels_from_segments=words.labels_from_segments,
+            output=words.annotations_out,
         )
-    if annotations is not None and arguments.annotations_out is not None:
-        write_annotations(arguments.annotations_out, annotations)
-        print(
-            f"annotations: {len(annotations.videos)} videos, {len(annotations.classes)} classes "
-            f"-> {arguments.annotations_out}",
-            flush=True,
+    if words.source is not None:
+        features = TargetOptions(
+            source=_source(words),
+            output=words.output,
+            dtype=words.dtype,
+            overwrite=words.overwrite,
         )
-    if arguments.source is None:
+    return ConvertOptions(annotations=annotations, features=features, quiet=words.quiet)
+
+
+def _require_task(words: argparse.Namespace) -> None:
+    if (words.source is None) != (words.output is None):
+        raise UsageError("features need both SOURCE and -o DIR.")
+    if words.annotations_out is not None and not words.annotations:
+        raise UsageError("--annotations-out needs --annotations, from which it is made.")
+    if words.source is None and words.annotations_out is None:
+        raise UsageError("nothing to do: give SOURCE and -o DIR, or --annotations-out FILE.json.")
+    if words.source is not None and words.source.resolve() == words.output.resolve():
+        raise UsageError("SOURCE and -o DIR are the same folder; name another one.")
+
+
+def _source(words: argparse.Namespace) -> FeatureOptions:
+    rate: FrameRate | None = words.frame_rate
+    length, stride = words.snippet_length, words.snippet_stride
+    given = [value is not None for value in (rate, length, stride)]
+    if words.layout == "opentad" and rate is None and words.annotations:
+        rate, length, stride = NATIVE, length or _NATIVE_LENGTH, stride or _NATIVE_STRIDE
+    elif any(given) and not all(given):
+        raise UsageError(
+            "--frame-rate, --snippet-length and --snippet-stride belong together: give all three."
+        )
+    return FeatureOptions(
+        path=words.source,
+        layout=words.layout,
+        frame_rate=rate,
+        snippet_length=length,
+        snippet_stride=stride,
+        streams=stream_names(words.streams),
+    )
+
+
+def _run(options: ConvertOptions) -> int:
+    annotations = None if options.annotations is None else _annotations(options.annotations)
+    if options.features is None:
         return 0
     handler = _Notices()
     LOGGER.addHandler(handler)
     try:
-        reader = _open(arguments, annotations)
-        result = _convert(arguments, reader, annotations)
+        return _convert(options.features, annotations, quiet=options.quiet)
     finally:
         LOGGER.removeHandler(handler)
-    return _report(arguments, reader, result)
 
 
-def _require_task(arguments: argparse.Namespace) -> None:
-    if (arguments.source is None) != (arguments.output is None):
-        raise UsageError("features need both SOURCE and -o DIR.")
-    if arguments.annotations_out is not None and not arguments.annotations:
-        raise UsageError("--annotations-out needs --annotations, from which it is made.")
-    if arguments.source is None and arguments.annotations_out is None:
-        raise UsageError("nothing to do: give SOURCE and -o DIR, or --annotations-out FILE.json.")
-    if arguments.source is not None and arguments.source.resolve() == arguments.output.resolve():
-        raise UsageError("SOURCE and -o DIR are the same folder; name another one.")
-
-
-def _open(arguments: argparse.Namespace, annotations: Annotations | None) -> FeatureReader:
-    streams = tuple(name.strip() for name in arguments.streams.split(",") if name.strip())
-    reader = open_features(
-        arguments.source,
-        layout=arguments.layout,
-        sampling=_time_base(arguments, annotations),
-        streams=streams,
+def _annotations(options: AnnotationOptions) -> Annotations:
+    """Read them, and write them where that is asked for."""
+    annotations = read_any_annotations(
+        options.items, labels_from_segments=options.labels_from_segments
     )
-    if arguments.layout == AUTO:
-        say(_NAME, f"{arguments.source} has the layout '{reader.layout}'.")
-    return reader
-
-
-def _time_base(arguments: argparse.Namespace, annotations: Annotations | None) -> TimeBase | None:
-    given = (arguments.frame_rate, arguments.snippet_length, arguments.snippet_stride)
-    if None not in given:
-        rate, length, stride = given
-        return Sampling(frame_rate=rate, snippet_length=length, snippet_stride=stride)
-    if arguments.layout == "opentad" and arguments.frame_rate is None and annotations is not None:
-        return native_sampling(
-            annotations.videos,
-            snippet_length=arguments.snippet_length or _NATIVE_LENGTH,
-            snippet_stride=arguments.snippet_stride or _NATIVE_STRIDE,
+    if options.output is not None:
+        write_annotations(options.output, annotations)
+        print(
+            f"annotations: {len(annotations.videos)} videos, {len(annotations.classes)} classes "
+            f"-> {options.output}",
+            flush=True,
         )
-    if given != (None, None, None):
-        raise UsageError(
-            "--frame-rate, --snippet-length and --snippet-stride belong together: give all three."
-        )
-    return None
+    return annotations
 
 
-def _convert(
-    arguments: argparse.Namespace, reader: FeatureReader, annotations: Annotations | None
-) -> Conversion:
-    with tqdm(desc="converting", unit="video", disable=arguments.quiet, file=sys.stderr) as bar:
+def _convert(target: TargetOptions, annotations: Annotations | None, *, quiet: bool) -> int:
+    videos = None if annotations is None else annotations.videos
+    source = target.source
+    reader = open_features(
+        source.path,
+        layout=source.layout,
+        sampling=source.time_base(videos or ()),
+        streams=source.streams,
+    )
+    if source.layout == AUTO:
+        say(_NAME, f"{source.path} has the layout '{reader.layout}'.")
+    with tqdm(desc="converting", unit="video", disable=quiet, file=sys.stderr) as bar:
 
         def on_video(total: int) -> None:
             bar.total = total
             bar.update()
 
-        return convert_features(
+        result = convert_features(
             reader,
-            arguments.output,
-            videos=None if annotations is None else annotations.videos,
-            dtype=arguments.dtype,
-            overwrite=arguments.overwrite,
+            target.output,
+            videos=videos,
+            dtype=target.dtype,
+            overwrite=target.overwrite,
             on_video=on_video,
         )
+    return _report(reader.layout, target.output, result)
 
 
-def _report(arguments: argparse.Namespace, reader: FeatureReader, result: Conversion) -> int:
+def _report(layout: str, folder: Path, result: Conversion) -> int:
     """Say what became of the videos; the exit code."""
     counts = [f"{len(result.written)} converted", f"{len(result.kept)} already there"]
     if result.failed:
@@ -169,7 +194,7 @@ def _report(arguments: argparse.Namespace, reader: FeatureReader, result: Conver
         counts.append(f"{result.num_without_features} annotated without features")
     if result.num_not_annotated:
         counts.append(f"{result.num_not_annotated} not annotated and left out")
-    print(f"features: {reader.layout}, {', '.join(counts)} -> {arguments.output}", flush=True)
+    print(f"features: {layout}, {', '.join(counts)} -> {folder}", flush=True)
     return report_failures(_NAME, result.failed, len(result.written) + len(result.kept))
 
 

@@ -11,9 +11,44 @@ import numpy as np
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.errors import InputError
 from wsgn.features.file import SUFFIX, FeatureInfo, read_feature_info, write_feature_file
+from wsgn.features.options import FeatureOptions
 from wsgn.features.reader import FeatureReader
 from wsgn.features.time_base import TimedVideo, check_time_base
 from wsgn.support.arrays import Float32Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotationOptions:
+    """Which annotations are read, and where to they are written."""
+
+    # A JSON, W-TALC's folder, or Charades' CSVs as [SUBSET=]PATH; see `read_any_annotations`.
+    items: tuple[str, ...]
+    # Video-level labels out of the segments.
+    labels_from_segments: bool = False
+    # The ActivityNet-style JSON; None where they only serve the features.
+    output: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetOptions:
+    """Which features are converted, and where to."""
+
+    source: FeatureOptions
+    # A folder.
+    output: Path
+    # 'float16' or 'float32'; None for the source's.
+    dtype: str | None = None
+    # Convert whole files of an earlier run again.
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions:
+    """What a run of `wsgn-convert` is asked for; None for what it is not."""
+
+    annotations: AnnotationOptions | None
+    features: TargetOptions | None
+    quiet: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from wsgn.data.annotations import VideoAnnotation
 from wsgn.errors import UsageError
-from wsgn.features.layouts import AUTO
+from wsgn.features.layouts import AUTO, native_sampling
+from wsgn.features.reader import TimeBase
+from wsgn.manifest import Sampling
 
 # As a frame rate: each video has its own.
 NATIVE: Final = "native"
@@ -47,6 +51,15 @@ class FeatureOptions:
                 "give all three of --frame-rate, --snippet-length and --snippet-stride: nothing in "
                 "such features tells their time base (I3D features are often 25, 16 and 16)."
             )
+
+    def time_base(self, videos: Sequence[VideoAnnotation]) -> TimeBase | None:
+        """The time base of these videos' features; None where the files are to say it."""
+        rate, length, stride = self.frame_rate, self.snippet_length, self.snippet_stride
+        if rate is None or length is None or stride is None:
+            return None
+        if rate == NATIVE:
+            return native_sampling(videos, snippet_length=length, snippet_stride=stride)
+        return Sampling(frame_rate=rate, snippet_length=length, snippet_stride=stride)
 
 
 DataOptions = VideoOptions | FeatureOptions
