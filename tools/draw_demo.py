@@ -52,8 +52,8 @@ def read_frames(path: Path) -> list[Image.Image]:
             frame.to_image()  # type: ignore[no-untyped-call]
             for frame in container.decode(video=0)
         ]
-    places = (np.arange(NUM_THUMBNAILS) + 0.5) / NUM_THUMBNAILS * len(frames)
-    return [frames[int(place)] for place in places]
+    indices = (np.arange(NUM_THUMBNAILS) + 0.5) / NUM_THUMBNAILS * len(frames)
+    return [frames[int(index)] for index in indices]
 
 
 def draw(

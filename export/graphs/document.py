@@ -118,7 +118,7 @@ def _exported(subject: Exportable, kind: GraphKind) -> onnx.ModelProto:
     shape = tuple(range(2, 2 + len(kind.dimensions)))
     examples = [per_video(example_input(manifest, math.prod(shape)), shape)]
     dimensions = [
-        {place: torch.export.Dim(name, min=1) for place, name in enumerate(kind.dimensions)}
+        {index: torch.export.Dim(name, min=1) for index, name in enumerate(kind.dimensions)}
     ]
     names = ["features" if manifest.frames is None else "frames"]
     if kind.takes_state:

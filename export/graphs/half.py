@@ -64,18 +64,18 @@ class _HalfPass:
         return node.op_type in _CARRIED and bool(values) and self._half.issuperset(values)
 
     def _put_half(self, node: NodeProto) -> None:
-        for place, name in enumerate(node.input):
+        for index, name in enumerate(node.input):
             if name in self._constants:
-                node.input[place] = self._half_constant(name)
+                node.input[index] = self._half_constant(name)
             elif name and name not in self._half:
-                node.input[place] = self._cast(name, TensorProto.FLOAT16)
+                node.input[index] = self._cast(name, TensorProto.FLOAT16)
         self._half.update(node.output)
         self._nodes.append(node)
 
     def _put_single(self, node: NodeProto) -> None:
-        for place, name in enumerate(node.input):
+        for index, name in enumerate(node.input):
             if name in self._half:
-                node.input[place] = self._cast(name, TensorProto.FLOAT)
+                node.input[index] = self._cast(name, TensorProto.FLOAT)
         self._nodes.append(node)
 
     def _cast(self, name: str, to: int) -> str:

@@ -143,11 +143,11 @@ def parity_sizes(source: PlanInput, profiles: Sequence[Profile]) -> tuple[dict[s
 
 
 def _span(source: PlanInput, profile: Profile, axis: str) -> tuple[int, int, int]:
-    place, one = next(
+    index, one = next(
         (one.dimensions.index(axis), one) for one in source.inputs if axis in one.dimensions
     )
     shapes = profile.inputs[one.name]
-    return shapes.minimum[place], shapes.optimum[place], shapes.maximum[place]
+    return shapes.minimum[index], shapes.optimum[index], shapes.maximum[index]
 
 
 def _choices(minimum: int, optimum: int, maximum: int) -> tuple[int, ...]:

@@ -100,19 +100,19 @@ class JoinedCalls:
         answers: list[Answer] = [ValueError("not run")] * len(calls)
         # By the shape of a row: videos may differ in length.
         groups: dict[tuple[int, ...], list[int]] = {}
-        for place, call in enumerate(calls):
+        for index, call in enumerate(calls):
             try:
                 self._graph.check(call.arrays)
             except ValueError as error:
-                answers[place] = error
+                answers[index] = error
                 continue
-            groups.setdefault(_first(call).shape[1:], []).append(place)
-        for places in groups.values():
-            outputs = self._graph.run(_joined([calls[place] for place in places]))
+            groups.setdefault(_first(call).shape[1:], []).append(index)
+        for indices in groups.values():
+            outputs = self._graph.run(_joined([calls[index] for index in indices]))
             start = 0
-            for place in places:
-                stop = start + len(_first(calls[place]))
-                answers[place] = {name: array[start:stop] for name, array in outputs.items()}
+            for index in indices:
+                stop = start + len(_first(calls[index]))
+                answers[index] = {name: array[start:stop] for name, array in outputs.items()}
                 start = stop
         return answers
 
@@ -148,23 +148,23 @@ class Sequences:
         # Only sequences that send the same number of snippets can share a run.
         groups: dict[tuple[int, ...], list[int]] = {}
         states: dict[int, AnyArray] = {}
-        for place, call in enumerate(calls):
+        for index, call in enumerate(calls):
             try:
-                states[place] = self._state_before(call)
+                states[index] = self._state_before(call)
                 self._graph.check(call.arrays)
             except ValueError as error:
-                answers[place] = error
+                answers[index] = error
                 continue
-            groups.setdefault(_first(call).shape, []).append(place)
-        for places in groups.values():
-            arrays = _joined([calls[place] for place in places])
-            arrays["state"] = np.concatenate([states[place] for place in places])  # (B, 5, C)
+            groups.setdefault(_first(call).shape, []).append(index)
+        for indices in groups.values():
+            arrays = _joined([calls[index] for index in indices])
+            arrays["state"] = np.concatenate([states[index] for index in indices])  # (B, 5, C)
             outputs = self._graph.run(arrays)
             after = outputs.pop("next_state")
-            for row, place in enumerate(places):
+            for row, index in enumerate(indices):
                 # A copy, because a view would keep the states of the whole batch.
-                self._keep(calls[place].correlation_id, after[row : row + 1].copy())
-                answers[place] = {name: out[row : row + 1] for name, out in outputs.items()}
+                self._keep(calls[index].correlation_id, after[row : row + 1].copy())
+                answers[index] = {name: out[row : row + 1] for name, out in outputs.items()}
         for call in calls:
             if call.ends:
                 self._states.pop(call.correlation_id, None)

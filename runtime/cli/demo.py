@@ -70,9 +70,9 @@ def match_segments(found: Sequence[Segment], truth: Sequence[Segment]) -> list[P
     """Pairs of one label, those that overlap most first, each segment once; by time."""
     candidates = sorted(
         (
-            (tiou(found_one, true_one), -place, -true_place)
-            for place, found_one in enumerate(found)
-            for true_place, true_one in enumerate(truth)
+            (tiou(found_one, true_one), -index, -true_index)
+            for index, found_one in enumerate(found)
+            for true_index, true_one in enumerate(truth)
             if found_one.label == true_one.label
         ),
         reverse=True,
@@ -80,21 +80,21 @@ def match_segments(found: Sequence[Segment], truth: Sequence[Segment]) -> list[P
     matched_found: set[int] = set()
     matched_truth: set[int] = set()
     pairs = []
-    for overlap, negative_place, negative_true_place in candidates:
-        place, true_place = -negative_place, -negative_true_place
-        if overlap > 0 and place not in matched_found and true_place not in matched_truth:
-            matched_found.add(place)
-            matched_truth.add(true_place)
-            pairs.append(Pair(truth=truth[true_place], found=found[place], tiou=overlap))
+    for overlap, negative_index, negative_true_index in candidates:
+        index, true_index = -negative_index, -negative_true_index
+        if overlap > 0 and index not in matched_found and true_index not in matched_truth:
+            matched_found.add(index)
+            matched_truth.add(true_index)
+            pairs.append(Pair(truth=truth[true_index], found=found[index], tiou=overlap))
     pairs += [
         Pair(truth=segment, found=None, tiou=0.0)
-        for place, segment in enumerate(truth)
-        if place not in matched_truth
+        for index, segment in enumerate(truth)
+        if index not in matched_truth
     ]
     pairs += [
         Pair(truth=None, found=segment, tiou=0.0)
-        for place, segment in enumerate(found)
-        if place not in matched_found
+        for index, segment in enumerate(found)
+        if index not in matched_found
     ]
     return sorted(pairs, key=_start_seconds)
 

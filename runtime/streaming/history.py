@@ -110,7 +110,7 @@ class History:
             # Those of one label follow each other in time.
             row = announced.get(segment.label, [])
             first = bisect_right(row, segment.start_seconds, key=lambda item: item[1].end_seconds)
-            for j, event in (row[place] for place in range(first, len(row))):
+            for j, event in (row[index] for index in range(first, len(row))):
                 if event.start_seconds >= segment.end_seconds:
                     break
                 pairs.append((-_overlap_seconds(segment, event), i, j))

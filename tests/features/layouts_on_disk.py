@@ -26,8 +26,8 @@ def random_features(width: int = 2 * WIDTH, seed: int = 0) -> Features:
     """(T, D) float32 for each name; RGB is the first half of the channels."""
     random = np.random.default_rng(seed)
     return {
-        name: random.normal(size=(place + 3, width)).astype(np.float32)
-        for place, name in enumerate(NAMES)
+        name: random.normal(size=(index + 3, width)).astype(np.float32)
+        for index, name in enumerate(NAMES)
     }
 
 
@@ -51,8 +51,8 @@ def write_charades(root: Path, features: Features) -> Path:
 
 
 def write_basnet(root: Path, features: Features) -> Path:
-    for place, (name, values) in enumerate(features.items()):
-        subset = ("train", "test")[place % 2]
+    for index, (name, values) in enumerate(features.items()):
+        subset = ("train", "test")[index % 2]
         for stream, half in zip(("rgb", "flow"), np.split(values, 2, axis=1), strict=True):
             folder = root / "features" / subset / stream
             folder.mkdir(parents=True, exist_ok=True)

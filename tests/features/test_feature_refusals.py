@@ -99,8 +99,8 @@ def test_damaged_archives_give_a_sentence(tmp_path: Path) -> None:
     num_refused = 0
     for _ in range(300):
         damaged = bytearray(whole)
-        for place in random.integers(0, len(whole), size=4):
-            damaged[place] = random.integers(0, 256)
+        for index in random.integers(0, len(whole), size=4):
+            damaged[index] = random.integers(0, 256)
         path.write_bytes(damaged)
         try:
             opened(tmp_path, "cmcs").read("video_a")

@@ -224,8 +224,8 @@ def test_random_damage_gives_an_array_or_a_sentence(tmp_path: Path, protocol: in
     num_refused = 0
     for _ in range(600):
         damaged = bytearray(pickled)
-        for place in random.integers(0, len(pickled), size=2):
-            damaged[place] = random.integers(0, 256)
+        for index in random.integers(0, len(pickled), size=2):
+            damaged[index] = random.integers(0, 256)
         path = written(tmp_path / "a.npy", bytes(damaged))
         try:
             read_plain_list(path)

@@ -23,12 +23,12 @@ def plain_nms(
 ) -> list[bool]:
     """One segment after the other, the best first."""
     kept: list[int] = []
-    for place in sorted(range(len(score)), key=lambda i: -score[i]):
-        rivals = [other for other in kept if group[other] == group[place]]
-        span = (start[place], end[place])
+    for index in sorted(range(len(score)), key=lambda i: -score[i]):
+        rivals = [other for other in kept if group[other] == group[index]]
+        span = (start[index], end[index])
         if all(plain_tiou(span, (start[r], end[r])) < tiou for r in rivals):
-            kept.append(place)
-    return [place in kept for place in range(len(score))]
+            kept.append(index)
+    return [index in kept for index in range(len(score))]
 
 
 def plain_softening(

@@ -51,8 +51,8 @@ def plain_map(scene: Scene, protocol: str, tiou: list[float]) -> list[float]:
     totals = [0.0] * len(tiou)
     for label, of_label in truths.items():
         ranked = sorted(found[label], key=lambda row: -row[3])
-        for place, threshold in enumerate(tiou):
-            totals[place] += _class_ap(protocol, of_label, ranked, threshold, scene.ambiguous)
+        for index, threshold in enumerate(tiou):
+            totals[index] += _class_ap(protocol, of_label, ranked, threshold, scene.ambiguous)
     return [100 * total / len(truths) for total in totals]
 
 
@@ -104,8 +104,8 @@ def _activitynet_flags(truths, ranked, threshold):
 
 def _thumos_rows(truths, ranked, threshold, ambiguous):
     by_video = defaultdict(list)
-    for place, (video, start, end, _) in enumerate(ranked):
-        by_video[video].append((place, (start, end)))
+    for index, (video, start, end, _) in enumerate(ranked):
+        by_video[video].append((index, (start, end)))
     hits = set()
     for video, spans in truths.items():
         free = list(by_video[video])
@@ -119,10 +119,10 @@ def _thumos_rows(truths, ranked, threshold, ambiguous):
                 free.remove(best)
                 hits.add(best[0])
     rows = []
-    for place, (video, start, end, score) in enumerate(ranked):
+    for index, (video, start, end, score) in enumerate(ranked):
         touched = any(_intersection(span, (start, end)) > 0 for span in ambiguous.get(video, []))
-        if place in hits or not touched:
-            rows.append((score, place in hits))
+        if index in hits or not touched:
+            rows.append((score, index in hits))
     return rows
 
 
@@ -169,10 +169,10 @@ def _curve(flags, positives):
 def _all_point(flags, positives):
     precision, recall = _curve(flags, positives)
     precision, recall = [0.0, *precision, 0.0], [0.0, *recall, 1.0]
-    for place in range(len(precision) - 2, -1, -1):
-        precision[place] = max(precision[place], precision[place + 1])
+    for index in range(len(precision) - 2, -1, -1):
+        precision[index] = max(precision[index], precision[index + 1])
     steps = range(1, len(recall))
-    return sum((recall[place] - recall[place - 1]) * precision[place] for place in steps)
+    return sum((recall[index] - recall[index - 1]) * precision[index] for index in steps)
 
 
 def _eleven_point(flags, positives):

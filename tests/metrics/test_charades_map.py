@@ -42,7 +42,7 @@ def scores_line(video, point, first, rest=0.0):
 
 def truth_of(labels):
     """A truth of one video per (25, 157) array."""
-    ids = tuple(f"V{place}" for place in range(len(labels)))
+    ids = tuple(f"V{index}" for index in range(len(labels)))
     return CharadesTruth(video_ids=ids, length_seconds=np.ones(len(ids)), labels=np.stack(labels))
 
 

@@ -68,4 +68,4 @@ def test_the_oracle_of_the_other_tests_equals_the_known_map(truth, detections, p
         ambiguous={video: entry["ambiguous"] for video, entry in test.items()},
     )
     answer = plain_map(scene, protocol, [0.1, 0.5])
-    assert answer == pytest.approx([known["mAP"][protocol][place] for place in (0, 4)], abs=1e-9)
+    assert answer == pytest.approx([known["mAP"][protocol][index] for index in (0, 4)], abs=1e-9)

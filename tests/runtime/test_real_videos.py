@@ -66,8 +66,8 @@ def test_damaged_files_give_a_result_or_a_sentence(
         source = SMALL[number % len(SMALL)]
         random = np.random.default_rng(number)
         data = np.frombuffer(source.read_bytes(), dtype=np.uint8).copy()
-        places = random.integers(0, len(data), int(random.integers(1, 40)))
-        data[places] ^= random.integers(1, 256, len(places)).astype(np.uint8)
+        indices = random.integers(0, len(data), int(random.integers(1, 40)))
+        data[indices] ^= random.integers(1, 256, len(indices)).astype(np.uint8)
         path = tmp_path / f"damaged_{number}{source.suffix}"
         path.write_bytes(data.tobytes())
         assert_told(*run(path, capsys))

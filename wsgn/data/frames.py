@@ -121,7 +121,7 @@ class FrameDataset:
         video = self._decoded[index]
         rows = snippet_rows(video.epoch, sampling, offset)  # (T, L)
         # Only the frames that are needed are decoded again, or augmented, and each once.
-        numbers, places = np.unique(rows, return_inverse=True)
+        numbers, indices = np.unique(rows, return_inverse=True)
         if video.images is None:
             images = _read_again(self._paths[index], self._grid, numbers)
         else:
@@ -130,7 +130,7 @@ class FrameDataset:
             images = augmented(images, augmentation)
         first = rows[:, 0]
         return VideoSample(
-            inputs=torch.from_numpy(images[places.reshape(rows.shape)]),
+            inputs=torch.from_numpy(images[indices.reshape(rows.shape)]),
             times=snippet_times(video.seconds[first], video.epoch[first], sampling),
         )
 

@@ -25,11 +25,11 @@ def frame_features(features: Float32Array, frames: IntArray, sampling: Sampling)
     rows asked for are made: features (T, D) of a long video at all frames would fill the memory.
     """
     # In frames, as `wsgn.localization.timing` places both centres in seconds.
-    place = (frames + 0.5 - sampling.snippet_length / 2) / sampling.snippet_stride  # (F,)
-    place = np.clip(place, 0, len(features) - 1)
-    before = np.floor(place).astype(np.int64)
+    position = (frames + 0.5 - sampling.snippet_length / 2) / sampling.snippet_stride  # (F,)
+    position = np.clip(position, 0, len(features) - 1)
+    before = np.floor(position).astype(np.int64)
     behind = np.minimum(before + 1, len(features) - 1)
-    share = (place - before).astype(np.float32)[:, None]  # (F, 1)
+    share = (position - before).astype(np.float32)[:, None]  # (F, 1)
     rows: Float32Array = features[before]  # (F, D)
     # In place: two arrays of this size are enough.
     rows += share * (features[behind] - rows)

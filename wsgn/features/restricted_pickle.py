@@ -168,8 +168,8 @@ class _Machine:
         state = self.stack.pop()
         self.rules.build(self.stack[-1], state)
 
-    def memorise(self, place: int) -> None:
-        self.memo[place] = self.stack[-1]
+    def memorise(self, index: int) -> None:
+        self.memo[index] = self.stack[-1]
 
     def _span(self, length: int, *, is_text: bool) -> Span:
         span = Span(path=self._path, offset=self._file.tell(), length=length, is_text=is_text)

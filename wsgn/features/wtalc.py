@@ -139,14 +139,14 @@ def read_wtalc_annotations(folder: Path, *, labels_from_segments: bool = False) 
     videos = [
         VideoAnnotation(
             name=name,
-            subset=subsets[place],
-            duration_seconds=durations[place],
-            labels=tuple(sorted(set(all_labels[place]))),
-            segments=column.segments(name, labels[place], spans[place]),
-            frame_rate=None if rates is None else rates[place],
+            subset=subsets[index],
+            duration_seconds=durations[index],
+            labels=tuple(sorted(set(all_labels[index]))),
+            segments=column.segments(name, labels[index], spans[index]),
+            frame_rate=None if rates is None else rates[index],
             ambiguous=tuple(ambiguous.pop(name, ())),
         )
-        for place, name in enumerate(column.names)
+        for index, name in enumerate(column.names)
     ]
     videos += [
         VideoAnnotation(

@@ -35,7 +35,7 @@ def coactivity_losses(
     """The loss (P,) of each pair of videos, mean over the classes that both have.
 
     `hidden` (N, H) and `attention_logits` (N, C) are of a packed batch of B videos with `labels`
-    (B, C); `pairs` (P, 2) are places in the batch. A pair without a common class, or with a video
+    (B, C); `pairs` (P, 2) are indices of videos. A pair without a common class, or with a video
     of one snippet, which has no low feature, is 0. Computed in float32 or better.
     """
     check_offsets(cu_seqlens, len(hidden))

@@ -28,7 +28,7 @@ class Targets:
     labels: Tensor
     # (N, C) of 0 and 1, for the supervised variant only.
     snippet_labels: Tensor | None = None
-    # (P, 2) places in the batch of videos that share a class, for co-activity.
+    # (P, 2) indices into the batch of videos that share a class, for co-activity.
     pairs: Tensor
 
 

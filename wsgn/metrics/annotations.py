@@ -29,12 +29,12 @@ class Truth:
     videos: tuple[str, ...]
     # (C,) every label that may occur.
     classes: tuple[str, ...]
-    # (I,) places in `videos` and `classes`, and times in seconds, in file order.
+    # (I,) indices into `videos` and `classes`, and times in seconds, in file order.
     instance_videos: IntArray
     instance_classes: IntArray
     instance_start_seconds: FloatArray
     instance_end_seconds: FloatArray
-    # (A,) intervals in which nobody can say what happens: places in `videos`, times in seconds.
+    # (A,) intervals in which nobody can say what happens: indices into `videos`, times in seconds.
     ambiguous_videos: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     ambiguous_start_seconds: FloatArray = field(default_factory=lambda: np.zeros(0))
     ambiguous_end_seconds: FloatArray = field(default_factory=lambda: np.zeros(0))

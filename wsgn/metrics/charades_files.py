@@ -64,14 +64,14 @@ def read_submission(path: str | Path, video_ids: Sequence[str]) -> FloatArray:
     Raises `InputError` on a wrong file or a video that is not among `video_ids`.
     """
     path = Path(path)
-    index = {video: place for place, video in enumerate(video_ids)}
+    index_of = {video: index for index, video in enumerate(video_ids)}
     # One column more than points, so that both ways of counting fit until the file is read.
     scores = np.full((len(video_ids), NUM_POINTS + 1, NUM_CLASSES), -np.inf)
     seen = np.zeros((len(video_ids), NUM_POINTS + 1), dtype=np.bool_)
     for where, fields in _submission_rows(path):
-        if fields[0] not in index:
+        if fields[0] not in index_of:
             raise InputError(f"{where}: the video {fields[0]!r} is not in the annotations.")
-        video, point = index[fields[0]], _point(fields[1], where)
+        video, point = index_of[fields[0]], _point(fields[1], where)
         if seen[video, point]:
             raise InputError(f"{where}: point {point} of {fields[0]!r} comes twice.")
         seen[video, point] = True

@@ -54,9 +54,9 @@ class DetectionResult:
 class _Ranking:
     """The evaluated detections, class by class by falling score."""
 
-    # (N,) place of the class, rising.
+    # (N,) index of the class, rising.
     classes: IntArray
-    # (N,) place of the video.
+    # (N,) index of the video.
     videos: IntArray
     # Seconds, or snippets; grouped by video and class.
     spans: Spans
@@ -138,8 +138,8 @@ def _ranking(
 ) -> tuple[_Ranking, int]:
     """The detections that count, sorted, and how many lie in videos that do not count."""
     ignored = truth.other_videos | rules.excluded_videos
-    videos = _places(detections.video_ids, truth.videos, "video", ignored)
-    labels = _places(detections.labels, truth.classes, "label")
+    videos = _indices(detections.video_ids, truth.videos, "video", ignored)
+    labels = _indices(detections.labels, truth.classes, "label")
     inside = (videos >= 0) & evaluated[videos]
     # A class without instances has no average precision, so its detections change nothing.
     kept = np.flatnonzero(inside & np.isin(labels, classes))
@@ -160,13 +160,13 @@ def _ranking(
     return unsorted.take(order), len(detections) - int(inside.sum())
 
 
-def _places(
+def _indices(
     names: Sequence[str], known: Sequence[str], what: str, ignored: frozenset[str] = frozenset()
 ) -> IntArray:
-    """The place of each name among the known ones, -1 for an ignored one."""
-    place = dict.fromkeys(ignored, -1) | {name: index for index, name in enumerate(known)}
+    """The index of each name among the known ones, -1 for an ignored one."""
+    index_of = dict.fromkeys(ignored, -1) | {name: index for index, name in enumerate(known)}
     try:
-        return np.fromiter((place[name] for name in names), dtype=np.int64, count=len(names))
+        return np.fromiter((index_of[name] for name in names), dtype=np.int64, count=len(names))
     except KeyError as error:
         name = error.args[0]
         raise InputError(

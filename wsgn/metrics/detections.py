@@ -82,8 +82,8 @@ def read_detections(path: str | Path) -> Detections:
     labels: list[str] = []
     numbers: list[tuple[float, float, float]] = []
     for video, found in results.items():
-        for place, item in enumerate(as_list(found, f"{name}: video {video!r}")):
-            where = f"{name}: detection {place} of {video!r}"
+        for index, item in enumerate(as_list(found, f"{name}: video {video!r}")):
+            where = f"{name}: detection {index} of {video!r}"
             detection = as_object(item, where)
             videos.append(video)
             labels.append(as_text(member(detection, "label", where), f"{where}: 'label'"))

@@ -50,22 +50,22 @@ def true_positives(
     order = _preference_order(pairs, matching)
     row, column, overlap = pairs.row[order], pairs.column[order], pairs.overlap[order]
     result = np.zeros((num_detections, len(tiou)), dtype=np.bool_)
-    for place, threshold in enumerate(tiou):
+    for index, threshold in enumerate(tiou):
         enough = overlap > threshold if strict_overlap else overlap >= threshold
         if truth_chooses:
             wishes = Wishes(chooser=column[enough], wanted=row[enough])
-            result[:, place] = serial_dictatorship(wishes, num_detections) >= 0
+            result[:, index] = serial_dictatorship(wishes, num_detections) >= 0
         else:
             wishes = Wishes(chooser=row[enough], wanted=column[enough])
             holder = serial_dictatorship(wishes, num_truths)
-            result[holder[holder >= 0], place] = True
+            result[holder[holder >= 0], index] = True
     return result
 
 
 def serial_dictatorship(wishes: Wishes, num_wanted: int) -> IntArray:
     """The chooser that gets each wanted thing, (num_wanted,), -1 where nobody does."""
     holder = np.full(num_wanted, _NOBODY)
-    # From here a chooser is the place of its list among all lists, which keeps the order.
+    # From here a chooser is the index of its list among all lists, which keeps the order.
     cursor = np.flatnonzero(np.diff(wishes.chooser, prepend=-1))
     last = np.append(cursor[1:], len(wishes.chooser)) - 1
     names = wishes.chooser[cursor]

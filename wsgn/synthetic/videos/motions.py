@@ -254,7 +254,7 @@ def _pull(
 
 
 def _cycle(elapsed: FloatArray, duration: float, period: float, style: Style) -> FloatArray:
-    """Place 0 to 1 in the current of a whole number of repetitions; 0 outside of them."""
+    """Position 0 to 1 in the current of a whole number of repetitions; 0 outside of them."""
     count = num_cycles(duration, period, style)
     progress = np.clip(elapsed / duration, 0.0, 1.0) * count
     return np.where(progress >= count, 0.0, progress % 1.0)
@@ -267,8 +267,8 @@ def _smooth_step(value: FloatArray) -> FloatArray:
 
 def _bump(cycle: FloatArray, start: float, end: float) -> FloatArray:
     """A smooth hill from `start` to `end` of a cycle, 1 in its middle, 0 outside."""
-    place = np.clip((cycle - start) / (end - start), 0.0, 1.0)
-    return np.sin(np.pi * place) ** 2
+    position = np.clip((cycle - start) / (end - start), 0.0, 1.0)
+    return np.sin(np.pi * position) ** 2
 
 
 def _eased_ramp(progress: FloatArray) -> FloatArray:
