@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wsgn.support.arrays import AnyArray
-
+AnyArray = npt.NDArray[Any]
 # Outputs by name, or what is wrong with the request.
 Answer = dict[str, AnyArray] | ValueError
 
