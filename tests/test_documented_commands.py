@@ -1,0 +1,310 @@
+"""Every command of README.md, docs/ and kernels/README.md runs, or says why it cannot run here."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import documents
+import pytest
+from documents import block_commands, inline_commands, is_template, read_page
+from places import ROOT
+from readers_folder import FEW_VIDEOS, MAKERS, main_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A command that is run as it is written, with words behind it that make it short."""
+
+    add: str = ""
+    # Words that are taken for others.
+    instead: tuple[tuple[str, str], ...] = ()
+    # What earlier commands of the page left and the reader is to do without.
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotHere:
+    """Why a command cannot run in a test, and the test that comes nearest."""
+
+    reason: str
+    nearest: str = ""
+
+
+TRAIN = Run(add="--steps 2 --batch-videos 2 --threads 1 --quiet")
+SYNTHESIZE = Run(add=FEW_VIDEOS)
+# Snippets of 64 x 64 pixels in place of 224 x 224.
+SMALL_CROPS = "--short-side 64 --crop-size 64"
+NO_GPU = NotHere(reason="needs a GPU", nearest="tests/engines/test_gpu_engines.py")
+
+# By the command as it stands in the pages, in the order in which it is met first.
+COMMANDS: dict[str, Run | NotHere] = {
+    # README.md
+    "wsgn-run video.mp4 --engine wsgn.onnx": Run(),
+    "wsgn-run videos/ --engine wsgn.onnx -o results -f json,srt": Run(),
+    "wsgn-run video.mp4 --engine wsgn.onnx --scores causal --labels wave,jump": Run(),
+    "wsgn-run video.mp4 --engine wsgn.plan": NO_GPU,
+    "wsgn-run manifest wsgn.onnx": Run(),
+    "wsgn-run doctor": Run(),
+    "wsgn-synthesize videos synthetic --train 160 --test 40 --workers 2": SYNTHESIZE,
+    "wsgn-train synthetic/annotations.json --videos synthetic/videos --test test -o runs/first": (
+        TRAIN
+    ),
+    "python export/to_onnx.py runs/first/model.safetensors -o wsgn.onnx": Run(
+        without=("wsgn.onnx",)
+    ),
+    "wsgn-run synthetic/videos/synthetic_test_0000.mp4 --engine wsgn.onnx": Run(),
+    "wsgn-features videos/ -o features --backbone i3d-rgb --weights i3d.safetensors": Run(
+        add=f"{SMALL_CROPS} --threads 1 --quiet"
+    ),
+    "wsgn-convert I3D-features -o features --frame-rate 25 --snippet-length 16 "
+    "--snippet-stride 16": Run(without=("features",), add="--quiet"),
+    "wsgn-train annotations.json --features features --preset wsgn+ --test test "
+    "-o runs/second": TRAIN,
+    "wsgn-predict annotations.json runs/second/model.safetensors --features features "
+    "--protocol activitynet": Run(add="--quiet"),
+    "wsgn-run --help": Run(),
+    # docs/backbones.md
+    "wsgn-weights list": Run(),
+    "wsgn-weights check rgb_imagenet.pt": Run(add="--any-checksum"),
+    "wsgn-weights convert rgb_imagenet.pt -o i3d.safetensors --as i3d-rgb": Run(
+        add="--any-checksum"
+    ),
+    "wsgn-weights download torchvision/resnet34 -o weights": NotHere(
+        reason="downloads", nearest="tests/weights/test_weights_download.py"
+    ),
+    # docs/datasets.md
+    "wsgn-convert I3D-features -o features --frame-rate 25 --snippet-length 16 --snippet-stride 16 "
+    "--annotations Thumos14reduced-Annotations --annotations-out thumos14.json": Run(add="--quiet"),
+    # docs/features.md
+    "wsgn-weights convert rgb_imagenet.pt -o i3d_rgb.safetensors": Run(add="--any-checksum"),
+    "wsgn-features videos/ -o features --backbone i3d-rgb --weights i3d_rgb.safetensors": Run(
+        add=f"{SMALL_CROPS} --threads 1 --quiet"
+    ),
+    "wsgn-train annotations.json --features features -o runs/i3d": TRAIN,
+    "python export/to_onnx.py runs/i3d/model.safetensors -o engine.onnx "
+    "--backbone i3d_rgb.safetensors": Run(add=SMALL_CROPS),
+    "wsgn-run video.mp4 --engine engine.onnx": Run(),
+    "wsgn-train synthetic/annotations.json --videos synthetic/videos --preset frames "
+    "--frame-rate 5 --snippet-length 5 --snippet-stride 2 --height 24 --width 32 --seed 1 "
+    "--test test -o runs/frames": TRAIN,
+    "wsgn-predict synthetic/annotations.json runs/frames/model.safetensors "
+    "--videos synthetic/videos --subset test --protocol activitynet --tiou 0.1 0.2 0.3 0.4 0.5 "
+    "-o detections.json": Run(add="--quiet"),
+    "wsgn-eval detections.json --truth synthetic/annotations.json --subset test "
+    "--protocol activitynet": Run(),
+    # docs/gpu.md
+    "wsgn-run video.mp4 --engine wsgn.onnx --device cuda": NO_GPU,
+    "wsgn-run manifest wsgn.plan": Run(),
+    # docs/graphs.md
+    "python export/to_onnx.py model.safetensors -o videos.onnx --graph whole-video": Run(),
+    "python export/to_onnx.py model.safetensors -o streams.onnx --graph streaming": Run(),
+    # docs/results.md
+    "wsgn-synthesize videos synthetic --train 160 --test 40 --seed 0 --workers 2": SYNTHESIZE,
+    # docs/synthetic_features.md
+    "wsgn-synthesize features synthetic_thumos14 --annotations thumos14.json": Run(),
+    "wsgn-synthesize features hard256 --annotations thumos14.json --feature-size 256 "
+    "--difficulty hard --seed 1": Run(),
+    # docs/tensorrt.md
+    "python export/to_onnx.py model.safetensors -o wsgn.onnx": Run(),
+    "python export/to_tensorrt.py wsgn.onnx -o wsgn.plan": Run(),
+    # docs/training.md
+    "wsgn-train thumos14.json --features features --subset validation --test test "
+    "--preset wsgn+ --protocol activitynet-210 --skip-missing -o runs/thumos14": TRAIN,
+    "wsgn-eval runs/first/detections.json --truth synthetic/annotations.json --subset test "
+    "--protocol activitynet --tiou 0.1 0.3 0.5 0.7": Run(),
+    "wsgn-predict thumos14.json runs/thumos14/model.safetensors --features features "
+    "--skip-missing --protocol thumos-2015 --each-output -o detections.json": Run(add="--quiet"),
+    "wsgn-synthesize videos --sample a.mp4 --actions wave,jump --duration 12": Run(
+        add="--frame-rate 5 --width 96 --height 72"
+    ),
+    "wsgn-run -o results -f json synthetic/videos": Run(add="--engine wsgn.onnx"),
+    # docs/triton_server.md
+    "python export/to_triton_server.py wsgn.onnx -o model_repository": Run(),
+    "python export/to_onnx.py model.safetensors --graph streaming -o streams.onnx": Run(),
+    "python export/to_triton_server.py streams.onnx --name live -o model_repository": Run(),
+    # kernels/README.md
+    "python export/to_cubin.py --engine wsgn.onnx -o compiled/": Run(add="--targets 90"),
+}
+
+# Parts of commands in the text, which name an option or a command: only their options are checked.
+MENTIONS = {
+    "python -m wsgn.export.to_onnx",
+    "wsgn-predict --each-output --segments many",
+    "wsgn-run manifest",
+    "wsgn-train --device cuda",
+    "wsgn-train --test",
+    "wsgn-weights convert",
+}
+
+# Options of other people's programs that the pages name.
+OF_OTHERS = {"--exit-timeout-secs", "--nproc-per-node", "--model-repository"}
+
+
+def commands(page: str) -> list[str]:
+    """The whole commands of a page, each once."""
+    text = read_page(page)
+    found = [*block_commands(text), *inline_commands(text)]
+    return list(dict.fromkeys(c for c in found if not is_template(c) and c not in MENTIONS))
+
+
+def shown_elsewhere(command: str) -> str | None:
+    """What is wrong with a command that another test or the build runs; None of other commands."""
+    words = documents.split(command)
+    if words[0] == "make":
+        known = re.findall(r"^(\w+):", read_page("Makefile"), re.MULTILINE)
+        return "" if words[1] in known else f"the Makefile has no {words[1]}"
+    if words[0] == "pip":
+        extras = set(tomllib.loads(read_page("pyproject.toml"))["project"]["optional-dependencies"])
+        named = re.findall(r"\.\[([\w,-]+)\]", command)
+        unknown = {extra for group in named for extra in group.split(",")} - extras
+        return f"there are no extras {unknown}" if unknown else ""
+    if words[0] == "pytest":
+        missing = [word for word in words[1:] if not (ROOT / word).exists()]
+        return f"there is no {missing}" if missing else ""
+    if words[0] in ("curl", "tritonserver"):
+        return ""  # tests/export/test_triton_server_served.py, where NVIDIA's server is installed
+    if command.startswith("benchmarks/gpu.sh"):
+        return ""  # tests/benchmarks/gpu
+    if command.startswith("python -m benchmarks."):
+        path = words[2].replace(".", "/")
+        there = (ROOT / f"{path}.py").is_file() or (ROOT / path / "__main__.py").is_file()
+        return "" if there else f"there is no module {words[2]}"
+    return None
+
+
+def problems(found: Sequence[str], table: dict[str, Run | NotHere]) -> list[str]:
+    """Commands of the pages that nothing runs, and entries of the table that no page uses."""
+    wrong = []
+    for command in found:
+        elsewhere = shown_elsewhere(command)
+        if elsewhere:
+            wrong.append(f"{command}: {elsewhere}")
+        elif elsewhere is None and command not in table:
+            wrong.append(f"{command}: nothing runs it; give it an entry in COMMANDS")
+    wrong += [f"{command}: no page has it" for command in table if command not in found]
+    return wrong
+
+
+def test_every_command_has_an_entry_and_every_entry_a_command() -> None:
+    found = [command for page in documents.PAGES for command in commands(page)]
+    assert problems(found, COMMANDS) == []
+    named = {c for page in documents.PAGES for c in inline_commands(read_page(page))}
+    assert sorted(MENTIONS - named) == []
+
+
+@pytest.mark.parametrize(
+    ("planted", "said"),
+    [
+        ("wsgn-run another.mp4", "nothing runs it"),
+        ("make coffee", "has no coffee"),
+        ("pip install '.[train,cheese]'", "no extras {'cheese'}"),
+        ("pytest tests/nothing", "there is no"),
+        ("python -m benchmarks.nothing", "there is no module"),
+    ],
+)
+def test_a_planted_command_is_found(planted: str, said: str) -> None:
+    (problem,) = problems([*COMMANDS, planted], COMMANDS)
+    assert said in problem
+
+
+def test_an_entry_without_a_page_is_found() -> None:
+    assert problems([], {"wsgn-run video.mp4": Run()}) == ["wsgn-run video.mp4: no page has it"]
+
+
+@pytest.mark.parametrize("page", documents.PAGES)
+def test_blocks_of_commands_are_marked_as_such(page: str) -> None:
+    assert documents.unmarked_commands(read_page(page)) == []
+
+
+def test_what_cannot_run_here_names_a_test_that_comes_nearest() -> None:
+    for entry in COMMANDS.values():
+        assert isinstance(entry, Run) or (ROOT / entry.nearest).is_file()
+
+
+# What a page takes for granted, by names of `readers_folder`.
+TAKEN_FOR_GRANTED: dict[str, tuple[str, ...]] = {
+    "README.md": (
+        "video.mp4",
+        "videos",
+        "wsgn.onnx",
+        "annotations.json",
+        "i3d.safetensors",
+        "I3D-features",
+    ),
+    "docs/backbones.md": ("rgb_imagenet.pt",),
+    "docs/datasets.md": ("I3D-features", "Thumos14reduced-Annotations"),
+    "docs/features.md": ("rgb_imagenet.pt", "videos", "annotations.json", "video.mp4", "synthetic"),
+    "docs/gpu.md": ("wsgn.onnx", "wsgn.plan"),
+    "docs/graphs.md": ("model.safetensors",),
+    "docs/results.md": (),
+    "docs/synthetic_features.md": ("thumos14.json",),
+    "docs/tensorrt.md": ("model.safetensors",),
+    "docs/training.md": (
+        "synthetic",
+        "runs/first/detections.json",
+        "thumos14.json",
+        "features",
+        "wsgn.onnx",
+    ),
+    "docs/triton_server.md": ("wsgn.onnx", "model.safetensors"),
+    "kernels/README.md": ("wsgn.onnx",),
+}
+
+
+def parts(command: str) -> tuple[str, list[str]]:
+    """The program, as `main_of` takes it, and its words."""
+    words = documents.split(command)
+    if words[0] == "python":
+        return f"python {words[1]}", words[2:]
+    return words[0], words[1:]
+
+
+def run(command: str, entry: Run) -> None:
+    """Run a command in the current folder, and see that it leaves what it promises."""
+    for name in entry.without:
+        path = Path(name)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    program, words = parts(command)
+    replaced = dict(entry.instead)
+    words = [replaced.get(word, word) for word in words] + documents.split(entry.add)
+    code = main_of(program)(words)
+    assert code == 0, f"{command} ended with {code}"
+    for option, value in itertools.pairwise(words):
+        if option == "-o":
+            assert Path(value).exists(), f"{command} left no {value}"
+
+
+def run_here() -> Iterator[tuple[str, list[str]]]:
+    """Pages and those of their commands that no earlier page has."""
+    known: set[str] = set()
+    for page in documents.PAGES:
+        own = [c for c in commands(page) if c in COMMANDS and c not in known]
+        known.update(own)
+        if any(isinstance(COMMANDS[c], Run) for c in own):
+            yield page, own
+
+
+@pytest.mark.parametrize(("page", "own"), [pytest.param(*p, id=p[0]) for p in run_here()])
+def test_the_commands_of_a_page_run_one_after_the_other(
+    page: str,
+    own: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["wsgn"])
+    for name in TAKEN_FOR_GRANTED[page]:
+        MAKERS[name](tmp_path / name)
+    for command in own:
+        entry = COMMANDS[command]
+        if isinstance(entry, Run):
+            run(command, entry)
+            assert "Traceback" not in capfd.readouterr().err
