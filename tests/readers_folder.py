@@ -32,11 +32,17 @@ _VIDEOS = {"a": "train", "b": "train", "c": "test"}
 _THUMOS = {"v1": "validation", "v2": "validation", "t1": "test", "t2": "test", "t3": "test"}
 
 
+def scripts() -> dict[str, str]:
+    """The package's commands, and `module:function` of each."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    found: dict[str, str] = project["scripts"]
+    return found
+
+
 def main_of(program: str) -> Main:
     """The function behind a command of the package, or behind `python export/SCRIPT.py`."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    if program in project["scripts"]:
-        module, _, name = project["scripts"][program].partition(":")
+    if home := scripts().get(program):
+        module, _, name = home.partition(":")
         main: Main = getattr(importlib.import_module(module), name)
         return main
     script = Path(program.removeprefix("python "))

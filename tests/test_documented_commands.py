@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
 import re
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import documents
 import pytest
-from documents import block_commands, inline_commands, is_template, read_page
+from documents import block_commands, inline_commands, is_template, options_of, read_page
 from places import ROOT
-from readers_folder import FEW_VIDEOS, MAKERS, main_of
+from readers_folder import FEW_VIDEOS, MAKERS, main_of, scripts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,3 +310,78 @@ def test_the_commands_of_a_page_run_one_after_the_other(
         if isinstance(entry, Run):
             run(command, entry)
             assert "Traceback" not in capfd.readouterr().err
+
+
+# Commands with commands of their own: help of each is asked for by itself.
+SUBCOMMANDS = {
+    "wsgn-run": ("manifest", "probe", "doctor"),
+    "wsgn-synthesize": ("videos", "features"),
+    "wsgn-weights": ("list", "check", "convert", "download"),
+}
+
+
+def programs(text: str) -> set[str]:
+    """The project's own commands that a page names, as `main_of` takes them."""
+    named = set(re.findall(r"wsgn-[a-z]+", text)) & set(scripts())
+    named |= {f"python {path}" for path in re.findall(r"export/to_\w+\.py", text)}
+    # In the text the folder is left out where it is plain.
+    bare = [f"export/{name}.py" for name in re.findall(r"`(to_\w+)", text)]
+    return named | {f"python {path}" for path in bare if (ROOT / path).is_file()}
+
+
+@pytest.fixture(scope="module")
+def helps() -> dict[str, set[str]]:
+    """Every option that a command and its own commands mention in their help, by command."""
+    known: dict[str, set[str]] = {}
+    for program in sorted({p for page in documents.PAGES for p in programs(read_page(page))}):
+        known[program] = set()
+        for words in ((), *((name,) for name in SUBCOMMANDS.get(program, ()))):
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said):
+                code = main_of(program)([*words, "--help"])
+            assert code == 0, f"{program} {words} --help ended with {code}"
+            known[program] |= set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", said.getvalue()))
+    return known
+
+
+def unknown_options(text: str, helps: Mapping[str, set[str]]) -> Iterator[str]:
+    """Options that a page gives to a command which has none of that name."""
+    for command in (*block_commands(text), *inline_commands(text)):
+        program = program_of(command)
+        if program in helps:
+            for option in options_of(command.split()):
+                if option not in helps[program]:
+                    yield f"{command}: {program} has no {option}"
+    # In the text and in tables an option stands alone: a command of the page must have it.
+    page_options = set().union(*(helps[program] for program in programs(text)), OF_OTHERS)
+    for span in documents.spans(text):
+        if span.startswith("-"):
+            for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", span):
+                if option not in page_options:
+                    yield f"`{span}`: no command of the page has {option}"
+
+
+def program_of(command: str) -> str:
+    """As `main_of` takes it."""
+    words = command.split()
+    if words[0].startswith("export/"):
+        return f"python {words[0]}"
+    return " ".join(words[:2]) if words[0] == "python" else words[0]
+
+
+@pytest.mark.parametrize("page", documents.PAGES)
+def test_every_option_that_a_page_names_exists(page: str, helps: dict[str, set[str]]) -> None:
+    assert list(unknown_options(read_page(page), helps)) == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "```sh\nwsgn-run video.mp4 --ngine wsgn.onnx\n```\n",
+        "Try `wsgn-run --thresholds 3`.",
+        "`wsgn-run` and\n\n| option | |\n|---|---|\n| `--min-durations` | seconds |\n",
+        "`export/to_onnx.py --graphs streaming`",
+    ],
+)
+def test_a_planted_option_is_found(planted: str, helps: dict[str, set[str]]) -> None:
+    assert len(list(unknown_options(planted, helps))) == 1
