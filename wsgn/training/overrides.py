@@ -41,7 +41,7 @@ class Option:
 
     @property
     def name(self) -> str:
-        """The attribute that argparse gives it."""
+        """The attribute that a parser gives it."""
         return self.flag.removeprefix("--").replace("-", "_")
 
     @property
