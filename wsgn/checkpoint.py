@@ -17,6 +17,7 @@ from wsgn.errors import InputError, UsageError
 from wsgn.manifest import DetectionRule, Prior
 from wsgn.model import WeakDetector
 from wsgn.support.files import write_whole_file
+from wsgn.support.json_input import read_object
 from wsgn.support.records import record_from_dict, record_to_dict
 
 FORMAT = "wsgn.checkpoint/2"
@@ -109,22 +110,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
     try:
-        document = json.loads(metadata["wsgn"])
-    except (KeyError, ValueError) as error:
+        document = read_object(metadata["wsgn"])
+    except (KeyError, InputError) as error:
         raise InputError(
             f"{path} is a safetensors file without wsgn's configuration: it was not made by "
             "wsgn-train."
         ) from error
-    if isinstance(document, dict) and document.get("format") not in (None, FORMAT):
+    if document.get("format") not in (None, FORMAT):
         raise UsageError(
             f"{path} has format {document['format']}, this wsgn reads {FORMAT}: train it again, or "
             "use the version that made it."
         )
-    if not isinstance(document, dict) or not {"model", "train", "step", "calibration"} <= set(
-        document
-    ):
+    if not {"model", "train", "step", "calibration"} <= set(document):
         raise InputError(f"{path} holds no complete configuration of wsgn.")
-    return dict(document)
+    return document
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

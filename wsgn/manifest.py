@@ -11,7 +11,8 @@ import math
 from dataclasses import dataclass, field
 
 from wsgn.errors import UsageError
-from wsgn.support.records import object_from_json, record_from_dict, record_to_dict
+from wsgn.support.json_input import read_object
+from wsgn.support.records import record_from_dict, record_to_dict
 
 FORMAT_VERSION = 1
 METADATA_KEY = "wsgn.manifest"
@@ -255,7 +256,7 @@ class Manifest:
     @staticmethod
     def from_json(text: str) -> Manifest:
         """Read a document; a `UsageError` says what is wrong with it."""
-        document = object_from_json(text, what="the manifest")
+        document = read_object(text, what="the manifest", error=UsageError)
         version = document.get("format_version")
         if version != FORMAT_VERSION:
             raise UsageError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from argparse import Namespace
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsgn.errors import UsageError
+from wsgn.support.json_input import read_object
 
 from ..pipeline import DetectOptions
 from ..streaming.rules import DetectorOptions
@@ -186,15 +186,15 @@ def _threshold(text: str | None) -> float | dict[str, float] | None:
 
 def _threshold_file(path: Path) -> dict[str, float]:
     try:
-        document = json.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
+        document = read_object(path, what=f"the threshold file '{path}'", error=UsageError)
+    except UsageError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
         raise UsageError(
             f"--threshold '{path}' is neither a number nor a file that can be read "
-            f"({error.strerror})."
+            f"({error.__cause__.strerror})."
         ) from error
-    except ValueError as error:
-        raise UsageError(f"the threshold file '{path}' is not JSON: {error}.") from error
-    if not isinstance(document, dict) or not all(map(_is_number, document.values())):
+    if not all(map(_is_number, document.values())):
         raise UsageError(f"the threshold file '{path}' must be a JSON object {{label: number}}.")
     return {label: float(value) for label, value in document.items()}
 

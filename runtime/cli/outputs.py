@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wsgn.errors import OutputError
+from wsgn.errors import InputError, OutputError
+from wsgn.support.json_input import read_object
 
 from ..events import Event
 from ..pipeline import Detection
@@ -145,9 +146,8 @@ def _save_scores(detection: Detection, path: Path, *, partial: bool) -> None:
 
 def _earlier_results(path: Path) -> dict[str, object]:
     try:
-        results = json.loads(path.read_text("utf-8"))["results"]
-        return dict(results)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return dict(read_object(path)["results"])
+    except (InputError, ValueError, KeyError, TypeError) as error:
         raise OutputError(
             f"the earlier result '{os.fspath(path)}' cannot be read: remove it, or add --overwrite."
         ) from error

@@ -205,7 +205,8 @@ def test_scores_of_a_wrong_shape_are_refused(tmp_path):
         write_submission(tmp_path / "x", ["V0"], np.zeros((1, 24, 157)))
     with pytest.raises(UsageError):
         write_submission(tmp_path / "x", ["V 0"], np.zeros((1, 25, 157)))
+    (tmp_path / "file").touch()
     with pytest.raises(OutputError):
-        write_submission(tmp_path / "none" / "x", ["V0"], np.zeros((1, 25, 157)))
+        write_submission(tmp_path / "file" / "x", ["V0"], np.zeros((1, 25, 157)))
     with pytest.raises(InputError):
         evaluate_charades(truth_of([np.zeros((25, 157), dtype=np.bool_)]), np.zeros((1, 25, 157)))

@@ -9,7 +9,7 @@ import pytest
 
 from wsgn.errors import UsageError
 from wsgn.manifest import Manifest
-from wsgn.support.records import object_from_json, record_from_dict
+from wsgn.support.records import record_from_dict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,20 +57,6 @@ def test_lists_become_tuples_at_any_depth() -> None:
     document = {"names": ["a"], "pairs": [[1, 2], []], "parts": [{"size": 3}]}
     record = record_from_dict(Outer, document, what="it")
     assert record == Outer(names=("a",), pairs=((1, 2), ()), parts=(Inner(size=3),))
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("[" * 100_000, "it is nested too deeply"),
-        ("1" * 5000, "it is not JSON"),
-        ("{", "it is not JSON"),
-        ("[]", "it must be a JSON object"),
-    ],
-)
-def test_text_that_holds_no_object_is_refused(text: str, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
-        object_from_json(text, what="it")
 
 
 def test_a_value_that_is_nested_too_deeply_is_refused() -> None:

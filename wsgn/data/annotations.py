@@ -20,7 +20,7 @@ from wsgn.support.json_input import (
     as_segment,
     as_text,
     member,
-    read_json_object,
+    read_object,
 )
 
 
@@ -64,7 +64,7 @@ def read_annotations(path: Path, *, labels_from_segments: bool = False) -> Annot
     Video-level labels are taken from `labels` where a video has them, else from its segments;
     with `labels_from_segments` always from its segments.
     """
-    document = read_json_object(path)
+    document = read_object(path)
     where = repr(str(path))
     database = as_object(member(document, "database", where), f"{where}: 'database'")
     videos = [

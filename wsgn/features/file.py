@@ -17,6 +17,7 @@ from wsgn.errors import InputError, MissingExtraError, UsageError
 from wsgn.manifest import Sampling
 from wsgn.support.arrays import AnyArray, Float32Array
 from wsgn.support.files import write_whole_file
+from wsgn.support.json_input import read_object
 from wsgn.support.records import record_from_dict, record_to_dict
 
 FORMAT_VERSION = 1
@@ -161,11 +162,8 @@ def _info(path: Path, file: Any) -> FeatureInfo:
 
 
 def _document(path: Path, text: str) -> tuple[_Document, Sampling]:
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{path}: the metadata '{METADATA_KEY}' is not JSON: {error}.") from error
-    version = document.get("format_version") if isinstance(document, dict) else None
+    document = read_object(text, what=f"{path}: the metadata '{METADATA_KEY}'")
+    version = document.get("format_version")
     if version != FORMAT_VERSION:
         raise InputError(
             f"{path} has feature format version {version}, this wsgn reads {FORMAT_VERSION}: "

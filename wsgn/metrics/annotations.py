@@ -17,7 +17,7 @@ from wsgn.support.json_input import (
     as_segment,
     as_text,
     member,
-    read_json_object,
+    read_object,
 )
 
 
@@ -60,7 +60,7 @@ def read_truth(path: str | Path, subset: str | None = None) -> Truth:
     `subset` selects videos, None takes all. Raises `InputError` with one sentence on a wrong file.
     """
     path = Path(path)
-    document = read_json_object(path)
+    document = read_object(path)
     where = repr(str(path))
     database = as_object(member(document, "database", where), f"{where}: 'database'")
     entries = {

@@ -10,8 +10,9 @@ import numpy as np
 
 from wsgn.data.charades import CLASSES as CHARADES_CLASSES
 from wsgn.data.charades import NUM_CLASSES, CharadesRow, charades_rows, finite_number
-from wsgn.errors import InputError, OutputError, UsageError
+from wsgn.errors import InputError, UsageError
 from wsgn.support.arrays import BoolArray, FloatArray
+from wsgn.support.files import AtomicFile, output_errors
 
 NUM_POINTS = 25
 
@@ -97,14 +98,15 @@ def write_submission(path: str | Path, video_ids: Sequence[str], scores: FloatAr
         raise UsageError("A score is NaN or infinite; a submission needs numbers (or -inf).")
     if any(len(video.split()) != 1 for video in video_ids):
         raise UsageError("A video id is empty or holds a space; a submission cannot name it.")
-    try:
-        with Path(path).open("w", encoding="utf-8") as file:
-            for video, rows in zip(video_ids, scores, strict=True):
-                for point, row in enumerate(rows, start=1):
-                    if not np.isneginf(row).all():
-                        file.write(f"{video} {point} {' '.join(map(repr, row.tolist()))}\n")
-    except OSError as error:
-        raise OutputError(f"Cannot write {str(path)!r}: {error.strerror}.") from error
+    path = Path(path)
+    with output_errors(path), AtomicFile(path) as file:
+        for video, rows in zip(video_ids, scores, strict=True):
+            lines = [
+                f"{video} {point} {' '.join(map(repr, row.tolist()))}\n"
+                for point, row in enumerate(rows, start=1)
+                if not np.isneginf(row).all()
+            ]
+            file.write("".join(lines).encode())
 
 
 def _labels(row: CharadesRow) -> BoolArray:

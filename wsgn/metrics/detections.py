@@ -18,7 +18,7 @@ from wsgn.support.json_input import (
     as_segment,
     as_text,
     member,
-    read_json_object,
+    read_object,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def read_detections(path: str | Path) -> Detections:
     """
     path = Path(path)
     name = repr(str(path))
-    results = as_object(member(read_json_object(path), "results", name), f"{name}: 'results'")
+    results = as_object(member(read_object(path), "results", name), f"{name}: 'results'")
     videos: list[str] = []
     labels: list[str] = []
     numbers: list[tuple[float, float, float]] = []

@@ -1,25 +1,99 @@
-"""JSON files of users: whatever is wrong with one becomes a single clear sentence."""
+"""JSON of users: whatever is wrong with it becomes a single clear sentence."""
 
 from __future__ import annotations
 
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from wsgn.errors import InputError
+from wsgn.errors import InputError, WsgnError
+
+# More is no file of this project: two million detections are a fifth of it.
+_MOST_BYTES = 1 << 30
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; `InputError` where it cannot be read or is something else."""
+def read_object(
+    source: Path | str, *, what: str | None = None, error: type[WsgnError] = InputError
+) -> dict[str, Any]:
+    """The object in a JSON file, or in a JSON text.
+
+    Stricter than `json.loads`: a key that stands twice in an object, NaN, Infinity and other
+    encodings than UTF-8 are refused. `what` names the document in the sentence of the `error` that
+    is raised, by default the file's path.
+    """
+    what = what or f"'{source}'"
+
+    def refuse(reason: str, cause: Exception | None = None) -> NoReturn:
+        raise error(f"{what} {reason}.") from cause
+
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError(f"Cannot read {str(path)!r}: {reason}.") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{str(path)!r} is not JSON: {error}.") from error
-    return as_object(document, f"{str(path)!r}")
+        text = source if isinstance(source, str) else _read_text(source)
+        document = _Decoder().decode(text)
+    except OSError as cause:
+        refuse(f"cannot be read: {cause.strerror or type(cause).__name__}", cause)
+    except RecursionError as cause:
+        refuse("is nested too deeply: it is not JSON that can be read", cause)
+    except UnicodeDecodeError as cause:
+        refuse(f"is not JSON: it cannot be read as UTF-8 ({cause.reason})", cause)
+    except _RefusedError as cause:
+        refuse(str(cause), cause)
+    # Not only JSONDecodeError: whole numbers of thousands of digits are refused as well.
+    except ValueError as cause:
+        refuse(f"is not JSON: {cause}", cause)
+    if not isinstance(document, dict):
+        refuse(f"must be a JSON object: {_kind(document)} stands where an object is needed")
+    return document
+
+
+def _read_text(path: Path) -> str:
+    with path.open("rb") as file:
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise _RefusedError(f"is larger than {_MOST_BYTES >> 20} MiB")
+    return data.decode("utf-8-sig")
+
+
+class _RefusedError(ValueError):
+    """JSON that `json` would read, and that means nothing or two things; what is wrong with it."""
+
+
+class _Decoder(json.JSONDecoder):
+    """Refuses what is no JSON by its standard, and keys that stand twice."""
+
+    def __init__(self) -> None:
+        super().__init__(object_pairs_hook=self._as_dict, parse_constant=self._take_constant)
+        # NaN or an infinity that has been read, and whose place is not known yet.
+        self._constant: float | None = None
+
+    def decode(self, text: str, *arguments: Any) -> Any:
+        """The document. Raises `ValueError`, and `RecursionError`."""
+        document = super().decode(text, *arguments)
+        if self._constant is not None:
+            raise _RefusedError(f"holds {self._constant} where a finite number is needed")
+        return document
+
+    def _take_constant(self, name: str) -> float:
+        self._constant = float(name)
+        return self._constant
+
+    def _as_dict(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in found if keys.count(key) > 1)
+            raise _RefusedError(f"has the key {twice!r} twice in one object")
+        if self._constant is not None:
+            for key, value in pairs:
+                if any(map(_is_constant, value if isinstance(value, list) else [value])):
+                    raise _RefusedError(
+                        f"has {self._constant} where a finite number is needed, in {key!r}"
+                    )
+        return found
+
+
+def _is_constant(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def as_object(value: object, where: str) -> dict[str, Any]:

@@ -26,20 +26,6 @@ _KINDS: dict[Any, tuple[str, str]] = {
 }
 
 
-def object_from_json(text: str, *, what: str) -> dict[str, Any]:
-    """The JSON object that a text holds; a `UsageError` names it as `what`."""
-    try:
-        document = json.loads(text)
-    except RecursionError as error:
-        raise UsageError(f"{what} is nested too deeply.") from error
-    # Not only JSONDecodeError: whole numbers of thousands of digits are refused as well.
-    except ValueError as error:
-        raise UsageError(f"{what} is not JSON: {error}.") from error
-    if not isinstance(document, dict):
-        raise UsageError(f"{what} must be a JSON object.")
-    return document
-
-
 def record_from_dict(kind: type[Record], document: Mapping[str, Any], *, what: str) -> Record:
     """Build a dataclass from a JSON object.
 

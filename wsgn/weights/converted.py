@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from wsgn.backbones.config import BackboneConfig
 from wsgn.errors import InputError
 from wsgn.support.files import write_whole_file
+from wsgn.support.json_input import read_object
 from wsgn.support.records import record_from_dict, record_to_dict
 from wsgn.weights.identify import OWN, expected_shapes, kind_of
 
@@ -81,13 +82,13 @@ def read_weights(path: Path) -> ConvertedWeights:
 
 def _header(path: Path, metadata: dict[str, str]) -> _Header:
     try:
-        document = json.loads(metadata[_KEY])
-    except (KeyError, ValueError) as error:
+        document = read_object(metadata[_KEY])
+    except (KeyError, InputError) as error:
         raise InputError(
             f"{path} was not made by wsgn-weights convert, which must convert published weights "
             "before they are used."
         ) from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    if document.get("format") != FORMAT:
         raise InputError(f"{path} has another format than {FORMAT}: convert the weights again.")
     header = record_from_dict(_Header, document, what=f"the header of {path}")
     if header.layout != OWN:

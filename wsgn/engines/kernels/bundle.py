@@ -14,6 +14,7 @@ from pathlib import Path
 
 from wsgn.errors import EngineError, UsageError
 from wsgn.manifest import CLASS_ACTIVATIONS, COMPONENTS, SOFTMAX_SCALES, SelectionRule
+from wsgn.support.json_input import read_object
 from wsgn.support.records import record_from_dict, record_to_dict
 
 FORMAT_VERSION = 1
@@ -200,18 +201,13 @@ def read_bundle(folder: Path) -> Bundle:
     """What the bundle in a folder says of itself. Raises `EngineError` with what to do."""
     path = folder / DOCUMENT
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise EngineError(
-            f"'{folder}' holds no {DOCUMENT}: give the folder that export/to_cubin.py wrote."
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise EngineError(f"'{path}' cannot be read ({error}). {_REMEDY}") from error
-    try:
-        if not isinstance(document, dict):
-            raise UsageError("it must be a JSON object.")
+        document = read_object(path, what="the document", error=UsageError)
         return record_from_dict(Bundle, document, what="the document")
     except UsageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise EngineError(
+                f"'{folder}' holds no {DOCUMENT}: give the folder that export/to_cubin.py wrote."
+            ) from error
         raise EngineError(f"'{path}' cannot be used: {error} {_REMEDY}") from error
 
 

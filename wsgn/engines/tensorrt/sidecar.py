@@ -13,7 +13,8 @@ from pathlib import Path
 
 from wsgn.errors import EngineError, UsageError
 from wsgn.manifest import Manifest
-from wsgn.support.records import object_from_json, record_from_dict, record_to_dict
+from wsgn.support.json_input import read_object
+from wsgn.support.records import record_from_dict, record_to_dict
 
 FORMAT_VERSION = 1
 # By which a plan is told from an ONNX file, in small letters.
@@ -98,7 +99,7 @@ class PlanSidecar:
     @staticmethod
     def from_json(text: str) -> PlanSidecar:
         """Read a document; a `UsageError` says what is wrong with it."""
-        document = object_from_json(text, what="it")
+        document = read_object(text, what="it", error=UsageError)
         # First: another version may have other fields.
         _check_version(document.get("format_version"))
         sidecar = record_from_dict(PlanSidecar, document, what="it")
