@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ import torch
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.samples import VideoSample
+from wsgn.features.file import write_feature_file
 from wsgn.localization.segments import SnippetTimes
 from wsgn.manifest import FeatureInput, FrameInput, Sampling
 from wsgn.methods.config import WsgnConfig
@@ -76,6 +79,27 @@ class ToySource:
                 epoch=np.zeros(len(rows), dtype=np.int64),
             ),
         )
+
+
+def write_toy_dataset(folder: Path, num_training: int = 24, num_test: int = 12) -> Path:
+    """`annotations.json`, and `features/` with two streams of 8 channels; returns `folder`."""
+    (folder / "features").mkdir()
+    source, database = ToySource(num_training + num_test), {}
+    for index, video in enumerate(source.videos):
+        write_feature_file(
+            folder / "features" / f"{video.name}.safetensors",
+            source.load(index).inputs.numpy(),
+            SAMPLING,
+            streams=("rgb", "flow"),
+        )
+        database[video.name] = {
+            "subset": "train" if index < num_training else "test",
+            "labels": list(video.labels),
+            "annotations": [{"label": a, "segment": [b, c]} for a, b, c in video.segments],
+        }
+    document = {"classes": list(CLASSES), "database": database}
+    (folder / "annotations.json").write_text(json.dumps(document))
+    return folder
 
 
 def feature_model(**changes: object) -> ModelConfig:

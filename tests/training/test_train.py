@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toy import CLASSES, SAMPLING, ToySource
+from toy import write_toy_dataset
 
 from wsgn.errors import OutputError, UsageError
-from wsgn.features.file import write_feature_file
 from wsgn.features.options import FeatureOptions
 from wsgn.presets import preset
 from wsgn.training import cli
@@ -20,21 +18,7 @@ from wsgn.training.train import train
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dataset")
-    (folder / "features").mkdir()
-    source, database = ToySource(9), {}
-    for index, video in enumerate(source.videos):
-        path = folder / "features" / f"{video.name}.safetensors"
-        write_feature_file(path, source.load(index).inputs.numpy(), SAMPLING)
-        segments = [{"label": label, "segment": times} for label, *times in video.segments]
-        database[video.name] = {
-            "subset": "train" if index < 6 else "test",
-            "labels": list(video.labels),
-            "annotations": segments,
-        }
-    document = {"classes": list(CLASSES), "database": database}
-    (folder / "annotations.json").write_text(json.dumps(document))
-    return folder
+    return write_toy_dataset(tmp_path_factory.mktemp("dataset"), num_training=6, num_test=3)
 
 
 def options(dataset: Path, output: Path) -> TrainOptions:

@@ -1,0 +1,201 @@
+"""wsgn-predict on feature files, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy import SIZE, write_toy_dataset
+
+from wsgn.checkpoint import load_checkpoint
+from wsgn.data.charades import CLASSES as CHARADES_CLASSES
+from wsgn.features.file import write_feature_file
+from wsgn.features.options import FeatureOptions
+from wsgn.manifest import Sampling
+from wsgn.metrics.annotations import read_truth
+from wsgn.metrics.detection import evaluate_detection
+from wsgn.metrics.detections import read_detections
+from wsgn.prediction.cli import main
+from wsgn.prediction.options import PredictOptions
+from wsgn.prediction.run import predict as predict_with
+from wsgn.training import cli as train
+
+QUICK = ("--steps", "60", "--learning-rate", "0.02", "--thinning", "1", "-q")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_toy_dataset(tmp_path_factory.mktemp("dataset"))
+
+
+def command(dataset: Path, output: Path, *options: str) -> list[str]:
+    features = str(dataset / "features")
+    return [str(dataset / "annotations.json"), "--features", features, "-o", str(output), *options]
+
+
+@pytest.fixture(scope="module")
+def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("run")
+    options = (*QUICK, "--preset", "wsgn+", "--batch-videos", "8")
+    assert train.main(command(dataset, output, *options)) == 0
+    return output
+
+
+def predict(dataset: Path, *arguments: str) -> list[str]:
+    features = str(dataset / "features")
+    return [str(dataset / "annotations.json"), "--features", features, "-q", *arguments]
+
+
+def test_it_finds_the_planted_segments(
+    dataset: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, output = str(trained / "model.safetensors"), tmp_path / "found.json"
+    arguments = ("--protocol", "activitynet", "--tiou", "0.3", "--json", "-o", str(output))
+    arguments = (*arguments, "--segments", "middle")
+    assert main(predict(dataset, model, *arguments)) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["protocol"] == "activitynet"
+    assert (report["videos"], report["instances"]) == (12, 12)
+    # A detector that knew nothing would stay in the single figures.
+    assert report["mAP"][0] > 30
+    # Chance is 33.
+    assert report["classification_mAP"] > 60
+    results = json.loads(output.read_text())["results"]
+    assert sum(map(len, results.values())) == report["segments"]
+
+
+def test_each_output_is_scored_alone(
+    dataset: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(trained / "model.safetensors")
+    options = ("--protocol", "activitynet", "--tiou", "0.3", "--each-output", "--json")
+    assert main(predict(dataset, model, *options)) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert set(report["outputs"]) == {"class_probabilities", "temporal_softmax", "scores"}
+    assert report["outputs"]["scores"] == pytest.approx(report["mAP"])
+    assert report["outputs"]["class_probabilities"] != report["mAP"]
+
+
+def test_two_streams_are_fused_late(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = []
+    for stream in ("rgb", "flow"):
+        output = tmp_path / stream
+        assert train.main(command(dataset, output, *QUICK, "--streams", stream)) == 0
+        model = load_checkpoint(output / "model.safetensors").model
+        assert model.streams == (stream,)
+        assert model.features is not None
+        assert model.features.size == SIZE // 2
+        models.append(str(output / "model.safetensors"))
+    capsys.readouterr()
+    maps = []
+    for chosen in ([models[0]], [models[1]], models):
+        arguments = ("--protocol", "activitynet", "--tiou", "0.3", "--json")
+        assert main(predict(dataset, *chosen, *arguments)) == 0
+        maps.append(json.loads(capsys.readouterr().out)["mAP"][0])
+    # The classes' directions all lie in the first stream; the second is noise, and weighs in.
+    assert maps[0] > maps[2] > maps[1]
+
+
+def test_charades_points_and_submission(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    random = np.random.default_rng(0)
+    (tmp_path / "features").mkdir()
+    sampling = Sampling(frame_rate=24.0, snippet_length=8, snippet_stride=8)
+    database, lines = {}, ["id,actions,length"]
+    for index in range(6):
+        name, label = f"V{index:04d}", CHARADES_CLASSES[index % 2]
+        features = random.normal(size=(30, 8)).astype(np.float32)
+        features[10:20, index % 2] += 5
+        write_feature_file(tmp_path / "features" / f"{name}.safetensors", features, sampling)
+        # Snippets of a third of a second: 10 to 20 are seconds 3.3 to 6.7.
+        database[name] = {
+            "subset": "train" if index < 4 else "test",
+            "duration": 10.0,
+            "annotations": [{"label": label, "segment": [3.34, 6.66]}],
+        }
+        if index >= 4:
+            lines.append(f"{name},{label} 3.34 6.66,10.0")
+    document = {"classes": list(CHARADES_CLASSES), "database": database}
+    (tmp_path / "annotations.json").write_text(json.dumps(document))
+    (tmp_path / "test.csv").write_text("\n".join(lines) + "\n")
+    options = ("--preset", "charades", "--batch-videos", "4", "--dropout", "0")
+    assert train.main(command(tmp_path, tmp_path / "run", *QUICK, *options)) == 0
+    capsys.readouterr()
+    arguments = [
+        str(tmp_path / "run" / "model.safetensors"), "--charades", str(tmp_path / "test.csv"),
+        "--submission", str(tmp_path / "submission.txt"), "--json",
+    ]  # fmt: skip
+    assert main(predict(tmp_path, *arguments)) == 0
+    report = json.loads(capsys.readouterr().out)["charades"]
+    assert (report["videos"], report["points"]) == (2, 50)
+    # 9 of 50 points are positive for each class; planted as strongly, they rank at the top.
+    assert report["mAP"] > 80
+    assert len((tmp_path / "submission.txt").read_text().splitlines()) == 50
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "nothing is asked for"),
+        (("--protocol", "activitynet", "--device", "tpu"), "is not a device"),
+        (("--each-output", "-o", "found.json"), "--each-output needs --protocol"),
+        (("--submission", "scores.txt"), "--submission needs --charades"),
+        (("--charades", "test.csv"), "--charades needs a model of the 157 classes"),
+        (("--protocol", "activitynet", "--frame-rate", "10"), "give all three"),
+        (("--protocol", "activitynet", "--videos", "."), "not allowed with"),
+    ],
+)
+def test_what_does_not_go_together_gets_a_sentence(
+    dataset: Path,
+    trained: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    words: str,
+) -> None:
+    capsys.readouterr()
+    assert main(predict(dataset, str(trained / "model.safetensors"), *options)) == 2
+    said = capsys.readouterr()
+    assert words in said.err
+    assert said.out == ""
+
+
+def test_a_training_that_has_not_ended_is_refused_before_any_video_is_read(
+    dataset: Path,
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = [
+        str(dataset / "annotations.json"), str(trained / "last.safetensors"),
+        "--features", str(tmp_path / "none"), "--protocol", "activitynet",
+    ]  # fmt: skip
+    assert main(arguments) == 2
+    assert "resume it first" in capsys.readouterr().err
+
+
+def test_python_gets_the_report_as_a_record(dataset: Path, trained: Path, tmp_path: Path) -> None:
+    report = predict_with(
+        PredictOptions(
+            annotations=dataset / "annotations.json",
+            checkpoints=(trained / "model.safetensors",),
+            data=FeatureOptions(path=dataset / "features"),
+            output=tmp_path / "found.json",
+            protocol="activitynet",
+            tiou=(0.3,),
+            quiet=True,
+        )
+    )
+    assert report.charades is None
+    assert report.segments is not None
+    assert report.segments.scores is not None
+    assert report.segments.written == tmp_path / "found.json"
+    truth = read_truth(dataset / "annotations.json", "test")
+    detections = read_detections(tmp_path / "found.json")
+    # The file holds what was scored.
+    again = evaluate_detection(truth, detections, "activitynet", (0.3,))
+    found = report.segments.scores.result.map_percent
+    np.testing.assert_allclose(found, again.map_percent)
+    assert json.loads(report.as_json())["mAP"] == found.tolist()

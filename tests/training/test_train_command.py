@@ -1,0 +1,153 @@
+"""wsgn-train on feature files, as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from commands import HANG_SECONDS
+from places import ROOT
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from toy import SAMPLING, SIZE, write_toy_dataset
+
+from wsgn.checkpoint import load_checkpoint
+from wsgn.training.cli import main
+
+QUICK = ("--steps", "60", "--learning-rate", "0.02", "--thinning", "1", "-q")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_toy_dataset(tmp_path_factory.mktemp("dataset"))
+
+
+def command(dataset: Path, output: Path, *options: str) -> list[str]:
+    features = str(dataset / "features")
+    return [str(dataset / "annotations.json"), "--features", features, "-o", str(output), *options]
+
+
+@pytest.fixture(scope="module")
+def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("run")
+    options = (*QUICK, "--preset", "wsgn+", "--batch-videos", "8", "--tensorboard")
+    assert main(command(dataset, output, *options)) == 0
+    return output
+
+
+def test_tensorboard_gets_what_the_csv_gets(trained: Path) -> None:
+    events = EventAccumulator(str(trained / "tensorboard"))
+    events.Reload()
+    lines = np.genfromtxt(trained / "losses.csv", delimiter=",", names=True)
+    for name in ("loss", "gradient_norm", "learning_rate"):
+        found = events.Scalars(f"training/{name}")
+        assert [event.step for event in found] == list(range(1, 61))
+        np.testing.assert_allclose([event.value for event in found], lines[name], rtol=1e-5)
+
+
+def test_the_time_base_comes_with_the_features(trained: Path) -> None:
+    model = load_checkpoint(trained / "model.safetensors").model
+    assert model.sampling == SAMPLING
+    assert model.features is not None
+    assert model.features.size == SIZE
+
+
+def test_frames_between_snippets_can_be_scored(dataset: Path, tmp_path: Path) -> None:
+    options = (*QUICK, "--time-unit", "frame", "--thinning", "5", "--start-range", "15")
+    options = (*options, "--scoring-step", "2", "--test", "test")
+    assert main(command(dataset, tmp_path, *options)) == 0
+    assert (tmp_path / "detections.json").is_file()
+
+
+def test_what_is_missing_is_said_before_training(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in sorted((dataset / "features").iterdir())[:-1]:
+        (few / path.name).symlink_to(path)
+    annotations = str(dataset / "annotations.json")
+    arguments = [annotations, "--features", str(few), "-o", str(tmp_path / "run"), *QUICK]
+    assert main([*arguments, "--test", "test"]) == 3
+    assert "1 of 24 videos have no features" in capsys.readouterr().err
+    assert main([*arguments, "--steps", "2", "--skip-missing"]) == 0
+    assert not (tmp_path / "run" / "detections.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--coactivity-weight", "0.5"), "batch_pairs"),
+        (("--device", "cuda:77"), "GPU"),
+        (("--device", "tpu"), "device"),
+        (("--streams", "depth"), "streams"),
+        (("--method", "wtalc", "--supervised", "--batch-pairs", "2"), "supervised"),
+        (("--frame-rate", "25"), "--snippet-length"),
+        (("--batch-pairs", "9"), "do not fit"),
+        (("--scoring-step", "3"), "scoring_step"),
+        (("--components", "gaussian"), "local_gaussian"),
+    ],
+)
+def test_wrong_options_get_a_sentence(
+    dataset: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    words: str,
+) -> None:
+    assert main(command(dataset, tmp_path / "run", *QUICK, *options)) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert "Traceback" not in error
+
+
+def test_torchrun_trains_the_model_of_one_process(dataset: Path, tmp_path: Path) -> None:
+    options = ("--steps", "5", "--batch-videos", "6", "--dropout", "0", "-q")
+    assert main(command(dataset, tmp_path / "one", *options)) == 0
+    subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+            "-m", "wsgn.training.cli", *command(dataset, tmp_path / "two", *options),
+        ],
+        check=True,
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        timeout=HANG_SECONDS,
+    )  # fmt: skip
+    one, two = (load_checkpoint(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    for name, value in one.weights.items():
+        torch.testing.assert_close(two.weights[name], value, rtol=0, atol=1e-4)
+    losses = [
+        np.genfromtxt(tmp_path / name / "losses.csv", delimiter=",", names=True)["loss"]
+        for name in ("one", "two")
+    ]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+
+
+def test_overwriting_keeps_the_earlier_model_until_a_step_is_done(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "run"
+    options = ("--steps", "2", "-q")
+    assert main(command(dataset, output, *options)) == 0
+    before = (output / "model.safetensors").read_bytes()
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for path in (dataset / "features").iterdir():
+        (broken / path.name).symlink_to(path)
+    victim = next(path for path in sorted(broken.iterdir()) if path.stem == "toy_0")
+    data = bytearray(victim.read_bytes())
+    victim.unlink()
+    # The last four bytes are a float32: not a number.
+    data[-4:] = b"\x00\x00\xc0\x7f"
+    victim.write_bytes(data)
+    arguments = command(dataset, output, *options, "--overwrite", "--batch-videos", "24")
+    arguments[arguments.index(str(dataset / "features"))] = str(broken)
+    assert main(arguments) == 3
+    assert "NaN" in capsys.readouterr().err
+    assert (output / "model.safetensors").read_bytes() == before
