@@ -31,7 +31,7 @@ INSTANCES_PER_VIDEO = 16
 VIDEO_SECONDS = 200.0
 
 
-def made_truth(random: np.random.Generator) -> Truth:
+def synthetic_truth(random: np.random.Generator) -> Truth:
     """Videos of one class each with instances of some seconds."""
     size = NUM_VIDEOS * INSTANCES_PER_VIDEO
     videos = np.repeat(np.arange(NUM_VIDEOS), INSTANCES_PER_VIDEO)
@@ -51,7 +51,7 @@ def made_truth(random: np.random.Generator) -> Truth:
     )
 
 
-def made_detections(random: np.random.Generator, truth: Truth, size: int) -> Detections:
+def synthetic_detections(random: np.random.Generator, truth: Truth, size: int) -> Detections:
     """Half are shifted instances, half lie anywhere, one in ten has the wrong class."""
     copied = random.integers(len(truth.instance_videos), size=size)
     start = truth.instance_start_seconds[copied] + random.normal(0, 1, size)
@@ -129,10 +129,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     sizes = (1, 10) if parser.parse_args().quick else (1, 10, 100)
-    truth = made_truth(np.random.default_rng(0))
+    truth = synthetic_truth(np.random.default_rng(0))
     print(f"{'protocol':<16} {'detections':>10} {'package ms':>11} {'plain ms':>11} {'faster':>8}")
     for factor in sizes:
-        detections = made_detections(np.random.default_rng(1), truth, factor * NUM_DETECTIONS)
+        detections = synthetic_detections(np.random.default_rng(1), truth, factor * NUM_DETECTIONS)
         for protocol in PROTOCOLS:
             print(measure(truth, detections, protocol, plain=factor == 1), flush=True)
     return 0

@@ -141,7 +141,7 @@ def scored(trainer: Trainer, test: FeatureDataset, annotations: Path) -> dict[st
 
 def tuning_jobs(arguments: argparse.Namespace) -> list[Job]:
     """The grid of learning rates and dropouts for every row."""
-    features = made(arguments, TUNING_SEED)
+    features = features_of(arguments, TUNING_SEED)
     return [
         Job(
             name=name,
@@ -158,7 +158,7 @@ def tuning_jobs(arguments: argparse.Namespace) -> list[Job]:
 
 def jobs(arguments: argparse.Namespace) -> list[Job]:
     """Every row over the seeds, with its settings from the search."""
-    features = made(arguments, arguments.feature_seed)
+    features = features_of(arguments, arguments.feature_seed)
     return [
         Job(
             name=name,
@@ -188,7 +188,7 @@ def rows(arguments: argparse.Namespace) -> dict[str, Preset]:
     return {name: known[name] for name in names}
 
 
-def made(arguments: argparse.Namespace, seed: int) -> Path:
+def features_of(arguments: argparse.Namespace, seed: int) -> Path:
     """The folder of features, made if it is not there."""
     folder = Path(arguments.output) / "_".join(
         map(str, ("features", arguments.difficulty, arguments.feature_size, seed))

@@ -9,10 +9,11 @@ import av
 import numpy as np
 import pytest
 from av.video.stream import VideoStream
+from decoded_videos import dataset_of
 
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.augmentation import augmented, draw_augmentation
-from wsgn.data.frames import DecodedVideo, FrameDataset, FrameMemory, read_video
+from wsgn.data.frames import FrameDataset, FrameMemory, read_video
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.video import FrameGrid
 
@@ -37,17 +38,9 @@ def test_augmentation_treats_all_frames_of_a_video_alike() -> None:
 
 def decoded(num_frames: int) -> FrameDataset:
     """A dataset of one video in memory."""
-    source = object.__new__(FrameDataset)
-    source._sampling = SAMPLING
-    source._grid = FrameGrid(10.0, 2, 3)
-    source._decoded = [
-        DecodedVideo(
-            images=numbered_frames(num_frames),
-            seconds=np.arange(num_frames) / 10,
-            epoch=np.zeros(num_frames, dtype=np.int64),
-        )
-    ]
-    return source
+    seconds = np.arange(num_frames) / 10
+    epoch = np.zeros(num_frames, dtype=np.int64)
+    return dataset_of(numbered_frames(num_frames), seconds, epoch, SAMPLING)
 
 
 def write_clip(path: Path, num_frames: int) -> None:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from decoded_videos import dataset_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsgn.data.frames import DecodedVideo, FrameDataset
 from wsgn.extraction.snippets import cut_snippets
 from wsgn.localization.timing import snippet_centre_seconds
 from wsgn.manifest import Sampling
 from wsgn.runtime.streaming.snippets import Snippet, Snippeter
-from wsgn.video import FrameGrid, SampledFrame
+from wsgn.video import SampledFrame
 from wsgn.video.snippets import snippet_rows
 
 FRAME_RATE = 10.0
@@ -72,21 +72,6 @@ def run_cuts(frames: list[SampledFrame], sampling: Sampling, cuts: list[int]) ->
     return found + snippeter.flush()
 
 
-def dataset_of(frames: list[SampledFrame], sampling: Sampling) -> FrameDataset:
-    """A dataset of one video in memory."""
-    source = object.__new__(FrameDataset)
-    source._sampling = sampling
-    source._grid = FrameGrid(FRAME_RATE, 1, 1)
-    source._decoded = [
-        DecodedVideo(
-            images=np.stack([frame.image for frame in frames]),
-            seconds=np.array([frame.seconds for frame in frames]),
-            epoch=np.array([frame.epoch for frame in frames], dtype=np.int64),
-        )
-    ]
-    return source
-
-
 @settings(deadline=None)
 @given(
     epoch_lengths=st.lists(st.integers(1, 40), min_size=1, max_size=4),
@@ -112,7 +97,13 @@ def test_training_extraction_and_runtime_cut_by_the_rule(
     starts = np.array([snippet.start_seconds for snippet in found])
     np.testing.assert_allclose(snippet_centre_seconds(starts, sampling), centres)
 
-    sample = dataset_of(frames, sampling).load(0)
+    dataset = dataset_of(
+        np.stack([frame.image for frame in frames]),
+        np.array([frame.seconds for frame in frames]),
+        np.array([frame.epoch for frame in frames], dtype=np.int64),
+        sampling,
+    )
+    sample = dataset.load(0)
     assert sample.inputs[:, :, 0, 0, 0].tolist() == numbers
     assert sample.times.epoch.tolist() == epochs
     np.testing.assert_allclose(sample.times.centre_seconds, centres)
