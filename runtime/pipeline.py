@@ -70,7 +70,24 @@ def detect(
     *,
     stop: StopFlag | None = None,
 ) -> Iterator[Event]:
-    """Events of one source, while it is read. Raises `InputError` and `EngineError`."""
+    """Find segments in one source, while it is read.
+
+    Args:
+        source: the path of a video, or a binary file object such as `sys.stdin.buffer`.
+        engine: of `open_engine`, on frames.
+        options: what is looked for and how (docs/streaming.md); by default the engine's own values.
+        stop: its `request()`, of another thread or a signal handler, ends the run early, as at
+            the end of the source.
+
+    Returns:
+        Events (docs/events.md), from `source` to `end`; times are media seconds from the first
+        frame.
+
+    Raises:
+        InputError: the source cannot be read.
+        EngineError: the engine takes no frames, or fails.
+        UsageError: options that do not fit the engine.
+    """
     return Detection(source, engine, options, stop=stop).events()
 
 

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from wsgn.runtime.streaming.detector import Detector, SnippetLogits
     from wsgn.runtime.streaming.rules import DetectorOptions
     from wsgn.selection.api import frame_selection, video_selection
+    from wsgn.training.options import TrainOptions
+    from wsgn.training.train import train
 
 __version__ = "0.1.0"
 
@@ -55,6 +57,7 @@ __all__ = [
     "OutputError",
     "Segment",
     "SnippetLogits",
+    "TrainOptions",
     "UsageError",
     "VideoOptions",
     "WsgnError",
@@ -74,6 +77,7 @@ __all__ = [
     "read_detections",
     "read_truth",
     "save_checkpoint",
+    "train",
     "video_selection",
 ]
 
@@ -98,6 +102,8 @@ _HOMES = {
     "wsgn.runtime.streaming.detector": ("Detector", "SnippetLogits"),
     "wsgn.runtime.streaming.rules": ("DetectorOptions",),
     "wsgn.selection.api": ("frame_selection", "video_selection"),
+    "wsgn.training.options": ("TrainOptions",),
+    "wsgn.training.train": ("train",),
 }
 
 # In a checkout this folder shadows the installed package; the checkout's kernels/, export/ and

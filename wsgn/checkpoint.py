@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,16 @@ class Checkpoint:
         return model.eval()
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint: never half a file."""
+def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+    """Write a checkpoint as one safetensors file: the whole file or none.
+
+    Args:
+        path: the file to write; one that is there is replaced, folders that lack are made.
+        checkpoint: configuration, weights and, where training has ended, thresholds and prior.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     tensors = {f"model.{name}": value for name, value in checkpoint.weights.items()}
     tensors |= {f"optimizer.{name}": value for name, value in checkpoint.optimizer.items()}
     document = {
@@ -75,11 +84,23 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
         metadata={"wsgn": json.dumps(document, sort_keys=True)},
     )
-    write_whole_file(path, data, what="the checkpoint")
+    write_whole_file(Path(path), data, what="the checkpoint")
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint; an `InputError` says what is wrong with a file that is not one."""
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint. Nothing in the file is code.
+
+    Args:
+        path: `model.safetensors` (finished) or `last.safetensors` (to resume) of `wsgn-train`.
+
+    Returns:
+        The configuration and the weights; `build()` makes the model of them.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or no checkpoint of wsgn.
+        UsageError: the file is of another version's format.
+    """
+    path = Path(path)
     if not path.is_file():
         if path.is_dir():
             raise InputError(

@@ -77,7 +77,21 @@ def open_data(
     streams: tuple[str, ...] | None = None,
     progress: bool = False,
 ) -> Dataset:
-    """Annotated videos with their files; `streams`, where given, replaces that of the options."""
+    """Join annotated videos with the files that hold them.
+
+    Args:
+        options: a folder of videos, or features in any layout.
+        annotations: of `read_annotations`.
+        streams: in place of those of the options, such as the streams a model was trained on.
+        progress: show a progress bar while videos are read, and notices, on stderr.
+
+    Returns:
+        All subsets; `source(subset, model_config)` gives one as a model takes it.
+
+    Raises:
+        InputError: the features cannot be read.
+        UsageError: the features' time base is needed and not given.
+    """
     if isinstance(options, VideoOptions):
         return Dataset(annotations=annotations, videos=options, progress=progress)
     reader = open_features(

@@ -139,7 +139,14 @@ PRESETS = {
 
 
 def preset(name: str) -> Preset:
-    """The preset of a name; a `UsageError` lists them where there is none."""
+    """The settings of `wsgn-train --preset`: a template of the configuration (docs/training.md).
+
+    Args:
+        name: a key of `wsgn.presets.PRESETS`, such as 'videos', 'thumos14' or 'wsgn+'.
+
+    Raises:
+        UsageError: there is no such preset; it lists those that there are.
+    """
     if name not in PRESETS:
         raise UsageError(f"there is no preset '{name}'; there are {', '.join(PRESETS)}.")
     return PRESETS[name]

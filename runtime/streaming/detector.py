@@ -45,6 +45,13 @@ class Detector:
     Any chopping of the input into pushes gives the same events. In the modes `causal` and `window`
     every segment is final. In `exact` mode segments are provisional while the stream plays (from
     causal scores); `flush` scores the whole stream once more, as in training, and revises them.
+
+    Args:
+        manifest: of the engine whose outputs are pushed.
+        options: what is looked for and how; by default the engine's own values.
+
+    Raises:
+        UsageError: options that do not fit the engine.
     """
 
     def __init__(self, manifest: Manifest, options: DetectorOptions | None = None) -> None:

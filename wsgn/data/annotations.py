@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,12 +59,20 @@ class Annotations:
         return videos
 
 
-def read_annotations(path: Path, *, labels_from_segments: bool = False) -> Annotations:
-    """Read ActivityNet-style JSON; docs/datasets.md lists the fields.
+def read_annotations(
+    path: str | os.PathLike[str], *, labels_from_segments: bool = False
+) -> Annotations:
+    """Read a dataset's classes and videos from ActivityNet-style JSON.
 
-    Video-level labels are taken from `labels` where a video has them, else from its segments;
-    with `labels_from_segments` always from its segments.
+    Args:
+        path: the file; docs/datasets.md lists its fields. Times are seconds.
+        labels_from_segments: take video-level labels from the segments always; by default only
+            where a video has no `labels`.
+
+    Raises:
+        InputError: the file cannot be read, or a field is wrong; it says which.
     """
+    path = Path(path)
     document = read_object(path)
     where = repr(str(path))
     database = as_object(member(document, "database", where), f"{where}: 'database'")

@@ -44,10 +44,20 @@ def open_engine(
 ) -> Engine:
     """Load an engine and check everything that can be checked before a video is decoded.
 
-    `engine` is a file, or its description, which is then not read again. `device` is `cpu`, `cuda`
-    or `cuda:N`, and there is no fallback to another; by default a TensorRT plan runs on `cuda:0`,
-    which alone can, and an ONNX file on `cpu`. `num_threads` is for the CPU; by default one core is
-    left to decoding. Raises `EngineError`.
+    Args:
+        engine: an .onnx file, a TensorRT plan with its sidecar beside it, or the description of
+            one, which is then not read again.
+        device: `cpu`, `cuda` or `cuda:N`, and there is no fallback to another; by default a plan
+            runs on `cuda:0`, and an ONNX file on `cpu`.
+        num_threads: of the CPU; by default one core is left to decoding.
+
+    Returns:
+        An engine: `infer` turns frames (N, L, H, W, 3) uint8, or features (N, D) float32, into
+        `selection_logits` and `class_probabilities` (N, C). Close it, or use it in a `with`.
+
+    Raises:
+        EngineError: the file or the device cannot be used; it says why.
+        UsageError: there is no device of that name.
     """
     ordinal = None if device is None else cuda_ordinal(device)
     path = engine.path if isinstance(engine, EngineDescription) else Path(engine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,19 +38,30 @@ _USUAL = {
 
 
 def open_features(
-    path: Path,
+    path: str | os.PathLike[str],
     *,
     layout: str = AUTO,
     sampling: TimeBase | None = None,
     streams: tuple[str, ...] = (),
 ) -> FeatureReader:
-    """Open the features in a folder (or a bundle of W-TALC) without reading them.
+    """Open the features of many videos without reading them.
 
-    `layout` is one of `LAYOUTS`, or 'auto' to go by what lies on disk; the reader's `layout` says
-    which it is. `sampling` is the time base: one for all videos, or one for each (see
-    `native_sampling`). The layout 'safetensors' holds it itself, and it then must be the same.
-    `streams` chooses and orders 'rgb' and 'flow'; by default all there are, RGB first.
+    Args:
+        path: a folder, or the .npy of a W-TALC bundle (docs/datasets.md).
+        layout: one of `LAYOUTS`, or 'auto' to go by what lies on disk; the reader's `layout` says
+            which it is.
+        sampling: the time base, one for all videos or one for each (see `native_sampling`). The
+            layout 'safetensors' holds it itself, and it then must be the same.
+        streams: chooses and orders 'rgb' and 'flow'; by default all there are, RGB first.
+
+    Returns:
+        A reader: `names`, `info(name)` from the header, and `read(name)`, (T, D) float32.
+
+    Raises:
+        InputError: there are no features, or of several layouts.
+        UsageError: the layout or a stream is unknown, or a time base is needed.
     """
+    path = Path(path)
     checked_streams(streams)
     if layout not in (AUTO, *LAYOUTS):
         raise UsageError(f"the layout '{layout}' is unknown; choose from {', '.join(LAYOUTS)}.")

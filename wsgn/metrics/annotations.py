@@ -55,9 +55,14 @@ class Truth:
 def read_truth(path: str | Path, subset: str | None = None) -> Truth:
     """Read a ground truth file in ActivityNet's layout.
 
-    The file is a JSON object with `database[video] = {subset, annotations: [{label, segment}]}`,
-    times in seconds; `classes` (all labels) and each video's `ambiguous` intervals are optional.
-    `subset` selects videos, None takes all. Raises `InputError` with one sentence on a wrong file.
+    Args:
+        path: a JSON object with `database[video] = {subset, annotations: [{label, segment}]}`,
+            times in seconds; `classes` (all labels) and each video's `ambiguous` intervals are
+            optional.
+        subset: selects videos; None takes all.
+
+    Raises:
+        InputError: the file cannot be read, a field is wrong, or no video is in the subset.
     """
     path = Path(path)
     document = read_object(path)

@@ -29,10 +29,15 @@ class ClassificationResult:
 def evaluate_classification(
     video_scores: npt.ArrayLike, labels: npt.ArrayLike
 ) -> ClassificationResult:
-    """Non-interpolated AP of each class; equal scores keep the order of the videos.
+    """Video classification mAP: non-interpolated average precision of each class.
 
-    `video_scores` is (V, C), `labels` (V, C) of 0 and 1. Raises `UsageError` for wrong shapes, NaN
-    or other labels, `InputError` where no video has a label.
+    Args:
+        video_scores: (V, C), one row per video; equal scores keep the order of the videos.
+        labels: (V, C) of 0 and 1.
+
+    Raises:
+        UsageError: wrong shapes, NaN, or labels other than 0 and 1.
+        InputError: no video has a label.
     """
     scores = np.asarray(video_scores, dtype=np.float64)
     positives = np.asarray(labels)

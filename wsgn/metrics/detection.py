@@ -77,12 +77,24 @@ def evaluate_detection(
     protocol: str = DEFAULT_PROTOCOL,
     tiou: Sequence[float] | None = None,
 ) -> DetectionResult:
-    """Average precision of every class at every threshold (the protocol's own by default).
+    """Detection mAP: average precision of every class at every threshold of overlap.
 
-    Equal scores keep the order of the detections. Detections in videos of other subsets, or that
-    the protocol leaves out, are ignored and counted. Raises `InputError` where a detection names a
-    video or label that the truth does not know or the truth has no instance, `UsageError` for an
-    unknown protocol or a threshold outside (0, 1].
+    Args:
+        truth: of `read_truth`.
+        detections: of `read_detections`, or of `Detections.from_segments`. Equal scores keep their
+            order. Those in videos of other subsets, or that the protocol leaves out, are ignored
+            and counted.
+        protocol: a key of `wsgn.metrics.PROTOCOLS`, each of which names its source.
+        tiou: thresholds of temporal intersection over union, in (0, 1]; the protocol's own by
+            default.
+
+    Returns:
+        `average_precision_percent` (C, thresholds) of the C classes with instances, and its means.
+
+    Raises:
+        InputError: a detection names a video or label that the truth does not know, or the truth
+            has no instance.
+        UsageError: an unknown protocol, or a threshold outside (0, 1].
     """
     rules = detection_protocol(protocol)
     thresholds = _checked_thresholds(rules.default_tiou if tiou is None else tiou)

@@ -72,8 +72,12 @@ class Detections:
 def read_detections(path: str | Path) -> Detections:
     """Read a result file in ActivityNet's layout.
 
-    The file is a JSON object with `results[video] = [{label, segment: [start, end], score}]`, times
-    in seconds. Raises `InputError` with one sentence on a wrong file.
+    Args:
+        path: a JSON object with `results[video] = [{label, segment: [start, end], score}]`, times
+            in seconds, as `wsgn-run -f json` and `wsgn-predict -o` write it.
+
+    Raises:
+        InputError: the file cannot be read, or a field is wrong.
     """
     path = Path(path)
     name = repr(str(path))

@@ -103,7 +103,18 @@ def find_segments(
     classes: tuple[str, ...],
     rule: Rule,
 ) -> dict[str, list[Segment]]:
-    """Segments by video."""
+    """Segments of each predicted video, by its name.
+
+    Args:
+        predictions: of `predict_videos`.
+        classes: in the order of the score columns.
+        rule: `checkpoint.calibration.detection`, the paper's (a class whose video score is high
+            enough, where its smoothed frame score lies above the middle between its smallest and
+            largest), or a `wsgn.localization.proposals.MultiThresholdRule`.
+
+    Returns:
+        Segments with start and end in seconds, by start.
+    """
     return {
         prediction.name: predicted_segments(prediction, classes, rule) for prediction in predictions
     }

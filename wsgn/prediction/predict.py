@@ -55,7 +55,19 @@ class VideoPrediction:
 
 @torch.inference_mode()
 def predict_videos(model: WeakDetector, source: VideoSource) -> Iterator[VideoPrediction]:
-    """Predict every video of a source, scored by the model's own operator (not the runtime's)."""
+    """Predict the videos of a source one after the other, as the model scores them in training.
+
+    Args:
+        model: of `Checkpoint.build()`, on any device.
+        source: of `Dataset.source(subset, checkpoint.model)`.
+
+    Returns:
+        For each video with T snippets and C classes `scores` (T, C), the frame scores of eq. 2
+        before smoothing, the logits and probabilities that they come from, and `times`, in seconds.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
     model.eval()
     config, device = model.config, next(model.parameters()).device
     chunk = _chunk(config)

@@ -89,7 +89,18 @@ def video_selection(
     class_activation: str = "softmax",
     epsilon: float = 1e-6,
 ) -> Tensor:
-    """Video scores (B, C) alone, with the arguments and errors of `frame_selection`."""
+    """Pool the video scores of `frame_selection` without its frame scores.
+
+    Args:
+        selection_logits, class_logits, cu_seqlens, mu, sigma: as in `frame_selection`, like all
+            that follow.
+
+    Returns:
+        Video scores (B, C) of eq. 2, in float32, or in float64 for float64 logits.
+
+    Raises:
+        ValueError: as in `frame_selection`.
+    """
     tensors = (selection_logits, class_logits, cu_seqlens, mu, sigma)
     _check(*tensors, num_classes)
     options = _options(len(mu), components, softmax_scale, class_activation, epsilon)

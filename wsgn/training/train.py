@@ -36,15 +36,25 @@ def train(
     on_trained: Callable[[Path], None] = _unheard,
     on_evaluated: Callable[[Evaluation], None] = _unheard,
 ) -> Path:
-    """Train a model from video-level labels; returns the path of the finished `model.safetensors`.
+    """Train a model from video-level labels (section 3 of the paper; docs/training.md).
 
-    The callbacks hear of every update, of the finished model, and of its evaluation on
-    `options.test_subset`, whose segments go to `detections.json`. Under torchrun each process calls
-    this, and the first one alone writes, is heard and evaluates.
+    Under torchrun each process calls this, and the first one alone writes, is heard and evaluates.
 
-    Raises `OutputError` for a folder with an earlier training or that cannot be made, `InputError`
-    for files that are missing or damaged, `UsageError` for options that contradict each other or
-    the data, and `MissingExtraError` where PyTorch is not installed.
+    Args:
+        options: the annotations, the files of their videos, the settings, and the output folder.
+        on_step: hears of every update: its number from 1, loss, learning rate, seconds.
+        on_trained: hears of the finished model.
+        on_evaluated: hears of its evaluation on `options.test_subset`, if that names one, whose
+            segments go to `detections.json` in the output folder.
+
+    Returns:
+        The path of the finished `model.safetensors`, in the output folder.
+
+    Raises:
+        UsageError: options that contradict each other or the data.
+        InputError: files that are missing or damaged.
+        OutputError: a folder that holds an earlier training, or that cannot be written.
+        MissingExtraError: the extra `train` is not installed.
     """
     _require_unused(options)
     annotations = read_annotations(
