@@ -62,6 +62,7 @@ def memory_is_aligned(machine: Machine) -> None:
 def a_kernel_computes(machine: Machine) -> None:
     with machine.device() as device:
         work = machine.axpy(device)
+        assert work.kernel.name == "axpy"
         work.copy_in()
         work.launch()
         work.copy_out()
@@ -85,11 +86,6 @@ def a_kernel_gets_its_arguments_and_shape(machine: Machine) -> None:
             # float16 1.5 is 0x3E00.
             expected = [2, 3, 5, 7, 2, 1, 60_000, float(small), 0.1, float(0x3E00)]
             assert back.tolist() == expected
-
-
-def a_kernel_knows_its_name(machine: Machine) -> None:
-    with machine.device() as device:
-        assert device.load_kernel(PTX, "axpy").name == "axpy"
 
 
 def shared_memory_must_be_asked_for(machine: Machine) -> None:
@@ -123,44 +119,6 @@ def the_arguments_must_fit_the_kernel(machine: Machine) -> None:
         for wrong in ((pointer, pointer, scale), (pointer, pointer, np.float64(0), count)):
             with refused(*words):
                 device.launch(work.kernel, (1, 1, 1), (1, 1, 1), wrong, work.stream)
-
-
-def a_stream_waits_for_an_event(machine: Machine) -> None:
-    """Only the second stream is waited for; the work on the first is behind its event."""
-    with machine.device() as device:
-        work = machine.axpy(device)
-        work.copy_in()
-        work.launch()
-        second = device.stream()
-        second.wait(work.stream.record())
-        device.copy_out(work.y, work.device_y, second)
-        second.synchronize()
-        np.testing.assert_array_equal(work.y, work.expected(launches=1))
-
-
-def an_event_is_waited_for(machine: Machine) -> None:
-    with machine.device() as device:
-        work = machine.axpy(device)
-        work.copy_in()
-        work.launch()
-        work.copy_out()
-        work.stream.record().synchronize()
-        np.testing.assert_array_equal(work.y, work.expected(launches=1))
-
-
-def events_measure_time(machine: Machine) -> None:
-    with machine.device() as device:
-        work = machine.axpy(device)
-        work.copy_in()
-        begin = work.stream.record()
-        work.launch()
-        work.launch()
-        end = work.stream.record()
-        end.synchronize()
-        elapsed = end.milliseconds_since(begin)
-        assert elapsed > 0
-        # There a kernel takes a millisecond.
-        assert machine.stand_in is None or elapsed == 2.0
 
 
 def a_stream_does_not_wait_for_the_default_one(machine: Machine) -> None:
@@ -206,46 +164,6 @@ def a_kernel_that_does_not_load_is_refused(machine: Machine) -> None:
             device.load_kernel(PTX, "other")
         with refused("the kernel axpy does not load on", device.name, "cuModuleLoadDataEx"):
             device.load_kernel(b"no image of any kind", "axpy")
-
-
-def work_is_recorded_into_a_graph(machine: Machine) -> None:
-    """And not run by that; every launch runs it again. pycuda has no graphs and says so."""
-    with machine.device() as device:
-        work = machine.axpy(device)
-        work.copy_in()
-        graph = device.capture(work.stream, work.launch)
-        assert (graph is None) == (machine.binding == "pycuda")
-        if graph is not None:
-            for _ in range(3):
-                graph.launch(work.stream)
-        work.copy_out()
-        work.stream.synchronize()
-        launches = 0 if graph is None else 3
-        np.testing.assert_array_equal(work.y, work.expected(launches=launches))
-
-
-def a_failed_recording_leaves_the_stream_usable(machine: Machine) -> None:
-    with machine.device() as device:
-        work = machine.axpy(device)
-
-        def broken() -> None:
-            work.launch()
-            raise KeyError("a planted error")
-
-        if machine.binding != "pycuda":
-            try:
-                device.capture(work.stream, broken)
-            except KeyError:
-                pass
-            else:
-                raise AssertionError("the planted error was lost")
-            with refused("cuMemAlloc", "not permitted when stream is capturing"):
-                device.capture(work.stream, lambda: device.allocate(8).free())
-        work.copy_in()
-        work.launch()
-        work.copy_out()
-        work.stream.synchronize()
-        np.testing.assert_array_equal(work.y, work.expected(launches=1))
 
 
 def the_device_says_what_it_is(machine: Machine) -> None:

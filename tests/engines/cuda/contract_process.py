@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from peers import peers_with
+from places import ROOT
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 
 
 class ContractProcess:

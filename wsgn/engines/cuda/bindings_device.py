@@ -1,4 +1,4 @@
-"""A GPU by cuda-bindings (`pip install cuda-bindings`), with CUDA graphs."""
+"""A GPU by cuda-bindings (`pip install cuda-bindings`)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wsgn.engines.cuda.bindings_calls import call
-from wsgn.engines.cuda.bindings_parts import (
-    BindingsEvent,
-    BindingsGraph,
-    BindingsKernel,
-    BindingsStream,
-)
-from wsgn.engines.cuda.device import Argument, Buffer, Graph, Kernel, Stream
+from wsgn.engines.cuda.device import Argument, Buffer, Kernel, Stream
 from wsgn.engines.cuda.driver import Gpu
 from wsgn.engines.cuda.memory import (
     SHARED_BYTES_UNASKED,
@@ -36,6 +29,40 @@ from wsgn.support.arrays import AnyArray
 _LOG_BYTES = 8192
 
 
+# Calls a function of the driver by its name, inside the context: `BindingsDevice.use`.
+_Use = Callable[..., Any]
+
+
+class _Stream:
+    """`Stream` by cuda-bindings."""
+
+    def __init__(self, stream: Any, use: _Use) -> None:
+        self.handle = int(stream)
+        self._use = use
+
+    def synchronize(self) -> None:
+        """Wait on the host until all work is done; raises `EngineError` where it failed."""
+        self._use("cuStreamSynchronize", self.handle)
+
+
+class _Kernel:
+    """`Kernel` by cuda-bindings."""
+
+    def __init__(self, name: str, function: Any, parameter_sizes: tuple[int, ...]) -> None:
+        self.name = name
+        self.function = function
+        # Bytes of each parameter; empty where they are not known.
+        self.parameter_sizes = parameter_sizes
+
+    def check_arguments(self, sizes: Sequence[int]) -> None:
+        """Raise where the driver, which is told no sizes, would read past the arguments."""
+        if self.parameter_sizes and tuple(sizes) != self.parameter_sizes:
+            raise EngineError(
+                f"the kernel {self.name} takes arguments of {list(self.parameter_sizes)} bytes, "
+                f"got {list(sizes)}: give NumPy scalars of these sizes."
+            )
+
+
 class BindingsDevice:
     """`Device` by cuda-bindings."""
 
@@ -49,18 +76,15 @@ class BindingsDevice:
         self._depth = 0
         self._buffers: set[DeviceBuffer] = set()
         self._pinned: list[AnyArray] = []
-        self._streams: list[BindingsStream] = []
-        self._events: list[Any] = []
-        self._spare_events: list[Any] = []
+        self._streams: list[_Stream] = []
         self._modules: list[Any] = []
-        self._graphs: list[Any] = []
         self.call("cuInit", 0)
         self._device = self.call("cuDeviceGet", gpu.ordinal)
         self._context: Any = self.call("cuDevicePrimaryCtxRetain", self._device)
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """See `call`."""
-        return call(self._driver, name, *arguments)
+        """Call a function that needs no context; raises `EngineError` where it fails."""
+        return _call(self._driver, name, *arguments)
 
     def use(self, name: str, *arguments: Any) -> Any:
         """Call a function that needs the context; raises `EngineError` where it is not current."""
@@ -111,7 +135,7 @@ class BindingsDevice:
         """A new stream that does not wait for the default one."""
         flag = self._driver.CUstream_flags.CU_STREAM_NON_BLOCKING
         made = self.use("cuStreamCreate", int(flag))
-        stream = BindingsStream(made, self.use, self._new_event)
+        stream = _Stream(made, self.use)
         self._streams.append(stream)
         return stream
 
@@ -140,7 +164,7 @@ class BindingsDevice:
                 self.use("cuFuncSetAttribute", function, attribute, dynamic_shared_bytes)
         except EngineError as error:
             raise EngineError(f"the kernel {name} does not load on {self.name}: {error}") from error
-        return BindingsKernel(name, function, self._parameter_sizes(function))
+        return _Kernel(name, function, self._parameter_sizes(function))
 
     def _parameter_sizes(self, function: Any) -> tuple[int, ...]:
         """Bytes of each parameter; none where the driver is older than CUDA 12.4."""
@@ -150,13 +174,6 @@ class BindingsDevice:
                 _, size = self.use("cuFuncGetParamInfo", function, len(sizes))
                 sizes.append(size)
         return tuple(sizes)
-
-    def _new_event(self) -> BindingsEvent:
-        """Made of one that nobody holds any more where there is one."""
-        if not self._spare_events:
-            self._events.append(self.use("cuEventCreate", 0))
-            self._spare_events.append(self._events[-1])
-        return BindingsEvent(self._spare_events.pop(), self.use, self._spare_events)
 
     def _function(self, image: bytes, name: str) -> Any:
         # The driver writes into it; a bytes object is what cuda-bindings asks for.
@@ -183,7 +200,7 @@ class BindingsDevice:
         dynamic_shared_bytes: int = 0,
     ) -> None:
         """Queue a kernel."""
-        assert isinstance(kernel, BindingsKernel)
+        assert isinstance(kernel, _Kernel)
         values = parameter_values(arguments)
         kernel.check_arguments([value.itemsize for value in values])
         # The driver reads the values at the call, through one pointer for each.
@@ -191,28 +208,6 @@ class BindingsDevice:
         shape = (*grid, *block, dynamic_shared_bytes)
         parameters = (pointers.ctypes.data if values else 0, 0)
         self.use("cuLaunchKernel", kernel.function, *shape, stream.handle, *parameters)
-
-    def capture(self, stream: Stream, work: Callable[[], None]) -> Graph | None:
-        """Record what `work` queues on the stream, which is not run until the graph is launched.
-
-        Buffers and arrays keep their places: they must live as long as the graph.
-        """
-        mode = self._driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
-        self.use("cuStreamBeginCapture", stream.handle, mode)
-        try:
-            work()
-        except BaseException:
-            # The stream must be given back to its ordinary use; the graph may be a broken one.
-            with suppress(EngineError):
-                self.use("cuGraphDestroy", self.use("cuStreamEndCapture", stream.handle))
-            raise
-        recorded = self.use("cuStreamEndCapture", stream.handle)
-        try:
-            ready = self.use("cuGraphInstantiate", recorded, 0)
-        finally:
-            self.use("cuGraphDestroy", recorded)
-        self._graphs.append(ready)
-        return BindingsGraph(ready, self.use)
 
     def close(self) -> None:
         """Free everything that was made here and release the context; once more does nothing.
@@ -238,8 +233,6 @@ class BindingsDevice:
     def _free_everything(self) -> None:
         freeing: list[tuple[str, Any]] = [
             *(("cuStreamSynchronize", stream.handle) for stream in self._streams),
-            *(("cuGraphExecDestroy", graph) for graph in self._graphs),
-            *(("cuEventDestroy", event) for event in self._events),
             *(("cuModuleUnload", module) for module in self._modules),
             *(("cuMemHostUnregister", array.ctypes.data) for array in self._pinned),
             *(("cuStreamDestroy", stream.handle) for stream in self._streams),
@@ -261,3 +254,19 @@ class BindingsDevice:
     def _check_open(self) -> None:
         if self._context is None:
             raise EngineError(f"the GPU {self.ordinal} ({self.name}) was closed: open it again.")
+
+
+def _call(driver: Any, name: str, *arguments: Any) -> Any:
+    """What a function of the driver returns behind its code; any failure is an `EngineError`."""
+    try:
+        code, *values = getattr(driver, name)(*arguments)
+    except (RuntimeError, AttributeError) as error:
+        raise EngineError(
+            f"the NVIDIA driver or cuda-bindings lacks {name} ({error}): install newer ones."
+        ) from error
+    if int(code) != 0:
+        _, known_as = driver.cuGetErrorName(code)
+        _, words = driver.cuGetErrorString(code)
+        text = one_line(", ".join(part.decode() for part in (known_as, words) if part))
+        raise EngineError(f"{name} failed: {text or f'error {int(code)}'}.")
+    return values[0] if len(values) == 1 else tuple(values)

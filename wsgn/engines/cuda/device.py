@@ -6,7 +6,7 @@ device is used by one thread at a time, inside `with device.active()`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -30,31 +30,11 @@ class Buffer(Protocol):
         ...
 
 
-class Event(Protocol):
-    """A point in the work of a stream."""
-
-    def synchronize(self) -> None:
-        """Wait on the host until the work before the event is done."""
-        ...
-
-    def milliseconds_since(self, earlier: Event) -> float:
-        """Time on the device between two events that have both happened."""
-        ...
-
-
 class Stream(Protocol):
     """A queue of work on the device."""
 
     # The driver's handle (CUstream), as TensorRT takes it.
     handle: int
-
-    def record(self) -> Event:
-        """An event behind all work that was given to the stream so far."""
-        ...
-
-    def wait(self, event: Event) -> None:
-        """Let later work wait, on the device, for an event of another stream."""
-        ...
 
     def synchronize(self) -> None:
         """Wait on the host until all work is done; raises `EngineError` where it failed."""
@@ -65,14 +45,6 @@ class Kernel(Protocol):
     """A function of a loaded module."""
 
     name: str
-
-
-class Graph(Protocol):
-    """Recorded work that is launched in one call."""
-
-    def launch(self, stream: Stream) -> None:
-        """Queue the work."""
-        ...
 
 
 class Device(Protocol):
@@ -125,10 +97,6 @@ class Device(Protocol):
         dynamic_shared_bytes: int = 0,
     ) -> None:
         """Queue a kernel."""
-        ...
-
-    def capture(self, stream: Stream, work: Callable[[], None]) -> Graph | None:
-        """Record what `work` queues on the stream; None where the binding has no graphs."""
         ...
 
     def close(self) -> None:

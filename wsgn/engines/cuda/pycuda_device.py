@@ -1,17 +1,16 @@
-"""A GPU by pycuda (`pip install pycuda`), without CUDA graphs."""
+"""A GPU by pycuda (`pip install pycuda`)."""
 
 from __future__ import annotations
 
 import ctypes
 import importlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
-from weakref import WeakSet
 
 import numpy.typing as npt
 
-from wsgn.engines.cuda.device import Argument, Buffer, Graph, Kernel, Stream
+from wsgn.engines.cuda.device import Argument, Buffer, Kernel, Stream
 from wsgn.engines.cuda.driver import Gpu, call_driver, load_driver
 from wsgn.engines.cuda.memory import (
     SHARED_BYTES_UNASKED,
@@ -24,13 +23,39 @@ from wsgn.engines.cuda.memory import (
     parameter_values,
     whole_pages,
 )
-from wsgn.engines.cuda.primary_context import surviving_release
-from wsgn.engines.cuda.pycuda_parts import PycudaEvent, PycudaKernel, PycudaStream
 from wsgn.errors import EngineError
 from wsgn.support.arrays import AnyArray
 
 # CU_STREAM_NON_BLOCKING, for which pycuda has no name.
 _NON_BLOCKING = 1
+
+
+# Checks that the context is current and turns errors of pycuda: `PycudaDevice.use`.
+_Use = Callable[[str], AbstractContextManager[Any]]
+
+
+class _Stream:
+    """`Stream` by pycuda."""
+
+    def __init__(self, stream: Any, use: _Use) -> None:
+        self._use = use
+        self.handle = int(stream.handle)
+        # Of pycuda; None once the device is closed.
+        self.made = stream
+
+    def synchronize(self) -> None:
+        """Wait on the host until all work is done; raises `EngineError` where it failed."""
+        with self._use("cuStreamSynchronize"):
+            self.made.synchronize()
+
+
+class _Kernel:
+    """`Kernel` by pycuda."""
+
+    def __init__(self, name: str, function: Any) -> None:
+        self.name = name
+        # Of pycuda; None once the device is closed.
+        self.made = function
 
 
 class PycudaDevice:
@@ -51,11 +76,9 @@ class PycudaDevice:
         self._depth = 0
         self._buffers: set[DeviceBuffer] = set()
         self._pinned: list[AnyArray] = []
-        self._streams: list[PycudaStream] = []
-        self._events: WeakSet[PycudaEvent] = WeakSet()
-        self._spare_events: list[Any] = []
+        self._streams: list[_Stream] = []
         self._modules: list[Any] = []
-        self._kernels: list[PycudaKernel] = []
+        self._kernels: list[_Kernel] = []
         with self._words():
             self._cuda.init()
             self._context: Any = self._cuda.Device(gpu.ordinal).retain_primary_context()
@@ -119,13 +142,13 @@ class PycudaDevice:
     def stream(self) -> Stream:
         """A new stream that does not wait for the default one."""
         with self.use("cuStreamCreate") as cuda:
-            stream = PycudaStream(cuda.Stream(_NON_BLOCKING), self.use, self._new_event)
+            stream = _Stream(cuda.Stream(_NON_BLOCKING), self.use)
         self._streams.append(stream)
         return stream
 
     def copy_in(self, to: Buffer, array: AnyArray, stream: Stream) -> None:
         """Queue a copy of a contiguous host array to the start of a buffer."""
-        assert isinstance(stream, PycudaStream)
+        assert isinstance(stream, _Stream)
         check_copy(array, to, into_array=False)
         if array.nbytes:
             with self.use("cuMemcpyHtoDAsync") as cuda:
@@ -133,7 +156,7 @@ class PycudaDevice:
 
     def copy_out(self, array: AnyArray, source: Buffer, stream: Stream) -> None:
         """Queue a copy from the start of a buffer into a contiguous host array."""
-        assert isinstance(stream, PycudaStream)
+        assert isinstance(stream, _Stream)
         check_copy(array, source, into_array=True)
         if array.nbytes:
             with self.use("cuMemcpyDtoHAsync") as cuda:
@@ -152,7 +175,7 @@ class PycudaDevice:
                     function.set_attribute(attribute, dynamic_shared_bytes)
         except EngineError as error:
             raise EngineError(f"the kernel {name} does not load on {self.name}: {error}") from error
-        kernel = PycudaKernel(name, function)
+        kernel = _Kernel(name, function)
         self._kernels.append(kernel)
         return kernel
 
@@ -167,8 +190,8 @@ class PycudaDevice:
         dynamic_shared_bytes: int = 0,
     ) -> None:
         """Queue a kernel."""
-        assert isinstance(kernel, PycudaKernel)
-        assert isinstance(stream, PycudaStream)
+        assert isinstance(kernel, _Kernel)
+        assert isinstance(stream, _Stream)
         values = parameter_values(arguments)
         with self.use("cuLaunchKernel"):
             # pycuda packs the values as a C compiler would.
@@ -179,10 +202,6 @@ class PycudaDevice:
                 stream=stream.made,
                 shared=dynamic_shared_bytes,
             )
-
-    def capture(self, stream: Stream, work: Callable[[], None]) -> Graph | None:
-        """None: pycuda has no graphs."""
-        return None
 
     def close(self) -> None:
         """Free everything that was made here and release the context; once more does nothing.
@@ -205,14 +224,6 @@ class PycudaDevice:
                 self._context = None
                 context.detach()
 
-    def _new_event(self) -> PycudaEvent:
-        """Made of one that nobody holds any more where there is one."""
-        with self.use("cuEventCreate") as cuda:
-            made = self._spare_events.pop() if self._spare_events else cuda.Event()
-        event = PycudaEvent(made, self.use, self._spare_events)
-        self._events.add(event)
-        return event
-
     def _leave(self) -> None:
         self._depth -= 1
         with self._words():
@@ -222,10 +233,9 @@ class PycudaDevice:
         for stream in self._streams:
             with suppress(EngineError), self._words():
                 stream.made.synchronize()
-        wrappers: list[Any] = [*self._kernels, *self._streams, *self._events]
+        wrappers: list[Any] = [*self._kernels, *self._streams]
         for wrapper in wrappers:
             wrapper.made = None
-        self._spare_events.clear()
         self._modules.clear()
         for array in self._pinned:
             with suppress(EngineError):
@@ -253,3 +263,37 @@ class PycudaDevice:
     def _check_open(self) -> None:
         if self._context is None:
             raise EngineError(f"the GPU {self.ordinal} ({self.name}) was closed: open it again.")
+
+
+@contextmanager
+def surviving_release(ordinal: int, context: int) -> Iterator[None]:
+    """Keep the primary context while pycuda releases it, then take it off the thread's stack.
+
+    pycuda's `detach` believes that the release also pops the context, as cuCtxDetach did. It does
+    not, so the context would stay current in this thread, and dead where nobody else holds it.
+    """
+    driver = load_driver()
+    device = ctypes.c_int()
+    call_driver(driver, "cuDeviceGet", ctypes.byref(device), ctypes.c_int(ordinal))
+    retained = ctypes.c_void_p()
+    call_driver(driver, "cuDevicePrimaryCtxRetain", ctypes.byref(retained), device)
+    try:
+        yield
+    finally:
+        try:
+            _take_off_stack(driver, context)
+        finally:
+            call_driver(driver, "cuDevicePrimaryCtxRelease_v2", device)
+
+
+def _take_off_stack(driver: ctypes.CDLL, context: int) -> None:
+    # pycuda puts another context of its user, where there is one, back on top.
+    above: list[ctypes.c_void_p] = []
+    while True:
+        popped = ctypes.c_void_p()
+        call_driver(driver, "cuCtxPopCurrent_v2", ctypes.byref(popped))
+        if popped.value == context:
+            break
+        above.append(popped)
+    for other in reversed(above):
+        call_driver(driver, "cuCtxPushCurrent_v2", other)

@@ -1,9 +1,9 @@
 // A stand-in for the CUDA driver on host memory: starting up, devices, contexts and errors.
 //
 // It exists to run the real bindings where there is no GPU. Each function does what the driver's
-// documentation says of it, strictly: a missing context, a freed handle, a wrong size or a call
-// that may not be made during a capture is an error here as it is there. A test plans failures
-// through standInFail and counts what is alive through standInCount.
+// documentation says of it, strictly: a missing context, a freed handle or a wrong size is an
+// error here as it is there. A test plans failures through standInFail and counts what is alive
+// through standInCount.
 #define _GNU_SOURCE
 #include "stand_in.h"
 
@@ -126,7 +126,7 @@ Result cuDevicePrimaryCtxRelease_v2(int device) {
     primary[device - 1] = NULL;
     alive[CONTEXTS]--;
     forget_memory();
-    for (int kind = BUFFERS; kind <= EXECUTABLES; kind++) {
+    for (int kind = BUFFERS; kind <= MODULES; kind++) {
       alive[LEAKED] += alive[kind];
       alive[kind] = 0;
     }
@@ -171,14 +171,11 @@ static const struct { Result code; const char *name, *words; } errors[] = {
   {UNSUPPORTED_PTX, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the provided PTX was compiled with an unsupported toolchain."},
   {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
   {NOT_FOUND, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
-  {NOT_READY, "CUDA_ERROR_NOT_READY", "device not ready"},
   {ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
   {CONTEXT_DESTROYED, "CUDA_ERROR_CONTEXT_IS_DESTROYED", "context is destroyed"},
   {ALREADY_REGISTERED, "CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED", "part or all of the requested memory range is already mapped"},
   {NOT_REGISTERED, "CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED", "pointer does not correspond to a registered memory region"},
   {803, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH", "system has unsupported display driver / cuda driver combination"},
-  {CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"},
-  {CAPTURE_INVALIDATED, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture"},
 };
 
 static Result described(Result code, const char **text, int name) {

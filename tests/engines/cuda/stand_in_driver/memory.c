@@ -47,8 +47,6 @@ int is_pinned(const void *pointer, size_t num_bytes) {
 
 Result cuMemAlloc_v2(Address *address, size_t num_bytes) {
   ENTER_CONTEXT(cuMemAlloc);
-  Result code = unsafe_while_capturing();
-  if (code) return code;
   if (!num_bytes) return INVALID_VALUE;
   if (num_bytes > DEVICE_BYTES) return OUT_OF_MEMORY;
   char *start = aligned_alloc(256, (num_bytes + 255) / 256 * 256);

@@ -8,14 +8,12 @@ typedef uint64_t Address;
 enum {
   SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, NO_DEVICE = 100,
   INVALID_DEVICE = 101, INVALID_IMAGE = 200, INVALID_CONTEXT = 201, NO_BINARY = 209,
-  INVALID_PTX = 218, UNSUPPORTED_PTX = 222, INVALID_HANDLE = 400, NOT_FOUND = 500, NOT_READY = 600,
+  INVALID_PTX = 218, UNSUPPORTED_PTX = 222, INVALID_HANDLE = 400, NOT_FOUND = 500,
   ILLEGAL_ADDRESS = 700, CONTEXT_DESTROYED = 709, ALREADY_REGISTERED = 712, NOT_REGISTERED = 713,
-  CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901,
 };
 
 // What is alive, by kind; `leaked` are those that died with their context.
-enum Kind { BUFFERS, PINNED, STREAMS, EVENTS, MODULES, GRAPHS, EXECUTABLES, CONTEXTS, LEAKED,
-            NUM_KINDS };
+enum Kind { BUFFERS, PINNED, STREAMS, MODULES, CONTEXTS, LEAKED, NUM_KINDS };
 extern int alive[NUM_KINDS];
 
 // Every function of the driver begins with one of these: they fail as the test has planned, and
@@ -51,20 +49,15 @@ int is_pinned(const void *pointer, size_t num_bytes);
 // Work.
 struct Stream;
 struct Operation {
-  enum { COPY_IN, COPY_OUT, KERNEL, RECORD, WAIT } what;
+  enum { COPY_IN, COPY_OUT, KERNEL } what;
   void *host;
   Address device;
   size_t num_bytes;
   struct Launch launch;
-  // RECORD writes it, WAIT waits for the record that had the index when it was queued.
-  struct Event *event;
-  struct Stream *other;
-  int index;
   struct Stream *stream;
   int done;
 };
 Result queue(struct Stream *stream, struct Operation operation);
-Result unsafe_while_capturing(void);
 void run_everything(void);
 
 struct Name { const char *name; void *function; };
