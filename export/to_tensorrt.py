@@ -9,16 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsgn.engines.tensorrt.library import Library
+from wsgn.engines.tensorrt.library import TITLES, Library
 from wsgn.engines.tensorrt.sidecar import LIBRARIES, PlanSidecar, Profile
 from wsgn.errors import MissingExtraError
 from wsgn.support.command import run_command, say
-from wsgn.support.files import check_folder, write_whole_file
+from wsgn.support.files import check_folder, size_in_words, write_whole_file
 from wsgn.support.signals import hold_signals
 
 if TYPE_CHECKING:
     from wsgn.export.plan.builder import BuildOptions
     from wsgn.export.plan.input import PlanInput
+    from wsgn.export.plan.parity import PlanParity
     from wsgn.export.plan.target import Target
 
 _NAME = "to_tensorrt"
@@ -119,11 +120,9 @@ def _run(arguments: argparse.Namespace) -> None:
         raise MissingExtraError(f"Building plans ({error.name})", "export") from error
     from wsgn.export.plan.builder import check_options
     from wsgn.export.plan.files import check_output, publish, unchecked_plan
-    from wsgn.export.plan.input import read_plan_input
-    from wsgn.export.plan.plugin import register_plugin, with_plugin
+    from wsgn.export.plan.input import read_plan_input, with_plugin
     from wsgn.export.plan.profiles import Limits, plan_profiles
-    from wsgn.export.plan.report import print_plan
-    from wsgn.export.plan.target import open_target
+    from wsgn.export.plan.target import open_target, register_plugin
 
     output: Path = arguments.output
     limits = Limits(max_snippets=arguments.max_snippets, max_batch=arguments.max_batch)
@@ -145,7 +144,7 @@ def _run(arguments: argparse.Namespace) -> None:
     with unchecked_plan(output, content, sidecar) as unchecked:
         _check_parity(unchecked, target, source, sidecar)
         publish(unchecked, output)
-    print_plan(output, sidecar, seconds)
+    _print_plan(output, sidecar, seconds)
 
 
 def _options(arguments: argparse.Namespace) -> BuildOptions:
@@ -207,7 +206,6 @@ def _describe(
 def _check_parity(plan: Path, target: Target, source: PlanInput, sidecar: PlanSidecar) -> None:
     """Run the plan beside ONNX Runtime where that is possible. Raises `EngineError`."""
     from wsgn.export.plan.parity import compare_on_gpu
-    from wsgn.export.plan.report import print_parity
 
     if target.gpu is None or target.why_not_run:
         say(
@@ -217,7 +215,44 @@ def _check_parity(plan: Path, target: Target, source: PlanInput, sidecar: PlanSi
         )
         return
     parity = compare_on_gpu(source, plan, sidecar, target.library, target.gpu)
-    print_parity(parity, target.library.title)
+    _print_parity(parity, target.library.title)
+
+
+def _print_parity(parity: PlanParity, library_title: str) -> None:
+    """On which sizes the plan was compared, and how far each output was off."""
+    sizes = "; ".join(
+        ", ".join(f"{axis} = {size}" for axis, size in one.items()) for one in parity.sizes
+    )
+    print(
+        f"parity of {library_title} on {parity.gpu} and ONNX Runtime for {sizes} (tolerance "
+        f"{parity.tolerance:.0e}):"
+    )
+    for row in parity.rows:
+        print(
+            f"  {row.output:20} differs by at most {row.largest_difference:.1e}"
+            f" (values up to {row.largest_value:.3g})"
+        )
+
+
+def _print_plan(plan: Path, sidecar: PlanSidecar, seconds: float) -> None:
+    """The file that was written, and what it takes."""
+    target = sidecar.compute_capability
+    print(
+        f"{plan}: {size_in_words(plan.stat().st_size)} in {seconds:.1f} s, "
+        f"{TITLES[sidecar.library]} {sidecar.library_version}, for "
+        + (f"compute capability {target}" if target else "several GPU architectures")
+    )
+    for profile in sidecar.profiles:
+        ranges = "; ".join(
+            f"{name} {_shape(shapes.minimum)} to {_shape(shapes.maximum)}, best at "
+            f"{_shape(shapes.optimum)}"
+            for name, shapes in profile.inputs.items()
+        )
+        print(f"  profile {profile.name}: {ranges}")
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ from .events import (
     WarningEvent,
 )
 from .reader import Item, ThreadedReader
-from .stop import StopFlag
 from .streaming.detector import Detector, SnippetLogits
 from .streaming.finite import FiniteGuard
 from .streaming.rules import DetectorOptions
@@ -61,6 +60,20 @@ class _Flight:
 
     snippets: list[Snippet]
     pending: Pending
+
+
+class StopFlag:
+    """Asked of a running detection: finish what has been read, and end.
+
+    A plain attribute and no lock: a signal handler runs inside the main thread, which may hold it.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def request(self) -> None:
+        """Ask to stop."""
+        self.requested = True
 
 
 def detect(

@@ -14,7 +14,7 @@ from wsgn.checkpoint import Checkpoint
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.frames import FrameDataset
-from wsgn.export.graphs.document import build_graph, save_graph
+from wsgn.export.graphs.document import export_graph, exportable, save_graph
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
@@ -74,7 +74,7 @@ def test_wsgn_run_equals_torch(tmp_path: Path, num_frames: int) -> None:
     (prediction,) = predict_videos(checkpoint.build(), source)
     calibration = calibrate([prediction], np.ones((1, 3)), smoothing_snippets=5)
     checkpoint = replace(checkpoint, calibration=calibration)
-    save_graph(build_graph(checkpoint), tmp_path / "model.onnx")
+    save_graph(export_graph(exportable(checkpoint)), tmp_path / "model.onnx")
 
     with open_engine(tmp_path / "model.onnx") as engine:
         detection = Detection(tmp_path / "square.mp4", engine)

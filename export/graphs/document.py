@@ -15,18 +15,21 @@ import torch
 from torch import Tensor
 
 from wsgn.checkpoint import Checkpoint
+from wsgn.engines.tensors import GraphTensors, graph_tensors
 from wsgn.errors import EngineError, UsageError
 from wsgn.export.graphs.half import convolutions_in_half
-from wsgn.export.graphs.networks import GRAPH_KINDS, GraphKind, SnippetGraph, per_video, wsgn_config
+from wsgn.export.graphs.networks import (
+    SnippetGraph,
+    graph_function,
+    graph_network,
+    per_video,
+    wsgn_config,
+)
 from wsgn.export.graphs.selection_function import OPSET
-from wsgn.localization.streaming_state import STATE_ROWS
 from wsgn.manifest import FORMAT_VERSION, METADATA_KEY, Manifest, SelectionRule
 from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
 from wsgn.support.files import write_whole_file
-
-# What the snippet graph gives.
-OUTPUTS = tuple(GRAPH_KINDS["snippet"].outputs)
 
 
 def describe(checkpoint: Checkpoint, model: WeakDetector) -> Manifest:
@@ -67,11 +70,10 @@ def describe(checkpoint: Checkpoint, model: WeakDetector) -> Manifest:
 def example_input(manifest: Manifest, num_snippets: int) -> Tensor:
     """Random input of the right shape, the same for the same size."""
     generator = torch.Generator().manual_seed(num_snippets)
+    snippets = graph_tensors(replace(manifest, graph="snippet")).inputs[0]
+    shape = snippets.shape_at({"N": num_snippets})
     if manifest.frames is None:
-        assert manifest.features is not None
-        return torch.randn(num_snippets, manifest.features.size, generator=generator)
-    frames = manifest.frames
-    shape = (num_snippets, manifest.sampling.snippet_length, frames.height, frames.width, 3)
+        return torch.randn(shape, generator=generator)
     return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
 
 
@@ -89,21 +91,17 @@ def exportable(checkpoint: Checkpoint) -> Exportable:
     return Exportable(graph=SnippetGraph(model).eval(), manifest=describe(checkpoint, model))
 
 
-def build_graph(checkpoint: Checkpoint, graph: str = "snippet") -> onnx.ModelProto:
-    """One self-contained document with the manifest inside, the same bytes every time."""
-    return export_graph(exportable(checkpoint), graph)
-
-
 def export_graph(
     subject: Exportable, graph: str = "snippet", *, half: bool = False
 ) -> onnx.ModelProto:
     """The document of one of `wsgn.manifest.GRAPHS`; with `half` convolutions are in float16."""
-    kind = GRAPH_KINDS[graph]
     manifest = replace(subject.manifest, graph=graph)
-    document = _exported(subject, kind)
-    if kind.function is not None:
-        document.functions.append(kind.function(manifest.selection))
-    _check_dynamic(document, kind)
+    tensors = graph_tensors(manifest)
+    document = _exported(subject.graph, manifest, tensors)
+    function = graph_function(manifest)
+    if function is not None:
+        document.functions.append(function)
+    _check_dynamic(document, tensors)
     _strip(document)
     if half:
         convolutions_in_half(document)
@@ -112,28 +110,25 @@ def export_graph(
     return document
 
 
-def _exported(subject: Exportable, kind: GraphKind) -> onnx.ModelProto:
-    manifest = subject.manifest
+def _exported(snippets: SnippetGraph, manifest: Manifest, tensors: GraphTensors) -> onnx.ModelProto:
+    main, *others = tensors.inputs
     # More than one of everything: dimensions of an example that are 1 get fixed.
-    shape = tuple(range(2, 2 + len(kind.dimensions)))
+    sizes = {axis: 2 + place for place, axis in enumerate(main.axes)}
+    shape = tuple(sizes.values())
     examples = [per_video(example_input(manifest, math.prod(shape)), shape)]
-    dimensions = [
-        {index: torch.export.Dim(name, min=1) for index, name in enumerate(kind.dimensions)}
-    ]
-    names = ["features" if manifest.frames is None else "frames"]
-    if kind.takes_state:
-        examples.append(torch.zeros(shape[0], len(STATE_ROWS), len(manifest.classes)))
-        dimensions.append({0: dimensions[0][0]})
-        names.append("state")
+    examples += [torch.zeros(one.shape_at(sizes)) for one in others]
+    free = {axis: torch.export.Dim(axis, min=1) for axis in main.axes}
     with _quiet(), torch.inference_mode():
         program = torch.onnx.export(
-            kind.network(subject.graph, manifest).eval(),
+            graph_network(snippets, manifest).eval(),
             tuple(examples),
             dynamo=True,
             opset_version=OPSET,
-            input_names=names,
-            output_names=list(kind.outputs),
-            dynamic_shapes=tuple(dimensions),
+            input_names=[one.name for one in tensors.inputs],
+            output_names=list(tensors.output_names),
+            dynamic_shapes=tuple(
+                {place: free[axis] for place, axis in enumerate(one.axes)} for one in tensors.inputs
+            ),
             verbose=False,
         )
     assert program is not None
@@ -146,15 +141,13 @@ def save_graph(document: onnx.ModelProto, path: Path, *, wanted: Path | None = N
     write_whole_file(path, content, what="the engine", wanted=wanted)
 
 
-def _check_dynamic(document: onnx.ModelProto, kind: GraphKind) -> None:
+def _check_dynamic(document: onnx.ModelProto, tensors: GraphTensors) -> None:
     """Dimensions get specialised silently: those of snippets must have stayed symbolic."""
-    first, *others = document.graph.input
-    begins_with = {first.name: len(kind.dimensions), **kind.outputs}
-    begins_with |= {value.name: 1 for value in others}
+    wanted = {one.name: one.axes for one in (*tensors.inputs, *tensors.outputs)}
     for value in [*document.graph.input, *document.graph.output]:
-        dimensions = kind.dimensions[: begins_with[value.name]]
+        axes = wanted[value.name]
         found = tuple(size.dim_param for size in value.type.tensor_type.shape.dim)
-        if found[: len(dimensions)] != dimensions:
+        if found[: len(axes)] != axes:
             raise EngineError(
                 f"the export fixed the number of snippets or videos of '{value.name}'."
             )

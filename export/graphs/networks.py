@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import onnx
 import torch
@@ -14,7 +13,7 @@ from wsgn.errors import UsageError
 from wsgn.export.graphs import frame_selection, streaming_selection
 from wsgn.export.graphs.selection_function import DOMAIN, Attributes, weight_attributes
 from wsgn.localization.streaming_state import STATE_ROWS, prior_rows
-from wsgn.manifest import Manifest, SelectionRule
+from wsgn.manifest import Manifest
 from wsgn.methods.config import WsgnConfig
 from wsgn.methods.interface import HeadOutput
 from wsgn.model import WeakDetector
@@ -94,7 +93,10 @@ class WholeVideoGraph(_SelectingGraph):
 
 
 class StreamingGraph(_SelectingGraph):
-    """Frames (B, N, L, H, W, 3) or features (B, N, D), state (B, 5, C) -> `GRAPH_OUTPUTS`."""
+    """Frames (B, N, L, H, W, 3) or features (B, N, D), state (B, 5, C) -> four outputs.
+
+    They are selection logits, class probabilities and scores (B, N, C), and the next state.
+    """
 
     prior: Tensor
 
@@ -144,43 +146,20 @@ def wsgn_config(config: ModelConfig) -> WsgnConfig:
     return config.method
 
 
-@dataclass(frozen=True, kw_only=True)
-class GraphKind:
-    """The face of one of `wsgn.manifest.GRAPHS`."""
-
-    # The dynamic dimensions, which are the first of the input of frames or features.
-    dimensions: tuple[str, ...]
-    # Name of each output -> how many of these dimensions it begins with.
-    outputs: Mapping[str, int]
-    takes_state: bool
-    # None for the graph that has no selection in it.
-    function: Callable[[SelectionRule], onnx.FunctionProto] | None
-
-    def network(self, snippets: SnippetGraph, manifest: Manifest) -> nn.Module:
-        """The module to export."""
-        if self.function is None:
-            return snippets
-        kind = StreamingGraph if self.takes_state else WholeVideoGraph
-        return kind(snippets, manifest)
-
-
-GRAPH_KINDS = {
-    "snippet": GraphKind(
-        dimensions=("N",),
-        outputs={"selection_logits": 1, "class_probabilities": 1},
-        takes_state=False,
-        function=None,
-    ),
-    "whole-video": GraphKind(
-        dimensions=("B", "T"),
-        outputs={"scores": 2, "video_scores": 1},
-        takes_state=False,
-        function=frame_selection.frame_selection_function,
-    ),
-    "streaming": GraphKind(
-        dimensions=("B", "N"),
-        outputs={"selection_logits": 2, "class_probabilities": 2, "scores": 2, "next_state": 1},
-        takes_state=True,
-        function=streaming_selection.streaming_selection_function,
-    ),
+_NETWORKS = {"whole-video": WholeVideoGraph, "streaming": StreamingGraph}
+_FUNCTIONS = {
+    "whole-video": frame_selection.frame_selection_function,
+    "streaming": streaming_selection.streaming_selection_function,
 }
+
+
+def graph_network(snippets: SnippetGraph, manifest: Manifest) -> nn.Module:
+    """The module to export as the graph that a manifest names."""
+    selecting = _NETWORKS.get(manifest.graph)
+    return snippets if selecting is None else selecting(snippets, manifest)
+
+
+def graph_function(manifest: Manifest) -> onnx.FunctionProto | None:
+    """The function that the graph calls; None for the one that has no selection in it."""
+    function = _FUNCTIONS.get(manifest.graph)
+    return None if function is None else function(manifest.selection)

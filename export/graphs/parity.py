@@ -10,9 +10,9 @@ import numpy as np
 import onnxruntime
 import torch
 
-from wsgn.checkpoint import Checkpoint
+from wsgn.engines.tensors import graph_tensors
 from wsgn.errors import EngineError
-from wsgn.export.graphs.document import OUTPUTS, Exportable, example_input, exportable
+from wsgn.export.graphs.document import Exportable, example_input
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import FloatingArray
 
@@ -36,13 +36,6 @@ class ParityRow:
     largest_value: float = 0.0
 
 
-def parity_report(
-    checkpoint: Checkpoint, path: Path, sizes: Sequence[int] = SIZES
-) -> tuple[ParityRow, ...]:
-    """Hold the file of a trained model against the model; see `check_parity`."""
-    return check_parity(exportable(checkpoint), path, sizes)
-
-
 def parity_sizes(manifest: Manifest) -> tuple[int, ...]:
     """The sizes that a large network can be run on in a minute or so."""
     if manifest.frames is None:
@@ -60,14 +53,15 @@ def check_parity(
 ) -> tuple[ParityRow, ...]:
     """Run both on random inputs of every size; an `EngineError` when they are too far apart."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+    tensors = graph_tensors(subject.manifest)
+    name, names = tensors.inputs[0].name, tensors.output_names
     comparison = Comparison()
     for size in sizes:
         inputs = example_input(subject.manifest, size)
         with torch.inference_mode():
             expected = [output.numpy() for output in subject.graph(inputs)]
-        found = session.run(list(OUTPUTS), {name: inputs.numpy()})
-        for output, want, have in zip(OUTPUTS, expected, found, strict=True):
+        found = session.run(names, {name: inputs.numpy()})
+        for output, want, have in zip(names, expected, found, strict=True):
             comparison.add(output, want, have, tolerance)
     return comparison.rows()
 

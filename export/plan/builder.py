@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wsgn.engines.tensorrt.bindings import (
     Bindings,
@@ -18,8 +19,7 @@ from wsgn.engines.tensorrt.library import Library, LibraryLog
 from wsgn.engines.tensorrt.sidecar import Profile, network_name
 from wsgn.errors import EngineError, UsageError
 from wsgn.export.plan.input import PlanInput
-from wsgn.export.plan.monitor import make_monitor
-from wsgn.support.signals import hold_signals
+from wsgn.support.signals import HeldSignal, hold_signals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class BuildOptions:
     version_compatible: bool = False
     # Runs on every GPU from Ampere on; only full TensorRT.
     hardware_compatible: bool = False
-    # The fused kernel in place of the selection's operators; see `wsgn.export.plan.plugin`.
+    # The fused kernel in place of the selection's operators; see `input.with_plugin`.
     plugin: bool = False
     # Megabytes (2^20 bytes) of scratch memory; None is all of the GPU's.
     workspace_mb: int | None = None
@@ -204,3 +204,25 @@ def _use_timings(config: BuilderConfig, timing_cache: bytes) -> None:
 def _timings(config: BuilderConfig) -> bytes | None:
     cache = config.get_timing_cache()
     return None if cache is None else bytes(memoryview(cache.serialize()))
+
+
+def make_monitor(bindings: Bindings, held: HeldSignal) -> Any:
+    """An IProgressMonitor of the module that ends the build once a signal has come."""
+    base: Any = bindings.IProgressMonitor
+
+    class Monitor(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            # pybind11 wants the base's own constructor, not super().
+            base.__init__(self)
+
+        def phase_start(self, phase_name: str, parent_phase: str, num_steps: int) -> None:
+            """The base has none, and would fail."""
+
+        def phase_finish(self, phase_name: str) -> None:
+            """The base has none, and would fail."""
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            """Called from C++, also from other threads: nothing may be raised here."""
+            return held.number is None
+
+    return Monitor()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
-from wsgn.errors import EngineError
+from wsgn.errors import EngineError, UsageError
+from wsgn.export.graphs.frame_selection import NAME as FRAME_SELECTION
 from wsgn.export.graphs.reading import (
     REMEDY,
     all_nodes,
@@ -18,6 +19,9 @@ from wsgn.export.graphs.reading import (
     require_one_piece,
 )
 from wsgn.manifest import Manifest
+
+# What the parser asks a node for before it takes a plugin in place of its function.
+_NAMESPACE_ATTRIBUTE, _NAMESPACE = "plugin_namespace", "wsgn"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +89,29 @@ def read_plan_input(path: Path) -> PlanInput:
         outputs=outputs,
         half=half,
     )
+
+
+def with_plugin(source: PlanInput) -> PlanInput:
+    """The same file with its selection marked for the fused kernel. Raises `UsageError`.
+
+    The kernel takes the place of `wsgn::FrameSelection`: opt-in, for whole-video graphs.
+    """
+    rule = source.manifest.selection
+    if source.manifest.graph != "whole-video":
+        raise UsageError(
+            f"--plugin is for whole-video graphs, '{source.path}' holds the "
+            f"{source.manifest.graph} graph: leave it out, or export with --graph whole-video."
+        )
+    if not rule.components or rule.softmax_scale == "soft_gate":
+        raise UsageError(
+            "--plugin has no kernel for a selection without components or with the scale "
+            "soft_gate: leave it out."
+        )
+    document = onnx.ModelProto.FromString(source.for_tensorrt)
+    for node in document.graph.node:
+        if node.op_type == FRAME_SELECTION:
+            node.attribute.append(helper.make_attribute(_NAMESPACE_ATTRIBUTE, _NAMESPACE))
+    return replace(source, for_tensorrt=document.SerializeToString())
 
 
 def _read(path: Path) -> bytes:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 
 from wsgn.engines.cuda.driver import Gpu, probe_driver
 from wsgn.engines.tensorrt.library import Library, installed_libraries, load_library
-from wsgn.errors import EngineError
+from wsgn.errors import EngineError, MissingExtraError
 from wsgn.export.plan.builder import BuildOptions
 
 
@@ -48,6 +49,20 @@ def open_target(library_name: str | None) -> Target:
         return Target(library=load_library(name), gpu=None, why_not_run=reason)
     library = load_library(name)
     return Target(library=library, gpu=gpu, why_not_run=_unsupported(library, gpu))
+
+
+def register_plugin(target: Target) -> None:
+    """Let the library's parser take the fused kernel. Raises `EngineError` where it cannot."""
+    if target.gpu is None:
+        raise EngineError(
+            f"--plugin compiles for the GPU of this machine, and {target.why_not_run}."
+        )
+    try:
+        # Named here and imported nowhere: no neighbour of wsgn imports another.
+        plugin = importlib.import_module("wsgn.kernels.ahead_of_time.tensorrt_plugin")
+    except ImportError as error:
+        raise MissingExtraError(f"The plugin ({error.name})", "train") from error
+    plugin.register(target.library, target.gpu.compute_capability)
 
 
 def _unsupported(library: Library, gpu: Gpu) -> str:

@@ -15,31 +15,12 @@ from wsgn.engines.tensorrt.sidecar import (
     ShapeRange,
     is_plan,
 )
+from wsgn.engines.tensors import GraphTensors, TensorSpec, graph_tensors
 from wsgn.errors import EngineError, MissingExtraError
-from wsgn.localization.streaming_state import STATE_ROWS
 from wsgn.manifest import Manifest
 
 if TYPE_CHECKING:
     import onnx
-
-# Of each kind of graph: the output's name, and how many of its dimensions are free; behind them are
-# the classes.
-_OUTPUTS = {
-    "snippet": {"selection_logits": 1, "class_probabilities": 1},
-    "whole-video": {"scores": 2, "video_scores": 1},
-    "streaming": {"selection_logits": 2, "class_probabilities": 2, "scores": 2},
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TensorSpec:
-    """An input or output as a server's config names it."""
-
-    name: str
-    # Of the server's enumeration, "TYPE_FP32".
-    data_type: str
-    # All of them, the batch dimension first where there is one; -1 is free.
-    dims: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +29,7 @@ class ServedEngine:
 
     path: Path
     manifest: Manifest
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
+    tensors: GraphTensors
     # Of a TensorRT plan; None for an ONNX file.
     plan: PlanSidecar | None = None
 
@@ -66,36 +46,6 @@ def read_engine(path: Path) -> ServedEngine:
     return _read_onnx(path)
 
 
-def tensors_of(manifest: Manifest) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Inputs and outputs of a graph with this manifest."""
-    num_classes = len(manifest.classes)
-    free = (-1,) * _num_free(manifest)  # (N,), (B, T) or (B, N)
-    if manifest.frames is None:
-        assert manifest.features is not None
-        size = manifest.features.size
-        main = TensorSpec(name="features", data_type="TYPE_FP32", dims=(*free, size))
-    else:
-        frames, length = manifest.frames, manifest.sampling.snippet_length
-        dims = (*free, length, frames.height, frames.width, 3)
-        main = TensorSpec(name="frames", data_type="TYPE_UINT8", dims=dims)
-    outputs = tuple(
-        TensorSpec(name=name, data_type="TYPE_FP32", dims=(*(-1,) * num_free, num_classes))
-        for name, num_free in _OUTPUTS[manifest.graph].items()
-    )
-    if manifest.graph != "streaming":
-        return (main,), outputs
-    state, next_state = [
-        TensorSpec(name=name, data_type="TYPE_FP32", dims=(-1, len(STATE_ROWS), num_classes))
-        for name in ("state", "next_state")
-    ]
-    return (main, state), (*outputs, next_state)
-
-
-def _num_free(manifest: Manifest) -> int:
-    """How many dimensions of frames or features have no fixed size."""
-    return 1 if manifest.graph == "snippet" else 2
-
-
 def largest_batch(engine: ServedEngine) -> int:
     """The most that a server may put into one batch of a plan: its profiles take all up to there.
 
@@ -104,15 +54,15 @@ def largest_batch(engine: ServedEngine) -> int:
     """
     assert engine.plan is not None
     profiles = engine.plan.profiles
-    main = engine.inputs[0].name
+    main = engine.tensors.inputs[0]
     lengths: set[int | None] = {None}
-    if _num_free(engine.manifest) == 2:
+    if len(main.axes) == 2:
         # Where the answer can change.
-        ends = {size for p in profiles for size in _second(p.inputs[main])}
+        ends = {size for p in profiles for size in _second(p.inputs[main.name])}
         lengths = {size + by for size in ends for by in (-1, 0, 1)}
-    lengths = {length for length in lengths if _is_taken(profiles, main, 1, length)}
+    lengths = {length for length in lengths if _is_taken(profiles, main.name, 1, length)}
     batch = 0
-    while lengths and all(_is_taken(profiles, main, batch + 1, length) for length in lengths):
+    while lengths and all(_is_taken(profiles, main.name, batch + 1, length) for length in lengths):
         batch += 1
     if not batch:
         raise EngineError(
@@ -147,17 +97,15 @@ def _read_plan(path: Path) -> ServedEngine:
             f"the plan '{path}' is of {sidecar.library}, which a Triton server does not load: "
             "build it with TensorRT, or serve the .onnx file."
         )
-    inputs, outputs = tensors_of(sidecar.manifest)
+    tensors = graph_tensors(sidecar.manifest)
     for profile in sidecar.profiles:
         found = {name: len(shapes.minimum) for name, shapes in profile.inputs.items()}
-        if found != {spec.name: len(spec.dims) for spec in inputs}:
+        if found != {spec.name: len(spec.shape) for spec in tensors.inputs}:
             raise EngineError(
                 f"the profile '{profile.name}' of the plan '{path}' is not for the inputs "
-                f"{', '.join(spec.name for spec in inputs)}: build the plan again."
+                f"{', '.join(spec.name for spec in tensors.inputs)}: build the plan again."
             )
-    return ServedEngine(
-        path=path, manifest=sidecar.manifest, inputs=inputs, outputs=outputs, plan=sidecar
-    )
+    return ServedEngine(path=path, manifest=sidecar.manifest, tensors=tensors, plan=sidecar)
 
 
 def _read_onnx(path: Path) -> ServedEngine:
@@ -177,25 +125,27 @@ def _read_onnx(path: Path) -> ServedEngine:
         ) from error
     manifest = manifest_of(path, document)
     require_one_piece(path, document)
-    inputs = tuple(_spec(value) for value in document.graph.input)
-    outputs = tuple(_spec(value) for value in document.graph.output)
-    if (inputs, outputs) != tensors_of(manifest):
+    tensors = graph_tensors(manifest)
+    graph = document.graph
+    if not (_fit(graph.input, tensors.inputs) and _fit(graph.output, tensors.outputs)):
         raise EngineError(
             f"the graph of the engine '{path}' has other inputs or outputs than its manifest "
             f"({manifest.graph}) says: export it again."
         )
-    return ServedEngine(path=path, manifest=manifest, inputs=inputs, outputs=outputs)
+    return ServedEngine(path=path, manifest=manifest, tensors=tensors)
 
 
-def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
+def _fit(values: Sequence[onnx.ValueInfoProto], wanted: Sequence[TensorSpec]) -> bool:
+    """Whether these are the inputs or outputs that are wanted, in their order."""
     import onnx
 
-    tensor = value.type.tensor_type
-    # Other types are in no graph of ours, and differ from what the manifest says.
-    names: dict[int, str] = {
-        onnx.TensorProto.FLOAT: "TYPE_FP32",
-        onnx.TensorProto.UINT8: "TYPE_UINT8",
-    }
-    dims = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim)
-    data_type = names.get(tensor.elem_type, "another")
-    return TensorSpec(name=value.name, data_type=data_type, dims=dims)
+    kinds = {"float32": onnx.TensorProto.FLOAT, "uint8": onnx.TensorProto.UINT8}
+    have = [(value.name, value.type.tensor_type.elem_type, _sizes(value)) for value in values]
+    return have == [(one.name, kinds[one.dtype.name], one.sizes) for one in wanted]
+
+
+def _sizes(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
+    return tuple(
+        dim.dim_value if dim.HasField("dim_value") else None
+        for dim in value.type.tensor_type.shape.dim
+    )

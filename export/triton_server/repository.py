@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsgn.engines.tensors import TensorSpec
 from wsgn.errors import EngineError, OutputError, UsageError
 from wsgn.export.triton_server.config import Message, Word, to_text
-from wsgn.export.triton_server.engine import ServedEngine, TensorSpec, largest_batch
+from wsgn.export.triton_server.engine import ServedEngine, largest_batch
 from wsgn.support.files import output_errors, unfinished_folder
 from wsgn.support.signals import hold_signals
 
@@ -28,6 +29,8 @@ _QUEUE_DELAY_MICROSECONDS = 2000
 _SMALLEST_PREFERRED = 8
 # Counts are of that type in the server's config.
 _LARGEST_INT32 = 2**31 - 1
+# The server's words for element types.
+_DATA_TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8"}
 _MODEL_FILES = {"onnxruntime": "model.onnx", "tensorrt": "model.plan", "python": "model.py"}
 
 
@@ -98,10 +101,10 @@ def model_config(engine: ServedEngine, name: str, serving: Serving) -> Message:
         config["platform"] = "tensorrt_plan"
     config["max_batch_size"] = batch
     # The state is no concern of the client's.
-    config["input"] = [_tensor(spec) for spec in engine.inputs if spec.name != "state"]
+    config["input"] = [_tensor(spec) for spec in engine.tensors.inputs if spec.name != "state"]
     config["output"] = [
         {**_tensor(spec), "label_filename": "labels.txt"}
-        for spec in engine.outputs
+        for spec in engine.tensors.outputs
         if spec.name != "next_state"
     ]
     config["instance_group"] = [_instances(engine, serving)]
@@ -183,7 +186,13 @@ def _max_batch(engine: ServedEngine, serving: Serving) -> int:
 
 def _tensor(spec: TensorSpec) -> dict[str, object]:
     # The server adds the batch dimension itself.
-    return {"name": spec.name, "data_type": Word(spec.data_type), "dims": list(spec.dims[1:])}
+    return {"name": spec.name, **_form(spec)}
+
+
+def _form(spec: TensorSpec) -> dict[str, object]:
+    """Element type and shape behind the batch dimension, in the server's words."""
+    dims = [-1 if size is None else size for size in spec.sizes[1:]]
+    return {"data_type": Word(_DATA_TYPES[spec.dtype.name]), "dims": dims}
 
 
 def _instances(engine: ServedEngine, serving: Serving) -> Message:
@@ -202,7 +211,7 @@ def _batching(engine: ServedEngine, batch: int) -> dict[str, object]:
     if engine.plan is None:
         sizes = {1 << power for power in range(31) if _SMALLEST_PREFERRED <= 1 << power <= batch}
     else:
-        main = engine.inputs[0].name
+        main = engine.tensors.inputs[0].name
         optima = {profile.inputs[main].optimum[0] for profile in engine.plan.profiles}
         # A preferred batch of 1 would end all joining of requests.
         sizes = {size for size in optima if 1 < size <= batch}
@@ -219,10 +228,9 @@ def _sequence_batching(engine: ServedEngine, serving: Serving, batch: int) -> Me
         "oldest": {"max_candidate_sequences": serving.max_streams, **_batching(engine, batch)},
     }
     if serving.backend != "python":
-        (state,) = [spec for spec in engine.inputs if spec.name == "state"]
+        (state,) = [spec for spec in engine.tensors.inputs if spec.name == "state"]
         # One tensor only: the server mixes several up (triton-inference-server/server#8586).
-        dims = list(state.dims[1:])
-        form = {"data_type": Word(state.data_type), "dims": dims}
+        form = _form(state)
         config["state"] = [
             {
                 "input_name": "state",

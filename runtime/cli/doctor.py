@@ -17,8 +17,7 @@ from typing import Any
 from wsgn import __version__
 from wsgn.engines.cuda.driver import describe_driver
 from wsgn.errors import EngineError
-from wsgn.support.packages import REQUIRED, find_damage, load_package
-from wsgn.support.threads import default_num_threads
+from wsgn.support.packages import REQUIRED, default_num_threads, find_damage, load_package
 
 # What only some engines need, and the modules that tell whether it is there.
 _OPTIONAL = {

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ..stop import StopFlag
+from ..pipeline import StopFlag
 
 _MESSAGE = b"\nwsgn-run: stopping and keeping what was found; once more ends at once\n"
 

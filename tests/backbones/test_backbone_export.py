@@ -13,7 +13,7 @@ import torch
 from wsgn.backbones.config import BackboneConfig, I3dConfig, ResNetConfig
 from wsgn.checkpoint import Calibration, Checkpoint
 from wsgn.config import ModelConfig, TrainConfig
-from wsgn.export.graphs.document import SnippetGraph, build_graph, example_input
+from wsgn.export.graphs.document import SnippetGraph, example_input, export_graph, exportable
 from wsgn.manifest import DetectionRule, FrameInput, Prior, Sampling
 from wsgn.model import WeakDetector
 
@@ -55,7 +55,7 @@ def trained_model(backbone: BackboneConfig, length: int, height: int, width: int
 )
 def test_engine_equals_torch(backbone: BackboneConfig, size: tuple[int, int, int]) -> None:
     checkpoint = trained_model(backbone, *size)
-    document = build_graph(checkpoint).SerializeToString()
+    document = export_graph(exportable(checkpoint)).SerializeToString()
     session = onnxruntime.InferenceSession(document, providers=["CPUExecutionProvider"])
     graph = SnippetGraph(checkpoint.build()).eval()
     # One snippet, and another number than that of the export's example.

@@ -17,7 +17,7 @@ from toy import CLASSES, SIZE, feature_model, frame_model
 
 from wsgn.checkpoint import Checkpoint, save_checkpoint
 from wsgn.errors import EngineError
-from wsgn.export.graphs.document import build_graph, export_graph, exportable, save_graph
+from wsgn.export.graphs.document import export_graph, exportable, save_graph
 from wsgn.export.graphs.joined import join
 from wsgn.export.graphs.parity import HALF_TOLERANCE, TOLERANCE, check_parity
 from wsgn.export.graphs.score_parity import check_score_parity
@@ -60,7 +60,7 @@ def checkpoints() -> dict[str, Checkpoint]:
 @pytest.fixture(scope="module")
 def documents(checkpoints: dict[str, Checkpoint]) -> dict[tuple[str, str], onnx.ModelProto]:
     return {
-        (name, graph): build_graph(checkpoint, graph)
+        (name, graph): export_graph(exportable(checkpoint), graph)
         for name, checkpoint in checkpoints.items()
         for graph in GRAPHS
     }
@@ -191,7 +191,7 @@ def test_the_same_checkpoint_gives_the_same_bytes(
     graph: str,
 ) -> None:
     first = documents[name, graph].SerializeToString(deterministic=True)
-    again = build_graph(checkpoints[name], graph).SerializeToString(deterministic=True)
+    again = export_graph(exportable(checkpoints[name]), graph).SerializeToString(deterministic=True)
     assert first == again
     for trace in (b".py", str(Path(torch.__file__).parent).encode(), str(Path.cwd()).encode()):
         assert trace not in first
@@ -199,9 +199,8 @@ def test_the_same_checkpoint_gives_the_same_bytes(
 
 def replaced(document: onnx.ModelProto, checkpoint: Checkpoint, graph: str) -> onnx.ModelProto:
     """The document with the selection of another model's rule."""
-    other = build_graph(
-        replace(checkpoint, model=feature_model(components=("global_gaussian",))), graph
-    )
+    other_rule = feature_model(components=("global_gaussian",))
+    other = export_graph(exportable(replace(checkpoint, model=other_rule)), graph)
     del document.functions[:]
     document.functions.extend(other.functions)
     return document
@@ -222,7 +221,7 @@ def test_a_selection_that_is_off_fails_the_export(
 def test_a_network_that_is_off_fails_the_export(
     tmp_path: Path, checkpoints: dict[str, Checkpoint], graph: str
 ) -> None:
-    save_graph(build_graph(checkpoints["features"], graph), tmp_path / "m.onnx")
+    save_graph(export_graph(exportable(checkpoints["features"]), graph), tmp_path / "m.onnx")
     other = exportable(random_checkpoint(feature_model(), seed=1))
     with pytest.raises(EngineError, match="graph is off: selection_logits"):
         check_score_parity(other, graph, tmp_path / "m.onnx", SIZES)

@@ -20,8 +20,8 @@ from selection_sessions import NO_PRIOR, NUM_CLASSES, PRIOR, RULES, rule_name, s
 from toy import ToySource, feature_model, short_training
 
 from wsgn.checkpoint import load_checkpoint
-from wsgn.export.graphs.document import build_graph
 from wsgn.export.graphs.document import describe as describe_model
+from wsgn.export.graphs.document import export_graph, exportable
 from wsgn.localization.statistics import frame_scores
 from wsgn.localization.streaming_state import whole_video_scores
 from wsgn.manifest import COMPONENTS, GATE_HALF, Manifest, Prior, SelectionRule
@@ -258,7 +258,7 @@ def test_a_trained_model_streams_as_the_runtime_scores(tmp_path: Path) -> None:
     checkpoint = load_checkpoint(path)
     manifest: Manifest = describe_model(checkpoint, checkpoint.build())
     assert manifest.prior.count > 0
-    document = build_graph(checkpoint, "streaming").SerializeToString()
+    document = export_graph(exportable(checkpoint), "streaming").SerializeToString()
     session = Session(document, providers=["CPUExecutionProvider"])
     scorer, state = CausalScorer(manifest), no_state(1)
     features = source.load(0).inputs.numpy()

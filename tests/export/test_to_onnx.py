@@ -15,8 +15,8 @@ from toy import CLASSES, SIZE, ToySource, feature_model, frame_model, short_trai
 from wsgn.checkpoint import Calibration, Checkpoint, save_checkpoint
 from wsgn.config import ModelConfig
 from wsgn.errors import EngineError, UsageError
-from wsgn.export.graphs.document import build_graph, save_graph
-from wsgn.export.graphs.parity import parity_report
+from wsgn.export.graphs.document import export_graph, exportable, save_graph
+from wsgn.export.graphs.parity import SIZES, check_parity
 from wsgn.export.to_onnx import main
 from wsgn.manifest import METADATA_KEY, DetectionRule, Manifest, Prior
 from wsgn.methods.config import WsgnConfig
@@ -61,7 +61,7 @@ def frame_checkpoint() -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def frame_graph(frame_checkpoint: Checkpoint) -> onnx.ModelProto:
-    return build_graph(frame_checkpoint)
+    return export_graph(exportable(frame_checkpoint))
 
 
 def test_onnx_runtime_equals_torch_on_any_number_of_snippets(
@@ -82,14 +82,12 @@ def test_onnx_runtime_equals_torch_on_any_number_of_snippets(
 
 def test_features_go_in_where_a_model_takes_features(tmp_path: Path) -> None:
     checkpoint = random_checkpoint(feature_model())
-    document = build_graph(checkpoint)
+    document = export_graph(exportable(checkpoint))
     assert document.graph.input[0].name == "features"
     assert document.graph.input[0].type.tensor_type.shape.dim[1].dim_value == SIZE
     save_graph(document, tmp_path / "m.onnx")
-    assert {row.output for row in parity_report(checkpoint, tmp_path / "m.onnx")} == {
-        "selection_logits",
-        "class_probabilities",
-    }
+    rows = check_parity(exportable(checkpoint), tmp_path / "m.onnx", SIZES)
+    assert {row.output for row in rows} == {"selection_logits", "class_probabilities"}
 
 
 def test_the_manifest_inside_describes_the_model(frame_graph: onnx.ModelProto) -> None:
@@ -114,7 +112,7 @@ def test_the_same_checkpoint_gives_the_same_bytes(
     tmp_path: Path, frame_checkpoint: Checkpoint, frame_graph: onnx.ModelProto
 ) -> None:
     save_graph(frame_graph, tmp_path / "a.onnx")
-    save_graph(build_graph(frame_checkpoint), tmp_path / "b.onnx")
+    save_graph(export_graph(exportable(frame_checkpoint)), tmp_path / "b.onnx")
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.onnx", "b.onnx"]
 
@@ -122,7 +120,9 @@ def test_the_same_checkpoint_gives_the_same_bytes(
 def test_a_graph_that_is_off_fails_the_export(tmp_path: Path, frame_graph: onnx.ModelProto) -> None:
     save_graph(frame_graph, tmp_path / "m.onnx")
     with pytest.raises(EngineError, match="off"):
-        parity_report(random_checkpoint(frame_model(), seed=1), tmp_path / "m.onnx", sizes=(2,))
+        check_parity(
+            exportable(random_checkpoint(frame_model(), seed=1)), tmp_path / "m.onnx", sizes=(2,)
+        )
 
 
 def test_a_graph_that_gives_nan_fails_the_export(
@@ -132,7 +132,9 @@ def test_a_graph_that_gives_nan_fails_the_export(
     weights["method.selection_head.output.bias"] = torch.full((3,), torch.nan)
     save_graph(frame_graph, tmp_path / "m.onnx")
     with pytest.raises(EngineError, match="off"):
-        parity_report(replace(frame_checkpoint, weights=weights), tmp_path / "m.onnx", sizes=(2,))
+        check_parity(
+            exportable(replace(frame_checkpoint, weights=weights)), tmp_path / "m.onnx", sizes=(2,)
+        )
 
 
 def test_the_command(
@@ -151,4 +153,4 @@ def test_the_command(
 def test_an_unfinished_training_cannot_be_exported() -> None:
     trainer = Trainer(feature_model(), short_training(), ToySource(3))
     with pytest.raises(UsageError, match="--resume"):
-        build_graph(trainer.checkpoint())
+        export_graph(exportable(trainer.checkpoint()))

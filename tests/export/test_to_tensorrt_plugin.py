@@ -14,9 +14,8 @@ from plan_graphs import heads, save, selection
 from wsgn.engines.cuda.driver import Gpu
 from wsgn.engines.tensorrt.library import load_library
 from wsgn.errors import EngineError, UsageError
-from wsgn.export.plan.input import read_plan_input
-from wsgn.export.plan.plugin import register_plugin, with_plugin
-from wsgn.export.plan.target import Target
+from wsgn.export.plan.input import read_plan_input, with_plugin
+from wsgn.export.plan.target import Target, register_plugin
 from wsgn.kernels.ahead_of_time import tensorrt_plugin
 
 GPU = Gpu(ordinal=0, name="NVIDIA RTX 4090", compute_capability=(8, 9), num_bytes=1 << 34)

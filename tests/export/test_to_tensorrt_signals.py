@@ -13,7 +13,7 @@ from plan_graphs import heads, save
 
 from wsgn.engines.tensorrt.sidecar import read_sidecar
 from wsgn.export.plan import builder
-from wsgn.export.plan.monitor import make_monitor
+from wsgn.export.plan.builder import make_monitor
 from wsgn.support.files import AtomicFile
 from wsgn.support.signals import HeldSignal
 

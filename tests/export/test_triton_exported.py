@@ -12,7 +12,7 @@ from toy import SIZE, feature_model, frame_model
 from triton_server import running_server
 
 from wsgn.config import ModelConfig
-from wsgn.export.graphs.document import build_graph, save_graph
+from wsgn.export.graphs.document import export_graph, exportable, save_graph
 from wsgn.export.to_triton_server import main
 from wsgn.export.triton_server.engine import read_engine
 from wsgn.manifest import GRAPHS
@@ -24,7 +24,7 @@ from wsgn.runtime.streaming.scorer import CausalScorer
 def test_every_graph_that_is_exported_can_be_written(
     tmp_path: Path, model: ModelConfig, graph: str
 ) -> None:
-    save_graph(build_graph(random_checkpoint(model), graph), tmp_path / "m.onnx")
+    save_graph(export_graph(exportable(random_checkpoint(model)), graph), tmp_path / "m.onnx")
     assert main([str(tmp_path / "m.onnx"), "-o", str(tmp_path / "r")]) == 0
     assert read_engine(tmp_path / "m.onnx").manifest.graph == graph
 
@@ -33,7 +33,7 @@ def test_a_served_stream_has_the_causal_scores_of_the_runtime(tmp_path: Path) ->
     """Which are computed in float64, from the stateless graph's logits."""
     checkpoint = random_checkpoint(feature_model())
     for graph in ("snippet", "streaming"):
-        save_graph(build_graph(checkpoint, graph), tmp_path / f"{graph}.onnx")
+        save_graph(export_graph(exportable(checkpoint), graph), tmp_path / f"{graph}.onnx")
     arguments = [str(tmp_path / "streaming.onnx"), "-o", str(tmp_path / "r")]
     assert main([*arguments, "--backend", "python"]) == 0
     stream = np.random.default_rng(0).normal(size=(23, SIZE)).astype(np.float32)

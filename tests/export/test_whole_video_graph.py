@@ -17,7 +17,7 @@ from selection_sessions import NUM_CLASSES, RULES, frame_selection_session, rule
 from toy import ToySource, feature_model, short_training
 
 from wsgn.checkpoint import load_checkpoint
-from wsgn.export.graphs.document import build_graph
+from wsgn.export.graphs.document import export_graph, exportable
 from wsgn.localization.statistics import frame_scores
 from wsgn.manifest import COMPONENTS, SOFTMAX_SCALES, SelectionRule
 from wsgn.prediction.predict import predict_videos
@@ -135,7 +135,7 @@ def test_a_trained_model_scores_as_torch_does(tmp_path: Path, scale: str) -> Non
     config = feature_model(scoring_softmax_scale=scale)
     path = run_training(Trainer(config, short_training(), source), tmp_path)
     checkpoint = load_checkpoint(path)
-    document = build_graph(checkpoint, "whole-video").SerializeToString()
+    document = export_graph(exportable(checkpoint), "whole-video").SerializeToString()
     session = onnxruntime.InferenceSession(document, providers=["CPUExecutionProvider"])
     for index, prediction in enumerate(predict_videos(checkpoint.build(), source)):
         features = source.load(index).inputs.numpy()

@@ -17,7 +17,7 @@ from wsgn.engines.engine import Engine, EngineOutputs
 from wsgn.errors import EngineError
 from wsgn.runtime import DetectOptions, DetectorOptions, detect, open_engine, pipeline, reader
 from wsgn.runtime.events import Event, GapEvent, SegmentEvent
-from wsgn.runtime.stop import StopFlag
+from wsgn.runtime.pipeline import StopFlag
 from wsgn.video import Gap
 
 

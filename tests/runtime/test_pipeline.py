@@ -23,8 +23,7 @@ from wsgn.runtime.events import (
     StartEvent,
     WarningEvent,
 )
-from wsgn.runtime.pipeline import Detection
-from wsgn.runtime.stop import StopFlag
+from wsgn.runtime.pipeline import Detection, StopFlag
 from wsgn.runtime.streaming.finite import FiniteGuard
 
 # The codec's loss, and rounding of interpolated boundaries.

@@ -16,13 +16,14 @@ from wsgn.engines.engine import (
     ReadyOutputs,
     require_snippets,
 )
+from wsgn.engines.tensors import GraphTensors, graph_tensors
 from wsgn.errors import EngineError
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import AnyArray
-from wsgn.support.packages import load_package
-from wsgn.support.threads import default_num_threads
+from wsgn.support.packages import default_num_threads, load_package
 
-OUTPUT_NAMES = ("selection_logits", "class_probabilities")
+# ONNX Runtime's words for element types.
+_KINDS = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
 # ONNX Runtime's own lines below this (fatal) would only repeat what our errors say.
@@ -52,14 +53,19 @@ class OnnxRuntimeEngine:
         self.sha256 = description.sha256
         self.device = "cpu" if ordinal is None else f"cuda:{ordinal}"
         self._session: Any = _open_session(path, ordinal, num_threads)
-        self._input_name = _check_graph(self._session, self.manifest, path)
+        tensors = graph_tensors(self.manifest)
+        _check_graph(self._session, tensors, path)
+        self._input_name = tensors.inputs[0].name
+        self._output_names = tensors.output_names
 
     def infer(self, inputs: AnyArray) -> EngineOutputs:
         """Logits of frames (N, L, H, W, 3) uint8, or of features (N, D) float32."""
         if self._session is None:
             raise EngineError(f"the engine '{self.name}' has been closed.")
         try:
-            logits, probabilities = self._session.run(OUTPUT_NAMES, {self._input_name: inputs})
+            logits, probabilities = self._session.run(
+                self._output_names, {self._input_name: inputs}
+            )
         except Exception as error:
             raise EngineError(
                 f"the engine '{self.name}' failed on an input of shape {inputs.shape}: "
@@ -185,21 +191,14 @@ def _not_loaded(onnxruntime: Any, path: Path, device: str, error: Exception) -> 
     )
 
 
-def _check_graph(session: Any, manifest: Manifest, path: Path) -> str:
-    """Compare the graph's inputs and outputs with the manifest; the name of the input."""
-    num_classes = len(manifest.classes)
-    if manifest.frames is not None:
-        picture = manifest.frames
-        size: tuple[int, ...] = (manifest.sampling.snippet_length, picture.height, picture.width, 3)
-        name, kind = "frames", "tensor(uint8)"
-    else:
-        assert manifest.features is not None
-        size = (manifest.features.size,)
-        name, kind = "features", "tensor(float)"
-    _compare("inputs", {name: _Tensor(kind, (None, *size))}, session.get_inputs(), path)
-    output = _Tensor("tensor(float)", (None, num_classes))
-    _compare("outputs", dict.fromkeys(OUTPUT_NAMES, output), session.get_outputs(), path)
-    return name
+def _check_graph(session: Any, tensors: GraphTensors, path: Path) -> None:
+    """Compare the graph's inputs and outputs with those that are wanted."""
+    for what, wanted, nodes in (
+        ("inputs", tensors.inputs, session.get_inputs()),
+        ("outputs", tensors.outputs, session.get_outputs()),
+    ):
+        by_name = {one.name: _Tensor(_KINDS[one.dtype.name], one.sizes) for one in wanted}
+        _compare(what, by_name, nodes, path)
 
 
 @dataclass(frozen=True)

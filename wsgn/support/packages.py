@@ -1,8 +1,9 @@
-"""The packages that a run needs: loaded late, and told apart where they are missing or damaged."""
+"""What a run finds on its machine: packages, loaded late and told apart where damaged; cores."""
 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 from wsgn.errors import EngineError
@@ -69,3 +70,10 @@ def _words(error: BaseException) -> str:
     cause = first_cause(error)
     lines = str(cause).strip().splitlines()
     return lines[0].strip().rstrip(".") if lines else type(cause).__name__
+
+
+def default_num_threads() -> int:
+    """Threads for an engine beside one decoding thread: every core but one."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    num_cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, num_cores - 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wsgn.engines.kernels.class_logits import class_logits_of
+from wsgn.engines.kernels.launcher import class_logits_of
 from wsgn.errors import UsageError
 
 

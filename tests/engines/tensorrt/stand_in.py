@@ -176,9 +176,8 @@ class IExecutionContext:
         self._profile: int | None = None
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._addresses: dict[str, int] = {}
-        # A change makes graphs of before invalid, and wants one plain run before a new one.
+        # What was queued before a change must have been done before it.
         self._num_changes = 0
-        self._has_run = False
 
     def __del__(self) -> None:
         self._machine.diary.append("context")
@@ -187,7 +186,7 @@ class IExecutionContext:
         if self._machine.refuses("set_optimization_profile_async"):
             return False
         assert stream_handle in self._machine.streams
-        self._changed()
+        self._num_changes += 1
         self._profile = profile_index
         self._shapes.clear()
         return 0 <= profile_index < self._engine.num_optimization_profiles
@@ -197,7 +196,7 @@ class IExecutionContext:
             return False
         low, _, high = self._engine.get_tensor_profile_shape(name, self._profile)
         sizes = list(zip(low, shape, high, strict=True))
-        self._changed()
+        self._num_changes += 1
         self._shapes[name] = shape
         return all(least <= size <= most for least, size, most in sizes)
 
@@ -216,19 +215,11 @@ class IExecutionContext:
         if self._machine.refuses("execute_async_v3"):
             return False
         stream = self._machine.streams[stream_handle]
-        if stream.capturing and not self._has_run:
-            self._machine.says("a capture before the first run")
-            return False
-        self._has_run = True
         assert self._profile is not None
         self._machine.profiles_used.append(self._profile)
         at, shapes, addresses = self._num_changes, dict(self._shapes), dict(self._addresses)
         stream.queue.append(lambda: self._compute(at, shapes, addresses))
         return True
-
-    def _changed(self) -> None:
-        self._num_changes += 1
-        self._has_run = False
 
     def _compute(self, at: int, shapes: dict[str, Any], addresses: dict[str, int]) -> None:
         assert at == self._num_changes, "the context was changed before its work was done"
@@ -244,7 +235,7 @@ class IExecutionContext:
             self._machine.memory[addresses[name]][: flat.size] = flat
 
 
-def install(machine: Machine, monkeypatch: pytest.MonkeyPatch, *, has_graphs: bool = True) -> None:
+def install(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let sessions find this machine instead of the one that the tests run on."""
     gpu = Gpu(ordinal=0, name="Stand-in", compute_capability=(9, 0), num_bytes=2**30)
     driver = Driver(version=(13, 0), gpus=(gpu,))
@@ -252,6 +243,6 @@ def install(machine: Machine, monkeypatch: pytest.MonkeyPatch, *, has_graphs: bo
     monkeypatch.setattr(session, "load_library", lambda name: machine.library)
 
     def open_device(ordinal: int, *, binding: str | None = None) -> HostDevice:
-        return HostDevice(machine, ordinal, has_graphs=has_graphs)
+        return HostDevice(machine, ordinal)
 
     monkeypatch.setattr(session, "open_device", open_device)

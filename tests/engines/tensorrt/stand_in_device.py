@@ -22,7 +22,6 @@ class HostMemory:
         # Live memory by address, and streams by handle.
         self.memory: dict[int, np.ndarray] = {}
         self.streams: dict[int, HostStream] = {}
-        self.num_launched_graphs = 0
 
 
 class HostBuffer:
@@ -46,26 +45,12 @@ class HostStream:
     def __init__(self, machine: HostMemory, handle: int) -> None:
         self.handle = handle
         self.queue: list[Callable[[], None]] = []
-        self.capturing = False
         machine.streams[handle] = self
 
     def synchronize(self) -> None:
-        assert not self.capturing
         queue, self.queue = self.queue, []
         for work in queue:
             work()
-
-
-class HostGraph:
-    """Work that was recorded."""
-
-    def __init__(self, machine: HostMemory, work: list[Callable[[], None]]) -> None:
-        self._machine = machine
-        self._work = work
-
-    def launch(self, stream: HostStream) -> None:
-        self._machine.num_launched_graphs += 1
-        stream.queue += self._work
 
 
 class HostDevice:
@@ -75,11 +60,10 @@ class HostDevice:
     name = "Stand-in"
     _handles = itertools.count(1)
 
-    def __init__(self, machine: HostMemory, ordinal: int = 0, *, has_graphs: bool = True) -> None:
+    def __init__(self, machine: HostMemory, ordinal: int = 0) -> None:
         self.ordinal = ordinal
         self.compute_capability = (9, 0)
         self._machine = machine
-        self._has_graphs = has_graphs
         self._depth = 0
         self.is_open = True
 
@@ -119,17 +103,6 @@ class HostDevice:
         assert array.flags.c_contiguous
         origin = self._machine.memory[source.address][: array.nbytes]
         stream.queue.append(lambda: np.copyto(array.reshape(-1).view(np.uint8), origin))
-
-    def capture(self, stream: HostStream, work: Callable[[], None]) -> HostGraph | None:
-        self._use()
-        if not self._has_graphs:
-            return None
-        before, stream.queue, stream.capturing = stream.queue, [], True
-        try:
-            work()
-            return HostGraph(self._machine, stream.queue)
-        finally:
-            stream.queue, stream.capturing = before, False
 
     def close(self) -> None:
         if self.is_open:

@@ -13,8 +13,8 @@ import pytest
 from bindings import differences, full_differences, rtx_bindings
 from stand_in import Machine, install
 
+from wsgn.engines.tensorrt.bindings import RuntimeBindings
 from wsgn.engines.tensorrt.session import PlanSession
-from wsgn.engines.tensorrt.session_api import RuntimeBindings
 from wsgn.errors import EngineError
 
 
@@ -88,14 +88,14 @@ def test_the_demos_frames_give_the_demos_outputs(machine: Machine, tmp_path: Pat
 def test_batches_in_flight_are_not_mixed_up(machine: Machine, plan: Path) -> None:
     with PlanSession.open(plan) as session:
         inputs = [features(rows, seed=rows) for rows in (2, 4, 1, 3, 4)]
-        tickets = []
+        futures = []
         for array in inputs:
             given = array.copy()
-            tickets.append(session.submit({"features": given}))
+            futures.append(session.submit({"features": given}))
             # The caller's array is its own again.
             given[:] = np.nan
-        for ticket, array in reversed(list(zip(tickets, inputs, strict=True))):
-            assert_outputs(session.collect(ticket), array)
+        for future, array in reversed(list(zip(futures, inputs, strict=True))):
+            assert_outputs(session.collect(future), array)
 
 
 def test_two_batches_are_on_their_way_at_a_time(machine: Machine, plan: Path) -> None:
@@ -173,7 +173,7 @@ def test_inputs_of_any_layout_are_taken(machine: Machine, plan: Path) -> None:
         assert_outputs(session.run({"features": turned}), features(4))
 
 
-def test_a_growing_batch_gets_few_new_rooms(machine: Machine, plan: Path) -> None:
+def test_a_growing_batch_gets_few_new_buffers(machine: Machine, plan: Path) -> None:
     with PlanSession.open(plan) as session:
         for num_rows in range(1, 17):
             inputs = features(num_rows, seed=num_rows)
@@ -184,29 +184,9 @@ def test_a_growing_batch_gets_few_new_rooms(machine: Machine, plan: Path) -> Non
     assert machine.diary.count("buffer") <= 6 * 5
 
 
-def test_graphs_give_the_same_from_the_second_run_on(machine: Machine, plan: Path) -> None:
-    with PlanSession.open(plan, graphs=True) as session:
-        for seed, num_rows in enumerate([4] * 6 + [3, 4, 4, 4, 4, 4, 16, 16, 16, 16]):
-            inputs = features(num_rows, seed)
-            assert_outputs(session.run({"features": inputs}), inputs)
-    # The slots take turns. One has 4, 4, 4, 3, 4, 4, 16, 16, the other six times 4 and 16, 16: the
-    # first run of a shape, also of one that comes back, is a plain one.
-    assert machine.num_launched_graphs == (2 + 0 + 1 + 1) + (5 + 1)
-
-
-def test_without_graphs_in_the_binding_everything_runs(
-    machine: Machine, plan: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    install(machine, monkeypatch, has_graphs=False)
-    with PlanSession.open(plan, graphs=True) as session:
-        for seed in range(6):
-            assert_outputs(session.run({"features": features(4, seed)}), features(4, seed))
-    assert machine.num_launched_graphs == 0
-
-
 def test_everything_is_given_back_in_order(machine: Machine, plan: Path) -> None:
     session = PlanSession.open(plan)
-    ticket = session.submit({"features": features(20)})
+    future = session.submit({"features": features(20)})
     session.close()
     session.close()
     gc.collect()
@@ -221,7 +201,7 @@ def test_everything_is_given_back_in_order(machine: Machine, plan: Path) -> None
         "runtime",
         "device",
     ]
-    for call in (lambda: session.collect(ticket), lambda: session.run({"features": features(1)})):
+    for call in (lambda: session.collect(future), lambda: session.run({"features": features(1)})):
         with pytest.raises(EngineError, match="has been closed"):
             call()
 

@@ -18,8 +18,7 @@ from interpreted_device import InterpretedDevice
 from kernel_cases import DEVICE, ROUNDINGS
 
 from wsgn.engines.kernels.bundle import read_bundle
-from wsgn.engines.kernels.class_logits import class_logits_of
-from wsgn.engines.kernels.launcher import SelectionKernels
+from wsgn.engines.kernels.launcher import SelectionKernels, class_logits_of
 from wsgn.localization.statistics import frame_scores
 from wsgn.manifest import SelectionRule
 

@@ -94,7 +94,7 @@ class SelectionKernels:
 
         Args:
             selection_logits: x, (N, C), finite; computed in float32.
-            class_logits: h, (N, C); see `class_logits` beside this for engines without them.
+            class_logits: h, (N, C); see `class_logits_of` for engines without them.
             cu_seqlens: (B + 1) offsets of the videos, from 0 to N, rising.
 
         Raises:
@@ -148,7 +148,7 @@ class SelectionKernels:
 
     def _arguments(self, sizes: Sizes) -> Mapping[str, Argument]:
         """The value of every parameter, by its name."""
-        pointers = {name: self._room(name, size) for name, size in sizes.num_bytes().items()}
+        pointers = {name: self._address(name, size) for name, size in sizes.num_bytes().items()}
         pointers["results_ptr"] = pointers["statistics_ptr"] + sizes.results_offset
         assert all(address % ALIGNMENT == 0 for address in pointers.values()), pointers
         return {
@@ -160,7 +160,7 @@ class SelectionKernels:
             "epsilon": np.float32(self._epsilon),
         }
 
-    def _room(self, name: str, num_bytes: int) -> int:
+    def _address(self, name: str, num_bytes: int) -> int:
         """Address of a buffer that holds so much, 0 for nothing."""
         if num_bytes == 0:
             return 0
@@ -208,3 +208,23 @@ def _check(
         raise UsageError(
             f"a batch may have {_LARGEST_INT32} snippets, got {len(x)}: score it in parts."
         )
+
+
+def class_logits_of(class_probabilities: FloatingArray, class_activation: str) -> Float32Array:
+    """Class logits (N, C) whose probabilities are these, for engines that give no logits.
+
+    softmax(log p) = p and sigmoid(logit p) = p, but float32 keeps less of a logarithm: what the
+    kernels then find differs from p by a share of at most 4e-6 for p >= 1e-37 (softmax, where p is
+    also divided by its sum over classes), and by at most 6e-8 near 1 (sigmoid). Zeros become
+    1.2e-38, the smallest normal number.
+    """
+    p = np.asarray(class_probabilities, np.float64)
+    # Not with a comparison that NaN would pass.
+    if not ((p >= 0) & (p <= 1)).all():
+        raise UsageError("class_probabilities must lie between 0 and 1.")
+    p = np.maximum(p, np.finfo(np.float32).smallest_normal)
+    if class_activation == "softmax":
+        return np.log(p).astype(np.float32)
+    # float32 cannot hold a probability between this and 1.
+    p = np.minimum(p, 1 - 2.0**-25)
+    return (np.log(p) - np.log1p(-p)).astype(np.float32)

@@ -1,8 +1,9 @@
-"""The part of TensorRT's Python API that builds plans, as types: the wheels carry none.
+"""The part of TensorRT's Python API that builds and runs plans, as types: the wheels carry none.
 
 Names, parameters and members are the bindings' own, and tests hold them against the bindings of
-TensorRT and TensorRT-RTX. `Bindings` is the module; it says which Protocol describes which of its
-classes. Sources: the docstrings of tensorrt_rtx_bindings 1.7 and tensorrt_bindings 11.4.
+TensorRT and TensorRT-RTX. `Bindings` and `RuntimeBindings` are the module for who builds and for
+who runs; they say which Protocol describes which of its classes. Sources: the docstrings of
+tensorrt_rtx_bindings 1.7 and tensorrt_bindings 11.4.
 """
 
 from __future__ import annotations
@@ -19,23 +20,10 @@ class HostMemory(Protocol):
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 
-class Tensor(Protocol):
-    """A tensor of a network; a dimension that is given when it runs is -1."""
-
-    name: str
-    shape: Sequence[int]
-
-
 class Network(Protocol):
     """A network definition, which the parser fills."""
 
     name: str
-    num_inputs: int
-    num_outputs: int
-
-    def get_input(self, index: int) -> Tensor: ...
-
-    def get_output(self, index: int) -> Tensor: ...
 
 
 class ParserComplaint(Protocol):
@@ -152,7 +140,7 @@ class PlanBuilder(Protocol):
 
 
 class Bindings(Protocol):
-    """The module, `tensorrt` or `tensorrt_rtx`."""
+    """The module, `tensorrt` or `tensorrt_rtx`, as it builds plans."""
 
     __version__: str
 
@@ -160,7 +148,6 @@ class Bindings(Protocol):
     OnnxParser: type[Parser]
     ParserError: type[ParserComplaint]
     INetworkDefinition: type[Network]
-    ITensor: type[Tensor]
     IHostMemory: type[HostMemory]
     IBuilderConfig: type[BuilderConfig]
     IProgressMonitor: type[ProgressMonitor]
@@ -170,3 +157,100 @@ class Bindings(Protocol):
     MemoryPoolType: type[MemoryPools]
     HardwareCompatibilityLevel: type[HardwareLevels]
     NetworkDefinitionCreationFlag: type[NetworkFlags]
+
+
+class Member(Protocol):
+    """A member of one of the library's enumerations."""
+
+    # "INPUT", "FLOAT".
+    name: str
+
+
+class ExecutionContext(Protocol):
+    """One batch's shapes, addresses and scratch memory."""
+
+    def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
+        """Every input's shape must be set again behind it."""
+        ...
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool: ...
+
+    def get_tensor_shape(self, name: str) -> Sequence[int]:
+        """With -1 where it is not known."""
+        ...
+
+    def set_tensor_address(self, name: str, memory: int) -> bool: ...
+
+    def execute_async_v3(self, stream_handle: int) -> bool: ...
+
+
+class CudaEngine(Protocol):
+    """A loaded plan."""
+
+    name: str
+    num_io_tensors: int
+    num_optimization_profiles: int
+
+    def get_tensor_name(self, index: int) -> str: ...
+
+    def get_tensor_mode(self, name: str) -> Member:
+        """One of `TensorModes`."""
+        ...
+
+    def get_tensor_dtype(self, name: str) -> Member:
+        """One of `DataTypes`, and others that no host takes."""
+        ...
+
+    def get_tensor_shape(self, name: str) -> Sequence[int]:
+        """With -1 where it is dynamic."""
+        ...
+
+    def get_tensor_profile_shape(self, name: str, profile_index: int) -> Sequence[Sequence[int]]:
+        """Minimum, optimum and maximum."""
+        ...
+
+    def create_execution_context(self) -> ExecutionContext | None:
+        """None where it failed."""
+        ...
+
+
+class PlanRuntime(Protocol):
+    """Loads plans. Its methods end the process where there is no driver."""
+
+    # What version-compatible plans need: they bring code of their own.
+    engine_host_code_allowed: bool
+
+    def __init__(self, logger: Any) -> None: ...
+
+    def deserialize_cuda_engine(self, serialized_engine: bytes) -> CudaEngine | None:
+        """None where it failed."""
+        ...
+
+
+class TensorModes(Protocol):
+    """Which way a tensor goes."""
+
+    INPUT: Any
+    OUTPUT: Any
+
+
+class DataTypes(Protocol):
+    """Element types that a host can give or take as NumPy arrays."""
+
+    FLOAT: Any
+    HALF: Any
+    INT8: Any
+    UINT8: Any
+    INT32: Any
+    INT64: Any
+    BOOL: Any
+
+
+class RuntimeBindings(Protocol):
+    """The module, `tensorrt` or `tensorrt_rtx`, as it runs plans."""
+
+    Runtime: type[PlanRuntime]
+    ICudaEngine: type[CudaEngine]
+    IExecutionContext: type[ExecutionContext]
+    TensorIOMode: type[TensorModes]
+    DataType: type[DataTypes]

@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from wsgn.engines.cuda.driver import Driver
+from wsgn.engines.tensorrt.bindings import CudaEngine
 from wsgn.engines.tensorrt.library import TITLES, Library
-from wsgn.engines.tensorrt.session_api import CudaEngine
 from wsgn.engines.tensorrt.sidecar import PlanSidecar, ShapeRange, read_sidecar
+from wsgn.engines.tensors import GraphTensors, TensorSpec, graph_tensors
 from wsgn.errors import EngineError
-from wsgn.manifest import Manifest
 
-# What an engine of snippets says about them, by the names of its outputs.
-SNIPPET_OUTPUTS = ("selection_logits", "class_probabilities")
 _BUILD_AGAIN = "build the plan again with export/to_tensorrt.py"
 _DTYPES: dict[str, npt.DTypeLike] = {
     "FLOAT": np.float32,
@@ -32,21 +30,6 @@ _DTYPES: dict[str, npt.DTypeLike] = {
     "INT64": np.int64,
     "BOOL": np.bool_,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tensor:
-    """An input or output of a plan."""
-
-    name: str
-    is_input: bool
-    dtype: np.dtype[np.generic]
-    # None where the size is dynamic.
-    shape: tuple[int | None, ...]
-
-    def __str__(self) -> str:
-        sizes = ", ".join("N" if size is None else str(size) for size in self.shape)
-        return f"{self.name} {self.dtype} ({sizes})"
 
 
 def read_plan(plan: Path, sidecar: PlanSidecar | None = None) -> tuple[bytes, PlanSidecar]:
@@ -113,7 +96,7 @@ def _major(version: str) -> str:
     return version.partition(".")[0]
 
 
-def check_engine(plan: Path, sidecar: PlanSidecar, engine: CudaEngine) -> tuple[Tensor, ...]:
+def check_engine(plan: Path, sidecar: PlanSidecar, engine: CudaEngine) -> GraphTensors:
     """Compare a loaded plan with its sidecar; its inputs and outputs. Raises `EngineError`."""
     if engine.name != sidecar.network_name:
         raise EngineError(
@@ -122,37 +105,14 @@ def check_engine(plan: Path, sidecar: PlanSidecar, engine: CudaEngine) -> tuple[
         )
     tensors = _tensors(plan, engine)
     if sidecar.manifest.graph == "snippet":
-        _compare_tensors(plan, tensors, snippet_tensors(sidecar.manifest))
+        _compare_tensors(plan, tensors, graph_tensors(sidecar.manifest))
     _compare_profiles(plan, sidecar, engine, tensors)
     return tensors
 
 
-def snippet_tensors(manifest: Manifest) -> tuple[Tensor, ...]:
-    """Inputs and outputs that a manifest promises of a graph of snippets."""
-    if manifest.frames is not None:
-        picture = manifest.frames
-        length = manifest.sampling.snippet_length
-        size: tuple[int, ...] = (length, picture.height, picture.width, 3)
-        name = "frames"
-        dtype: np.dtype[np.generic] = np.dtype(np.uint8)
-    else:
-        assert manifest.features is not None
-        name, size = "features", (manifest.features.size,)
-        dtype = np.dtype(np.float32)
-    outputs = tuple(
-        Tensor(
-            name=output,
-            is_input=False,
-            dtype=np.dtype(np.float32),
-            shape=(None, len(manifest.classes)),
-        )
-        for output in SNIPPET_OUTPUTS
-    )
-    return (Tensor(name=name, is_input=True, dtype=dtype, shape=(None, *size)), *outputs)
-
-
-def _tensors(plan: Path, engine: CudaEngine) -> tuple[Tensor, ...]:
-    tensors = []
+def _tensors(plan: Path, engine: CudaEngine) -> GraphTensors:
+    inputs: list[TensorSpec] = []
+    outputs: list[TensorSpec] = []
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
         kind = engine.get_tensor_dtype(name).name
@@ -161,33 +121,34 @@ def _tensors(plan: Path, engine: CudaEngine) -> tuple[Tensor, ...]:
                 f"the engine '{plan}' has a tensor '{name}' of type {kind}, which a host cannot "
                 f"give or take: {_BUILD_AGAIN}."
             )
-        shape = tuple(int(size) for size in engine.get_tensor_shape(name))
-        tensor = Tensor(
+        sizes = (int(size) for size in engine.get_tensor_shape(name))
+        tensor = TensorSpec(
             name=name,
-            is_input=engine.get_tensor_mode(name).name == "INPUT",
             dtype=np.dtype(_DTYPES[kind]),
-            shape=tuple(None if size < 0 else size for size in shape),
+            # A plan does not know what its dimensions are called; that of snippets is N.
+            shape=tuple("N" if size < 0 else size for size in sizes),
         )
-        tensors.append(tensor)
-    return tuple(tensors)
+        (inputs if engine.get_tensor_mode(name).name == "INPUT" else outputs).append(tensor)
+    return GraphTensors(inputs=tuple(inputs), outputs=tuple(outputs))
 
 
-def _compare_tensors(plan: Path, have: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> None:
-    for what, is_input in (("inputs", True), ("outputs", False)):
-        present = {str(tensor) for tensor in have if tensor.is_input == is_input}
-        promised = {str(tensor) for tensor in wanted if tensor.is_input == is_input}
-        if present != promised:
+def _compare_tensors(plan: Path, have: GraphTensors, wanted: GraphTensors) -> None:
+    for what, found, promised in (
+        ("inputs", have.inputs, wanted.inputs),
+        ("outputs", have.outputs, wanted.outputs),
+    ):
+        if set(found) != set(promised):
             raise EngineError(
-                f"the engine '{plan}' has the {what} {_listed(present)}, but its manifest wants "
+                f"the engine '{plan}' has the {what} {_listed(found)}, but its manifest wants "
                 f"{_listed(promised)}: {_BUILD_AGAIN}."
             )
 
 
 def _compare_profiles(
-    plan: Path, sidecar: PlanSidecar, engine: CudaEngine, tensors: tuple[Tensor, ...]
+    plan: Path, sidecar: PlanSidecar, engine: CudaEngine, tensors: GraphTensors
 ) -> None:
     """The sidecar's profiles choose what runs: they must be the plan's own."""
-    names = [tensor.name for tensor in tensors if tensor.is_input]
+    names = [tensor.name for tensor in tensors.inputs]
     have = [
         {name: _shape_range(engine, name, index) for name in names}
         for index in range(engine.num_optimization_profiles)
@@ -206,5 +167,5 @@ def _shape_range(engine: CudaEngine, name: str, index: int) -> ShapeRange:
     return ShapeRange(minimum=minimum, optimum=optimum, maximum=maximum)
 
 
-def _listed(names: set[str]) -> str:
-    return ", ".join(sorted(names)) or "none"
+def _listed(tensors: Sequence[TensorSpec]) -> str:
+    return ", ".join(sorted(map(str, tensors))) or "none"

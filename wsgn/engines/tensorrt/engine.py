@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from wsgn.engines.engine import EngineDescription, EngineOutputs, require_snippets
-from wsgn.engines.tensorrt.session import PlanSession, Ticket
+from wsgn.engines.tensorrt.session import Future, PlanSession
+from wsgn.engines.tensors import graph_tensors
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import AnyArray
 
@@ -24,7 +25,7 @@ class TensorRtEngine:
         self.sha256 = description.sha256
         self.manifest: Manifest = description.manifest
         self.device = f"cuda:{ordinal}"
-        self._input_name = "features" if self.manifest.frames is None else "frames"
+        self._input_name = graph_tensors(self.manifest).inputs[0].name
 
     def infer(self, inputs: AnyArray) -> EngineOutputs:
         """Logits of frames (N, L, H, W, 3) uint8, or of features (N, D) float32."""
@@ -32,8 +33,8 @@ class TensorRtEngine:
 
     def submit(self, inputs: AnyArray) -> PendingPlan:
         """As `infer`, but returns while the GPU computes."""
-        ticket = self._session.submit({self._input_name: inputs})
-        return PendingPlan(session=self._session, ticket=ticket)
+        future = self._session.submit({self._input_name: inputs})
+        return PendingPlan(session=self._session, future=future)
 
     def close(self) -> None:
         """Release the plan and the GPU."""
@@ -51,12 +52,12 @@ class PendingPlan:
     """A batch on the GPU."""
 
     session: PlanSession
-    ticket: Ticket
+    future: Future
     ready: bool = False
 
     def result(self) -> EngineOutputs:
         """Wait for the outputs. Raises `EngineError`."""
-        outputs = self.session.collect(self.ticket)
+        outputs = self.session.collect(self.future)
         return EngineOutputs(
             selection_logits=outputs["selection_logits"],
             class_probabilities=outputs["class_probabilities"],

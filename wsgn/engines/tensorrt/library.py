@@ -69,7 +69,7 @@ class LibraryLog:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Library:
-    """A loaded library. `module` is the bindings; Protocols of it lie in `api`, `session_api`."""
+    """A loaded library. `module` is the bindings; Protocols of it lie in `bindings`."""
 
     # One of LIBRARIES.
     name: str

@@ -1,6 +1,6 @@
 """A loaded TensorRT plan on one GPU, with two batches on their way at a time.
 
-While the GPU computes one batch the next one is copied: each has a slot with its own stream,
+While the GPU computes one batch the next one is copied: each has a stream slot with its own stream,
 execution context and memory. A plan is checked in an order in which nothing can crash.
 """
 
@@ -19,18 +19,17 @@ import numpy as np
 from wsgn.engines.cuda.device import Device
 from wsgn.engines.cuda.driver import probe_driver
 from wsgn.engines.cuda.open import open_device
+from wsgn.engines.tensorrt.bindings import CudaEngine, PlanRuntime
 from wsgn.engines.tensorrt.checks import (
-    Tensor,
     check_engine,
     check_library,
     check_machine,
     read_plan,
 )
 from wsgn.engines.tensorrt.library import Library, load_library
-from wsgn.engines.tensorrt.session_api import CudaEngine, PlanRuntime
-from wsgn.engines.tensorrt.session_pieces import cut_into_pieces
 from wsgn.engines.tensorrt.sidecar import PlanSidecar
-from wsgn.engines.tensorrt.slots import Job, Slot
+from wsgn.engines.tensorrt.slots import Job, StreamSlot, cut_into_chunks
+from wsgn.engines.tensors import GraphTensors
 from wsgn.errors import EngineError, WsgnError
 from wsgn.support.arrays import AnyArray
 
@@ -39,10 +38,10 @@ _NUM_SLOTS = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Ticket:
+class Future:
     """A batch on its way: `submit` gives it, `collect` takes it."""
 
-    # Of its pieces, in order.
+    # Of its chunks, in order.
     jobs: tuple[Job, ...]
 
 
@@ -57,18 +56,17 @@ class PlanSession:
         *,
         content: bytes,
         library: Library,
-        graphs: bool = False,
     ) -> None:
         self.sidecar = sidecar
         self._name = plan.name
         self._device = device
-        self._slots: list[Slot] = []
+        self._slots: list[StreamSlot] = []
         self._engine: CudaEngine | None = None
         self._runtime: PlanRuntime | None = None
-        self._tensors: tuple[Tensor, ...] = ()
+        self._tensors = GraphTensors(inputs=(), outputs=())
         self._closed = False
         try:
-            self._load(plan, content, library, graphs)
+            self._load(plan, content, library)
         except BaseException as error:
             self._release()
             _clear_frames(error)
@@ -83,14 +81,12 @@ class PlanSession:
         ordinal: int = 0,
         binding: str | None = None,
         library: Library | None = None,
-        graphs: bool = False,
     ) -> PlanSession:
         """Load a plan onto the GPU `ordinal`. Raises `EngineError` with what to do.
 
         `sidecar` is the plan's where it was read before. `binding` chooses the package that
         reaches the GPU, see `open_device`. `library` is the one that the sidecar names unless it is
-        given. With `graphs` a batch of the shapes of the one before it is one launch, where the
-        binding knows CUDA graphs.
+        given.
         """
         content, sidecar = read_plan(plan, sidecar)
         check_machine(plan, sidecar, probe_driver(), ordinal)
@@ -100,9 +96,7 @@ class PlanSession:
         device = open_device(ordinal, binding=binding)
         try:
             with device.active():
-                return PlanSession(
-                    plan, sidecar, device, content=content, library=library, graphs=graphs
-                )
+                return PlanSession(plan, sidecar, device, content=content, library=library)
         except BaseException:
             with suppress(WsgnError):
                 device.close()
@@ -112,27 +106,27 @@ class PlanSession:
         """Outputs of one batch, by name. Raises `EngineError`."""
         return self.collect(self.submit(inputs))
 
-    def submit(self, inputs: Mapping[str, AnyArray]) -> Ticket:
+    def submit(self, inputs: Mapping[str, AnyArray]) -> Future:
         """Queue a batch and return; the arrays may be changed at once. Raises `EngineError`.
 
-        Snippets that no profile takes together are cut into pieces.
+        Snippets that no profile takes together are cut into chunks.
         """
         self._check_open()
-        wanted = {tensor.name: tensor.dtype for tensor in self._tensors if tensor.is_input}
+        wanted = {tensor.name: tensor.dtype for tensor in self._tensors.inputs}
         have = {name: array.dtype for name, array in inputs.items()}
         if have != wanted:
             raise EngineError(
                 f"the engine '{self._name}' takes {_listed(wanted)}, got {_listed(have)}."
             )
-        pieces = cut_into_pieces(self._name, self.sidecar, inputs)
+        chunks = cut_into_chunks(self._name, self.sidecar, inputs)
         with self._device.active():
-            return Ticket(
-                jobs=tuple(next(self._turns).start(piece.profile, piece.inputs) for piece in pieces)
+            return Future(
+                jobs=tuple(next(self._turns).start(chunk.profile, chunk.inputs) for chunk in chunks)
             )
 
-    def collect(self, ticket: Ticket) -> dict[str, AnyArray]:
-        """Wait for a batch; its outputs by name. Tickets may be collected in any order."""
-        parts = [self._outputs(job) for job in ticket.jobs]
+    def collect(self, future: Future) -> dict[str, AnyArray]:
+        """Wait for a batch; its outputs by name. Futures may be collected in any order."""
+        parts = [self._outputs(job) for job in future.jobs]
         if len(parts) == 1:
             return parts[0]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -154,7 +148,7 @@ class PlanSession:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _load(self, plan: Path, content: bytes, library: Library, graphs: bool) -> None:
+    def _load(self, plan: Path, content: bytes, library: Library) -> None:
         with library.collected() as log:
             try:
                 runtime: PlanRuntime = library.module.Runtime(library.logger)
@@ -172,13 +166,12 @@ class PlanSession:
                 context = self._engine.create_execution_context()
                 if context is None:
                     raise self._not_loaded(plan, library, log.errors())
-                slot = Slot(
+                slot = StreamSlot(
                     self._device,
                     context,
                     self._tensors,
                     name=plan.name,
                     library=library,
-                    graphs=graphs,
                 )
                 self._slots.append(slot)
 
