@@ -1,30 +1,32 @@
 """How fast detection mAP is computed, beside plain loops, and how its time grows.
 
-Run `python -m benchmarks.evaluator`; it makes its own data (210 videos of THUMOS14's density, 20
-classes, fixed seed) and prints one table. `--quick` leaves out the run with 100 times as many
-detections.
+    python -m benchmarks.evaluator [--quick] [-o runs/evaluator]
+
+makes its own data (210 videos of THUMOS14's density, 20 classes, fixed seed). The plain loops are
+those that the tests hold the evaluator against, in tests/metrics.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "metrics")]
+from benchmarks.measuring import CommandError, digits, seconds_of
+from benchmarks.results import ROOT, add_output, describe_machine, publish
+from benchmarks.tables import NOTHING, table
+from wsgn.metrics import Detections, Truth, evaluate_detection
+from wsgn.support.command import run_command
 
-from plain_evaluator import Scene, plain_map  # noqa: E402
+sys.path.append(str(ROOT / "tests" / "metrics"))
 
-from wsgn.metrics import Detections, Truth, evaluate_detection  # noqa: E402
+from plain_evaluator import Scene, plain_map
 
 PROTOCOLS = ("activitynet-210", "thumos-2015")
 TIOU = [tenth / 10 for tenth in range(1, 10)]
-NUM_DETECTIONS = 31_000
 NUM_VIDEOS = 210
 NUM_CLASSES = 20
 INSTANCES_PER_VIDEO = 16
@@ -98,43 +100,82 @@ def as_scene(truth: Truth, detections: Detections) -> Scene:
     )
 
 
-def best_seconds(work: Callable[[], object], repeats: int) -> float:
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One protocol on so many detections; times are the shortest of some runs."""
+
+    protocol: str
+    detections: int
+    package_ms: float
+    # Of the plain loops, where they were run.
+    plain_ms: float | None = None
+    largest_difference: float | None = None
+
+
+def best_milliseconds(work: Callable[[], object], repeats: int) -> float:
     """The shortest of some runs, which is the one that was disturbed least."""
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begin)
-    return min(times)
+    return 1e3 * min(seconds_of(work) for _ in range(repeats))
 
 
-def measure(truth: Truth, detections: Detections, protocol: str, *, plain: bool) -> str:
-    """One row of the table; with the plain loops, both answers must agree."""
-    repeats = 5 if len(detections) <= NUM_DETECTIONS else 2
-    fast = best_seconds(lambda: evaluate_detection(truth, detections, protocol, TIOU), repeats)
-    row = f"{protocol:<16} {len(detections):>10,} {1e3 * fast:>11.1f}"
+def measure(
+    truth: Truth, detections: Detections, protocol: str, *, plain: bool, repeats: int
+) -> Row:
+    """One row; with the plain loops, whose answer must agree. Raises `CommandError`."""
+    fast = best_milliseconds(lambda: evaluate_detection(truth, detections, protocol, TIOU), repeats)
+    row = Row(protocol=protocol, detections=len(detections), package_ms=fast)
     if not plain:
         return row
     scene = as_scene(truth, detections)
-    slow = best_seconds(lambda: plain_map(scene, protocol, TIOU), 2)
+    slow = best_milliseconds(lambda: plain_map(scene, protocol, TIOU), min(2, repeats))
     ours = evaluate_detection(truth, detections, protocol, TIOU).map_percent
     difference = float(np.abs(ours - plain_map(scene, protocol, TIOU)).max())
     if difference > 1e-9:
-        raise SystemExit(f"{protocol}: the plain loops differ by {difference:.1e} points of mAP.")
-    return f"{row} {1e3 * slow:>11.1f} {slow / fast:>7.1f}x"
+        raise CommandError(f"{protocol}: the plain loops differ by {difference:.1e} points of mAP.")
+    return replace(row, plain_ms=slow, largest_difference=difference)
 
 
-def main() -> int:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    sizes = (1, 10) if parser.parse_args().quick else (1, 10, 100)
+def as_table(rows: Sequence[Row]) -> str:
+    """Markdown."""
+    heading = ["protocol", "detections", "package ms", "plain ms", "faster"]
+    lines = []
+    for row in rows:
+        plain = [NOTHING, NOTHING]
+        if row.plain_ms is not None:
+            plain = [digits(row.plain_ms), f"{row.plain_ms / row.package_ms:.1f} x"]
+        lines.append([row.protocol, f"{row.detections:,}", digits(row.package_ms), *plain])
+    return table(heading, lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print the table, and write it where asked for."""
+    return run_command("benchmarks.evaluator", lambda: _run(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.evaluator", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--quick", action="store_true", help="not 100 times as many detections")
+    parser.add_argument(
+        "--detections", type=int, default=31_000, metavar="N", help="(default: %(default)s)"
+    )
+    add_output(parser)
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    machine = describe_machine()
     truth = synthetic_truth(np.random.default_rng(0))
-    print(f"{'protocol':<16} {'detections':>10} {'package ms':>11} {'plain ms':>11} {'faster':>8}")
-    for factor in sizes:
-        detections = synthetic_detections(np.random.default_rng(1), truth, factor * NUM_DETECTIONS)
+    rows = []
+    for factor in (1, 10) if arguments.quick else (1, 10, 100):
+        size = factor * arguments.detections
+        detections = synthetic_detections(np.random.default_rng(1), truth, size)
         for protocol in PROTOCOLS:
-            print(measure(truth, detections, protocol, plain=factor == 1), flush=True)
+            repeats = 5 if factor == 1 else 2
+            rows.append(measure(truth, detections, protocol, plain=factor == 1, repeats=repeats))
+            print(f"{protocol}, {size:,} detections: done", file=sys.stderr, flush=True)
+    document = {"rows": [asdict(row) for row in rows]}
+    publish(arguments.output, document, as_table(rows), machine)
     return 0
 
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measuring import run_measured
+from benchmarks.results import add_output, describe_machine, publish
+from wsgn.errors import UsageError
 from wsgn.features.file import write_feature_file
 from wsgn.manifest import Sampling
+from wsgn.support.command import run_command
 
 FEATURE_SIZE = 2048
 NUM_SNIPPETS = 2560
@@ -39,6 +41,8 @@ def make(folder: Path, gigabytes: float) -> tuple[int, int]:
         file.seek(0)
         header = file.read(header_bytes)
     count = round(gigabytes * 1e9 / size)
+    if count < 1:
+        raise UsageError(f"--gigabytes {gigabytes:g} is less than one file of {size / 1e6:.0f} MB.")
     database = {}
     for index in range(count):
         name = f"video_{index:05d}"
@@ -53,27 +57,43 @@ def make(folder: Path, gigabytes: float) -> tuple[int, int]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Make, train, report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--gigabytes", type=float, default=20.0)
-    parser.add_argument("--steps", type=int, default=20)
-    arguments = parser.parse_args(argv)
+    return run_command("benchmarks.large_dataset", lambda: _run(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.large_dataset", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("folder", type=Path, help="for the files and the training")
+    parser.add_argument("--gigabytes", type=float, default=20.0, help="(default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=20, help="updates (default: %(default)s)")
+    parser.add_argument(
+        "--batch-videos", type=int, default=32, help="in an update (default: %(default)s)"
+    )
+    add_output(parser)
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    machine = describe_machine()
     count, total = make(arguments.folder, arguments.gigabytes)
-    started = time.perf_counter()
     command = [
         sys.executable, "-m", "wsgn.training.cli", str(arguments.folder / "annotations.json"),
         "--features", str(arguments.folder / "features"), "-o", str(arguments.folder / "run"),
-        "--overwrite", "--preset", "wsgn+", "--steps", str(arguments.steps), "--batch-videos", "32",
-        "--accumulate-snippets", "8192", "--quiet",
+        "--overwrite", "--preset", "wsgn+", "--steps", str(arguments.steps),
+        "--batch-videos", str(arguments.batch_videos), "--accumulate-snippets", "8192", "--quiet",
     ]  # fmt: skip
-    subprocess.run(command, check=True)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
-    print(
-        f"{total / 1e9:.1f} GB in {count} videos: {arguments.steps} updates of 32 videos and the "
-        f"final pass over all, peak memory {peak:.2f} GiB, {time.perf_counter() - started:.0f} s"
+    usage = run_measured(command, what="wsgn-train").usage
+    document = {"videos": count, "bytes": total, "steps": arguments.steps} | asdict(usage)
+    text = (
+        f"{total / 1e9:.1f} GB in {count} videos: {arguments.steps} updates of "
+        f"{arguments.batch_videos} videos and the final pass over all, peak memory "
+        f"{usage.peak_megabytes:,.0f} MB, {usage.seconds:.0f} s, {usage.processor_seconds:.0f} s "
+        "of processors."
     )
+    publish(arguments.output, document, text, machine)
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

@@ -20,6 +20,9 @@ from wsgn.errors import WsgnError
 Work = Callable[[], object]
 Clock = Callable[[], float]
 
+# The command, whether or not its script is installed.
+_START = "import sys; from wsgn.runtime.cli.main import main; sys.exit(main())"
+WSGN_RUN = (sys.executable, "-c", _START)
 # Turns of `time_in_turn`.
 FEWEST_TURNS, MOST_TURNS = 3, 21
 

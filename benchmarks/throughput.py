@@ -1,33 +1,32 @@
 """How fast `wsgn-run` is beside its two parts, when its first event comes, and its memory.
 
-Run `python -m benchmarks.throughput [--engine FILE]` on an idle Linux machine; it makes its videos
-(fixed seed) and prints one table. A rate counts frames of the video per second of wall time, also
-for the engine, which sees only the snippets that the video makes.
+    python -m benchmarks.throughput [--engine FILE] [-o runs/throughput]
+
+for an idle Linux machine; it makes its videos (fixed seed). A rate counts frames of the video per
+second of wall time, also for the engine, which sees only the snippets that the video makes.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
-import math
-import os
-import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 import tracemalloc
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 
+from benchmarks.measuring import WSGN_RUN, Spread, digits, run_measured, seconds_of, spread_of
+from benchmarks.results import add_output, describe_machine, publish
+from benchmarks.tables import table
 from wsgn.engines.engine import Engine
+from wsgn.errors import UsageError
 from wsgn.manifest import Manifest
 from wsgn.runtime import DetectOptions, DetectorOptions, demo, open_engine
 from wsgn.runtime.pipeline import Detection, frame_grid
@@ -35,6 +34,7 @@ from wsgn.runtime.streaming.detector import Detector, SnippetLogits
 from wsgn.runtime.streaming.rules import SCORE_MODES
 from wsgn.runtime.streaming.snippets import Snippeter
 from wsgn.support.arrays import UInt8Array
+from wsgn.support.command import run_command
 from wsgn.video import FrameGrid, SampledFrame, VideoReader
 
 DEMO_ENGINE = Path(demo.__file__).parent / "demo.onnx"
@@ -42,19 +42,7 @@ FRAME_RATE = 25
 # A video is this stretch over and over; everything in it moves in whole periods.
 STRETCH_SECONDS = 10
 WINDOW_SECONDS = 60
-# What 30 minutes make at a stride of 0.4 s.
-NUM_SNIPPETS = 4500
 LARGE, SMALL = (1280, 720), (160, 120)
-
-# The command as it is installed, and its high-water mark in kB: what wait4 tells of a process
-# includes the memory of the one that started it.
-_COMMAND = """
-import sys
-from wsgn.runtime.cli.main import main
-code = main()
-print("VmHWM", open("/proc/self/status").read().split("VmHWM:")[1].split()[0], file=sys.stderr)
-sys.exit(code)
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,21 +51,19 @@ class Measure:
 
     name: str
     unit: str
-    values: tuple[float, ...]
-
-    def row(self) -> str:
-        """Median and range, to three digits."""
-        numbers = (statistics.median(self.values), min(self.values), max(self.values))
-        shown = " | ".join(map(_digits, numbers))
-        return f"| {self.name} | {self.unit} | {shown} | {len(self.values)} |"
+    values: Spread
 
 
-def _digits(number: float) -> str:
-    whole = math.floor(math.log10(abs(number))) + 1 if number else 1
-    return f"{number:.{max(0, 3 - whole)}f}"
+@dataclass(frozen=True, kw_only=True)
+class Videos:
+    """The videos by what they are called in the table; the longest comes last."""
+
+    paths: dict[str, Path]
+    # Of the longest.
+    seconds: int
 
 
-def moving_frames(width: int, height: int) -> Iterator[UInt8Array]:
+def moving_frames(width: int, height: int, num_frames: int) -> Iterator[UInt8Array]:
     """A panned texture, crossing rectangles and sensor noise, (height, width, 3) each."""
     random = np.random.default_rng(0)
     blocks = random.integers(0, 256, (height // 8, width // 8, 3)).astype(np.float32)
@@ -85,7 +71,6 @@ def moving_frames(width: int, height: int) -> Iterator[UInt8Array]:
     noise = random.normal(0, 3, (2 * height, 2 * width, 1)).astype(np.float32)
     phases = random.uniform(0, 2 * np.pi, (12, 2))
     colours = random.integers(0, 256, (12, 3))
-    num_frames = STRETCH_SECONDS * FRAME_RATE
     for index in range(num_frames):
         turn = 2 * np.pi * index / num_frames
         pan = (round(height / 4 * np.sin(turn)), round(width / 4 * np.cos(turn)))
@@ -98,13 +83,13 @@ def moving_frames(width: int, height: int) -> Iterator[UInt8Array]:
         yield frame.clip(0, 255).astype(np.uint8)
 
 
-def write_stretch(path: Path, size: tuple[int, int]) -> None:
+def write_stretch(path: Path, size: tuple[int, int], seconds: int) -> None:
     """One stretch as H.264."""
     width, height = size
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", FRAME_RATE, {"preset": "veryfast", "crf": "23"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for image in moving_frames(width, height):
+        for image in moving_frames(width, height, seconds * FRAME_RATE):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
 
@@ -126,17 +111,18 @@ def write_repeated(path: Path, stretch: Path, times: int) -> None:
                     container.mux(packet)
 
 
-def write_videos(folder: Path) -> dict[str, Path]:
-    """The videos by what they are called in the table."""
-    videos: dict[str, Path] = {}
-    for size, lengths in ((LARGE, (1,)), (SMALL, (1, 30))):
+def write_videos(folder: Path, seconds: int, longest: int) -> Videos:
+    """A large and a small video of some seconds, and a long small one."""
+    paths: dict[str, Path] = {}
+    for size, lengths in ((LARGE, (seconds,)), (SMALL, (seconds, longest))):
+        stretch_seconds = min(STRETCH_SECONDS, seconds)
         stretch = folder / f"stretch_{size[1]}.mp4"
-        write_stretch(stretch, size)
-        for minutes in lengths:
-            path = folder / f"{size[1]}p_{minutes}.mp4"
-            write_repeated(path, stretch, minutes * 60 // STRETCH_SECONDS)
-            videos[f"{size[1]}p, {minutes} min"] = path
-    return videos
+        write_stretch(stretch, size, stretch_seconds)
+        for length in lengths:
+            path = folder / f"{size[1]}p_{length}.mp4"
+            write_repeated(path, stretch, length // stretch_seconds)
+            paths[f"{size[1]}p, {length} s"] = path
+    return Videos(paths=paths, seconds=longest)
 
 
 def throughput(video: Path, engine: Engine, repeats: int) -> list[Measure]:
@@ -155,13 +141,15 @@ def throughput(video: Path, engine: Engine, repeats: int) -> list[Measure]:
     rates: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(repeats):
         for name, part in parts.items():
-            start = time.perf_counter()
-            part()
-            rates[name].append(num_frames / (time.perf_counter() - start))
+            rates[name].append(num_frames / seconds_of(part))
     slower = map(min, rates["decoding alone"], rates["engine alone"])
-    ratios = tuple(both / part for both, part in zip(rates["end to end"], slower, strict=True))
-    ratio = Measure(name="end to end / slower part", unit="", values=ratios)
-    return [Measure(name=n, unit="frames/s", values=tuple(v)) for n, v in rates.items()] + [ratio]
+    ratios = [both / part for both, part in zip(rates["end to end"], slower, strict=True)]
+    measures = [_measure(name, "frames/s", values) for name, values in rates.items()]
+    return [*measures, _measure("end to end / slower part", "", ratios)]
+
+
+def _measure(name: str, unit: str, values: Sequence[float]) -> Measure:
+    return Measure(name=name, unit=unit, values=spread_of(values))
 
 
 def _read(video: Path, grid: FrameGrid) -> tuple[int, list[SampledFrame]]:
@@ -171,83 +159,57 @@ def _read(video: Path, grid: FrameGrid) -> tuple[int, list[SampledFrame]]:
         return reader.summary.num_frames_decoded, frames
 
 
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """What one run of the command showed."""
-
-    source_seconds: float
-    peak_megabytes: float
-
-
-def run_command(video: Path, engine: Path, scores: str) -> Command:
-    """Run `wsgn-run` in a process of its own, and watch its output."""
-    arguments = [str(video), "--engine", str(engine), "--scores", scores]
+def run_wsgn(video: Path, engine: Path, scores: str) -> tuple[float, float]:
+    """Seconds from the start of `wsgn-run` to its `source` event, and its peak memory in MB."""
+    command = [*WSGN_RUN, str(video), "--engine", str(engine), "--scores", scores]
     if scores == "window":
-        arguments += ["--window", str(WINDOW_SECONDS)]
-    start = time.perf_counter()
-    source_seconds = math.nan
-    with subprocess.Popen(
-        [sys.executable, "-c", _COMMAND, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        for line in process.stdout:
-            if json.loads(line)["type"] == "source":
-                source_seconds = time.perf_counter() - start
-        words = process.stderr.read()
-    if process.returncode != 0:
-        raise SystemExit(f"wsgn-run ended with {process.returncode}: {words}")
-    peak_megabytes = int(words.split("VmHWM")[1]) / 1024
-    return Command(source_seconds=source_seconds, peak_megabytes=peak_megabytes)
+        command += ["--window", str(WINDOW_SECONDS)]
+    run = run_measured(command, what="wsgn-run")
+    kinds = [json.loads(line)["type"] for line in run.lines]
+    return run.line_seconds[kinds.index("source")], run.usage.peak_megabytes
 
 
-def commands(videos: dict[str, Path], engine: Path, repeats: int) -> list[Measure]:
+def commands(videos: Videos, engine: Path, repeats: int) -> list[Measure]:
     """First event and memory of the command, per video and mode; the longest video runs once."""
     first: list[Measure] = []
     peak: list[Measure] = []
-    *_, longest = videos
-    for label, video in videos.items():
+    *_, longest = videos.paths
+    for label, video in videos.paths.items():
         for scores in SCORE_MODES:
             count = 1 if label == longest else repeats
-            runs = [run_command(video, engine, scores) for _ in range(count)]
+            seconds, megabytes = zip(
+                *(run_wsgn(video, engine, scores) for _ in range(count)), strict=True
+            )
             name = f"{label}, {scores}"
-            seconds = tuple(run.source_seconds for run in runs)
-            first.append(Measure(name=f"start to `source` event, {name}", unit="s", values=seconds))
-            megabytes = tuple(run.peak_megabytes for run in runs)
-            peak.append(Measure(name=f"peak memory, {name}", unit="MB", values=megabytes))
+            first.append(_measure(f"start to `source` event, {name}", "s", seconds))
+            peak.append(_measure(f"peak memory, {name}", "MB", megabytes))
     return first + peak
 
 
-def detector_cost(manifest: Manifest, repeats: int) -> list[Measure]:
+def detector_cost(manifest: Manifest, num_snippets: int, repeats: int) -> list[Measure]:
     """Time of the detector per snippet, and what it keeps of each, on classes that take turns."""
     num_classes = len(manifest.classes)
-    steps = np.arange(NUM_SNIPPETS)
+    steps = np.arange(num_snippets)
     angles = steps[:, None] / 20 + 2 * np.pi * np.arange(num_classes) / num_classes  # (T, C)
     curves = np.exp(3 * np.sin(angles))
     stream = SnippetLogits(
         start_seconds=steps * manifest.sampling.snippet_stride / manifest.sampling.frame_rate,
-        epoch=np.zeros(NUM_SNIPPETS, dtype=np.int64),
+        epoch=np.zeros(num_snippets, dtype=np.int64),
         selection_logits=np.sin(angles).astype(np.float32),
         class_probabilities=(curves / curves.sum(axis=1, keepdims=True)).astype(np.float32),
     )
     measures: list[Measure] = []
     for scores in SCORE_MODES:
         options = DetectorOptions(scores=scores, window_seconds=WINDOW_SECONDS)
-        microseconds: list[float] = []
+        microseconds = []
         for _ in range(repeats):
             detector = Detector(manifest, options)
-            start = time.perf_counter()
-            detector.push(stream)
-            microseconds.append((time.perf_counter() - start) / NUM_SNIPPETS * 1e6)
+            microseconds.append(seconds_of(partial(detector.push, stream)) / num_snippets * 1e6)
+        measures.append(_measure(f"detector, {scores}", "us/snippet", microseconds))
+        kept = _kept_bytes(Detector(manifest, options), stream) / num_snippets
         measures.append(
-            Measure(name=f"detector, {scores}", unit="us/snippet", values=tuple(microseconds))
+            _measure(f"kept of a snippet (8 C = {8 * num_classes}), {scores}", "bytes", [kept])
         )
-        kept = _kept_bytes(Detector(manifest, options), stream) / NUM_SNIPPETS
-        name = f"kept of a snippet (8 C = {8 * num_classes}), {scores}"
-        measures.append(Measure(name=name, unit="bytes", values=(kept,)))
     return measures
 
 
@@ -259,37 +221,51 @@ def _kept_bytes(detector: Detector, stream: SnippetLogits) -> int:
     return kept
 
 
-def machine(engine: Engine) -> str:
-    """What the figures hold for."""
-    import onnxruntime
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print the table, and write it where asked for."""
+    return run_command("benchmarks.throughput", lambda: _run(_parser().parse_args(argv)))
 
-    return (
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
-        f"load {os.getloadavg()[0]:.1f} before; Python {platform.python_version()}, "
-        f"PyAV {av.__version__}, ONNX Runtime {onnxruntime.__version__}; "
-        f"engine {engine.name} {engine.sha256[:12]}"
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.throughput", description=(__doc__ or "").splitlines()[0]
     )
+    add = parser.add_argument
+    add("--engine", type=Path, default=DEMO_ENGINE, metavar="FILE", help="(default: the demo's)")
+    add("--repeats", type=int, default=5, metavar="N", help="runs of each (default: %(default)s)")
+    add("--seconds", type=int, default=60, help="of two videos (default: %(default)s)")
+    add("--longest", type=int, default=1800, metavar="SECONDS", help="of one (%(default)s)")
+    add_output(parser)
+    return parser
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--engine", type=Path, default=DEMO_ENGINE, metavar="FILE")
-    parser.add_argument("--repeats", type=int, default=5, metavar="N")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
-    arguments = parser.parse_args()
+def _run(arguments: argparse.Namespace) -> int:
+    if min(arguments.repeats, arguments.seconds, arguments.longest) < 1:
+        raise UsageError("--repeats, --seconds and --longest must be at least 1.")
+    # Before anything has loaded the machine.
+    machine = describe_machine()
     with tempfile.TemporaryDirectory() as folder, open_engine(arguments.engine) as engine:
-        about = machine(engine)
-        videos = write_videos(Path(folder))
-        measures = throughput(next(iter(videos.values())), engine, arguments.repeats)
+        sampling = engine.manifest.sampling
+        videos = write_videos(Path(folder), arguments.seconds, arguments.longest)
+        measures = throughput(next(iter(videos.paths.values())), engine, arguments.repeats)
         measures += commands(videos, arguments.engine, min(3, arguments.repeats))
-        measures += detector_cost(engine.manifest, arguments.repeats)
-    if arguments.json:
-        rows = [dataclasses.asdict(measure) for measure in measures]
-        print(json.dumps({"machine": about, "measures": rows}, indent=1))
-        return 0
-    heading = "| | unit | median | lowest | highest | runs |\n|---|---|---|---|---|---|"
-    print(f"{about}\n", heading, *(measure.row() for measure in measures), sep="\n")
+        num_snippets = round(videos.seconds * sampling.frame_rate / sampling.snippet_stride)
+        measures += detector_cost(engine.manifest, num_snippets, arguments.repeats)
+        about = {"engine": engine.name, "engine_sha256": engine.sha256}
+    document = about | {"measures": [asdict(measure) for measure in measures]}
+    publish(arguments.output, document, as_table(measures), machine)
     return 0
+
+
+def as_table(measures: Sequence[Measure]) -> str:
+    """Markdown."""
+    heading = ["", "unit", "median", "10 %", "90 %", "runs"]
+    rows = []
+    for measure in measures:
+        found = measure.values
+        figures = map(digits, (found.median, found.low, found.high))
+        rows.append([measure.name, measure.unit, *figures, found.count])
+    return table(heading, rows)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.gpu.part import NotHere, Results, part_parser, require_engine, run_as_part
-from benchmarks.measuring import Budget, Spread, spread_of
+from benchmarks.measuring import WSGN_RUN, Budget, Spread, spread_of
 from benchmarks.tables import table
 from wsgn.errors import EngineError
 
@@ -113,8 +113,8 @@ def _run(
     name: str, arguments: argparse.Namespace, engine: Path, device: str, budget: Budget
 ) -> Run:
     command = [
-        sys.executable, "-c", "from wsgn.runtime.cli.main import main; raise SystemExit(main())",
-        str(arguments.video), "--engine", str(engine), "--device", device, "--no-progress",
+        *WSGN_RUN, str(arguments.video), "--engine", str(engine), "--device", device,
+        "--no-progress",
     ]  # fmt: skip
     seconds = []
     for _ in range(arguments.repeats):
