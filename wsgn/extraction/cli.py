@@ -21,14 +21,13 @@ from wsgn.extraction.config import (
 from wsgn.extraction.options import ExtractOptions
 from wsgn.extraction.progress import Progress
 from wsgn.extraction.videos import expand_videos
+from wsgn.features.options import NATIVE
 from wsgn.support.command import report_failures, run_command, say
 
 if TYPE_CHECKING:
     from wsgn.extraction.batch import Extraction
 
 _NAME = "wsgn-features"
-# Of `--frame-rate`: each video has its own.
-_NATIVE = "native"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,7 +110,7 @@ def _add_sampling_options(group: argparse._ArgumentGroup) -> None:
 
 
 def _frame_rate(text: str) -> float | None:
-    return None if text == _NATIVE else float(text)
+    return None if text == NATIVE else float(text)
 
 
 def _options(words: argparse.Namespace) -> ExtractOptions:
