@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from wsgn import __version__
 from wsgn.engines.engine import Engine
 from wsgn.errors import InputError, UsageError
+from wsgn.support.command import PARTLY_FAILED, failure_code
 
 from ..events import EndEvent, Event, ProgressEvent, RunEvent, WarningEvent
 from ..pipeline import Detection, failure_events
@@ -18,10 +19,6 @@ from .outputs import Outputs, SourceFiles
 from .reports import Report
 from .signals import SignalStop
 from .sources import Job, display_name, open_source
-
-_INPUT_FAILED = 3
-# Exit code when some sources failed, or came out incomplete under --strict.
-PARTLY_FAILED = 4
 
 
 class Batch:
@@ -130,7 +127,7 @@ class Batch:
         if self._stop.signal_number is not None:
             return 128 + self._stop.signal_number
         if self._failed:
-            return PARTLY_FAILED if self._num_done else _INPUT_FAILED
+            return failure_code(len(self._failed), self._num_done)
         return PARTLY_FAILED if self._options.strict and self._num_degraded else 0
 
 

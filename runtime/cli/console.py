@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
@@ -97,11 +96,3 @@ def print_result(text: str) -> None:
 
         with output_errors("standard output"):
             raise error
-
-
-def silence_stdout() -> None:
-    """Send stdout nowhere: what is left in its buffer must not fail again at exit."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError, AttributeError):
-        return

@@ -6,17 +6,14 @@ that Ctrl-C is quiet from the start and a damaged package is a sentence.
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
 
-from wsgn.errors import OutputError, WsgnError
+from wsgn.errors import WsgnError
+from wsgn.support.command import Ending, ending_of, give_up_stdout, unexpected_ending
 from wsgn.support.packages import find_damage, first_cause
 
-from .console import Console, silence_stdout
-
-_UNEXPECTED = 1
-_INTERRUPTED = 128 + signal.SIGINT
+from .console import Console
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,26 +21,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(arguments)
-    except SystemExit as error:
-        return error.code if isinstance(error.code, int) else 2
-    except BrokenPipeError:
-        silence_stdout()
-        return OutputError.exit_code
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except WsgnError as error:
-        if isinstance(error, OutputError):
-            silence_stdout()
-        Console().error(str(error))
-        return error.exit_code
+    except (SystemExit, KeyboardInterrupt, BrokenPipeError, WsgnError) as error:
+        ending = ending_of(error)
     except Exception as error:
-        if isinstance(first_cause(error), KeyboardInterrupt):
-            return _INTERRUPTED
-        if any(word in ("-v", "--verbose") for word in arguments):
-            import traceback
-
-            traceback.print_exc()
-        return _end_unforeseen(error)
+        ending = _unforeseen_ending(error, arguments)
+    if ending.is_of_output:
+        give_up_stdout()
+    if ending.sentence:
+        Console().error(ending.sentence)
+    return ending.code
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -56,14 +42,14 @@ def _dispatch(arguments: list[str]) -> int:
     return run(arguments)
 
 
-def _end_unforeseen(error: Exception) -> int:
-    """Say what is damaged, else that this is a bug; the exit code."""
+def _unforeseen_ending(error: Exception, arguments: Sequence[str]) -> Ending:
+    """C code wraps Ctrl-C; else a package is damaged, or this is a bug."""
+    cause = first_cause(error)
+    if isinstance(cause, KeyboardInterrupt):
+        return ending_of(cause)
+    if any(word in ("-v", "--verbose") for word in arguments):
+        import traceback
+
+        traceback.print_exc()
     damage = find_damage(error)
-    if damage is not None:
-        Console().error(str(damage))
-        return damage.exit_code
-    Console().error(
-        f"unexpected {type(error).__name__}: {error}; this is a bug, please report it "
-        "(-v shows where)."
-    )
-    return _UNEXPECTED
+    return unexpected_ending(error, " (-v shows where)") if damage is None else ending_of(damage)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from wsgn.engines.engine import require_snippets
 from wsgn.engines.open import describe_engine, open_engine
 from wsgn.errors import InputError
+from wsgn.support.command import failure_code
 from wsgn.video import probe
 
 from ..pipeline import frame_grid
 from ..streaming.rules import check_options
-from .batch import PARTLY_FAILED, Batch
+from .batch import Batch
 from .console import Console, print_result
 from .options import RunOptions, parse_options
 from .outputs import MERGED_NAME, Outputs
@@ -71,6 +72,4 @@ def _dry_run(jobs: Sequence[Job], outputs: Outputs) -> int:
         num_failed += problem is not None
         targets = ", ".join(map(str, outputs.paths(job))) or "stdout"
         print_result(f"{display_name(job.source)} -> {problem or targets}\n")
-    if num_failed == 0:
-        return 0
-    return InputError.exit_code if num_failed == len(jobs) else PARTLY_FAILED
+    return failure_code(num_failed, len(jobs) - num_failed)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from wsgn.support.signals import handle_signals
 
 from ..pipeline import StopFlag
 
@@ -38,14 +38,5 @@ class SignalStop(StopFlag):
 def stop_on_signals() -> Iterator[SignalStop]:
     """A flag that signals set while the context is open, in the main thread (Python's rule)."""
     stop = SignalStop()
-    if threading.current_thread() is not threading.main_thread():
+    with handle_signals(stop.handle):
         yield stop
-        return
-    previous = {
-        number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

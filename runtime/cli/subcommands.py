@@ -11,7 +11,8 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from wsgn.errors import InputError
+from wsgn.errors import EngineError, InputError
+from wsgn.support.command import failure_code
 
 from .console import Console, print_result
 
@@ -58,9 +59,7 @@ def probe_sources(arguments: Sequence[str]) -> int:
             print_result("\n".join(lines) + "\n\n")
         else:
             print_result(json.dumps(facts, default=str) + "\n")
-    if num_failed == 0:
-        return 0
-    return 3 if num_failed == len(sources) else 4
+    return failure_code(num_failed, len(sources) - num_failed)
 
 
 def run_doctor(arguments: Sequence[str]) -> int:
@@ -79,7 +78,7 @@ def run_doctor(arguments: Sequence[str]) -> int:
         print_result(f"problem: {problem}\n")
     if not findings.problems:
         print_result("no problems found\n")
-    return 5 if findings.problems else 0
+    return EngineError.exit_code if findings.problems else 0
 
 
 # A file of such a name is reached as ./manifest.

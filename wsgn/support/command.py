@@ -6,12 +6,52 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from wsgn.errors import InputError, OutputError, WsgnError
 from wsgn.support.signals import exit_on_termination
 
 INTERRUPTED = 130
+# Some of several inputs failed.
 PARTLY_FAILED = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a command ends after an error."""
+
+    code: int
+    # For stderr; empty where nothing is to be said.
+    sentence: str = ""
+    # Whether what is left for stdout may fail again.
+    is_of_output: bool = False
+
+
+def ending_of(error: BaseException) -> Ending:
+    """What an error means to the one who runs a command."""
+    if isinstance(error, SystemExit):
+        # Thus argparse ends after --help and after a usage error, and SIGTERM the work.
+        return Ending(code=error.code if isinstance(error.code, int) else 2 if error.code else 0)
+    if isinstance(error, KeyboardInterrupt):
+        return Ending(code=INTERRUPTED)
+    # Whoever closed stdout does not want to hear of it.
+    if isinstance(error, BrokenPipeError):
+        return Ending(code=OutputError.exit_code, is_of_output=True)
+    if isinstance(error, WsgnError):
+        is_of_output = isinstance(error, OutputError)
+        return Ending(code=error.exit_code, sentence=str(error), is_of_output=is_of_output)
+    if isinstance(error, OSError):
+        return Ending(code=OutputError.exit_code, sentence=f"{error}.", is_of_output=True)
+    return unexpected_ending(error)
+
+
+def unexpected_ending(error: BaseException, hint: str = "") -> Ending:
+    """What nobody has foreseen; the hint stands behind the request to report it."""
+    return Ending(
+        code=WsgnError.exit_code,
+        sentence=f"unexpected {type(error).__name__}: {error}; this is a bug, please report it"
+        f"{hint}.",
+    )
 
 
 def run_command(
@@ -25,35 +65,25 @@ def run_command(
         with exit_on_termination():
             code = work()
         sys.stdout.flush()
-    except SystemExit as stop:
-        # Thus argparse ends after --help and after a usage error, and SIGTERM the work.
-        return int(stop.code or 0)
-    except KeyboardInterrupt:
-        if sentence := interrupted():
+    except BaseException as error:
+        ending = ending_of(error)
+        sentence = interrupted() if isinstance(error, KeyboardInterrupt) else ending.sentence
+        if ending.is_of_output:
+            give_up_stdout()
+        if sentence:
             say(name, sentence)
-        return INTERRUPTED
-    except BrokenPipeError:
-        _give_up_stdout()
-        return OutputError.exit_code
-    except WsgnError as error:
-        say(name, str(error))
-        return error.exit_code
-    except OSError as error:
-        _give_up_stdout()
-        say(name, f"{error}.")
-        return OutputError.exit_code
-    except Exception as error:
-        say(name, f"unexpected {type(error).__name__}: {error}; this is a bug, please report it.")
-        return 1
+        return ending.code
     return code
 
 
-def _give_up_stdout() -> None:
+def give_up_stdout() -> None:
     """At exit the interpreter would write what is left, and fail, once more."""
     try:
         sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    # It may be closed, or none at all.
+    except (OSError, ValueError, AttributeError):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(name: str, sentence: str) -> None:
@@ -62,11 +92,17 @@ def say(name: str, sentence: str) -> None:
         print(f"{name}: {sentence}", file=sys.stderr, flush=True)
 
 
+def failure_code(num_failed: int, num_good: int) -> int:
+    """The exit code of a command on several inputs, some of which may have failed."""
+    if num_failed == 0:
+        return 0
+    return PARTLY_FAILED if num_good else InputError.exit_code
+
+
 def report_failures(name: str, failed: Sequence[tuple[str, str]], num_good: int) -> int:
     """List the videos that failed, each with its sentence; the exit code."""
-    if not failed:
-        return 0
-    say(name, f"{len(failed)} of {num_good + len(failed)} videos failed:")
+    if failed:
+        say(name, f"{len(failed)} of {num_good + len(failed)} videos failed:")
     for video, sentence in failed:
         say(name, f"{video}: {sentence}")
-    return PARTLY_FAILED if num_good else InputError.exit_code
+    return failure_code(len(failed), num_good)

@@ -5,13 +5,38 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 # Exit code of what SIGTERM has ended.
 TERMINATED = 128 + signal.SIGTERM
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def handle_signals(
+    handler: Callable[[int, FrameType | None], None],
+    numbers: Iterable[signal.Signals] = SIGNALS,
+    *,
+    ignored_too: bool = True,
+) -> Iterator[None]:
+    """Let a function take signals while the block runs.
+
+    Those that somebody else than Python handles are left alone, and without `ignored_too` those
+    that are ignored (nohup). Outside the main thread, where Python raises no signal, none is taken.
+    """
+    before = {}
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for number in numbers:
+                found = signal.getsignal(number)
+                if found is not None and (ignored_too or found is not signal.SIG_IGN):
+                    before[number] = signal.signal(number, handler)
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
 
 
 class HeldSignal:
@@ -35,19 +60,10 @@ def hold_signals() -> Iterator[HeldSignal]:
     error of their own. Outside the main thread no signal is raised, and none is held.
     """
     held = HeldSignal()
-    if threading.current_thread() is not threading.main_thread():
-        yield held
-        return
-    before = {}
     try:
-        for number in _SIGNALS:
-            # Neither what is ignored (nohup) nor what somebody else than Python handles.
-            if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                before[number] = signal.signal(number, held.take)
-        yield held
+        with handle_signals(held.take, ignored_too=False):
+            yield held
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         if held.number is not None:
             signal.raise_signal(held.number)
 
@@ -59,11 +75,5 @@ def exit_on_termination() -> Iterator[None]:
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(TERMINATED)
 
-    if threading.current_thread() is not threading.main_thread():
+    with handle_signals(leave, (signal.SIGTERM,)):
         yield
-        return
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
