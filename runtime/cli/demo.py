@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wsgn.engines.open import open_engine
 from wsgn.localization.segments import Segment
+from wsgn.support.tables import columns
 
 from ..demo import load_demo
 from ..events import ProgressEvent
@@ -15,7 +16,7 @@ from ..writers import ResultCollector
 from .console import Console, print_result
 from .options import RunOptions
 from .signals import stop_on_signals
-from .tables import clock, columns
+from .tables import clock
 
 # From this overlap on, a found segment counts as the true one.
 MINIMUM_TIOU = 0.5
@@ -110,7 +111,7 @@ def comparison_table(found: Sequence[Segment], truth: Sequence[Segment]) -> str:
         score = "-" if pair.found is None else f"{pair.found.score:.3f}"
         rows.append([label, _span(pair.truth), _span(pair.found), score, f"{pair.tiou:.2f}"])
     num_hits = sum(pair.tiou >= MINIMUM_TIOU for pair in pairs)
-    table = columns(["label", "true", "found", "score", "tIoU"], rows)
+    table = columns([["label", "true", "found", "score", "tIoU"], *rows])
     return (
         f"{table}\n  {num_hits} of {len(truth)} true segments found with a tIoU of at least "
         f"{MINIMUM_TIOU}, {len(found) - num_hits} found that are not there\n"

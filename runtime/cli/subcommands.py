@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from wsgn.errors import EngineError, InputError
 from wsgn.support.command import failure_code
+from wsgn.support.tables import columns
 
 from .console import Console, print_result
 
@@ -54,9 +55,8 @@ def probe_sources(arguments: Sequence[str]) -> int:
             num_failed += 1
             continue
         if sys.stdout.isatty():
-            width = max(map(len, facts))
-            lines = [f"{name.replace('_', ' '):{width}}  {facts[name]}" for name in facts]
-            print_result("\n".join(lines) + "\n\n")
+            rows = [[name.replace("_", " "), str(value)] for name, value in facts.items()]
+            print_result(columns(rows, indent="", num_left=2) + "\n")
         else:
             print_result(json.dumps(facts, default=str) + "\n")
     return failure_code(num_failed, len(sources) - num_failed)
@@ -72,8 +72,7 @@ def run_doctor(arguments: Sequence[str]) -> int:
     )
     parser.parse_args(arguments)
     findings = examine()
-    width = max(len(name) for name, _ in findings.facts)
-    print_result("".join(f"{name:{width}}  {value}\n" for name, value in findings.facts))
+    print_result(columns(findings.facts, indent="", num_left=2))
     for problem in findings.problems:
         print_result(f"problem: {problem}\n")
     if not findings.problems:

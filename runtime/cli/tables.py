@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from wsgn.localization.segments import Segment
+from wsgn.support.tables import columns
 
 from ..writers import SourceResult
 
@@ -41,7 +40,7 @@ def result_table(source: str, result: SourceResult, *, unicode: bool = True) -> 
         for segment in result.segments
     ]
     header = ["label", "start", "end", "length", "score", ""]
-    return f"{title}\n{columns(header, rows)}\n"
+    return f"{title}\n{columns([header, *rows])}\n"
 
 
 def lane(segment: Segment, duration_seconds: float, *, unicode: bool = True) -> str:
@@ -51,15 +50,3 @@ def lane(segment: Segment, duration_seconds: float, *, unicode: bool = True) -> 
     first = min(_LANE_WIDTH - 1, int(segment.start_seconds * scale))
     behind = max(first + 1, min(_LANE_WIDTH, round(segment.end_seconds * scale)))
     return empty * first + full * (behind - first) + empty * (_LANE_WIDTH - behind)
-
-
-def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows under a header, the first column to the left, the others to the right."""
-    table = [list(header), *(list(row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = []
-    for row in table:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  " + "  ".join(cells).rstrip() + "\n")
-    return "".join(lines)

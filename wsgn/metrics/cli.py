@@ -18,6 +18,7 @@ from wsgn.metrics.detection import DetectionResult, evaluate_detection
 from wsgn.metrics.detections import read_detections
 from wsgn.metrics.protocol import DEFAULT_PROTOCOL, PROTOCOLS, detection_protocol
 from wsgn.support.command import run_command, say
+from wsgn.support.tables import columns
 
 _NAME = "wsgn-eval"
 _CHARADES = "charades"
@@ -174,23 +175,18 @@ def _as_json(result: DetectionResult) -> str:
 
 
 def _as_table(result: DetectionResult, *, per_class: bool) -> str:
-    rows = [("mAP (%)", [*result.map_percent.tolist(), result.average_map_percent])]
+    averages = [("mAP (%)", [*result.map_percent.tolist(), result.average_map_percent])]
     if per_class:
-        averages = result.average_precision_percent
-        rows += [
+        averages += [
             (label, [*row.tolist(), float(row.mean())])
-            for label, row in zip(result.classes, averages, strict=True)
+            for label, row in zip(result.classes, result.average_precision_percent, strict=True)
         ]
-    width = max(len(label) for label, _ in rows)
-    head = [f"{threshold:g}" for threshold in result.tiou] + ["average"]
-    lines = [
+    rows = [["tIoU", *(f"{threshold:g}" for threshold in result.tiou), "average"]]
+    rows += [[label, *(f"{value:.2f}" for value in values)] for label, values in averages]
+    return (
         f"{result.protocol}: {result.num_videos} videos, {result.num_instances} instances, "
-        f"{len(result.classes)} classes",
-        " ".join([f"{'tIoU':<{width}}", *(f"{name:>7}" for name in head)]),
-    ]
-    for label, values in rows:
-        lines.append(" ".join([f"{label:<{width}}", *(f"{value:7.2f}" for value in values)]))
-    return "\n".join(lines)
+        f"{len(result.classes)} classes\n{columns(rows, indent='', gap=' ', least=7)}"
+    ).removesuffix("\n")
 
 
 def _print(text: str) -> None:

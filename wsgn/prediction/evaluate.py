@@ -26,6 +26,7 @@ from wsgn.metrics.detections import Detections
 from wsgn.prediction.predict import VideoPrediction, predict_videos, predicted_segments
 from wsgn.support.arrays import FloatArray
 from wsgn.support.files import write_whole_file
+from wsgn.support.tables import columns
 
 TIOU = (0.1, 0.3, 0.5, 0.7)
 
@@ -43,12 +44,14 @@ class Evaluation:
     def result_table(self) -> str:
         """Two lines: thresholds and mAP in percent."""
         result = self.detection
-        head = "  ".join(f"{tiou:5.1f}" for tiou in result.tiou)
-        values = "  ".join(f"{value:5.1f}" for value in result.map_percent)
+        rows = [
+            ["tIoU", *(f"{tiou:.1f}" for tiou in result.tiou)],
+            ["mAP", *(f"{value:.1f}" for value in result.map_percent)],
+        ]
         return (
             f"detection mAP (%) on {result.num_videos} videos, {result.num_instances} instances, "
-            f"protocol {result.protocol}\n  tIoU  {head}\n  mAP   {values}"
-        )
+            f"protocol {result.protocol}\n{columns(rows, least=5)}"
+        ).removesuffix("\n")
 
 
 def evaluate(

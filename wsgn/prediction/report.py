@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wsgn.metrics.charades import CharadesResult
 from wsgn.metrics.detection import DetectionResult
+from wsgn.support.tables import columns
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,7 +101,7 @@ def _segments_lines(report: SegmentReport) -> list[str]:
         rows = {"tIoU": list(result.tiou), "mAP": result.map_percent.tolist()}
         for name, alone in report.scores.outputs.items():
             rows[name] = alone.map_percent.tolist()
-        for name, values in rows.items():
-            lines.append(f"  {name:20}" + " ".join(f"{value:6.1f}" for value in values))
+        cells = [[name, *(f"{value:.1f}" for value in values)] for name, values in rows.items()]
+        lines += columns(cells, gap=" ", least_first=19, least=6).splitlines()
         lines.append(f"video classification mAP {report.scores.classification_map_percent:.1f} %")
     return lines
