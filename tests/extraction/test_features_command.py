@@ -17,6 +17,7 @@ from wsgn.extraction.cli import main
 from wsgn.extraction.config import BACKBONES
 from wsgn.features.file import read_feature_file, read_feature_info
 from wsgn.features.layouts import open_features
+from wsgn.manifest import Sampling
 from wsgn.video import FrameGrid, SampledFrame, VideoReader
 
 SMALL = ["--short-side", "48", "--crop-size", "40", "-q"]
@@ -60,6 +61,15 @@ def test_training_reads_what_comes_out(tmp_path: Path, clips: Path) -> None:
     info = reader.info("long")
     assert (info.sampling.frame_rate, info.num_snippets) == (10.0, 81 // 16)
     assert reader.read("short").shape == (1, 128)
+
+
+def test_snippets_are_cut_as_the_options_say(tmp_path: Path, clips: Path) -> None:
+    options = ["--snippet-length", "8", "--snippet-stride", "4", "--dtype", "float16"]
+    assert run(clips / "short.mp4", "-o", tmp_path / "out", *COMPACT, *options) == 0
+    info = read_feature_info(tmp_path / "out" / "short.safetensors")
+    assert info.sampling == Sampling(frame_rate=25.0, snippet_length=8, snippet_stride=4)
+    assert (info.num_snippets, info.dtype) == ((40 - 8) // 4 + 1, "float16")
+    assert "short side 48, centre crop 40" in info.source
 
 
 def test_it_goes_on_where_it_stopped(

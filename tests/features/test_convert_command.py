@@ -30,6 +30,7 @@ from wsgn.data.annotations import read_annotations
 from wsgn.features.cli import main
 from wsgn.features.file import read_feature_info
 from wsgn.features.layouts import open_features
+from wsgn.manifest import Sampling
 
 WRITERS: dict[str, Callable[..., Path]] = {
     "npy": write_npy,
@@ -69,6 +70,14 @@ def test_every_layout_is_converted_without_loss(tmp_path: Path, layout: str) -> 
     for name, values in features.items():
         np.testing.assert_array_equal(reader.read(name), values)
         assert reader.info(name).sampling == SAMPLING
+
+
+def test_the_time_base_is_the_one_that_was_named(tmp_path: Path) -> None:
+    source = write_npy(folder(tmp_path, "source"), random_features())
+    options = ("--frame-rate", "12.5", "--snippet-length", "16", "--snippet-stride", "4")
+    assert convert(source, tmp_path / "out", *options) == 0
+    sampling = open_features(tmp_path / "out").info("video_a").sampling
+    assert sampling == Sampling(frame_rate=12.5, snippet_length=16, snippet_stride=4)
 
 
 def test_the_layout_is_found_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
