@@ -11,17 +11,19 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
-import time
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.measuring import Watch, mean_and_deviation
+from benchmarks.results import describe_machine, publish
+from benchmarks.tables import table
 from wsgn.checkpoint import Checkpoint
 from wsgn.data.annotations import Annotations, label_vector, read_annotations
 from wsgn.data.frames import FrameDataset
@@ -37,6 +39,7 @@ from wsgn.prediction.evaluate import (
 )
 from wsgn.prediction.predict import predict_videos
 from wsgn.presets import preset
+from wsgn.support.command import run_command
 from wsgn.synthetic.videos.config import SyntheticVideosConfig
 from wsgn.synthetic.videos.dataset import write_dataset
 from wsgn.training.run import StepResult, run_training
@@ -67,15 +70,25 @@ class Job:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Make what is missing, train what is missing, then print the tables."""
-    parser = argparse.ArgumentParser(description="The preset `frames` beside chance.")
-    parser.add_argument(
-        "dataset", type=Path, help="folder of wsgn-synthesize videos; made if absent"
+    """Make what is missing, train what is missing, then print and write the tables."""
+    return run_command("benchmarks.per_frame", lambda: _run(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.per_frame", description="The preset `frames` beside chance."
     )
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--steps", type=int, default=preset("frames").train.num_steps)
-    arguments = parser.parse_args(argv)
+    add = parser.add_argument
+    add("dataset", type=Path, help="folder of wsgn-synthesize videos; made if absent")
+    add("-o", "--output", type=Path, required=True, metavar="DIR", help="trainings and the table")
+    add("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training each")
+    steps = preset("frames").train.num_steps
+    add("--steps", type=int, default=steps, help="(default: %(default)s)")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    machine = describe_machine()
     if not (arguments.dataset / "annotations.json").is_file():
         write_dataset(arguments.dataset, SyntheticVideosConfig(num_train=160), _WORKERS)
     jobs = [
@@ -91,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(_WORKERS, context, max_tasks_per_child=1) as pool:
         results = list(pool.map(run, jobs))
-    print(table(results))
+    publish(arguments.output / "table", {"results": results}, as_table(results), machine)
     return 0
 
 
@@ -119,9 +132,9 @@ def _measure(job: Job) -> dict[str, Any]:
     trainer = Trainer(model, train, source)
     scores = {"untrained": _scores(trainer.finished(), annotations, test)[0]}
     steps: list[StepResult] = []
-    started, used = time.perf_counter(), time.process_time()
+    watch = Watch()
     run_training(trainer, job.folder, steps.append)
-    seconds, used = time.perf_counter() - started, time.process_time() - used
+    usage = watch.usage()
     scores["trained"], segments = _scores(trainer.finished(), annotations, test)
     random = np.random.default_rng(job.seed)
     labels = np.stack([label_vector(video.labels, test.classes) for video in test.videos])
@@ -133,11 +146,8 @@ def _measure(job: Job) -> dict[str, Any]:
     ends = steps[:_LOSS_STEPS], steps[-_LOSS_STEPS:]
     return {
         "loss": [float(np.mean([step.loss for step in end])) for end in ends],
-        "seconds": seconds,
-        "processor_seconds": used,
-        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "scores": scores,
-    }
+    } | asdict(usage)
 
 
 def _scores(
@@ -184,25 +194,21 @@ def _scattered(segments: Segments, test: FrameDataset, random: np.random.Generat
     return {video: [moved(video, one) for one in found] for video, found in segments.items()}
 
 
-def table(results: Sequence[dict[str, Any]]) -> str:
+def as_table(results: Sequence[dict[str, Any]]) -> str:
     """Markdown: mean and standard deviation over the seeds."""
-    lines = ["| | mAP@0.1 | mAP@0.3 | mAP@0.5 | mean of 0.1 to 0.5 | video mAP |", "|---" * 6 + "|"]
+    lines = []
     for row in ROWS:
         scores = [result["scores"][row] for result in results]
         maps = np.array([score["mAP"] for score in scores])  # (seeds, thresholds)
         columns = [*maps[:, [0, 2, 4]].T, maps.mean(axis=1), [score["video"] for score in scores]]
-        lines.append(f"| {row} | {' | '.join(_with_spread(column) for column in columns)} |")
+        lines.append([row, *map(mean_and_deviation, columns)])
+    heading = ["", "mAP@0.1", "mAP@0.3", "mAP@0.5", "mean of 0.1 to 0.5", "video mAP"]
     first, last = np.array([result["loss"] for result in results]).T
-    lines += ["", f"loss: {_with_spread(first, 2)} to {_with_spread(last, 2)}"]
+    words = [f"loss: {mean_and_deviation(first, 2)} to {mean_and_deviation(last, 2)}"]
     for name in ("seconds", "processor_seconds", "peak_megabytes"):
-        lines.append(f"{name}: {_with_spread([result[name] for result in results], 0)}")
-    return "\n".join(lines)
-
-
-def _with_spread(values: Sequence[float] | np.ndarray, digits: int = 1) -> str:
-    spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
-    return f"{np.mean(values):.{digits}f} ± {spread:.{digits}f}"
+        words.append(f"{name}: {mean_and_deviation([result[name] for result in results], 0)}")
+    return "\n".join([table(heading, lines), "", *words])
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

@@ -10,6 +10,7 @@ import torch
 from wsgn.backbones.build import build_backbone
 from wsgn.checkpoint import Calibration, Checkpoint, load_checkpoint, save_checkpoint
 from wsgn.config import ModelConfig, TrainConfig
+from wsgn.errors import EngineError
 from wsgn.export.graphs.document import Exportable, exportable
 from wsgn.export.graphs.joined import join
 from wsgn.export.to_onnx import main as to_onnx
@@ -54,7 +55,7 @@ class RandomEngine:
                 "--short-side", str(self.short_side), "--crop-size", str(self.crop_size),
             )  # fmt: skip
         if to_onnx([str(self._model), "-o", str(path), *options]) != 0:
-            raise SystemExit(1)
+            raise EngineError(f"{self.backbone} cannot be exported; the reason is above.")
         return path
 
     def in_torch(self) -> Exportable:

@@ -10,23 +10,28 @@ frame scores and segments. The prior is calibrated on the training videos and us
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.results import add_output, describe_machine, publish
+from benchmarks.tables import NOTHING, table
 from wsgn.checkpoint import load_checkpoint
 from wsgn.data.annotations import Annotations, read_annotations
 from wsgn.data.frames import FrameDataset
+from wsgn.engines.engine import Engine
+from wsgn.errors import UsageError
 from wsgn.localization.segments import Segment
-from wsgn.manifest import Manifest
+from wsgn.manifest import DetectionRule, Manifest
 from wsgn.prediction.evaluate import TIOU, score_segments, truth_of
 from wsgn.prediction.predict import VideoPrediction, predict_videos, predicted_segments
 from wsgn.runtime import Detector, DetectorOptions, SnippetLogits, open_engine
 from wsgn.runtime.events import Event, SegmentEvent
 from wsgn.runtime.pipeline import Detection, DetectOptions
+from wsgn.support.command import run_command
 
 PRIOR_COUNTS = (0.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 MODES = ("exact", "causal", "window")
@@ -42,24 +47,49 @@ class ModeResult:
     delay_seconds: list[float]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """Largest differences between the engine's exact mode and the model in torch."""
+
+    videos: int
+    segments: int
+    videos_with_other_segments: int
+    largest_frame_score_difference: float
+    largest_boundary_difference_seconds: float
+
+
+# mAP at tIoU 0.5 by subset, mode and count of the prior.
+Sweep = dict[str, dict[str, dict[str, float]]]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print Markdown, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("dataset", type=Path, help="output folder of wsgn-synthesize videos")
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--engine", type=Path, required=True)
-    parser.add_argument("--window", type=float, default=20.0, help="seconds")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args(argv)
+    """Measure, print the tables, and write them where asked for."""
+    return run_command("benchmarks.streaming", lambda: _run(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.streaming", description=(__doc__ or "").splitlines()[0]
+    )
+    add = parser.add_argument
+    add("dataset", type=Path, help="output folder of wsgn-synthesize videos")
+    add("--checkpoint", type=Path, required=True, metavar="MODEL", help="trained on its videos")
+    add("--engine", type=Path, required=True, metavar="ONNX", help="exported from the checkpoint")
+    add("--window", type=float, default=20.0, metavar="SECONDS", help="(default: %(default)s)")
+    add_output(parser)
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    machine = describe_machine()
     checkpoint = load_checkpoint(arguments.checkpoint)
     annotations = read_annotations(arguments.dataset / "annotations.json")
-    frames = checkpoint.model.frames
-    assert frames is not None
-    assert checkpoint.calibration is not None
+    if checkpoint.model.frames is None or checkpoint.calibration is None:
+        raise UsageError(f"{arguments.checkpoint} is not of a finished training on videos.")
     sources = {
         subset: FrameDataset(
             arguments.dataset / "videos", annotations.subset(subset), annotations.classes,
-            checkpoint.model.sampling, frames,
+            checkpoint.model.sampling, checkpoint.model.frames,
         )
         for subset in ("train", "test")
     }  # fmt: skip
@@ -67,26 +97,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     predictions = {subset: list(predict_videos(model, sources[subset])) for subset in sources}
     with open_engine(arguments.engine) as engine:
         manifest = engine.manifest
-        sweep = {
-            subset: prior_sweep(predictions[subset], sources[subset], manifest, arguments.window)
-            for subset in sources
-        }
+        paths = video_paths(arguments.dataset, annotations)
         runs = {
-            mode: [
-                run_video(path, engine, mode, arguments.window)
-                for path in video_paths(arguments.dataset, annotations)
-            ]
+            mode: [run_video(path, engine, mode, arguments.window) for path in paths]
             for mode in MODES
         }
+    sweep = {
+        subset: prior_sweep(predictions[subset], sources[subset], manifest, arguments.window)
+        for subset in sources
+    }
     names = [video.name for video in sources["test"].videos]
-    results = [mode_result(mode, runs[mode], names, sources["test"]) for mode in MODES]
+    modes = [mode_result(mode, runs[mode], names, sources["test"]) for mode in MODES]
     rule = checkpoint.calibration.detection
-    document: dict[str, object] = {
-        "exact_against_torch": parity(runs["exact"], predictions["test"], annotations, rule),
-        "modes": [vars(result) for result in results],
+    exact = parity(runs["exact"], predictions["test"], annotations, rule)
+    document = {
+        "exact_against_torch": asdict(exact),
+        "modes": [asdict(mode) for mode in modes],
         "prior_sweep_map_at_0.5": sweep,
     }
-    print(json.dumps(document, indent=1) if arguments.json else as_markdown(document))
+    publish(arguments.output, document, as_markdown(exact, modes, sweep), machine)
     return 0
 
 
@@ -103,10 +132,10 @@ class VideoRun:
     frame_scores: np.ndarray | None
 
 
-def run_video(path: Path, engine: object, mode: str, window_seconds: float) -> VideoRun:
+def run_video(path: Path, engine: Engine, mode: str, window_seconds: float) -> VideoRun:
     """One video file through the engine."""
     options = DetectOptions(detector=DetectorOptions(scores=mode, window_seconds=window_seconds))
-    detection = Detection(path, engine, options)  # type: ignore[arg-type]
+    detection = Detection(path, engine, options)
     events = list(detection.events())
     return VideoRun(events=events, frame_scores=detection.frame_scores())
 
@@ -150,16 +179,16 @@ def parity(
     runs: Sequence[VideoRun],
     predictions: Sequence[VideoPrediction],
     annotations: Annotations,
-    rule: object,
-) -> dict[str, float]:
-    """Largest differences between the engine's exact mode and the model in torch."""
+    rule: DetectionRule,
+) -> Parity:
+    """Videos in turn; segments are compared where their labels are the same."""
     score_difference = time_difference = 0.0
     num_segments = num_different = 0
     for run, prediction in zip(runs, predictions, strict=True):
         assert run.frame_scores is not None
         difference = np.abs(run.frame_scores - prediction.scores).max()
         score_difference = max(score_difference, float(difference))
-        expected = predicted_segments(prediction, annotations.classes, rule)  # type: ignore[arg-type]
+        expected = predicted_segments(prediction, annotations.classes, rule)
         found = final_segments(run.events)
         num_segments += len(expected)
         if [s.label for s in found] != [s.label for s in expected]:
@@ -171,13 +200,13 @@ def parity(
                 abs(ours.start_seconds - theirs.start_seconds),
                 abs(ours.end_seconds - theirs.end_seconds),
             )
-    return {
-        "videos": len(predictions),
-        "segments": num_segments,
-        "videos_with_other_segments": num_different,
-        "largest_frame_score_difference": score_difference,
-        "largest_boundary_difference_seconds": time_difference,
-    }
+    return Parity(
+        videos=len(predictions),
+        segments=num_segments,
+        videos_with_other_segments=num_different,
+        largest_frame_score_difference=score_difference,
+        largest_boundary_difference_seconds=time_difference,
+    )
 
 
 def prior_sweep(
@@ -187,16 +216,16 @@ def prior_sweep(
     window_seconds: float,
 ) -> dict[str, dict[str, float]]:
     """mAP at tIoU 0.5 of the modes that use a prior, for several weights of it."""
-    table: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[str, float]] = {}
     for mode in ("causal", "window"):
         options = DetectorOptions(scores=mode, window_seconds=window_seconds)
-        table[mode] = {}
+        found[mode] = {}
         for count in PRIOR_COUNTS:
             changed = replace(manifest, prior=replace(manifest.prior, count=count))
             segments = {p.name: streamed(p, changed, options) for p in predictions}
             result = score_segments(segments, truth_of(source.videos, source.classes), tiou=(0.5,))
-            table[mode][f"{count:g}"] = float(result.map_percent[0])
-    return table
+            found[mode][f"{count:g}"] = float(result.map_percent[0])
+    return found
 
 
 def streamed(
@@ -215,29 +244,27 @@ def streamed(
     return final_segments(events + detector.flush())
 
 
-def as_markdown(document: dict[str, object]) -> str:
+def as_markdown(exact: Parity, modes: Sequence[ModeResult], sweep: Sweep) -> str:
     """Tables for people."""
-    lines = ["exact mode against torch:"]
-    exact = document["exact_against_torch"]
-    assert isinstance(exact, dict)
-    lines += [f"  {name.replace('_', ' ')}: {value:.3g}" for name, value in exact.items()]
-    head = " | ".join(f"mAP@{tiou}" for tiou in TIOU)
-    lines += ["", f"| scores | {head} | delay median | delay 95 % |", "|---" * 7 + "|"]
-    modes = document["modes"]
-    assert isinstance(modes, list)
+    differences = [[name.replace("_", " "), f"{value:.3g}"] for name, value in vars(exact).items()]
+    rows = []
     for mode in modes:
-        values = " | ".join(f"{value:.1f}" for value in mode["map_percent"])
-        delays = " | ".join(f"{value:.1f} s" for value in mode["delay_seconds"]) or "- | -"
-        lines.append(f"| {mode['mode']} | {values} | {delays} |")
-    sweep = document["prior_sweep_map_at_0.5"]
-    assert isinstance(sweep, dict)
-    lines += ["", "mAP@0.5 by the prior's count of pseudo-observations:"]
-    for subset, table in sweep.items():
-        for mode, row in table.items():
-            cells = ", ".join(f"{count}: {value:.1f}" for count, value in row.items())
-            lines.append(f"  {subset} {mode}: {cells}")
-    return "\n".join(lines)
+        delays = [f"{value:.1f} s" for value in mode.delay_seconds] or [NOTHING, NOTHING]
+        rows.append([mode.mode, *(f"{value:.1f}" for value in mode.map_percent), *delays])
+    heading = ["scores", *(f"mAP@{tiou}" for tiou in TIOU), "delay median", "delay 95 %"]
+    counts = [
+        [f"{subset} videos, {mode}", *(f"{value:.1f}" for value in row.values())]
+        for subset, by_mode in sweep.items()
+        for mode, row in by_mode.items()
+    ]
+    parts = [
+        table(["exact mode against torch", ""], differences),
+        table(heading, rows),
+        "mAP@0.5 by the prior's count of pseudo-observations:",
+        table(["", *(f"{count:g}" for count in PRIOR_COUNTS)], counts),
+    ]
+    return "\n\n".join(parts)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -27,7 +28,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.synthetic_thumos14_rows import EXTRA_ROWS, ROWS, settings
+from benchmarks.measuring import mean_and_deviation
+from benchmarks.results import describe_machine, publish
+from benchmarks.synthetic_thumos14_rows import BUDGET, EXTRA_ROWS, ROWS, settings
+from benchmarks.tables import table
 from wsgn.data.annotations import label_vector, read_annotations
 from wsgn.errors import UsageError
 from wsgn.features.dataset import FeatureDataset
@@ -39,7 +43,9 @@ from wsgn.metrics.classification import evaluate_classification
 from wsgn.prediction.evaluate import find_segments, score_segments
 from wsgn.prediction.predict import predict_videos
 from wsgn.presets import Preset
+from wsgn.support.command import run_command
 from wsgn.support.files import write_whole_file
+from wsgn.synthetic.features.config import DIFFICULTIES
 from wsgn.synthetic.features.config import preset as synthetic_features_preset
 from wsgn.synthetic.features.dataset import write_features
 from wsgn.training.trainer import Trainer
@@ -185,7 +191,11 @@ def rows(arguments: argparse.Namespace) -> dict[str, Preset]:
     """The rows that were asked for."""
     known = ROWS | EXTRA_ROWS
     names = arguments.rows or (list(known) if arguments.extra else list(ROWS))
-    return {name: known[name] for name in names}
+    chosen = {name: known[name] for name in names}
+    return {
+        name: replace(preset, train=replace(preset.train, num_steps=arguments.steps))
+        for name, preset in chosen.items()
+    }
 
 
 def features_of(arguments: argparse.Namespace, seed: int) -> Path:
@@ -203,28 +213,22 @@ def features_of(arguments: argparse.Namespace, seed: int) -> Path:
     return folder
 
 
-def table(arguments: argparse.Namespace, protocol: str, rule: str) -> str:
+def as_table(arguments: argparse.Namespace, protocol: str, rule: str) -> str:
     """Markdown: mean and standard deviation over the seeds."""
-    head = " | ".join(f"{tiou:.1f}" for tiou in TIOU)
-    lines = [
-        f"mAP (%) at tIoU, `{protocol}`, rule '{rule}'",
-        "",
-        f"| row | {head} | average | video mAP | training |",
-        "|---" * (len(TIOU) + 4) + "|",
-    ]
+    lines = []
     for name in rows(arguments):
         results = [
             json.loads((arguments.output / f"{name}_{seed}.json").read_text(encoding="utf-8"))
             for seed in arguments.seeds
         ]
         values = np.array([result["map"][protocol][rule] for result in results])
-        values = np.column_stack([values, values.mean(axis=1)])
-        spread = values.std(axis=0, ddof=1) if len(results) > 1 else np.zeros(values.shape[1])
-        cells = [f"{m:.1f} ± {s:.1f}" for m, s in zip(values.mean(axis=0), spread, strict=True)]
+        values = np.column_stack([values, values.mean(axis=1)])  # (seeds, thresholds + 1)
         video = np.mean([result["classification_map"] for result in results])
         seconds = np.mean([result["training_seconds"] for result in results])
-        lines.append(f"| {name} | {' | '.join(cells)} | {video:.1f} | {seconds:.0f} s |")
-    return "\n".join(lines)
+        maps = map(mean_and_deviation, values.T)
+        lines.append([name, *maps, f"{video:.1f}", f"{seconds:.0f} s"])
+    heading = ["row", *(f"{tiou:.1f}" for tiou in TIOU), "average", "video mAP", "training"]
+    return f"mAP (%) at tIoU, `{protocol}`, rule '{rule}'\n\n{table(heading, lines)}"
 
 
 def best_settings(arguments: argparse.Namespace) -> str:
@@ -250,33 +254,48 @@ def best_settings(arguments: argparse.Namespace) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train what is missing, then write the tables of all."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("annotations", type=Path, help="THUMOS14 as ActivityNet-style JSON")
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--rows", nargs="+", choices=[*ROWS, *EXTRA_ROWS])
-    parser.add_argument("--extra", action="store_true", help="also the rows of the open points")
-    parser.add_argument("--tune", action="store_true", help="search instead of the table")
-    parser.add_argument("--feature-seed", type=int, default=1)
-    parser.add_argument("--feature-size", type=int, default=128)
-    parser.add_argument("--difficulty", default="medium")
-    parser.add_argument("--workers", type=int, default=2)
-    arguments = parser.parse_args(argv)
+    """Train what is missing, then print and write the tables of all."""
+    return run_command("benchmarks.synthetic_thumos14", lambda: _run(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.synthetic_thumos14",
+        description=(__doc__ or "").splitlines()[0],
+    )
+    add = parser.add_argument
+    add("annotations", type=Path, help="THUMOS14 as ActivityNet-style JSON")
+    add("-o", "--output", type=Path, required=True, metavar="DIR", help="trainings and the table")
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one training of each row each")
+    add("--rows", nargs="+", choices=[*ROWS, *EXTRA_ROWS], help="only these")
+    add("--extra", action="store_true", help="also the rows of the open points")
+    add("--tune", action="store_true", help="search instead of the table")
+    add("--steps", type=int, default=BUDGET.num_steps, help="(default: %(default)s)")
+    add("--feature-seed", type=int, default=1, help="(default: %(default)s)")
+    add("--feature-size", type=int, default=128, help="channels (default: %(default)s)")
+    add("--difficulty", choices=DIFFICULTIES, default="medium", help="(default: %(default)s)")
+    add("--workers", type=int, default=2, help="processes (default: %(default)s)")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    machine = describe_machine()
     arguments.output.mkdir(parents=True, exist_ok=True)
     todo = tuning_jobs(arguments) if arguments.tune else jobs(arguments)
     with ProcessPoolExecutor(max_workers=arguments.workers) as pool:
         for line in pool.map(run, todo):
-            print(line, flush=True)
+            print(line, file=sys.stderr, flush=True)
     if arguments.tune:
         print(best_settings(arguments))
         return 0
-    tables = [table(arguments, protocol, rule) for protocol in PROTOCOLS for rule in RULES]
-    text = "\n\n".join(tables) + "\n"
-    (arguments.output / "table.md").write_text(text, encoding="utf-8")
-    print(text)
+    tables = [as_table(arguments, protocol, rule) for protocol in PROTOCOLS for rule in RULES]
+    stored = (json.loads(job.result.read_text(encoding="utf-8")) for job in todo)
+    document = {
+        "results": {job.result.stem: found for job, found in zip(todo, stored, strict=True)}
+    }
+    publish(arguments.output / "table", document, "\n\n".join(tables), machine)
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """Time of a training step beside a padded loop in the style of W-TALC's published code.
 
-    python -m benchmarks.training_speed [--annotations thumos14.json] [-o runs/training_speed.json]
+    python -m benchmarks.training_speed [--annotations thumos14.json] [-o runs/training_speed]
 
 Both train W-TALC (a hidden layer, top-k, co-activity on 3 pairs) on the same random features of the
 same videos, from memory, with Adam. The padded loop fills every video of a batch up to the longest
@@ -14,10 +14,9 @@ a log-normal distribution with the same median and spread.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import time
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,12 +25,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, log_softmax, relu
 
+from benchmarks.measuring import Spread, digits, seconds_of, spread_of
+from benchmarks.results import add_output, describe_machine, publish
+from benchmarks.tables import table
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import VideoAnnotation, label_vector, read_annotations
 from wsgn.data.samples import VideoSample, sample_rows
+from wsgn.errors import UsageError
 from wsgn.localization.timing import snippet_times
 from wsgn.manifest import FeatureInput, Sampling
 from wsgn.methods.config import WtalcConfig
+from wsgn.support.command import run_command
 from wsgn.training.sampler import draw_batch
 from wsgn.training.trainer import Trainer
 
@@ -39,6 +43,7 @@ NUM_CLASSES = 20
 SAMPLING = Sampling(frame_rate=25, snippet_length=16, snippet_stride=16)
 # Snippets of THUMOS14's training videos, and the deviation of their logarithm.
 MEDIAN_SNIPPETS, LOG_DEVIATION = 235, 0.92
+BATCH_PAIRS = 3
 
 
 class MemorySource:
@@ -176,9 +181,8 @@ class Speed:
     # Of one step.
     wsgn_ms: float
     padded_loop_ms: float
-    # Of steps in turn: the median, and the 10 and 90 % points.
-    ratio: float
-    ratio_10_90: tuple[float, float]
+    # Of steps in turn.
+    ratio: Spread
     # Of wsgn.
     snippets_per_second: float
 
@@ -189,7 +193,7 @@ def measure(lengths: Sequence[int], feature_size: int, batch_videos: int, steps:
     train = TrainConfig(
         num_steps=steps + 2,
         batch_videos=batch_videos,
-        batch_pairs=3,
+        batch_pairs=BATCH_PAIRS,
         thinning=1,
         gradient_clip=0,
         accumulate_snippets=4096,
@@ -201,17 +205,17 @@ def measure(lengths: Sequence[int], feature_size: int, batch_videos: int, steps:
         method=WtalcConfig(),
         dropout=0.0,
     )
-    ours, peer = Trainer(model, train, source), PaddedLoop(source, train, feature_size)
+    ours, loop = Trainer(model, train, source), PaddedLoop(source, train, feature_size)
     times: dict[str, list[float]] = {"wsgn": [], "padded loop": []}
     for step in range(steps + 2):
-        for name, run in (("wsgn", ours.run_step), ("padded loop", peer.run_step)):
-            seconds = _timed(run)
+        for name, run in (("wsgn", ours.run_step), ("padded loop", loop.run_step)):
+            seconds = seconds_of(run)
             # The first two warm up.
             if step >= 2:
                 times[name].append(seconds)
     ours.close()
     ratios = [b / a for a, b in zip(times["wsgn"], times["padded loop"], strict=True)]
-    low, high = np.percentile(ratios, [10, 90]).tolist()
+    spread = spread_of(ratios)
     return Speed(
         feature_size=feature_size,
         batch_videos=batch_videos,
@@ -219,18 +223,11 @@ def measure(lengths: Sequence[int], feature_size: int, batch_videos: int, steps:
         longest_snippets=max(lengths),
         wsgn_ms=1000 * statistics.median(times["wsgn"]),
         padded_loop_ms=1000 * statistics.median(times["padded loop"]),
-        ratio=statistics.median(ratios),
-        ratio_10_90=(low, high),
+        ratio=spread,
         snippets_per_second=statistics.mean(lengths)
         * batch_videos
         / statistics.mean(times["wsgn"]),
     )
-
-
-def _timed(run: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
 
 
 def video_lengths(annotations: Path | None) -> list[int]:
@@ -244,37 +241,65 @@ def video_lengths(annotations: Path | None) -> list[int]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure widths and lengths; a table, and JSON where asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--annotations", type=Path, help="THUMOS14 as ActivityNet-style JSON")
-    parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--batch-videos", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    arguments = parser.parse_args(argv)
+    """Measure widths and lengths, print the table, and write it where asked for."""
+    return run_command("benchmarks.training_speed", lambda: _run(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training_speed", description=(__doc__ or "").splitlines()[0]
+    )
+    add = parser.add_argument
+    add("--annotations", type=Path, metavar="JSON", help="THUMOS14, ActivityNet-style")
+    add("--steps", type=int, default=12, help="of each setting (default: %(default)s)")
+    add("--batch-videos", type=int, default=20, help="in a step (default: %(default)s)")
+    add("--threads", type=int, default=torch.get_num_threads(), help="(default: %(default)s)")
+    add(
+        "--widths", type=int, nargs="+", default=[128, 512, 1024],
+        help="channels D of the features (default: 128 512 1024)",
+    )  # fmt: skip
+    add(
+        "--lengths", type=int, nargs="*", default=[50, 200, 800],
+        help="snippets of videos that are all as long, at the middle width (default: 50 200 800)",
+    )  # fmt: skip
+    add_output(parser)
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if min(*arguments.widths, arguments.steps) < 1 or arguments.batch_videos < 2 * BATCH_PAIRS:
+        raise UsageError(
+            f"--widths and --steps must be positive, --batch-videos at least {2 * BATCH_PAIRS}."
+        )
     torch.set_num_threads(arguments.threads)
+    machine = describe_machine(with_torch=True)
     lengths = video_lengths(arguments.annotations)
-    settings = [(lengths, size) for size in (128, 512, 1024)]
-    settings += [([length] * 40, 512) for length in (50, 200, 800)]
+    widths = arguments.widths
+    settings = [(lengths, width) for width in widths]
+    settings += [([length] * 40, widths[len(widths) // 2]) for length in arguments.lengths]
     results = []
-    print("   D  median T  longest   wsgn ms  padded ms  ratio (10-90 %)   snippets/s")
-    for video_snippets, feature_size in settings:
-        found = measure(video_snippets, feature_size, arguments.batch_videos, arguments.steps)
+    for video_snippets, width in settings:
+        found = measure(video_snippets, width, arguments.batch_videos, arguments.steps)
         results.append(found)
-        low, high = found.ratio_10_90
-        print(
-            f"{feature_size:4}  {found.median_snippets:8.0f}  {found.longest_snippets:7}  "
-            f"{found.wsgn_ms:8.1f}  {found.padded_loop_ms:9.1f}  "
-            f"{found.ratio:5.2f} ({low:.2f}-{high:.2f})  {found.snippets_per_second:11,.0f}",
-            flush=True,
-        )
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(
-            json.dumps([asdict(result) for result in results], indent=1), encoding="utf-8"
-        )
+        print(f"D {width}: {found.ratio} times as fast", file=sys.stderr, flush=True)
+    document = {"results": [asdict(result) for result in results]}
+    publish(arguments.output, document, as_table(results), machine)
     return 0
 
 
+def as_table(results: Sequence[Speed]) -> str:
+    """Markdown."""
+    heading = [
+        "D", "median T", "longest", "wsgn ms", "padded loop ms", "ratio (10 to 90 %)",
+        "snippets per second",
+    ]  # fmt: skip
+    lines = []
+    for found in results:
+        sizes = [found.feature_size, f"{found.median_snippets:.0f}", found.longest_snippets]
+        times = map(digits, (found.wsgn_ms, found.padded_loop_ms))
+        lines.append([*sizes, *times, found.ratio, f"{found.snippets_per_second:,.0f}"])
+    return table(heading, lines)
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

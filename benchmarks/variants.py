@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.measuring import mean_and_deviation
+from benchmarks.results import describe_machine, publish
+from benchmarks.tables import table
 from wsgn.checkpoint import load_checkpoint
 from wsgn.config import DEFAULT_FRAMES, DEFAULT_SAMPLING, ModelConfig, TrainConfig
 from wsgn.data.annotations import read_annotations
@@ -28,6 +33,7 @@ from wsgn.errors import UsageError
 from wsgn.manifest import COMPONENTS
 from wsgn.methods.config import WsgnConfig
 from wsgn.prediction.evaluate import TIOU, evaluate
+from wsgn.support.command import run_command
 from wsgn.training.run import run_training
 from wsgn.training.trainer import Trainer
 
@@ -50,20 +56,31 @@ class Job:
     folder: Path
     dataset: Path
     train: TrainConfig
-    model_overrides: dict[str, str]
+    softmax_scale: str
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train what is missing, then print the table of all."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("dataset", type=Path, help="output folder of wsgn-synthesize videos")
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument("--steps", type=int, default=TrainConfig.num_steps)
-    parser.add_argument("--softmax-scale", default=WsgnConfig.softmax_scale)
-    parser.add_argument("--workers", type=int, default=2)
-    arguments = parser.parse_args(argv)
+    """Train what is missing, then print and write the table of all."""
+    return run_command("benchmarks.variants", lambda: _run(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.variants", description=(__doc__ or "").splitlines()[0]
+    )
+    add = parser.add_argument
+    add("dataset", type=Path, help="output folder of wsgn-synthesize videos")
+    add("-o", "--output", type=Path, required=True, metavar="DIR", help="trainings and the table")
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one training each")
+    add("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="rows")
+    add("--steps", type=int, default=TrainConfig.num_steps, help="(default: %(default)s)")
+    add("--softmax-scale", default=WsgnConfig.softmax_scale, help="(default: %(default)s)")
+    add("--workers", type=int, default=2, help="processes (default: %(default)s)")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    machine = describe_machine()
     jobs = [
         Job(
             variant=variant,
@@ -71,20 +88,26 @@ def main(argv: Sequence[str] | None = None) -> int:
             folder=arguments.output / f"{variant}_{seed}",
             dataset=arguments.dataset,
             train=TrainConfig(num_steps=arguments.steps, supervision=VARIANTS[variant][1]),
-            model_overrides={"softmax_scale": arguments.softmax_scale},
+            softmax_scale=arguments.softmax_scale,
         )
         for seed in arguments.seeds
         for variant in arguments.variants
     ]
+    results = []
     with ProcessPoolExecutor(max_workers=arguments.workers) as pool:
-        for line in pool.map(run, jobs):
-            print(line, flush=True)
-    print(table(arguments.output, arguments.variants, arguments.seeds))
+        for result in pool.map(run, jobs):
+            results.append(result)
+            values = " ".join(f"{value:5.1f}" for value in result["map_percent"])
+            print(f"{result['variant']:11} seed {result['seed']}: mAP {values}", file=sys.stderr)
+    publish(arguments.output / "table", {"results": results}, as_table(results), machine)
     return 0
 
 
-def run(job: Job) -> str:
-    """One training and its evaluation on the test videos; a line about it."""
+def run(job: Job) -> dict[str, Any]:
+    """One training and its evaluation on the test videos, unless its result is there.
+
+    Raises `UsageError` where that is of other settings.
+    """
     result_path = job.folder / "result.json"
     if not result_path.exists():
         torch.set_num_threads(1)
@@ -95,7 +118,7 @@ def run(job: Job) -> str:
             frames=DEFAULT_FRAMES,
             method=WsgnConfig(
                 components=VARIANTS[job.variant][0],
-                softmax_scale=job.model_overrides["softmax_scale"],
+                softmax_scale=job.softmax_scale,
             ),
         )
         assert model.frames is not None
@@ -128,29 +151,19 @@ def run(job: Job) -> str:
         raise UsageError(
             f"{job.folder} holds a result of another dataset or number of steps: choose another -o."
         )
-    values = " ".join(f"{value:5.1f}" for value in result["map_percent"])
-    return f"{job.variant:11} seed {job.seed}: mAP {values}  ({result['training_seconds']:.0f} s)"
+    return dict(result)
 
 
-def table(folder: Path, variants: Sequence[str], seeds: Sequence[int]) -> str:
+def as_table(results: Sequence[dict[str, Any]]) -> str:
     """Markdown: mean and standard deviation over the seeds."""
-    head = " | ".join(f"mAP@{tiou}" for tiou in TIOU)
-    lines = [f"| variant | {head} | training |", "|---" * (len(TIOU) + 2) + "|"]
-    for variant in variants:
-        results = [
-            json.loads((folder / f"{variant}_{seed}" / "result.json").read_text(encoding="utf-8"))
-            for seed in seeds
-        ]
-        values = np.array([result["map_percent"] for result in results])
-        deviation = values.std(axis=0, ddof=1) if len(seeds) > 1 else np.zeros(len(TIOU))
-        cells = [
-            f"{mean:.1f} ± {spread:.1f}"
-            for mean, spread in zip(values.mean(axis=0), deviation, strict=True)
-        ]
-        seconds = np.mean([result["training_seconds"] for result in results])
-        lines.append(f"| {variant} | {' | '.join(cells)} | {seconds:.0f} s |")
-    return "\n".join(lines)
+    lines = []
+    for variant in dict.fromkeys(result["variant"] for result in results):
+        own = [result for result in results if result["variant"] == variant]
+        values = np.array([result["map_percent"] for result in own])  # (seeds, thresholds)
+        seconds = np.mean([result["training_seconds"] for result in own])
+        lines.append([variant, *map(mean_and_deviation, values.T), f"{seconds:.0f} s"])
+    return table(["variant", *(f"mAP@{tiou}" for tiou in TIOU), "training"], lines)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())
