@@ -1,17 +1,21 @@
-"""The public face: what `import wsgn` loads, and what it hands on."""
+"""The public face: what `import wsgn` loads, what it hands on, and docs/api.md about it."""
 
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import re
 import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from documents import Block, blocks, read_page, spans
 from places import ROOT
+from readers_folder import MAKERS
 
 import wsgn
 from wsgn import errors
@@ -21,6 +25,10 @@ from wsgn.support.late_names import late_names
 HEAVY = ("numpy", "torch", "onnxruntime", "av", "onnx", "safetensors", "dacite", "tqdm")
 # A dozen of its own and `typing`; NumPy would bring over a hundred.
 MOST_MODULES = 40
+PAGE = "docs/api.md"
+WIDTH = 96
+ERRORS = [name for name in wsgn.__all__ if name.endswith("Error")]
+OTHERS = [name for name in wsgn.__all__ if name not in ERRORS]
 
 
 def run(code: str) -> str:
@@ -105,10 +113,103 @@ def test_a_name_without_its_extra_says_which(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
     drawn = re.findall(r"(\w+Error)(?: \((\w+)\))? +(\d) ", errors.__doc__ or "")
-    classes = {name: getattr(wsgn, name) for name in wsgn.__all__ if name.endswith("Error")}
-    assert sorted(name for name, _, _ in drawn) == sorted(classes)
-    for name, builtin, code in drawn:
-        assert classes[name].exit_code == int(code)
-        bases = [base.__name__ for base in classes[name].__bases__]
-        above = "Exception" if name == "WsgnError" else "WsgnError"
-        assert bases == [above, *([builtin] if builtin else [])]
+    assert drawn == errors_of_the_code()
+
+
+def errors_of_the_code() -> list[tuple[str, str, str]]:
+    """Name, built-in base and exit code of each, in the order of the file."""
+    found = [value for value in vars(errors).values() if inspect.isclass(value)]
+    assert sorted(value.__name__ for value in found) == ERRORS
+    assert all(issubclass(value, errors.WsgnError) for value in found)
+    return [
+        (value.__name__, "".join(b.__name__ for b in value.__bases__[1:]), str(value.exit_code))
+        for value in found
+    ]
+
+
+def signature(name: str) -> str:
+    """As the page has it: defaults that have no short form are `...`."""
+    value = getattr(wsgn, name)
+    found = inspect.signature(value)
+    parts: list[str] = []
+    for parameter in found.parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in parts:
+            parts.append("*")
+        default = repr(parameter.default)
+        default = "..." if default.startswith("<") else default
+        given = "" if parameter.default is parameter.empty else f" = {default}"
+        parts.append(f"{parameter.name}: {parameter.annotation}{given}")
+    result = "" if inspect.isclass(value) else f" -> {found.return_annotation}"
+    line = f"{name}({', '.join(parts)}){result}"
+    if len(line) <= WIDTH:
+        return line
+    return "\n".join([f"{name}(", *(f"    {part}," for part in parts), f"){result}"])
+
+
+def sections(text: str) -> dict[str, list[Block]]:
+    """Blocks by the heading of the third level that they stand under."""
+    parts = re.split(r"^#{2,3} (.*)$", text, flags=re.MULTILINE)
+    return {name: blocks(body) for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def missing(text: str) -> list[str]:
+    """Public names without a section of their own, and sections without a public name."""
+    headings = re.findall(r"^### (.*)$", text, re.MULTILINE)
+    return sorted(set(headings) ^ set(OTHERS))
+
+
+def test_the_page_has_every_public_name_and_no_other() -> None:
+    text = read_page(PAGE)
+    assert missing(text) == []
+    # The table at its head, and that of errors at its end.
+    named = {span for span in spans(text) if span.isidentifier()}
+    assert set(wsgn.__all__) - named == set()
+    rows = re.findall(r"^\| `(\w+Error)` \| `?(\w*)`? ?\| (\d) \|", text, re.MULTILINE)
+    assert rows == errors_of_the_code()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_page_has_the_signature_of_the_code(name: str) -> None:
+    first = sections(read_page(PAGE))[name][0]
+    assert (first.kind, first.text.strip()) == ("python signature", signature(name))
+
+
+def test_a_name_without_a_section_is_found() -> None:
+    text = read_page(PAGE)
+    assert missing(text.replace("### train\n", "")) == ["train"]
+    assert missing(text + "### predict\n") == ["predict"]
+
+
+def test_every_public_name_is_in_an_example() -> None:
+    examples = "".join(block.text for block in blocks(read_page(PAGE)) if block.kind == "python")
+    used = set(re.findall(r"wsgn\.(\w+)", examples))
+    assert set(OTHERS) - used == set()
+
+
+FUNCTIONS = [name for name in OTHERS if inspect.isfunction(getattr(wsgn, name))]
+# Whatever it is given was checked before.
+RAISES_NOTHING = {"find_segments"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_docstring_of_a_function_names_its_arguments_and_errors(name: str) -> None:
+    words = inspect.getdoc(getattr(wsgn, name)) or ""
+    assert ("\n\nRaises:\n" in words) == (name not in RAISES_NOTHING)
+    for parameter in inspect.signature(getattr(wsgn, name)).parameters:
+        assert re.search(rf"^ +(\w+, )*{parameter}[,:]", words, re.MULTILINE), parameter
+
+
+def test_the_examples_run_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("synthetic", "features"):
+        MAKERS[name](tmp_path / name)
+    names: dict[str, object] = {}
+    for block in blocks(read_page(PAGE)):
+        if block.kind == "python":
+            code = "\n" * (block.line - 1) + block.text
+            exec(compile(code, str(ROOT / PAGE), "exec"), names)
+    said = capsys.readouterr().out
+    assert "the checkpoint nothing.safetensors does not exist." in said
+    assert {path.name for path in tmp_path.iterdir()} >= {"runs", "model.safetensors", "wsgn.onnx"}

@@ -96,6 +96,30 @@ def test_the_public_face_can_be_imported(run: Run) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
+def test_the_names_that_need_no_extra_are_there_and_the_others_say_which(run: Run) -> None:
+    code = """
+import wsgn
+for name in wsgn.__all__:
+    try:
+        getattr(wsgn, name)
+    except wsgn.MissingExtraError as error:
+        assert str(error).startswith(f"wsgn.{name} needs") and "'wsgn[train]'" in str(error)
+        print(name)
+"""
+    done = run("python", "-W", "error", "-c", code)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == [
+        "Checkpoint",
+        "find_segments",
+        "frame_selection",
+        "load_checkpoint",
+        "open_data",
+        "predict_videos",
+        "save_checkpoint",
+        "video_selection",
+    ]
+
+
 def test_evaluation_needs_no_extra(run: Run) -> None:
     assert run("wsgn-eval", "--help").returncode == 0
 

@@ -92,8 +92,8 @@ def video_selection(
     """Pool the video scores of `frame_selection` without its frame scores.
 
     Args:
-        selection_logits, class_logits, cu_seqlens, mu, sigma: as in `frame_selection`, like all
-            that follow.
+        selection_logits, class_logits, cu_seqlens, mu, sigma: as in `frame_selection`.
+        num_classes, components, softmax_scale, class_activation, epsilon: likewise.
 
     Returns:
         Video scores (B, C) of eq. 2, in float32, or in float64 for float64 logits.
