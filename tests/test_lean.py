@@ -118,6 +118,9 @@ for name in wsgn.__all__:
         "save_checkpoint",
         "video_selection",
     ]
+    listed = run("python", "-c", "import wsgn; print(*set(wsgn.__all__) - set(dir(wsgn)))")
+    assert sorted(listed.stdout.split()) == done.stdout.split()
+    assert "find segments" in run("python", "-c", "import wsgn; help(wsgn)").stdout
 
 
 def test_evaluation_needs_no_extra(run: Run) -> None:

@@ -106,6 +106,15 @@ _HOMES = {
     "wsgn.training.train": ("train",),
 }
 
+# Of these, those that import PyTorch.
+_OF_TRAINING = (
+    "wsgn.checkpoint",
+    "wsgn.dataset",
+    "wsgn.prediction.evaluate",
+    "wsgn.prediction.predict",
+    "wsgn.selection.api",
+)
+
 # In a checkout this folder shadows the installed package; the checkout's kernels/, export/ and
 # runtime/ then stand beside it and must be found as wsgn.kernels, wsgn.export and wsgn.runtime.
 _checkout = Path(__file__).resolve().parent.parent
@@ -114,4 +123,4 @@ if (_checkout / "pyproject.toml").is_file():
 
 # Hidden from the type checker, which would take every name for a known one.
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = late_names(__name__, _HOMES)
+    __getattr__, __dir__ = late_names(__name__, _HOMES, of_training=_OF_TRAINING)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from wsgn.errors import MissingExtraError
 
@@ -13,11 +14,12 @@ _OF_TRAINING = ("torch", "safetensors")
 
 
 def late_names(
-    package: str, homes: Mapping[str, tuple[str, ...]]
+    package: str, homes: Mapping[str, tuple[str, ...]], *, of_training: Collection[str] = ()
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """`__getattr__` and `__dir__` of a package whose names lie in the modules `homes`.
 
-    A name whose module needs the extra `train` raises `MissingExtraError` where that is missing.
+    Names of the modules `of_training` need the extra `train`: where that is missing they raise
+    `MissingExtraError`, and are not listed, so that `help` and the like work.
     """
     home_of = {name: home for home, names in homes.items() for name in names}
 
@@ -34,6 +36,8 @@ def late_names(
         return value
 
     def names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *home_of})
+        hidden = () if importlib.util.find_spec("torch") else of_training
+        late = {name for name, home in home_of.items() if home not in hidden}
+        return sorted({*vars(sys.modules[package]), *late})
 
     return get, names
