@@ -114,6 +114,10 @@ def _array_features(path: Path) -> None:
         np.save(path / f"{name}.npy", random.normal(size=(3, 16)).astype(np.float32))
 
 
+def _one_array(path: Path) -> None:
+    np.save(path, np.random.default_rng(0).normal(size=(9, 16)))
+
+
 def _features(path: Path) -> None:
     path.mkdir()
     random = np.random.default_rng(0)
@@ -181,6 +185,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "synthetic": _synthetic,
     "thumos14.json": _thumos,
     "video.mp4": _video,
+    "video.npy": _one_array,
     "videos": _videos,
     "wsgn.onnx": _engine,
     "wsgn.plan": _plan,

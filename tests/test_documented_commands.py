@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import documents
+import numpy as np
 import pytest
 from documents import block_commands, inline_commands, is_template, options_of, read_page
 from places import ROOT
@@ -72,6 +73,8 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-predict annotations.json runs/second/model.safetensors --features features "
     "--protocol activitynet": Run(add="--quiet"),
     "wsgn-run --help": Run(),
+    # docs/api.md, whose examples tests/test_api.py runs
+    "wsgn-synthesize videos synthetic": SYNTHESIZE,
     # docs/backbones.md
     "wsgn-weights list": Run(),
     "wsgn-weights check rgb_imagenet.pt": Run(add="--any-checksum"),
@@ -139,6 +142,8 @@ COMMANDS: dict[str, Run | NotHere] = {
 MENTIONS = {
     "python -m wsgn.export.to_onnx",
     "wsgn-predict --each-output --segments many",
+    "wsgn-predict -o",
+    "wsgn-run -f json",
     "wsgn-run manifest",
     "wsgn-train --device cuda",
     "wsgn-train --test",
@@ -226,8 +231,28 @@ def test_blocks_of_commands_are_marked_as_such(page: str) -> None:
 
 
 def test_what_cannot_run_here_names_a_test_that_comes_nearest() -> None:
-    for entry in COMMANDS.values():
-        assert isinstance(entry, Run) or (ROOT / entry.nearest).is_file()
+    for entry in (*COMMANDS.values(), *PYTHON_NOT_HERE.values()):
+        assert isinstance(entry, Run) or (ROOT / entry.nearest).is_file(), entry
+
+
+# Python in the pages that cannot run here; what is in the others runs behind their commands.
+PYTHON_NOT_HERE = {
+    "docs/api.md": NotHere(reason="run by itself", nearest="tests/test_api.py"),
+    "docs/streaming.md": NotHere(
+        reason="leaves out the numbers", nearest="tests/runtime/streaming/test_detector.py"
+    ),
+    "docs/triton_server.md": NotHere(
+        reason="needs a server", nearest="tests/export/test_triton_server_served.py"
+    ),
+    "kernels/README.md": NotHere(
+        reason="needs a GPU", nearest="tests/kernels/on_device/test_launcher_on_gpu.py"
+    ),
+}
+# And the names that it takes for granted.
+GIVEN = {
+    "README.md": {},
+    "docs/graphs.md": {"source": [np.ones((n, 16), dtype=np.float32) for n in (1, 7, 3)]},
+}
 
 
 # What a page takes for granted, by names of `readers_folder`.
@@ -240,11 +265,12 @@ TAKEN_FOR_GRANTED: dict[str, tuple[str, ...]] = {
         "i3d.safetensors",
         "I3D-features",
     ),
+    "docs/api.md": (),
     "docs/backbones.md": ("rgb_imagenet.pt",),
     "docs/datasets.md": ("I3D-features", "Thumos14reduced-Annotations"),
     "docs/features.md": ("rgb_imagenet.pt", "videos", "annotations.json", "video.mp4", "synthetic"),
     "docs/gpu.md": ("wsgn.onnx", "wsgn.plan"),
-    "docs/graphs.md": ("model.safetensors",),
+    "docs/graphs.md": ("model.safetensors", "video.npy"),
     "docs/results.md": (),
     "docs/synthetic_features.md": ("thumos14.json",),
     "docs/tensorrt.md": ("model.safetensors",),
@@ -310,6 +336,18 @@ def test_the_commands_of_a_page_run_one_after_the_other(
         if isinstance(entry, Run):
             run(command, entry)
             assert "Traceback" not in capfd.readouterr().err
+    if page in GIVEN:
+        for block in python_blocks(page):
+            exec(compile(block.text, f"{page}:{block.line}", "exec"), dict(GIVEN[page]))
+
+
+def python_blocks(page: str) -> list[documents.Block]:
+    return [block for block in documents.blocks(read_page(page)) if block.kind == "python"]
+
+
+def test_python_in_every_page_runs_or_says_why_it_cannot() -> None:
+    with_python = {page for page in documents.PAGES if python_blocks(page)}
+    assert with_python == {*GIVEN, *PYTHON_NOT_HERE}
 
 
 # Commands with commands of their own: help of each is asked for by itself.
