@@ -5,9 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, Protocol
 
+import pytest
 from bindings import differences, full_differences, rtx_bindings
 
-from wsgn.engines.tensorrt.bindings import Bindings
+from wsgn.engines.tensorrt.bindings import Bindings, RuntimeBindings
 
 
 class PlantedPool(Protocol):
@@ -69,12 +70,14 @@ EXPECTED = [
 ]
 
 
-def test_the_builder_fits_tensorrt_rtx() -> None:
-    assert differences(Bindings, rtx_bindings()) == []
+@pytest.mark.parametrize("part", [Bindings, RuntimeBindings])
+def test_the_types_fit_tensorrt_rtx(part: type) -> None:
+    assert differences(part, rtx_bindings()) == []
 
 
-def test_the_builder_fits_full_tensorrt() -> None:
-    assert full_differences(Bindings) == []
+@pytest.mark.parametrize("part", [Bindings, RuntimeBindings])
+def test_the_types_fit_full_tensorrt(part: type) -> None:
+    assert full_differences(part) == []
 
 
 def test_planted_differences_from_tensorrt_rtx_are_found() -> None:
