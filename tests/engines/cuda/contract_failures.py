@@ -93,6 +93,16 @@ def another_context_of_pycuda_stays_current(machine: Machine) -> None:
         other.detach()
 
 
+def a_context_is_left_where_work_raises(machine: Machine) -> None:
+    device = machine.open()
+    try:
+        with device.active():
+            raise KeyError("a planted error")
+    except KeyError:
+        assert machine.planted.depth == 0
+    device.close()
+
+
 def what_failed_first_is_what_is_raised(machine: Machine) -> None:
     """Also where the context cannot be left any more, as after a failure on the device."""
     device = machine.open()
@@ -101,7 +111,6 @@ def what_failed_first_is_what_is_raised(machine: Machine) -> None:
             machine.planted.fail("cuCtxPopCurrent", PLANTED_CODE)
             raise KeyError("a planted error")
     except KeyError:
-        assert machine.planted.depth == 1
         machine.planted.heal()
     if machine.binding != "pycuda":
         # pycuda remembers what it pushed, and its close takes that off.
