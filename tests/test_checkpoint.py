@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from safetensors.torch import save_file
 from toy import ToySource, feature_model, short_training
 
 from wsgn.checkpoint import load_checkpoint, save_checkpoint
+from wsgn.config import ModelConfig, TrainConfig
 from wsgn.errors import InputError, UsageError, WsgnError
+from wsgn.support.records import record_from_dict, record_to_dict
 from wsgn.training.trainer import Trainer
 
 
@@ -73,3 +76,92 @@ def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(WsgnError, match="cannot be written"):
         save_checkpoint(tmp_path / "file" / "model.safetensors", trained().checkpoint())
+
+
+# As checkpoints of earlier versions hold them.
+STORED_PROPOSALS = {
+    "minimum_duration_seconds": 0.0,
+    "outer_share": 0.25,
+    "smoothing_snippets": 1,
+    "soft_sigma": 0.0,
+    "suppression_tiou": 0.5,
+    "thresholds": [0.1, 0.5, 0.9],
+    "video_score_gate": 0.1,
+    "video_score_weight": 0.2,
+}
+STORED_WSGN = {
+    "class_activation": "softmax",
+    "coactivity_weight": 0.0,
+    "components": ["temporal_softmax"],
+    "hidden_layer": False,
+    "initial_mean": 0.0,
+    "initial_std": 1.0,
+    "name": "wsgn",
+    "scoring_softmax_scale": "soft_gate",
+    "softmax_scale": "mean_one",
+    "variance_epsilon": 1e-06,
+}
+STORED_WTALC = {"coactivity_weight": 0.5, "dropout": 0.7, "name": "wtalc", "snippets_per_pick": 8}
+STORED_MODEL = {
+    "backbone": {
+        "channels": [64, 96, 128, 128],
+        "feature_size": 128,
+        "frame_by_frame": False,
+        "name": "compact",
+    },
+    "classes": ["wave", "jump", "bow"],
+    "dropout": 0.0,
+    "features": {"size": 16},
+    "frames": None,
+    "method": STORED_WSGN,
+    "peak_gate": 0.75,
+    "proposals": STORED_PROPOSALS,
+    "sampling": {"frame_rate": 10.0, "snippet_length": 8, "snippet_stride": 4},
+    "scoring_step": 1,
+    "smoothing_snippets": 3,
+    "standardise": True,
+    "streams": ["rgb"],
+    "time_unit": "snippet",
+}
+STORED_TRAINING = {
+    "accumulate_snippets": 0,
+    "augment": True,
+    "backbone_snippets": 0,
+    "batch_pairs": 2,
+    "batch_videos": 8,
+    "checkpoint_every": 100,
+    "gradient_clip": 5.0,
+    "learning_rate": 0.02,
+    "normalise_labels": False,
+    "num_steps": 60,
+    "precision": "float32",
+    "schedule": "cosine",
+    "seed": 0,
+    "start_range": 0,
+    "supervision": "video",
+    "thinning": 1,
+    "warmup_steps": 20,
+    "weight_decay": 0.0005,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored"),
+    [
+        (ModelConfig, STORED_MODEL),
+        (ModelConfig, STORED_MODEL | {"method": STORED_WTALC, "proposals": None}),
+        (TrainConfig, STORED_TRAINING),
+    ],
+)
+def test_configurations_that_were_stored_stay_readable(
+    kind: type[ModelConfig] | type[TrainConfig], stored: dict[str, object]
+) -> None:
+    again = record_to_dict(record_from_dict(kind, stored, what="the configuration"))
+    assert set(leaves(stored)) <= set(leaves(json.loads(json.dumps(again))))
+
+
+def leaves(value: object, path: str = "") -> list[tuple[str, object]]:
+    """Every plain value of a JSON object with its place."""
+    if isinstance(value, dict):
+        return [leaf for key, inner in value.items() for leaf in leaves(inner, f"{path}.{key}")]
+    return [(path, json.dumps(value))]

@@ -146,7 +146,7 @@ def test_soft_nms_lowers_scores_and_keeps_all() -> None:
     curve = [0, 0.5, 1, 0.5, 0.5, 1, 0.5, 0]
     apart = [proposals_of(curve, thresholds=(share,))[0] for share in (0.25, 0.3)]
     worse, better = sorted(apart, key=lambda s: s.score)
-    found = proposals_of(curve, thresholds=(0.25, 0.3), soft_nms_sigma=0.5)
+    found = proposals_of(curve, thresholds=(0.25, 0.3), soft_sigma=0.5)
     shorter, longer = sorted(apart, key=lambda s: s.end_seconds - s.start_seconds)
     overlap = (shorter.end_seconds - shorter.start_seconds) / (
         longer.end_seconds - longer.start_seconds
@@ -206,8 +206,8 @@ def test_wrong_rules_and_shapes_are_refused() -> None:
         rule_of(thresholds=(1.0,))
     with pytest.raises(UsageError, match="thresholds"):
         rule_of(thresholds=())
-    with pytest.raises(UsageError, match="nms_tiou"):
-        rule_of(nms_tiou=0.0)
+    with pytest.raises(UsageError, match="suppression_tiou"):
+        rule_of(suppression_tiou=0.0)
     with pytest.raises(UsageError, match="outer_share"):
         rule_of(outer_share=-0.1)
     with pytest.raises(UsageError, match="smoothing_snippets"):

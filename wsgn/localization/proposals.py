@@ -28,16 +28,16 @@ from wsgn.support.arrays import FloatArray, IntArray
 
 @dataclass(frozen=True, kw_only=True)
 class MultiThresholdRule:
-    """How proposals follow from frame scores."""
+    """How proposals follow from frame scores; checkpoints store these names."""
 
     # Shares of the range between the smallest and the largest score of a class in the video.
     thresholds: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
     # Share of a proposal's length that its surroundings reach on either side (AutoLoc: 0.25).
     outer_share: float = 0.25
     # A proposal goes when its tIoU with a better one of its class is this or more.
-    nms_tiou: float = 0.5
+    suppression_tiou: float = 0.5
     # Soft-NMS with this sigma instead: scores fall with overlap and no proposal goes. 0 is hard.
-    soft_nms_sigma: float = 0.0
+    soft_sigma: float = 0.0
     # Only strictly longer proposals are kept.
     minimum_duration_seconds: float = 0.0
     # A class must reach this share of the video's largest video score.
@@ -52,11 +52,11 @@ class MultiThresholdRule:
             raise UsageError(
                 f"thresholds must be one or more shares in [0, 1), got {list(self.thresholds)}."
             )
-        if not 0 < self.nms_tiou <= 1:
-            raise UsageError(f"nms_tiou must lie in (0, 1], got {self.nms_tiou}.")
+        if not 0 < self.suppression_tiou <= 1:
+            raise UsageError(f"suppression_tiou must lie in (0, 1], got {self.suppression_tiou}.")
         for name in (
             "outer_share",
-            "soft_nms_sigma",
+            "soft_sigma",
             "minimum_duration_seconds",
             "video_score_gate",
             "video_score_weight",
@@ -217,11 +217,11 @@ def _segments(
 ) -> list[Segment]:
     """The candidates that survive NMS."""
     spans = found.column, found.start_seconds, found.end_seconds
-    if rule.soft_nms_sigma > 0:
-        score = soft_nms(*spans, score, sigma=rule.soft_nms_sigma)
+    if rule.soft_sigma > 0:
+        score = soft_nms(*spans, score, sigma=rule.soft_sigma)
         kept = np.arange(len(score))
     else:
-        kept = np.flatnonzero(nms(*spans, score, tiou=rule.nms_tiou))
+        kept = np.flatnonzero(nms(*spans, score, tiou=rule.suppression_tiou))
     order = kept[np.lexsort((found.column[kept], found.start_seconds[kept]))]
     return [
         Segment(
