@@ -95,7 +95,7 @@ def split(command: str) -> list[str]:
 
 def is_template(command: str) -> bool:
     """Whether words of it stand for others: FILE, DIR, <date>, `...`."""
-    return bool(re.search(r"\.\.\.|<\w+>|(?<![\w.-])[A-Z]{3,}(?![\w-])", command))
+    return bool(re.search(r"\.\.\.|<\w+>|(?<![\w-])[A-Z]{3,}(?![\w-])", command))
 
 
 def link(name: str, folder: Path) -> None:
