@@ -124,6 +124,18 @@ def test_the_paper_s_thresholds() -> None:
     assert np.isinf(thresholds[1:]).all()
 
 
+def test_a_class_that_just_reaches_the_gates_is_there() -> None:
+    rule = DetectionRule(
+        open_thresholds=(0.5, 1.0),
+        close_thresholds=(0, 0),
+        video_score_gate=0.5,
+        peak_gate=0.75,
+    )
+    # Video scores 1 and 0.5; the second class's largest frame score is 0.75.
+    thresholds = video_thresholds(np.array([[1.0, 0.75], [1.0, 0.25]]), rule)
+    np.testing.assert_array_equal(thresholds, [1.0, 0.5])
+
+
 def test_smoothing_is_the_mean_over_existing_neighbours() -> None:
     scores = np.array([[0.0], [3.0], [6.0], [0.0], [8.0]])
     smooth = smoothed_scores(scores, np.array([0, 0, 0, 1, 1]), 3)[:, 0]

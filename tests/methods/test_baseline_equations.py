@@ -83,6 +83,15 @@ def test_untrimmednets_is_soft_selection() -> None:
     assert 0 < (scores[:, 0] > 0).sum() < len(scores)
 
 
+def test_attention_that_just_reaches_the_threshold_counts() -> None:
+    method = UntrimmedNets(UntrimmedNetsConfig(attention_threshold=1.0), SIZE, CLASSES)
+    torch.nn.init.zeros_(method.selection.weight)
+    # Four snippets with even attention, 1 / 4 each, exactly.
+    heads = method.heads(torch.ones(4, SIZE))
+    scores = method.frame_scores(heads, torch.tensor([0, 4]))
+    torch.testing.assert_close(scores.sum(dim=1), torch.ones(4))
+
+
 def test_stpn_is_attention_weighted_pooling_with_sparsity() -> None:
     config = StpnConfig(attention_size=4, sparsity_weight=0.01, sparsity_snippets=50)
     method = randomised(Stpn(config, SIZE, CLASSES))

@@ -18,7 +18,7 @@ from wsgn.selection.reference import ForwardResult, Gradients, Inputs, Options
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # Few rows in a chunk, so that short videos already have several chunks and several merges.
-SMALL = Plan(chunk=32, warps=4, describe_held=2, pool_held=2, gradient_held=2, block=2)
+SMALL = Plan(chunk=16, warps=4, describe_held=2, pool_held=2, gradient_held=2, block=2)
 # Many rows at a time: an interpreter pays for every step. A GPU has no registers for it.
 LARGE = Plan(chunk=1024, warps=4, describe_held=64, pool_held=64, gradient_held=64, block=16)
 # Roundings that may add up in one result, in units of the float32 rounding error of its largest
@@ -30,7 +30,8 @@ ROUNDINGS = 32
 class Case:
     """One problem; the defaults are the common one."""
 
-    lengths: tuple[int, ...] = (1, 2, 63, 40)
+    # One snippet, two, two chunks of which the last is not full.
+    lengths: tuple[int, ...] = (1, 2, 19)
     num_classes: int = 20
     # Columns of a row, and columns from a row to the next.
     width: int | None = None

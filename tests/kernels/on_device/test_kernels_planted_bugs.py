@@ -25,9 +25,9 @@ FILES = (
     "launch.py",
 )
 CHECKS = (
-    Case(lengths=(1, 37), num_classes=5, width=32),
-    Case(lengths=(2, 37), num_classes=5, softmax_scale="max_one", frame_gradient=True),
-    Case(lengths=(37,), num_classes=5, activation="sigmoid", width=7, h_spread=5.0),
+    Case(lengths=(1, 21), num_classes=5, width=32),
+    Case(lengths=(2, 21), num_classes=5, softmax_scale="max_one", frame_gradient=True),
+    Case(lengths=(21,), num_classes=5, activation="sigmoid", width=7, h_spread=5.0),
     # Here epsilon is most of the variance.
     Case(lengths=(9, 3), num_classes=2, spread=1e-3, components=("local_gaussian",)),
 )
