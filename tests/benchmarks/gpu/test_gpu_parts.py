@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
+import itertools
 import json
 import re
 import subprocess
@@ -66,36 +68,33 @@ def test_segments_that_are_off_are_told(
     assert (gpu_run._differences(have, want) == []) is right
 
 
-def test_engines_agree_on_the_cpu(tmp_path: Path) -> None:
-    stem = tmp_path / "engines"
-    options = ["--device", "cpu", "--networks", "heads", "--batches", "2", "--budget", "3600"]
-    done = run("engines", stem, *options)
-    assert done.returncode == 0, done.stderr
-    rows = results(stem)["rows"]
-    assert [row["engine"] for row in rows] == ["torch eager", "torch.compile", "ONNX Runtime"]
-    assert all(0 <= row["largest_difference"] < 1e-4 for row in rows)
-    assert rows[0]["times_eager"] == 1
-    assert "ONNX Runtime" in stem.with_suffix(".md").read_text()
+def engines_arguments(stem: Path, *networks: str) -> argparse.Namespace:
+    return argparse.Namespace(
+        device="cpu", networks=networks, batches=[1], short_side=256, crop_size=224, output=stem
+    )
 
 
-def test_wsgn_run_repeats_the_demo_on_the_cpu(tmp_path: Path) -> None:
-    stem = tmp_path / "run"
-    done = run("run", stem, "--devices", "cpu", "cpu", "--repeats", "1", "--budget", "3600")
-    assert done.returncode == 0, done.stderr
-    first, second = results(stem)["runs"]
-    assert first["frames"] == 300
-    assert first["segments"]
-    assert first["segments"] == second["segments"]
+def test_engines_without_time_are_left_out_and_the_first_stays(tmp_path: Path) -> None:
+    gpu_engines = importlib.import_module("benchmarks.gpu.engines")
+    # The time is over when the first engine has answered, which the others are held against.
+    moments = itertools.chain([0.0] * 3, itertools.repeat(100.0))
+    budget = Budget(seconds=10.0, clock=lambda: next(moments))
+    found = gpu_engines.measure(engines_arguments(tmp_path / "engines", "heads", "vgg16"), budget)
+    assert [row["engine"] for row in found.document["rows"]] == ["torch eager"]
+    assert found.left_out == dict.fromkeys(
+        ("heads, torch.compile", "heads, ONNX Runtime", "vgg16"), "the budget was spent"
+    )
+    assert found.wrong == ()
+    # What there was is kept on the way.
+    assert results(tmp_path / "engines")["rows"] == json.loads(json.dumps(found.document["rows"]))
 
 
 @without_gpu
 def test_what_needs_a_gpu_says_so_and_is_skipped(tmp_path: Path) -> None:
-    for script in ("launch", "engines"):
-        done = run(script, tmp_path / script)
-        assert done.returncode == SKIPPED, done.stderr
-        assert done.stdout.count("\n") == 1
-        assert "--device" not in done.stdout
-        assert not list(tmp_path.iterdir())
+    done = run("engines", tmp_path / "engines")
+    assert done.returncode == SKIPPED, done.stderr
+    assert done.stdout.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("script", ["launch", "engines", "run"])

@@ -1,0 +1,380 @@
+"""Every script of benchmarks/ and tools/, as a user starts it, with a tiny budget."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from places import ROOT
+from tiny_demo import TinyDemo, make_tiny_demo
+
+from benchmarks.kernels.workload import INTERPRETER_SHAPES
+
+pytest.importorskip("triton")
+
+# How a part of gpu.sh says that this machine lacks what it needs.
+SKIPPED = 77
+# Run elsewhere, by what.
+ELSEWHERE = {
+    "benchmarks.kernels.cpu": "a process of benchmarks.kernels",
+    "tools/make_demo.sh": "the fixture `demo`",
+    "tools/typecheck.sh": "make test",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a script left."""
+
+    stem: Path
+    done: subprocess.CompletedProcess[str]
+
+    def figures(self, *path: str) -> list[float]:
+        """All numbers of STEM.json under a path of keys; lists and tables are gone through."""
+        found = _values(json.loads(self.stem.with_name(f"{self.stem.name}.json").read_text()), path)
+        assert found, path
+        assert all(isinstance(value, int | float) and math.isfinite(value) for value in found)
+        return found
+
+    def table(self) -> str:
+        """STEM.md."""
+        return self.stem.with_name(f"{self.stem.name}.md").read_text()
+
+
+def _values(value: Any, path: tuple[str, ...]) -> list[float]:
+    if isinstance(value, list):
+        return [each for item in value for each in _values(item, path)]
+    if not path:
+        return [value]
+    items = value.values() if path[0] == "*" else [value[path[0]]]
+    return [each for item in items for each in _values(item, path[1:])]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """How one is run, and what must be found then."""
+
+    # Of the shared demo and a stem for results in a folder of the script's own.
+    options: Callable[[TinyDemo, Path], list[object]]
+    check: Callable[[Outcome], None]
+    exit_code: int = 0
+
+
+def has_positive(*path: str) -> Callable[[Outcome], None]:
+    """Numbers above 0 under this path, and the table."""
+
+    def check(outcome: Outcome) -> None:
+        assert min(outcome.figures(*path)) > 0
+        assert re.search(r"\d", outcome.table())
+        assert outcome.figures("machine", "cores") != []
+
+    return check
+
+
+def check_seeds(outcome: Outcome) -> None:
+    """mAP of every row, in percent."""
+    for path in (("results", "map_percent"), ("results", "training_seconds")):
+        assert min(outcome.figures(*path)) >= 0
+    assert outcome.figures("results", "steps") == [2, 2]
+    assert "| naive" in outcome.table()
+
+
+def check_per_frame(outcome: Outcome) -> None:
+    """Four rows beside chance."""
+    assert len(outcome.figures("results", "scores", "*", "mAP")) == 4 * 5
+    assert min(outcome.figures("results", "peak_megabytes")) > 0
+    assert "| random segments" in outcome.table()
+
+
+def check_thumos14(outcome: Outcome) -> None:
+    """Two protocols and four rules for each row."""
+    maps = outcome.figures("results", "*", "map", "*", "*")
+    assert len(maps) == 2 * 2 * 4 * 7
+    assert outcome.table().count("| wsgn+") == 2 * 4
+
+
+def check_streaming(outcome: Outcome) -> None:
+    """The engine says what the model says."""
+    (difference,) = outcome.figures("exact_against_torch", "largest_frame_score_difference")
+    assert difference < 1e-4
+    assert outcome.figures("exact_against_torch", "videos_with_other_segments") == [0]
+    assert len(outcome.figures("prior_sweep_map_at_0.5", "*", "*", "*")) == 2 * 2 * 7
+
+
+def check_evaluator(outcome: Outcome) -> None:
+    """Fast and plain agree."""
+    document = json.loads(outcome.stem.with_suffix(".json").read_text())
+    plain = [row for row in document["rows"] if row["plain_ms"] is not None]
+    assert len(plain) == 2
+    assert all(row["largest_difference"] < 1e-9 for row in plain)
+    assert min(outcome.figures("rows", "package_ms")) > 0
+
+
+def check_kernels(outcome: Outcome) -> None:
+    """Nothing is wrong; without a GPU the interpreter has run every shape in two types."""
+    assert outcome.figures("operator", "time_us", "median") != []
+    document = json.loads(outcome.stem.with_suffix(".json").read_text())
+    assert (document["wrong"], document["gaps"]) == ([], [])
+    if not torch.cuda.is_available():
+        assert len(document["interpreted"]) == 2 * len(INTERPRETER_SHAPES)
+        assert len(outcome.figures("compiled", "registers")) > 0
+    assert b"<svg" in outcome.stem.with_suffix(".svg").read_bytes()
+
+
+def check_engines(outcome: Outcome) -> None:
+    """All engines of a CPU, in their order, as torch computes."""
+    rows = json.loads(outcome.stem.with_suffix(".json").read_text())["rows"]
+    assert [row["engine"] for row in rows] == ["torch eager", "torch.compile", "ONNX Runtime"]
+    assert all(0 <= row["largest_difference"] < 1e-4 for row in rows)
+    assert rows[0]["times_eager"] == 1
+
+
+def check_runs(outcome: Outcome) -> None:
+    """Two runs on the CPU find the same."""
+    first, second = json.loads(outcome.stem.with_suffix(".json").read_text())["runs"]
+    assert first["frames"] == 160
+    assert first["segments"]
+    assert first["segments"] == second["segments"]
+    assert min(outcome.figures("runs", "seconds", "median")) > 0
+
+
+def check_launch(outcome: Outcome) -> None:
+    """One line says what is missing, where there is no GPU."""
+    if torch.cuda.is_available():
+        assert outcome.figures("rows", "largest_difference") != []
+        return
+    assert outcome.done.stdout.count("\n") == 1
+    assert "--device" not in outcome.done.stdout
+
+
+def check_plan(outcome: Outcome) -> None:
+    """A limit, or a reason, for each of the five parts."""
+    lines = outcome.done.stdout.splitlines()
+    assert len(lines) == 5
+    assert all(re.search(r": (at most \d+ s: |would be skipped: )", line) for line in lines)
+
+
+def check_picture(outcome: Outcome) -> None:
+    """A picture of the size of that in docs/."""
+    with Image.open(outcome.stem.with_suffix(".png")) as drawn:
+        with Image.open(ROOT / "docs" / "demo.png") as there:
+            assert drawn.size == there.size
+        assert len(set(drawn.convert("RGB").tobytes()[::1001])) > 10
+
+
+def thumos14(path: Path) -> Path:
+    """Annotations of five short videos in the style of THUMOS14."""
+    classes = ["BaseballPitch", "Diving", "HighJump"]
+    database = {
+        f"video_{subset}_{number}": {
+            "subset": subset,
+            "duration": 40.0,
+            "annotations": [{"label": classes[number], "segment": [5.0, 15.0]}],
+        }
+        for subset, count in (("validation", 3), ("test", 2))
+        for number in range(count)
+    }
+    path.write_text(json.dumps({"classes": classes, "database": database}))
+    return path
+
+
+SCRIPTS = {
+    "benchmarks.backbones": Script(
+        options=lambda demo, stem: [
+            demo.video, "--backbone", "resnet18", "--threads", 1, "--short-side", 72,
+            "--crop-size", 64, "-o", stem,
+        ],
+        check=has_positive("rows", "usage", "seconds"),
+    ),
+    "benchmarks.evaluator": Script(
+        options=lambda demo, stem: ["--quick", "--detections", 300, "-o", stem],
+        check=check_evaluator,
+    ),
+    "benchmarks.gpu.engines": Script(
+        options=lambda demo, stem: [
+            "--device", "cpu", "--networks", "heads", "--batches", 2, "--budget", 36000, "-o", stem,
+        ],
+        check=check_engines,
+    ),
+    "benchmarks.gpu.launch": Script(
+        options=lambda demo, stem: ["--budget", 36000, "-o", stem],
+        check=check_launch,
+        exit_code=0 if torch.cuda.is_available() else SKIPPED,
+    ),
+    "benchmarks.gpu.report": Script(
+        options=lambda demo, stem: ["--dry-run", "-o", stem], check=check_plan
+    ),
+    "benchmarks.gpu.run": Script(
+        options=lambda demo, stem: [
+            "--video", demo.video, "--engine", demo.engine, "--devices", "cpu", "cpu",
+            "--repeats", 1, "--budget", 36000, "-o", stem,
+        ],
+        check=check_runs,
+    ),
+    "benchmarks.kernels": Script(
+        options=lambda demo, stem: [
+            "--quick", "--budget", 36000, "-o", stem, "--figure", stem.with_suffix(".svg"),
+        ],
+        check=check_kernels,
+    ),
+    "benchmarks.large_dataset": Script(
+        options=lambda demo, stem: [
+            stem.with_name("data"), "--gigabytes", 0.05, "--steps", 2, "--batch-videos", 2,
+            "-o", stem,
+        ],
+        check=has_positive("peak_megabytes"),
+    ),
+    "benchmarks.per_frame": Script(
+        options=lambda demo, stem: [demo.dataset, "-o", stem.parent, "--seeds", 1, "--steps", 2],
+        check=check_per_frame,
+    ),
+    "benchmarks.streaming": Script(
+        options=lambda demo, stem: [
+            demo.dataset, "--checkpoint", demo.checkpoint, "--engine", demo.engine, "-o", stem,
+        ],
+        check=check_streaming,
+    ),
+    "benchmarks.synthetic_thumos14": Script(
+        options=lambda demo, stem: [
+            thumos14(stem.with_name("thumos14.json")), "-o", stem.parent, "--rows", "naive",
+            "wsgn+", "--seeds", 0, "--steps", 2, "--feature-size", 16, "--workers", 1,
+        ],
+        check=check_thumos14,
+    ),
+    "benchmarks.throughput": Script(
+        options=lambda demo, stem: [
+            "--engine", demo.engine, "--repeats", 1, "--seconds", 1, "--longest", 2, "-o", stem,
+        ],
+        check=has_positive("measures", "values", "median"),
+    ),
+    "benchmarks.training_speed": Script(
+        options=lambda demo, stem: [
+            "--steps", 1, "--batch-videos", 6, "--widths", 8, "--lengths", 50, "--threads", 1,
+            "-o", stem,
+        ],
+        check=has_positive("results", "wsgn_ms"),
+    ),
+    "benchmarks.variants": Script(
+        options=lambda demo, stem: [
+            demo.dataset, "-o", stem.parent, "--seeds", 0, "--variants", "naive", "complete",
+            "--steps", 2, "--workers", 1,
+        ],
+        check=check_seeds,
+    ),
+    "benchmarks/gpu.sh": Script(
+        options=lambda demo, stem: ["--dry-run", "-o", stem], check=check_plan
+    ),
+    "tools/draw_demo.py": Script(
+        options=lambda demo, stem: [stem.with_suffix(".png")], check=check_picture
+    ),
+}  # fmt: skip
+
+
+def scripts() -> set[str]:
+    """Modules of benchmarks/ that can be started, and files that are started by their path."""
+    found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "benchmarks").glob("*.sh")}
+    tools = (path for path in (ROOT / "tools").iterdir() if path.is_file())
+    found |= {path.relative_to(ROOT).as_posix() for path in tools}
+    for path in (ROOT / "benchmarks").rglob("*.py"):
+        if 'if __name__ == "__main__":' in path.read_text():
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found.add(".".join(parts).removesuffix(".__main__"))
+    return found
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> TinyDemo:
+    """Made once, also where several processes run the tests."""
+    folder = tmp_path_factory.getbasetemp()
+    return make_tiny_demo(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder)
+
+
+def test_every_script_is_run_by_a_test() -> None:
+    assert scripts() == SCRIPTS.keys() | ELSEWHERE.keys()
+
+
+def test_make_test_checks_the_types() -> None:
+    assert "\ttools/typecheck.sh" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_leaves_what_it_says(demo: TinyDemo, tmp_path: Path, name: str) -> None:
+    script = SCRIPTS[name]
+    stem = tmp_path / "out" / "table"
+    stem.parent.mkdir()
+    start = [ROOT / name] if name.endswith(".sh") else [sys.executable, "-m", name]
+    if name.endswith(".py"):
+        start = [sys.executable, ROOT / name]
+    done = subprocess.run(
+        [*map(str, start), *map(str, script.options(demo, stem))],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == script.exit_code, done.stderr
+    script.check(Outcome(stem=stem, done=done))
+
+
+def test_the_demo_is_made(demo: TinyDemo) -> None:
+    """Also the truth of its video, and segments in it."""
+    assert json.loads(demo.video.with_suffix(".json").read_text())
+    lines = demo.events.read_text().splitlines()
+    events = [json.loads(line) for line in lines if line.startswith("{")]
+    assert events[-1]["type"] == "end"
+    assert events[-1]["frames"] == 160
+    assert any(event["type"] == "segment" for event in events)
+
+
+def test_a_tiny_demo_never_replaces_the_packaged_one() -> None:
+    done = subprocess.run(
+        [str(ROOT / "tools" / "make_demo.sh")],
+        env=os.environ | {"TINY": "1", "PYTHON": "false"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "name another folder with DEMO=" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "code", "sentence"),
+    [
+        ("throughput", ["--engine", "none.onnx"], 5, "none.onnx"),
+        ("throughput", ["--repeats", "0"], 2, "must be at least 1"),
+        ("large_dataset", ["{folder}", "--gigabytes", "0"], 2, "less than one file"),
+        ("streaming", ["none", "--checkpoint", "none.st", "--engine", "x"], 3, "none.st"),
+        ("training_speed", ["--batch-videos", "2"], 2, "--batch-videos at least 6"),
+        ("synthetic_thumos14", ["none.json", "-o", "{folder}"], 3, "none.json"),
+        ("variants", ["none", "-o", "{folder}", "--workers", "1"], 3, "none"),
+        ("kernels.cli", ["--figure", "bars.txt"], 2, "must end in .svg, .png, .pdf"),
+    ],
+)
+def test_a_wrong_input_is_one_sentence(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    options: list[str],
+    code: int,
+    sentence: str,
+) -> None:
+    given = [option.format(folder=tmp_path) for option in options]
+    assert importlib.import_module(f"benchmarks.{name}").main(given) == code
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith(f"benchmarks.{name.removesuffix('.cli')}: ")
+    assert sentence in said
