@@ -40,13 +40,16 @@ def scripts() -> dict[str, str]:
 
 
 def main_of(program: str) -> Main:
-    """The function behind a command of the package, or behind `python export/SCRIPT.py`."""
-    if home := scripts().get(program):
-        module, _, name = home.partition(":")
-        main: Main = getattr(importlib.import_module(module), name)
-        return main
-    script = Path(program.removeprefix("python "))
-    return importlib.import_module(f"wsgn.{script.parent}.{script.stem}").main  # type: ignore[no-any-return]
+    """The function behind a command of the package, `python export/FILE.py`, `python -m MODULE`."""
+    module, name = program.rpartition(" ")[2], "main"
+    if program in scripts():
+        module, _, name = scripts()[program].partition(":")
+    elif module.endswith(".py"):
+        module = f"wsgn.{module.removesuffix('.py').replace('/', '.')}"
+    elif (ROOT / module.replace(".", "/")).is_dir():
+        module = f"{module}.__main__"
+    main: Main = getattr(importlib.import_module(module), name)
+    return main
 
 
 def _run(program: str, *words: str | Path) -> None:

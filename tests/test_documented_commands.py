@@ -364,7 +364,8 @@ def programs(text: str) -> set[str]:
     named |= {f"python {path}" for path in re.findall(r"export/to_\w+\.py", text)}
     # In the text the folder is left out where it is plain.
     bare = [f"export/{name}.py" for name in re.findall(r"`(to_\w+)", text)]
-    return named | {f"python {path}" for path in bare if (ROOT / path).is_file()}
+    named |= {f"python {path}" for path in bare if (ROOT / path).is_file()}
+    return named | set(re.findall(r"python -m benchmarks\.[a-z_\d.]*[a-z\d]", text))
 
 
 @pytest.fixture(scope="module")
@@ -376,10 +377,18 @@ def helps() -> dict[str, set[str]]:
         for words in ((), *((name,) for name in SUBCOMMANDS.get(program, ()))):
             said = io.StringIO()
             with contextlib.redirect_stdout(said):
-                code = main_of(program)([*words, "--help"])
+                code = exit_code(program, [*words, "--help"])
             assert code == 0, f"{program} {words} --help ended with {code}"
             known[program] |= set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", said.getvalue()))
     return known
+
+
+def exit_code(program: str, words: list[str]) -> int | str | None:
+    """Of a command that may end by itself, as argparse does."""
+    try:
+        return main_of(program)(words)
+    except SystemExit as stop:
+        return stop.code or 0
 
 
 def unknown_options(text: str, helps: Mapping[str, set[str]]) -> Iterator[str]:
@@ -404,7 +413,7 @@ def program_of(command: str) -> str:
     words = command.split()
     if words[0].startswith("export/"):
         return f"python {words[0]}"
-    return " ".join(words[:2]) if words[0] == "python" else words[0]
+    return " ".join(words[: 3 if "-m" in words else 2]) if words[0] == "python" else words[0]
 
 
 @pytest.mark.parametrize("page", documents.PAGES)
