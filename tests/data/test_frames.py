@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from decoded_videos import dataset_of
 
 from wsgn.data.annotations import VideoAnnotation
-from wsgn.data.augmentation import augmented, draw_augmentation
+from wsgn.data.augmentation import Augmentation, augmented, draw_augmentation
 from wsgn.data.frames import FrameDataset, FrameMemory, read_video
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.video import FrameGrid
@@ -34,6 +34,15 @@ def test_augmentation_treats_all_frames_of_a_video_alike() -> None:
     assert moved.shape == video.shape
     assert (moved == moved[0]).all()
     assert not np.array_equal(moved[0], image)
+
+
+def test_augmentation_moves_mirrors_and_relights_as_it_says() -> None:
+    frame = np.array([[10, 20, 30], [40, 50, 60]], np.uint8)[None, :, :, None].repeat(3, axis=3)
+    change = Augmentation(mirrored=False, down=1, right=-1, gain=2.0, bias=-25.0)
+    # Row 1 twice; columns 0, 0, 1; then doubled and darkened.
+    assert augmented(frame, change)[0, :, :, 0].tolist() == [[55, 55, 75], [55, 55, 75]]
+    mirror = Augmentation(mirrored=True, down=0, right=0, gain=10.0, bias=0.0)
+    assert augmented(frame, mirror)[0, :, :, 1].tolist() == [[255, 200, 100], [255, 255, 255]]
 
 
 def decoded(num_frames: int) -> FrameDataset:

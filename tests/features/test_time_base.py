@@ -56,6 +56,23 @@ def test_another_time_base_is_found(made_with: Sampling) -> None:
         check_time_base(videos)
 
 
+def test_two_snippets_and_their_strides_may_be_missing_and_no_more() -> None:
+    """2 * (16 + 16) / 25 s and a fiftieth of 10 s are 2.76 s; 12 snippets last 7.68 s."""
+    assert not timed(10.0, 12).is_contradicted
+    assert timed(10.0, 11).is_contradicted
+
+
+def test_one_half_of_odd_videos_is_a_notice_and_more_is_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fitting, odd = timed(100.0, 156), timed(300.0, 156)
+    with caplog.at_level(logging.WARNING, logger="wsgn.data"):
+        check_time_base([fitting, odd, fitting, odd])
+    assert "2 of 4 videos" in caplog.text
+    with pytest.raises(InputError, match="2 of 3 videos"):
+        check_time_base([fitting, odd, odd])
+
+
 def test_a_single_odd_video_is_a_notice(caplog: pytest.LogCaptureFixture) -> None:
     videos = [timed(100.0, 156), timed(200.0, 312), timed(300.0, 156)]
     with caplog.at_level(logging.WARNING, logger="wsgn.data"):

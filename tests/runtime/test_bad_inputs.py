@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -96,6 +97,19 @@ def test_a_batch_goes_on_after_a_bad_file_and_says_so(
         "red",
         "blue",
     ]
+
+
+def test_a_merged_document_leaves_out_what_failed(
+    run: Run, tmp_path: Path, video_path: Path
+) -> None:
+    """Also where an earlier run left a result of that name, which --overwrite gives up."""
+    output, broken = tmp_path / "out", empty_file(tmp_path)
+    arguments = (broken, video_path, "-o", output, "-f", "json")
+    for more in ((), ("--overwrite",)):
+        assert run(*arguments, *more).code == 4
+        merged = json.loads((output / "detections.json").read_text())["results"]
+        assert list(merged) == ["planted"]
+        (output / "empty.json").write_text('{"results": {"empty": []}}')
 
 
 def test_fail_fast_stops_at_the_first_bad_file(run: Run, tmp_path: Path, video_path: Path) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import planted
 import pytest
 
-from wsgn.engines.engine import EngineOutputs
 from wsgn.errors import EngineError, InputError
 from wsgn.manifest import FeatureInput, Sampling
 from wsgn.runtime import DetectOptions, DetectorOptions, detect, open_engine
@@ -24,7 +23,6 @@ from wsgn.runtime.events import (
     WarningEvent,
 )
 from wsgn.runtime.pipeline import Detection, StopFlag
-from wsgn.runtime.streaming.finite import FiniteGuard
 
 # The codec's loss, and rounding of interpolated boundaries.
 TOLERANCE_SECONDS = 0.02
@@ -174,17 +172,3 @@ def test_many_outputs_that_are_not_numbers_are_an_engine_error(
     events = run(path, engine_path)
     (warning,) = [event for event in events if isinstance(event, WarningEvent)]
     assert (warning.code, "for 2 of 699 snippets" in warning.message) == ("non_finite", True)
-
-
-def test_the_guard_judges_while_a_long_source_plays() -> None:
-    guard = FiniteGuard("engine")
-    good, bad = np.zeros((100, 2), np.float32), np.full((1, 2), np.inf, np.float32)
-
-    def outputs(logits: Any) -> EngineOutputs:
-        return EngineOutputs(selection_logits=logits, class_probabilities=np.zeros_like(logits))
-
-    assert guard.usable(outputs(good)).all()
-    assert not guard.usable(outputs(bad)).any()
-    assert not guard.usable(outputs(bad)).any()
-    with pytest.raises(EngineError, match="3 of 203 snippets"):
-        guard.usable(outputs(np.concatenate([good, bad])))

@@ -157,6 +157,13 @@ def test_window_scores_are_exactly_those_of_the_window_once_it_is_full() -> None
             np.testing.assert_allclose(got, expected, rtol=1e-9)
 
 
+def test_a_snippet_that_started_a_window_ago_is_out_of_it() -> None:
+    scorer = WindowScorer(small_manifest(), window_seconds=1.0)
+    for start_seconds in (0.0, 0.5, 1.0):
+        scorer.score(start_seconds, np.zeros(3), np.ones(3))
+    assert scorer.state_dict()["starts"].tolist() == [0.5, 1.0]
+
+
 @pytest.mark.parametrize("longest", [None, 0.8])
 @pytest.mark.parametrize("smoothing", [1, 5])
 @pytest.mark.parametrize("mode", SCORE_MODES)
