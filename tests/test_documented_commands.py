@@ -180,6 +180,7 @@ def shown_elsewhere(command: str) -> str | None:
     if command.startswith("benchmarks/gpu.sh"):
         return ""  # tests/benchmarks/gpu
     if command.startswith("python -m benchmarks."):
+        # tests/benchmarks/test_every_script.py runs every one that there is.
         path = words[2].replace(".", "/")
         there = (ROOT / f"{path}.py").is_file() or (ROOT / path / "__main__.py").is_file()
         return "" if there else f"there is no module {words[2]}"
