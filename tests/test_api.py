@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import json
 import re
@@ -128,22 +129,41 @@ def errors_of_the_code() -> list[tuple[str, str, str]]:
 
 
 def signature(name: str) -> str:
-    """As the page has it: defaults that have no short form are `...`."""
+    """As the page has it: defaults that have no short form are `...`; fields keep their remarks."""
     value = getattr(wsgn, name)
     found = inspect.signature(value)
     parts: list[str] = []
+    said = remarks(value) if dataclasses.is_dataclass(value) else {}
     for parameter in found.parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY and "*" not in parts:
             parts.append("*")
         default = repr(parameter.default)
         default = "..." if default.startswith("<") else default
         given = "" if parameter.default is parameter.empty else f" = {default}"
+        parts += said.get(parameter.name, [])
         parts.append(f"{parameter.name}: {parameter.annotation}{given}")
     result = "" if inspect.isclass(value) else f" -> {found.return_annotation}"
     line = f"{name}({', '.join(parts)}){result}"
-    if len(line) <= WIDTH:
+    if len(line) <= WIDTH and "#" not in line:
         return line
-    return "\n".join([f"{name}(", *(f"    {part}," for part in parts), f"){result}"])
+    lines = [f"    {part}" if part.startswith("#") else f"    {part}," for part in parts]
+    return "\n".join([f"{name}(", *lines, f"){result}"])
+
+
+def remarks(value: type) -> dict[str, list[str]]:
+    """The comment lines above each field in the code."""
+    found: dict[str, list[str]] = {}
+    above: list[str] = []
+    for line in map(str.strip, inspect.getsource(value).splitlines()):
+        field = re.match(r"(\w+): ", line)
+        if line.startswith("#"):
+            above.append(line)
+        elif field and field[1] in value.__dataclass_fields__:
+            found.setdefault(field[1], above)
+            above = []
+        else:
+            above = []
+    return found
 
 
 def sections(text: str) -> dict[str, list[Block]]:
