@@ -11,22 +11,23 @@ from torch import Tensor
 
 from wsgn.selection import reference
 from wsgn.selection.operator import (
+    both_scores_by,
     frame_selection_backward,
     frame_selection_operator,
+    gradients_by,
+    video_scores_by,
     video_selection_operator,
 )
 from wsgn.selection.reference import ForwardResult, Gradients, Inputs, Options
 
 from . import launch
 
-_NUM_TENSORS = 5
-
 
 def register() -> None:
     """Let the operators run the kernels on CUDA tensors."""
-    frame_selection_operator.register_kernel("cuda")(_frame_selection)
-    video_selection_operator.register_kernel("cuda")(_video_selection)
-    frame_selection_backward.register_kernel("cuda")(_frame_selection_backward)
+    frame_selection_operator.register_kernel("cuda")(both_scores_by(forward))
+    video_selection_operator.register_kernel("cuda")(video_scores_by(forward))
+    frame_selection_backward.register_kernel("cuda")(gradients_by(backward))
 
 
 def forward(inputs: Inputs, options: Options, *, frame_scores: bool) -> ForwardResult:
@@ -52,32 +53,3 @@ def backward(
         return reference.backward(inputs, options, *kept)
     with torch.cuda.device_of(inputs.x):  # type: ignore[no-untyped-call]
         return launch.backward(inputs, options, *kept)
-
-
-def _split(arguments: tuple[object, ...]) -> tuple[Inputs, Options]:
-    x, h, cu_seqlens, mu, sigma = arguments[:_NUM_TENSORS]
-    inputs = Inputs(x=x, h=h, cu_seqlens=cu_seqlens, mu=mu, sigma=sigma)  # type: ignore[arg-type]
-    return inputs, Options(*arguments[_NUM_TENSORS:])  # type: ignore[arg-type]
-
-
-def _frame_selection(*arguments: object) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    result = forward(*_split(arguments), frame_scores=True)
-    assert result.scores is not None
-    return result.scores, result.video_scores, result.row_numbers, result.statistics
-
-
-def _video_selection(*arguments: object) -> tuple[Tensor, Tensor, Tensor]:
-    result = forward(*_split(arguments), frame_scores=False)
-    return result.video_scores, result.row_numbers, result.statistics
-
-
-def _frame_selection_backward(
-    grad_scores: Tensor | None,
-    grad_video_scores: Tensor | None,
-    row_numbers: Tensor,
-    statistics: Tensor,
-    *arguments: object,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    inputs, options = _split(arguments)
-    got = backward(inputs, options, row_numbers, statistics, grad_scores, grad_video_scores)
-    return got.x, got.h, got.mu, got.sigma

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from wsgn.selection import blocks as selection_blocks
 from wsgn.selection.api import frame_selection, video_selection
+from wsgn.selection.packing import Packing
 
 LENGTHS = (1, 2, 63, 5)
 NUM_SNIPPETS = sum(LENGTHS)
@@ -103,6 +104,24 @@ def test_blocks_cover_every_row_once() -> None:
     # A group holds whole videos.
     ends = [group[-1].end for group in groups]
     assert set(ends) <= set(offsets.tolist())
+
+
+def test_a_block_of_videos_reduces_like_the_packed_batch() -> None:
+    """Bit for bit where it holds several; a piece of one video is summed in another order."""
+    x, _, offsets, _, _ = example()
+    packing = Packing(offsets)
+    ((block,),) = selection_blocks.block_groups(offsets, num_classes=3)
+    assert block.lengths == LENGTHS
+    assert torch.equal(block.counts[:, 0], packing.lengths)
+    per_video = packing.max(x)
+    assert torch.equal(block.max(x), per_video)
+    assert torch.equal(block.sum(x), packing.sum(x))
+    assert torch.equal(block.spread(per_video), packing.spread(per_video))
+    ((alone,),) = selection_blocks.block_groups(torch.tensor([0, len(x)]), num_classes=3)
+    whole = Packing(torch.tensor([0, len(x)]))
+    assert torch.equal(alone.max(x), whole.max(x))
+    torch.testing.assert_close(alone.sum(x), whole.sum(x), rtol=1e-12, atol=1e-12)
+    assert torch.equal(alone.spread(per_video[:1]).expand_as(x), whole.spread(per_video[:1]))
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])

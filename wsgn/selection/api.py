@@ -70,9 +70,10 @@ def frame_selection(
         ValueError: on shapes, types, offsets or names that do not fit; it says what was given.
     """
     tensors = (selection_logits, class_logits, cu_seqlens, mu, sigma)
-    _check(*tensors, num_classes)
-    options = _options(len(mu), components, softmax_scale, class_activation, epsilon)
-    scores, video_scores, _, _ = frame_selection_operator(*tensors, *options)
+    arguments = _checked_arguments(
+        tensors, num_classes, components, softmax_scale, class_activation, epsilon
+    )
+    scores, video_scores, _, _ = frame_selection_operator(*arguments)
     return Selection(scores=scores, video_scores=video_scores)
 
 
@@ -102,13 +103,32 @@ def video_selection(
         ValueError: as in `frame_selection`.
     """
     tensors = (selection_logits, class_logits, cu_seqlens, mu, sigma)
-    _check(*tensors, num_classes)
-    options = _options(len(mu), components, softmax_scale, class_activation, epsilon)
-    video_scores: Tensor = video_selection_operator(*tensors, *options)[0]
+    arguments = _checked_arguments(
+        tensors, num_classes, components, softmax_scale, class_activation, epsilon
+    )
+    video_scores: Tensor = video_selection_operator(*arguments)[0]
     return video_scores
 
 
-def _check(
+def _checked_arguments(
+    tensors: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
+    num_classes: int | None,
+    components: tuple[str, ...],
+    softmax_scale: str,
+    class_activation: str,
+    epsilon: float,
+) -> tuple[object, ...]:
+    """The operators' plain arguments."""
+    _check_tensors(*tensors, num_classes)
+    _check_names(components, softmax_scale, class_activation)
+    if not 0 < epsilon < math.inf:
+        raise ValueError(f"epsilon must be a positive number, got {epsilon}.")
+    used = (name in components for name in COMPONENTS)
+    # mu has as many entries as there are classes.
+    return (*tensors, len(tensors[3]), *used, softmax_scale, class_activation, epsilon)
+
+
+def _check_tensors(
     x: Tensor, h: Tensor, cu_seqlens: Tensor, mu: Tensor, sigma: Tensor, num_classes: int | None
 ) -> None:
     if x.ndim != 2 or x.shape != h.shape or x.dtype != h.dtype or not x.is_floating_point():
@@ -143,14 +163,7 @@ def _check(
     check_offsets(cu_seqlens, x.shape[0])
 
 
-def _options(
-    num_classes: int,
-    components: tuple[str, ...],
-    softmax_scale: str,
-    class_activation: str,
-    epsilon: float,
-) -> tuple[int, bool, bool, bool, str, str, float]:
-    """The operators' plain arguments, after a check of the names."""
+def _check_names(components: tuple[str, ...], softmax_scale: str, class_activation: str) -> None:
     if not components or not set(components) <= set(COMPONENTS):
         raise ValueError(
             f"components must be a non-empty subset of {COMPONENTS}, got {components}."
@@ -161,7 +174,3 @@ def _options(
         raise ValueError(
             f"class_activation must be one of {CLASS_ACTIVATIONS}, got '{class_activation}'."
         )
-    if not 0 < epsilon < math.inf:
-        raise ValueError(f"epsilon must be a positive number, got {epsilon}.")
-    used = (name in components for name in COMPONENTS)
-    return (num_classes, *used, softmax_scale, class_activation, epsilon)  # type: ignore[return-value]

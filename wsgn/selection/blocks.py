@@ -10,6 +10,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from wsgn.selection.packing import Packing
+
 # Elements of a block for each thread: six temporaries of 128 KiB in float32 fit a level-2 cache.
 BLOCK_ELEMENTS = 32768
 # Fewer rows than this would only cost calls, however many classes there are.
@@ -44,30 +46,24 @@ class Block:
         return torch.tensor(self.lengths, device=self.device)[:, None]
 
     def sum(self, values: Tensor) -> Tensor:
-        """(R, C) -> (V, C), each video by itself: what is not finite in one stays there."""
-        if len(self.lengths) == 1:
-            return values.sum(0, keepdim=True)
-        zeros = values.new_zeros(len(self.lengths), values.shape[1])
-        return zeros.index_add_(0, self._video, values)
+        """(R, C) -> (V, C)."""
+        return values.sum(0, keepdim=True) if self._packing is None else self._packing.sum(values)
 
     def max(self, values: Tensor) -> Tensor:
         """(R, C) -> (V, C)."""
-        if len(self.lengths) == 1:
-            return values.amax(0, keepdim=True)
-        start = values.new_full((len(self.lengths), values.shape[1]), -torch.inf)
-        return start.scatter_reduce_(0, self._video[:, None].expand_as(values), values, "amax")
+        return values.amax(0, keepdim=True) if self._packing is None else self._packing.max(values)
 
     def spread(self, per_video: Tensor) -> Tensor:
         """(V, C) -> (R, C), or (1, C), which broadcasts, for a block of one video."""
-        if len(self.lengths) == 1:
-            return per_video
-        return per_video.index_select(0, self._video)
+        return per_video if self._packing is None else self._packing.spread(per_video)
 
     @cached_property
-    def _video(self) -> Tensor:
-        """Which of the V videos each row is of, (R)."""
-        videos = torch.arange(len(self.lengths), device=self.device)
-        return videos.repeat_interleave(self.counts[:, 0], output_size=self.end - self.start)
+    def _packing(self) -> Packing | None:
+        """Its rows as a packed batch; None for one video, which is reduced faster."""
+        if len(self.lengths) == 1:
+            return None
+        offsets = torch.tensor([0, *itertools.accumulate(self.lengths)], device=self.device)
+        return Packing(offsets, self.end - self.start)
 
 
 def block_groups(cu_seqlens: Tensor, num_classes: int) -> Iterator[tuple[Block, ...]]:

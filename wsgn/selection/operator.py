@@ -6,12 +6,16 @@ Beside their scores they return what the backward needs of the forward; nobody e
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from wsgn.selection.reference import (
     NUM_STATISTICS,
     ForwardResult,
+    Gradients,
     Inputs,
     Options,
     accumulation_dtype,
@@ -21,114 +25,126 @@ from wsgn.selection.reference import (
 )
 
 __all__ = [
+    "both_scores_by",
     "class_probabilities",
     "frame_selection_backward",
     "frame_selection_operator",
+    "gradients_by",
+    "video_scores_by",
     "video_selection_operator",
 ]
 
+# The arguments of every operator: the fields of Inputs, then those of Options in their order.
+_ARGUMENTS = (
+    "Tensor x, Tensor h, Tensor cu_seqlens, Tensor mu, Tensor sigma, SymInt num_classes, "
+    "bool use_local, bool use_global, bool use_softmax, str softmax_scale, str class_activation, "
+    "float epsilon"
+)
+_KEPT = "Tensor? grad_scores, Tensor? grad_video_scores, Tensor row_numbers, Tensor statistics"
 _NUM_TENSORS = 5
 
 
-@torch.library.custom_op("wsgn::frame_selection", mutates_args=())
-def frame_selection_operator(
-    x: Tensor,
-    h: Tensor,
-    cu_seqlens: Tensor,
-    mu: Tensor,
-    sigma: Tensor,
-    num_classes: int,
-    use_local: bool,
-    use_global: bool,
-    use_softmax: bool,
-    softmax_scale: str,
-    class_activation: str,
-    epsilon: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Frame scores (N, C), video scores (B, C), row numbers and statistics."""
-    options = Options(
-        num_classes, use_local, use_global, use_softmax, softmax_scale, class_activation, epsilon
-    )
+def split_arguments(arguments: tuple[Any, ...]) -> tuple[Inputs, Options]:
+    """The operators' plain arguments as what they are."""
+    x, h, cu_seqlens, mu, sigma = arguments[:_NUM_TENSORS]
     inputs = Inputs(x=x, h=h, cu_seqlens=cu_seqlens, mu=mu, sigma=sigma)
-    result = forward(inputs, options, frame_scores=True)
-    assert result.scores is not None
-    return result.scores, result.video_scores, result.row_numbers, result.statistics
+    return inputs, Options(*arguments[_NUM_TENSORS:])
 
 
-@torch.library.custom_op("wsgn::video_selection", mutates_args=())
-def video_selection_operator(
-    x: Tensor,
-    h: Tensor,
-    cu_seqlens: Tensor,
-    mu: Tensor,
-    sigma: Tensor,
-    num_classes: int,
-    use_local: bool,
-    use_global: bool,
-    use_softmax: bool,
-    softmax_scale: str,
-    class_activation: str,
-    epsilon: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Video scores (B, C), row numbers and statistics."""
-    options = Options(
-        num_classes, use_local, use_global, use_softmax, softmax_scale, class_activation, epsilon
-    )
-    inputs = Inputs(x=x, h=h, cu_seqlens=cu_seqlens, mu=mu, sigma=sigma)
-    result = forward(inputs, options, frame_scores=False)
-    return result.video_scores, result.row_numbers, result.statistics
+def both_scores_by(
+    forward: Callable[..., ForwardResult],
+) -> Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """An implementation of `frame_selection_operator`, from one of `reference.forward`.
+
+    It returns frame scores (N, C), video scores (B, C), row numbers and statistics.
+    """
+
+    def run(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        result = forward(*split_arguments(arguments), frame_scores=True)
+        assert result.scores is not None
+        return result.scores, result.video_scores, result.row_numbers, result.statistics
+
+    return run
 
 
-@torch.library.custom_op("wsgn::frame_selection_backward", mutates_args=())
-def frame_selection_backward(
-    grad_scores: Tensor | None,
-    grad_video_scores: Tensor | None,
-    row_numbers: Tensor,
-    statistics: Tensor,
-    x: Tensor,
-    h: Tensor,
-    cu_seqlens: Tensor,
-    mu: Tensor,
-    sigma: Tensor,
-    num_classes: int,
-    use_local: bool,
-    use_global: bool,
-    use_softmax: bool,
-    softmax_scale: str,
-    class_activation: str,
-    epsilon: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of x, h, mu and sigma; without a gradient of frame scores in a single walk."""
-    options = Options(
-        num_classes, use_local, use_global, use_softmax, softmax_scale, class_activation, epsilon
-    )
-    inputs = Inputs(x=x, h=h, cu_seqlens=cu_seqlens, mu=mu, sigma=sigma)
-    got = backward(inputs, options, row_numbers, statistics, grad_scores, grad_video_scores)
-    return got.x, got.h, got.mu, got.sigma
+def video_scores_by(
+    forward: Callable[..., ForwardResult],
+) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+    """An implementation of `video_selection_operator`, from one of `reference.forward`.
+
+    It returns video scores (B, C), row numbers and statistics.
+    """
+
+    def run(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+        result = forward(*split_arguments(arguments), frame_scores=False)
+        return result.video_scores, result.row_numbers, result.statistics
+
+    return run
+
+
+def gradients_by(
+    backward: Callable[..., Gradients],
+) -> Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """An implementation of `frame_selection_backward`, from one of `reference.backward`.
+
+    It returns the gradients of x, h, mu and sigma; without a gradient of frame scores it takes a
+    single walk.
+    """
+
+    def run(
+        grad_scores: Tensor | None,
+        grad_video_scores: Tensor | None,
+        row_numbers: Tensor,
+        statistics: Tensor,
+        *arguments: Any,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        inputs, options = split_arguments(arguments)
+        got = backward(inputs, options, row_numbers, statistics, grad_scores, grad_video_scores)
+        return got.x, got.h, got.mu, got.sigma
+
+    return run
+
+
+frame_selection_operator = torch.library.custom_op(
+    "wsgn::frame_selection",
+    both_scores_by(forward),
+    mutates_args=(),
+    schema=f"({_ARGUMENTS}) -> (Tensor, Tensor, Tensor, Tensor)",
+)
+video_selection_operator = torch.library.custom_op(
+    "wsgn::video_selection",
+    video_scores_by(forward),
+    mutates_args=(),
+    schema=f"({_ARGUMENTS}) -> (Tensor, Tensor, Tensor)",
+)
+frame_selection_backward = torch.library.custom_op(
+    "wsgn::frame_selection_backward",
+    gradients_by(backward),
+    mutates_args=(),
+    schema=f"({_KEPT}, {_ARGUMENTS}) -> (Tensor, Tensor, Tensor, Tensor)",
+)
 
 
 @video_selection_operator.register_fake
-def _(
-    x: Tensor, h: Tensor, cu_seqlens: Tensor, mu: Tensor, sigma: Tensor, *options: object
-) -> tuple[Tensor, Tensor, Tensor]:
-    result = _empty_result(x, cu_seqlens, Options(*options))  # type: ignore[arg-type]
+def _(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+    result = _empty_result(*split_arguments(arguments))
     return result.video_scores, result.row_numbers, result.statistics
 
 
 @frame_selection_operator.register_fake
-def _(
-    x: Tensor, h: Tensor, cu_seqlens: Tensor, mu: Tensor, sigma: Tensor, *options: object
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    known = Options(*options)  # type: ignore[arg-type]
-    result = _empty_result(x, cu_seqlens, known)
-    scores = x.new_empty((x.shape[0], known.num_classes), dtype=accumulation_dtype(x.dtype))
+def _(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    inputs, options = split_arguments(arguments)
+    result = _empty_result(inputs, options)
+    shape = (inputs.x.shape[0], options.num_classes)
+    scores = inputs.x.new_empty(shape, dtype=accumulation_dtype(inputs.x.dtype))
     return scores, result.video_scores, result.row_numbers, result.statistics
 
 
-def _empty_result(x: Tensor, cu_seqlens: Tensor, options: Options) -> ForwardResult:
+def _empty_result(inputs: Inputs, options: Options) -> ForwardResult:
     """The outputs' shapes, on every device."""
+    x = inputs.x
     dtype = accumulation_dtype(x.dtype)
-    shape = (cu_seqlens.shape[0] - 1, options.num_classes)
+    shape = (inputs.cu_seqlens.shape[0] - 1, options.num_classes)
     rows = x.shape[0] if options.class_activation == "softmax" else 0
     return ForwardResult(
         scores=None,
@@ -144,18 +160,14 @@ def _(
     grad_video_scores: Tensor | None,
     row_numbers: Tensor,
     statistics: Tensor,
-    x: Tensor,
-    h: Tensor,
-    cu_seqlens: Tensor,
-    mu: Tensor,
-    sigma: Tensor,
-    *_: object,
+    *arguments: Any,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    inputs, _ = split_arguments(arguments)
     return (
-        x.new_empty(x.shape),
-        h.new_empty(h.shape),
-        mu.new_empty(mu.shape),
-        sigma.new_empty(sigma.shape),
+        inputs.x.new_empty(inputs.x.shape),
+        inputs.h.new_empty(inputs.h.shape),
+        inputs.mu.new_empty(inputs.mu.shape),
+        inputs.sigma.new_empty(inputs.sigma.shape),
     )
 
 
