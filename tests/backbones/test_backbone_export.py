@@ -13,7 +13,7 @@ import torch
 from wsgn.backbones.config import BackboneConfig, I3dConfig, ResNetConfig
 from wsgn.checkpoint import Calibration, Checkpoint
 from wsgn.config import ModelConfig, TrainConfig
-from wsgn.export.graphs.document import SnippetGraph, example_input, export_graph, exportable
+from wsgn.export.graphs.document import example_input, export_graph, exportable
 from wsgn.manifest import DetectionRule, FrameInput, Prior, Sampling
 from wsgn.model import WeakDetector
 
@@ -55,15 +55,15 @@ def trained_model(backbone: BackboneConfig, length: int, height: int, width: int
 )
 def test_engine_equals_torch(backbone: BackboneConfig, size: tuple[int, int, int]) -> None:
     checkpoint = trained_model(backbone, *size)
-    document = export_graph(exportable(checkpoint)).SerializeToString()
+    subject = exportable(checkpoint)
+    document = export_graph(subject).SerializeToString()
     session = onnxruntime.InferenceSession(document, providers=["CPUExecutionProvider"])
-    graph = SnippetGraph(checkpoint.build()).eval()
     # One snippet, and another number than that of the export's example.
     for num_snippets in (1, 3):
-        frames = example_input(checkpoint.model, num_snippets)
+        frames = example_input(subject.manifest, num_snippets)
         got = session.run(None, {"frames": frames.numpy()})
         with torch.inference_mode():
-            expected = graph(frames)
+            expected = subject.graph(frames)
         assert float(expected[0].std()) > 0.01
         for engine, network in zip(got, expected, strict=True):
             np.testing.assert_allclose(engine, network.numpy(), atol=1e-4)
