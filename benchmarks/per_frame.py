@@ -40,6 +40,7 @@ from wsgn.prediction.evaluate import (
 from wsgn.prediction.predict import predict_videos
 from wsgn.presets import preset
 from wsgn.support.command import run_command
+from wsgn.support.files import write_whole_file
 from wsgn.synthetic.videos.config import SyntheticVideosConfig
 from wsgn.synthetic.videos.dataset import write_dataset
 from wsgn.training.run import StepResult, run_training
@@ -113,7 +114,7 @@ def run(job: Job) -> dict[str, Any]:
     path = job.folder / "result.json"
     if not path.exists():
         torch.set_num_threads(1)
-        path.write_text(json.dumps(_measure(job), indent=1), encoding="utf-8")
+        write_whole_file(path, json.dumps(_measure(job), indent=1).encode(), what="a result")
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 

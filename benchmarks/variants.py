@@ -34,6 +34,7 @@ from wsgn.manifest import COMPONENTS
 from wsgn.methods.config import WsgnConfig
 from wsgn.prediction.evaluate import TIOU, evaluate
 from wsgn.support.command import run_command
+from wsgn.support.files import write_whole_file
 from wsgn.training.run import run_training
 from wsgn.training.trainer import Trainer
 
@@ -145,7 +146,7 @@ def run(job: Job) -> dict[str, Any]:
             "train_videos": len(sources[0].videos),
             "test_videos": len(sources[1].videos),
         }
-        result_path.write_text(json.dumps(result, indent=1), encoding="utf-8")
+        write_whole_file(result_path, json.dumps(result, indent=1).encode(), what="a result")
     result = json.loads(result_path.read_text(encoding="utf-8"))
     if result["steps"] != job.train.num_steps or result["dataset"] != str(job.dataset):
         raise UsageError(

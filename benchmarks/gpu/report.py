@@ -21,6 +21,7 @@ from pathlib import Path
 
 from benchmarks.results import ROOT, Machine, describe_machine
 from benchmarks.tables import table
+from wsgn.support.files import write_whole_file
 
 OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
 # How a part says that this machine lacks what it needs; its last line says what.
@@ -203,8 +204,8 @@ def write_report(output: Path, machine: Machine, outcomes: Sequence[Outcome]) ->
         if words.is_file():
             # Below the machine, which is the same for all.
             text += f"\n## {outcome.name}\n\n{words.read_text().partition(BLANK_LINE)[2]}"
-    (output / "gpu.json").write_text(json.dumps(document, indent=1) + "\n")
-    (output / "gpu.md").write_text(text)
+    for path, content in (("gpu.json", json.dumps(document, indent=1) + "\n"), ("gpu.md", text)):
+        write_whole_file(output / path, content.encode(), what="the report")
 
 
 def markdown(machine: Machine, outcomes: Sequence[Outcome]) -> str:
