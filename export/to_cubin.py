@@ -19,6 +19,7 @@ from wsgn.engines.tensorrt.sidecar import is_plan, read_sidecar
 from wsgn.errors import EngineError, MissingExtraError, UsageError
 from wsgn.manifest import CLASS_ACTIVATIONS, COMPONENTS, SOFTMAX_SCALES, Manifest
 from wsgn.support.command import run_command, say
+from wsgn.support.terminal import print_lines
 
 _NAME = "to_cubin"
 
@@ -84,7 +85,7 @@ def _compile(arguments: argparse.Namespace) -> int:
         bundle.check_folder(output, overwrite=arguments.overwrite)
     compiled = bundle.compile_bundle(_options(bundle, arguments.engine, given), arguments.targets)
     if arguments.table:
-        print(bundle.bundle_table(compiled))
+        print_lines(bundle.bundle_table(compiled))
     if output is not None:
         bundle.write_bundle(compiled, output, overwrite=arguments.overwrite)
         names = ", ".join(target.ptx_target for target in compiled.bundle.targets)

@@ -11,6 +11,7 @@ from wsgn.export.graphs.file import OnnxExport, export_onnx
 from wsgn.manifest import GRAPHS
 from wsgn.support.command import run_command
 from wsgn.support.files import size_in_words
+from wsgn.support.terminal import print_lines
 
 _NAME = "to_onnx"
 
@@ -70,7 +71,7 @@ def _export(arguments: argparse.Namespace) -> None:
         half=arguments.half,
         overwrite=arguments.overwrite,
     )
-    print("\n".join(_in_words(report, arguments.graph, half=arguments.half)))
+    print_lines("\n".join(_in_words(report, arguments.graph, half=arguments.half)))
 
 
 def _in_words(report: OnnxExport, graph: str, *, half: bool) -> list[str]:

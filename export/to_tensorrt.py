@@ -15,6 +15,7 @@ from wsgn.errors import MissingExtraError
 from wsgn.support.command import run_command, say
 from wsgn.support.files import check_folder, size_in_words, write_whole_file
 from wsgn.support.signals import hold_signals
+from wsgn.support.terminal import print_lines
 
 if TYPE_CHECKING:
     from wsgn.export.plan.builder import BuildOptions
@@ -223,12 +224,12 @@ def _print_parity(parity: PlanParity, library_title: str) -> None:
     sizes = "; ".join(
         ", ".join(f"{axis} = {size}" for axis, size in one.items()) for one in parity.sizes
     )
-    print(
+    print_lines(
         f"parity of {library_title} on {parity.gpu} and ONNX Runtime for {sizes} (tolerance "
         f"{parity.tolerance:.0e}):"
     )
     for row in parity.rows:
-        print(
+        print_lines(
             f"  {row.output:20} differs by at most {row.largest_difference:.1e}"
             f" (values up to {row.largest_value:.3g})"
         )
@@ -237,7 +238,7 @@ def _print_parity(parity: PlanParity, library_title: str) -> None:
 def _print_plan(plan: Path, sidecar: PlanSidecar, seconds: float) -> None:
     """The file that was written, and what it takes."""
     target = sidecar.compute_capability
-    print(
+    print_lines(
         f"{plan}: {size_in_words(plan.stat().st_size)} in {seconds:.1f} s, "
         f"{TITLES[sidecar.library]} {sidecar.library_version}, for "
         + (f"compute capability {target}" if target else "several GPU architectures")
@@ -248,7 +249,7 @@ def _print_plan(plan: Path, sidecar: PlanSidecar, seconds: float) -> None:
             f"{_shape(shapes.optimum)}"
             for name, shapes in profile.inputs.items()
         )
-        print(f"  profile {profile.name}: {ranges}")
+        print_lines(f"  profile {profile.name}: {ranges}")
 
 
 def _shape(shape: Sequence[int]) -> str:

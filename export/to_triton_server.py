@@ -20,6 +20,7 @@ from wsgn.export.triton_server.repository import (
     write_models,
 )
 from wsgn.support.command import run_command, say
+from wsgn.support.terminal import print_lines
 
 _NAME = "to_triton_server"
 
@@ -89,7 +90,7 @@ def _write(arguments: argparse.Namespace) -> None:
     models = [_model(engine, arguments) for engine in engines]
     folders = write_models(arguments.output, models, overwrite=arguments.overwrite)
     for folder, model in zip(folders, models, strict=True):
-        print(f"{folder}: {_summary(model)}")
+        print_lines(f"{folder}: {_summary(model)}")
         if model.serving.backend == "python" and (odd := odd_characters(folder)):
             say(
                 _NAME,
@@ -98,7 +99,7 @@ def _write(arguments: argparse.Namespace) -> None:
             )
         plan = model.engine.plan
         if plan is not None and "version_compatible" in plan.flags:
-            print(
+            print_lines(
                 f"{folder}: start the server with --backend-config=tensorrt,version-compatible=true"
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
@@ -26,6 +27,8 @@ READ_WORDS = (
 # What only they may name, and the module among them that the cli.py of several folders import.
 NAMES = ("argparse", "ArgumentParser", "Namespace", "SimpleNamespace", "parse_args")
 SHARED = "wsgn.features.arguments"
+# The only file that writes words to stdout and stderr.
+TERMINAL = "wsgn/support/terminal.py"
 LINES_OF_A_FILE = 450
 LINES_OF_A_FUNCTION = 50
 
@@ -93,6 +96,18 @@ def long_functions(files: Mapping[str, str]) -> list[str]:
     ]
 
 
+def written_past_the_terminal(files: Mapping[str, str]) -> list[str]:
+    """Places that write words without what makes them safe for a terminal."""
+    return [
+        f"{path}:{node.lineno}"
+        for path, source in files.items()
+        if path != TERMINAL
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and re.fullmatch(r"print|sys\.std(out|err)\.write|tqdm\.write", ast.unparse(node.func))
+    ]
+
+
 def _functions(source: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -118,6 +133,13 @@ def test_no_namespace_leaves_the_command_line() -> None:
 def test_what_may_read_words_does() -> None:
     files = product()
     assert [path for path in READ_WORDS if not words_of_the_command_line(files[path])] == []
+
+
+def test_words_reach_a_terminal_by_one_way() -> None:
+    assert written_past_the_terminal(product()) == []
+    planted = "print(name)\nsys.stderr.write(name)\ntqdm.write(name, file=sys.stderr)\n"
+    assert len(written_past_the_terminal({"wsgn/a.py": planted})) == 3
+    assert written_past_the_terminal({TERMINAL: planted}) == []
 
 
 def test_files_are_short_enough_to_be_read() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
 from wsgn.config import ModelConfig
@@ -14,6 +13,7 @@ from wsgn.features.dataset import FeatureDataset
 from wsgn.features.layouts import open_features
 from wsgn.features.options import DataOptions, VideoOptions
 from wsgn.features.reader import FeatureReader
+from wsgn.support.terminal import say_above_bars
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +62,9 @@ class Dataset:
         kept = tuple(video for video in videos if video.name in present)
         if len(kept) < len(videos) and self.progress:
             left_out = [video.name for video in videos if video.name not in present]
-            print(
+            say_above_bars(
                 f"{len(left_out)} of {len(videos)} videos have no features and are left out, the "
-                f"first is '{left_out[0]}'.",
-                file=sys.stderr,
+                f"first is '{left_out[0]}'."
             )
         return kept
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from wsgn.support.terminal import print_text, printable
+
 
 class Console:
     """What a run says to people. Nothing here fails when stderr is closed."""
@@ -40,7 +42,7 @@ class Console:
         from tqdm import tqdm
 
         self._bar = tqdm(
-            desc=label,
+            desc=printable(label),
             total=None,
             file=sys.stderr,
             leave=False,
@@ -72,9 +74,10 @@ class Console:
             return
         try:
             if self._bar is not None:
-                self._bar.write(f"wsgn-run: {text}", file=sys.stderr)
-            else:
-                print(f"wsgn-run: {text}", file=sys.stderr, flush=True)
+                self._bar.clear()
+            print_text(f"wsgn-run: {printable(text)}\n", sys.stderr)
+            if self._bar is not None:
+                self._bar.refresh()
         except (OSError, ValueError):
             return
 
@@ -87,8 +90,7 @@ def print_result(text: str) -> None:
     if sys.stdout is None:
         return
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        print_text(text)
     except BrokenPipeError:
         raise
     except OSError as error:

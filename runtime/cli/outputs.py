@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from wsgn.errors import InputError, OutputError
 from wsgn.support.json_input import read_object
+from wsgn.support.terminal import json_text
 
 from ..events import Event
 from ..pipeline import Detection
@@ -87,7 +87,7 @@ class Outputs:
                     document["results"] |= _earlier_results(self._path(job, "json"))
             file = ResultFile(path)
             try:
-                file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+                file.write(json_text(document, indent=1) + "\n")
                 file.commit()
             finally:
                 file.discard()

@@ -1,88 +1,123 @@
-"""SOURCE arguments to jobs: files, directories, globs, list files and standard input."""
+"""SOURCE arguments to jobs: files, directories, globs, addresses, list files and standard input."""
 
 from __future__ import annotations
 
 import glob
 import os
-import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
 from wsgn.errors import InputError, UsageError
+from wsgn.support.terminal import printable
 from wsgn.video import VideoError
-
-_VIDEO_ENDINGS = (
-    "3gp 264 265 avi flv gif h264 h265 hevc ivf m2ts m4v mkv mov mp4 mpeg mpg mts mxf nut obu ogv "
-    "ts vob webm wmv y4m"
+from wsgn.video.addresses import (
+    STANDARD_INPUT,
+    file_of_address,
+    is_network,
+    name_of_address,
+    refuse_live,
+    without_credentials,
 )
-VIDEO_SUFFIXES = frozenset(f".{ending}" for ending in _VIDEO_ENDINGS.split())
+from wsgn.video.files import matching_files, nothing_found, video_files
+
 LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
-STANDARD_INPUT = "-"
-_CREDENTIALS = re.compile(r"//[^/]*@")
-_LIVE = re.compile(r"(?:[a-z][a-z0-9+.-]+://.*|/dev/video\d+|\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """One source of a run."""
 
-    # Path of the video, or `-` for standard input.
+    # Path or address of the video, or `-` for standard input.
     source: str
     # Relative path of its result files without a suffix; no other job of the run has it.
     output_name: str
+    # Its name in results, as datasets have it: that of the file without its ending where no other
+    # job of the run has that, else as much more of its path as tells them apart.
+    key: str = ""
     # Why there is nothing to run, if so: it is reported when the job's turn comes.
     problem: InputError | None = None
 
 
-def expand_sources(arguments: Sequence[str], reserved_names: Iterable[str] = ()) -> list[Job]:
+def expand_sources(
+    arguments: Sequence[str],
+    reserved_names: Iterable[str] = (),
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> list[Job]:
     """The jobs that SOURCE arguments stand for, in order, each file once.
 
     A file that does not exist stays a job (it fails when its turn comes); an argument that gives
-    nothing (an empty directory, a pattern without a match) becomes a job with a problem. A
-    `UsageError` is raised for sources that this version does not have.
+    nothing (an empty directory, a pattern without a match) becomes a job with a problem. `tell` is
+    given one line for each argument that leaves something out. A `UsageError` is raised for sources
+    that this version does not have.
     """
     jobs: list[Job] = []
     seen: set[str] = set()
     for argument in arguments:
-        for job in _guarded(argument):
-            key = job.source if job.source == STANDARD_INPUT else str(Path(job.source).absolute())
-            if key not in seen:
-                seen.add(key)
+        for job in _guarded(argument, _jobs(argument, tell)):
+            place = _place(job.source)
+            if place not in seen:
+                seen.add(place)
                 jobs.append(job)
-    return _with_unique_names(jobs, reserved_names)
-
-
-def open_source(job: Job) -> Path | BinaryIO:
-    """What the video reader is given. Raises `VideoError` when stdin gives nothing."""
-    if job.source != STANDARD_INPUT:
-        return Path(job.source)
-    # Where stdin was closed from the start, its number may belong to another file by now.
-    if sys.stdin is None or sys.stdin.closed:
-        raise VideoError("stdin_closed", "stdin is closed: pipe a video into it.")
-    if sys.stdin.isatty():
-        raise VideoError("stdin_terminal", "stdin is a terminal: pipe a video into it.")
-    # Unbuffered: a buffered reader's lock, held by the reading thread, would block the exit.
-    return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+    return _with_keys(_with_unique_names(jobs, reserved_names))
 
 
 def display_name(path: str) -> str:
     """A source as text: letters that are not valid in the file system's encoding are replaced."""
     if path == STANDARD_INPUT:
         return "stdin"
-    return os.fsencode(path).decode(sys.getfilesystemencoding(), "replace")
-
-
-def _guarded(argument: str) -> Iterator[Job]:
+    if is_network(path):
+        return without_credentials(path)
+    encoding = sys.getfilesystemencoding()
     try:
-        yield from _list_jobs(argument) if _is_list(argument) else _plain_jobs(argument)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        yield _problem_job(argument, "unreadable", f"'{argument}' cannot be read: {reason}.")
+        name = os.fsencode(path)
+    except UnicodeEncodeError:
+        # No file has such a name; a list file may.
+        return path.encode("utf-8", "replace").decode()
+    # A name says the same, whatever the locale: where it knows no letters, they are UTF-8.
+    return name.decode("utf-8" if encoding == "ascii" else encoding, "replace")
+
+
+def _place(source: str) -> str:
+    """Where a source is, by whatever way it was named; a link to a file is another one."""
+    if source == STANDARD_INPUT or is_network(source):
+        return source
+    folder, name = os.path.split(source)
+    try:
+        return os.path.join(os.path.realpath(folder), name)  # noqa: PTH118
+    # A name that no file can have.
+    except ValueError:
+        return source
+
+
+def _guarded(argument: str, jobs: Iterator[Job]) -> Iterator[Job]:
+    """The jobs of an argument; what goes wrong with it is the problem of one job."""
+    try:
+        yield from jobs
+    except UsageError:
+        raise
     except VideoError as error:
         yield Job(source=argument, output_name="failed", problem=error)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        yield _problem_job(argument, "unreadable", _unreadable(argument, reason))
+    # A null character, or a letter that the file system's encoding lacks.
+    except ValueError:
+        yield _problem_job(argument, "unreadable", f"'{_shown(argument)}' is the name of no file.")
+
+
+def _jobs(argument: str, tell: Callable[[str], None]) -> Iterator[Job]:
+    yield from (_list_jobs if _is_list(argument) else _plain_jobs)(argument, tell)
+
+
+def _unreadable(argument: str, reason: str) -> str:
+    return f"'{_shown(argument)}' cannot be read: {reason}."
+
+
+def _shown(argument: str) -> str:
+    return printable(display_name(argument))
 
 
 def _problem_job(argument: str, code: str, message: str) -> Job:
@@ -93,78 +128,65 @@ def _is_list(argument: str) -> bool:
     if argument.startswith("@") and not Path(argument).exists():
         return True
     path = Path(argument)
-    if glob.has_magic(argument) and not path.exists():
+    if is_network(argument) or (glob.has_magic(argument) and not path.exists()):
         return False
     return path.suffix.lower() in LIST_SUFFIXES and not path.is_dir()
 
 
-def _plain_jobs(argument: str) -> Iterator[Job]:
+def _plain_jobs(argument: str, tell: Callable[[str], None]) -> Iterator[Job]:
     path = Path(argument)
     if argument == STANDARD_INPUT:
         yield Job(source=STANDARD_INPUT, output_name="stdin")
     elif path.is_dir():
-        yield from _directory_jobs(path)
-    elif path.is_file():
+        yield from _directory_jobs(path, tell)
+    elif path.exists():
         yield _file_job(path)
-    elif _LIVE.fullmatch(argument):
-        raise UsageError(
-            f"'{_CREDENTIALS.sub('//', argument)}' is a live source, which this version does not "
-            "read: give a video file, a directory, a pattern, a list file or -."
-        )
-    elif glob.has_magic(argument):
-        yield from _glob_jobs(argument)
+    elif is_network(argument):
+        yield Job(source=argument, output_name=Path(name_of_address(argument)).stem)
     else:
-        yield _file_job(path)
+        refuse_live(argument)
+        if (file := file_of_address(argument)) is not None:
+            yield from _plain_jobs(str(file), tell)
+        elif glob.has_magic(argument):
+            yield from _glob_jobs(argument, tell)
+        else:
+            yield _file_job(path)
 
 
 def _file_job(path: Path) -> Job:
     return Job(source=str(path), output_name=path.stem)
 
 
-def _directory_jobs(directory: Path) -> Iterator[Job]:
-    found = sorted(_video_files(directory))
-    if not found:
-        raise VideoError(
-            "empty_directory",
-            f"the directory '{directory}' holds no video files (looked for *.mp4, *.mkv and the "
-            "like, also in its folders); name a file directly if it has another suffix.",
-        )
-    for path in found:
+def _directory_jobs(directory: Path, tell: Callable[[str], None]) -> Iterator[Job]:
+    found = video_files(directory)
+    if not found.videos:
+        raise VideoError("empty_directory", nothing_found(str(directory), found))
+    if line := found.left_out():
+        tell(f"{display_name(str(directory))}: {line}.")
+    for path in found.videos:
         name = path.relative_to(directory).with_suffix("")
         yield Job(source=str(path), output_name=str(name))
 
 
-def _video_files(directory: Path) -> Iterator[Path]:
-    def fail(error: OSError) -> None:
-        raise error
-
-    for folder, folders, names in os.walk(directory, onerror=fail):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES:
-                yield Path(folder, name)
+def _glob_jobs(pattern: str, tell: Callable[[str], None]) -> Iterator[Job]:
+    found = matching_files(pattern)
+    if not found.videos:
+        raise VideoError("no_match", nothing_found(pattern, found))
+    if line := found.left_out():
+        tell(f"{display_name(pattern)}: {line}.")
+    yield from map(_file_job, found.videos)
 
 
-def _glob_jobs(pattern: str) -> Iterator[Job]:
-    matches = [Path(match) for match in _matches(pattern)]
-    files = [path for path in matches if path.is_file()]
-    if not files:
-        raise VideoError("no_match", f"no file matches '{pattern}': check the pattern.")
-    yield from map(_file_job, files)
-
-
-def _matches(pattern: str) -> list[str]:
-    # Path.glob knows neither absolute patterns nor "..", which a shell expands.
-    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
-
-
-def _list_jobs(argument: str) -> Iterator[Job]:
+def _list_jobs(argument: str, tell: Callable[[str], None]) -> Iterator[Job]:
     """Sources in a text file, one per line, relative to its folder; # starts a comment."""
     path = Path(argument.removeprefix("@"))
-    if not path.is_file():
+    if not path.exists():
         raise VideoError("missing", f"the list file '{path}' does not exist: check the path.")
+    if not path.is_file():
+        raise VideoError("bad_list", f"the list file '{path}' is a folder, a FIFO or a device.")
     try:
-        lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
+        # Not splitlines: a name may hold what Unicode calls a line's end.
+        lines = [line.strip(" \t\r") for line in path.read_text("utf-8-sig").split("\n")]
     except UnicodeDecodeError as error:
         raise VideoError(
             "bad_list", f"'{path}' is not a list file: it must be text with one source per line."
@@ -173,14 +195,20 @@ def _list_jobs(argument: str) -> Iterator[Job]:
     if not entries:
         raise VideoError("empty_list", f"the list file '{path}' names no sources.")
     for entry in entries:
-        plain = entry == STANDARD_INPUT or _LIVE.fullmatch(entry)
         try:
-            yield from _plain_jobs(entry if plain else str(path.parent / entry))
+            yield from _guarded(entry, _entry_jobs(entry, path.parent, tell))
         except UsageError as error:
-            shown = _CREDENTIALS.sub("//", entry)
-            yield _problem_job(shown, "live_source", str(error))
-        except VideoError as error:
-            yield Job(source=entry, output_name="failed", problem=error)
+            yield _problem_job(without_credentials(entry), "live_source", str(error))
+
+
+def _entry_jobs(entry: str, folder: Path, tell: Callable[[str], None]) -> Iterator[Job]:
+    """The jobs of one line of a list file."""
+    if entry != STANDARD_INPUT and "://" not in entry:
+        relative = os.path.join(folder, entry)  # noqa: PTH118
+        if not Path(relative).exists():
+            refuse_live(entry)
+        entry = relative
+    yield from _plain_jobs(entry, tell)
 
 
 def _with_unique_names(jobs: list[Job], reserved_names: Iterable[str]) -> list[Job]:
@@ -196,3 +224,27 @@ def _with_unique_names(jobs: list[Job], reserved_names: Iterable[str]) -> list[J
         taken.add(name)
         named.append(replace(job, output_name=name))
     return named
+
+
+def _with_keys(jobs: list[Job]) -> list[Job]:
+    """Names in results: the shortest end of each path that no other job's path has."""
+    candidates = [list(dict.fromkeys(_ends_of(job))) for job in jobs]
+    counts = Counter(end for ends in candidates for end in ends)
+    return [
+        replace(job, key=next((end for end in ends if counts[end] == 1), ends[-1]))
+        for job, ends in zip(jobs, candidates, strict=True)
+    ]
+
+
+def _ends_of(job: Job) -> Iterator[str]:
+    """`a`, `a.mp4`, `x/a`, `x/a.mp4` and so on."""
+    if job.source == STANDARD_INPUT:
+        yield "stdin"
+        return
+    is_address = is_network(job.source)
+    path = Path(name_of_address(job.source) if is_address else _place(job.source))
+    for number in range(1, len(path.parts) + 1):
+        end = Path(*path.parts[-number:])
+        yield display_name(end.with_suffix("").as_posix() if end.name else end.as_posix())
+        yield display_name(end.as_posix())
+    yield display_name(job.source)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from wsgn.errors import EngineError, InputError
 from wsgn.support.command import failure_code
 from wsgn.support.tables import columns
+from wsgn.support.terminal import json_text
 
 from .console import Console, print_result
 
@@ -33,7 +34,7 @@ def show_manifest(arguments: Sequence[str]) -> int:
     if description.sidecar is not None:
         read_plan(description.path, description.sidecar)
     document = json.loads(description.manifest.to_json())
-    print_result(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    print_result(json_text(document, indent=2) + "\n")
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wsgn.localization.segments import Segment
 from wsgn.support.tables import columns
+from wsgn.support.terminal import printable
 
 from ..writers import SourceResult
 
@@ -21,7 +22,7 @@ def clock(seconds: float) -> str:
 
 def result_table(source: str, result: SourceResult, *, unicode: bool = True) -> str:
     """The segments of a source, each with its place in the source as a bar."""
-    title = source
+    title = printable(source)
     if result.duration_seconds is not None:
         title += f"  ({clock(result.duration_seconds)})"
     if not result.segments:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import html
 import io
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from wsgn import __version__
+from wsgn.support.terminal import json_text
 
 from .result import SourceResult
 
@@ -18,7 +18,7 @@ _DECIMALS = 6
 
 def render_json(results: Iterable[SourceResult]) -> str:
     """ActivityNet's result format: `{"results": {video: [{label, score, segment}]}}`."""
-    return json.dumps(json_document(results), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(json_document(results), indent=1) + "\n"
 
 
 def json_document(results: Iterable[SourceResult]) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+from wsgn.support.terminal import json_text
 
 from ..events import Event, ProgressEvent
 
@@ -26,7 +27,7 @@ class LineNumbers:
             return ""
         document = {"seq": self._next} | _plain(event.to_dict())
         self._next += 1
-        return json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
+        return json_text(document) + "\n"
 
 
 def _plain(value: Any) -> Any:

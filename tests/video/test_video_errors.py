@@ -192,7 +192,7 @@ def test_strange_names(tmp_path: Path) -> None:
 
 
 def test_credentials_stay_out_of_messages() -> None:
-    error = refusal("tcp://me:secret@127.0.0.1:1/x")
+    error = refusal("http://me:secret@127.0.0.1:1/x")
     assert error.code == "not_opened"
     assert "secret" not in str(error)
     assert "127.0.0.1:1/x" in str(error)

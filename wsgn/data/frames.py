@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,14 +15,14 @@ from tqdm import tqdm
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.augmentation import Augmentation, augmented, draw_augmentation
 from wsgn.data.samples import VideoSample
+from wsgn.data.video_folder import VideoFolder
 from wsgn.errors import InputError
 from wsgn.localization.timing import snippet_times
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.support.arrays import FloatArray, IntArray, UInt8Array
+from wsgn.support.terminal import say_above_bars
 from wsgn.video import FrameGrid, Notice, SampledFrame, VideoReader
 from wsgn.video.snippets import snippet_rows
-
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi")
 
 # Room for the frames of a dataset: 13 hours of the default input, or 47 minutes of 224 x 224 pixels
 # at 10 frames per second.
@@ -69,7 +68,8 @@ class FrameDataset:
             width=frames.width,
             resize=frames.resize,
         )
-        self._paths = [_find_video(folder, video.name) for video in videos]
+        files = VideoFolder(folder)
+        self._paths = [files.find(video.name) for video in videos]
         memory = FrameMemory(memory_bytes)
         with ThreadPoolExecutor(max_workers=2) as pool:
             decoded = pool.map(lambda path: read_video(path, self._grid, memory), self._paths)
@@ -137,20 +137,11 @@ class FrameDataset:
     def _tell_what_does_not_fit(self, memory_bytes: int) -> None:
         outside = sum(video.images is None for video in self._decoded)
         if outside:
-            tqdm.write(
+            say_above_bars(
                 f"{outside} of {len(self._decoded)} videos do not fit into "
                 f"{memory_bytes / 2**30:.3g} GiB of memory, and are decoded again whenever they "
-                "are needed.",
-                file=sys.stderr,
+                "are needed."
             )
-
-
-def _find_video(folder: Path, name: str) -> Path:
-    for suffix in VIDEO_SUFFIXES:
-        path = folder / f"{name}{suffix}"
-        if path.is_file():
-            return path
-    raise InputError(f"video '{name}' is not in {folder} (looked for {', '.join(VIDEO_SUFFIXES)}).")
 
 
 class FrameMemory:
@@ -191,7 +182,7 @@ def read_video(path: Path, grid: FrameGrid, memory: FrameMemory) -> DecodedVideo
                     memory.give_back(sum(image.nbytes for image in images))
                     images.clear()
             elif isinstance(item, Notice):
-                tqdm.write(f"{path.name}: {item.message}", file=sys.stderr)
+                say_above_bars(f"{path.name}: {item.message}")
     if not seconds:
         raise InputError(f"{path} holds no frames.")
     return DecodedVideo(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from wsgn.extraction.progress import Progress
 from wsgn.extraction.videos import expand_videos
 from wsgn.features.options import NATIVE
 from wsgn.support.command import report_failures, run_command, say
+from wsgn.support.terminal import print_lines
 
 if TYPE_CHECKING:
     from wsgn.extraction.batch import Extraction
@@ -115,7 +116,7 @@ def _frame_rate(text: str) -> float | None:
 
 def _options(words: argparse.Namespace) -> ExtractOptions:
     weights = _weights(words)
-    videos = expand_videos(words.videos)
+    videos = expand_videos(words.videos, tell=_tell(words.quiet))
     return ExtractOptions(
         videos=tuple(videos),
         output=words.output,
@@ -128,6 +129,10 @@ def _options(words: argparse.Namespace) -> ExtractOptions:
         overwrite=words.overwrite,
         quiet=words.quiet,
     )
+
+
+def _tell(quiet: bool) -> Callable[[str], None]:
+    return lambda sentence: None if quiet else say(_NAME, sentence)
 
 
 def _weights(words: argparse.Namespace) -> tuple[Path | None, ...]:
@@ -219,7 +224,7 @@ def _report(folder: Path, config: ExtractionConfig, result: Extraction) -> int:
     ]
     if result.failed:
         counts.append(f"{len(result.failed)} failed")
-    print(f"features: {config.source}; {', '.join(counts)} -> {folder}", flush=True)
+    print_lines(f"features: {config.source}; {', '.join(counts)} -> {folder}")
     return report_failures(_NAME, result.failed, len(result.written) + len(result.kept))
 
 

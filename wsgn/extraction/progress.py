@@ -8,6 +8,8 @@ from threading import Lock
 
 from tqdm import tqdm
 
+from wsgn.support.terminal import say_above_bars
+
 # A long video moves the bar as well, but not more often.
 _SHOW_EVERY_SECONDS = 0.5
 
@@ -37,7 +39,7 @@ class Progress:
 
     def on_notice(self, name: str, sentence: str) -> None:
         """Something odd about a video."""
-        tqdm.write(f"wsgn-features: {name}: {sentence}", file=sys.stderr)
+        say_above_bars(f"wsgn-features: {name}: {sentence}")
 
     def close(self) -> None:
         """Leave the bar as it stands."""

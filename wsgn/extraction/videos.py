@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import glob
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from wsgn.errors import InputError, UsageError
-
-_ENDINGS = "3gp avi flv gif h264 h265 ivf m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts webm wmv y4m"
-VIDEO_SUFFIXES = frozenset(f".{ending}" for ending in _ENDINGS.split())
+from wsgn.support.terminal import printable
+from wsgn.video.files import matching_files, nothing_found, video_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +20,18 @@ class VideoFile:
     name: str
 
 
-def expand_videos(arguments: Sequence[str]) -> list[VideoFile]:
+def expand_videos(
+    arguments: Sequence[str], tell: Callable[[str], None] = lambda sentence: None
+) -> list[VideoFile]:
     """The videos that files, folders and patterns stand for, in order, each once.
 
-    A file that does not exist stays in the list (it fails when its turn comes). Raises `InputError`
-    for a folder or pattern that gives nothing, `UsageError` where two videos share a name.
+    A file that does not exist stays in the list (it fails when its turn comes); `tell` is given one
+    line for each argument that leaves something out. Raises `InputError` for a folder or pattern
+    that gives nothing, `UsageError` where two videos share a name.
     """
     paths: dict[Path, Path] = {}
     for argument in arguments:
-        for path in _expand(argument):
+        for path in _expand(argument, tell):
             paths.setdefault(path.absolute(), path)
     videos: dict[str, VideoFile] = {}
     for path in paths.values():
@@ -44,34 +45,20 @@ def expand_videos(arguments: Sequence[str]) -> list[VideoFile]:
     return list(videos.values())
 
 
-def _expand(argument: str) -> Iterator[Path]:
+def _expand(argument: str, tell: Callable[[str], None]) -> Sequence[Path]:
     path = Path(argument)
-    if path.is_dir():
-        yield from _in_folder(path)
-    elif path.exists() or not glob.has_magic(argument):
-        yield path
-    else:
-        # Path.glob knows neither absolute patterns nor "..".
-        matches = [Path(match) for match in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207
-        files = [match for match in matches if match.is_file()]
-        if not files:
-            raise InputError(f"no file matches '{argument}': check the pattern.")
-        yield from files
-
-
-def _in_folder(folder: Path) -> Iterator[Path]:
-    def fail(error: OSError) -> None:
-        raise InputError(f"the folder {folder} cannot be read: {error.strerror}.") from error
-
-    found = False
-    for top, folders, names in os.walk(folder, onerror=fail):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES:
-                found = True
-                yield Path(top, name)
-    if not found:
-        raise InputError(
-            f"the folder {folder} holds no video files (*.mp4, *.mkv and the like); name a file "
-            "directly if it has another suffix."
-        )
+    try:
+        if path.is_dir():
+            found = video_files(path)
+        elif path.exists() or not glob.has_magic(argument):
+            return [path]
+        else:
+            found = matching_files(argument)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"'{printable(argument)}' cannot be read: {reason}.") from error
+    if line := found.left_out():
+        tell(f"{argument}: {line}.")
+    if not found.videos:
+        raise InputError(nothing_found(argument, found))
+    return found.videos

@@ -25,6 +25,7 @@ from wsgn.features.layouts import AUTO, LAYOUTS, open_features
 from wsgn.features.options import NATIVE, FeatureOptions, FrameRate
 from wsgn.features.reader import LOGGER
 from wsgn.support.command import report_failures, run_command, say
+from wsgn.support.terminal import print_lines, say_above_bars
 
 _NAME = "wsgn-convert"
 # What OpenTAD and ActionFormer cut, where the frame rates come from the annotations.
@@ -149,10 +150,9 @@ def _annotations(options: AnnotationOptions) -> Annotations:
     )
     if options.output is not None:
         write_annotations(options.output, annotations)
-        print(
+        print_lines(
             f"annotations: {len(annotations.videos)} videos, {len(annotations.classes)} classes "
             f"-> {options.output}",
-            flush=True,
         )
     return annotations
 
@@ -194,7 +194,7 @@ def _report(layout: str, folder: Path, result: Conversion) -> int:
         counts.append(f"{result.num_without_features} annotated without features")
     if result.num_not_annotated:
         counts.append(f"{result.num_not_annotated} not annotated and left out")
-    print(f"features: {layout}, {', '.join(counts)} -> {folder}", flush=True)
+    print_lines(f"features: {layout}, {', '.join(counts)} -> {folder}")
     return report_failures(_NAME, result.failed, len(result.written) + len(result.kept))
 
 
@@ -203,7 +203,7 @@ class _Notices(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one."""
-        tqdm.write(f"{_NAME}: {record.getMessage()}", file=sys.stderr)
+        say_above_bars(f"{_NAME}: {record.getMessage()}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from wsgn.metrics.detections import read_detections
 from wsgn.metrics.protocol import DEFAULT_PROTOCOL, PROTOCOLS, detection_protocol
 from wsgn.support.command import run_command, say
 from wsgn.support.tables import columns
+from wsgn.support.terminal import print_lines
 
 _NAME = "wsgn-eval"
 _CHARADES = "charades"
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 done, 2 usage, 3 unreadable input, 6 output, 130 interrupted."""
 
     def work() -> int:
-        _print(_run(_options(_parser().parse_args(argv))))
+        print_lines(_run(_options(_parser().parse_args(argv))))
         return 0
 
     return run_command(_NAME, work)
@@ -187,9 +187,3 @@ def _as_table(result: DetectionResult, *, per_class: bool) -> str:
         f"{result.protocol}: {result.num_videos} videos, {result.num_instances} instances, "
         f"{len(result.classes)} classes\n{columns(rows, indent='', gap=' ', least=7)}"
     ).removesuffix("\n")
-
-
-def _print(text: str) -> None:
-    """Write the result; labels may hold letters that the terminal's encoding lacks."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -17,6 +17,7 @@ from wsgn.features.arguments import (
 from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.prediction.options import SEGMENT_RULES, TIOU, PredictOptions
 from wsgn.support.command import run_command
+from wsgn.support.terminal import print_lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except ImportError as error:
             raise MissingExtraError(f"Prediction ({error.name})", "train") from error
         report = predict(options)
-        print(report.as_json() if words.json else report.as_text())
+        print_lines(report.as_json() if words.json else report.as_text())
         return 0
 
     return run_command("wsgn-predict", work, interrupted=lambda: "interrupted.")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from wsgn.errors import InputError, OutputError, WsgnError
 from wsgn.support.signals import exit_on_termination
+from wsgn.support.terminal import print_text, printable
 
 INTERRUPTED = 130
 # Some of several inputs failed.
@@ -88,8 +89,8 @@ def give_up_stdout() -> None:
 
 def say(name: str, sentence: str) -> None:
     """A sentence of the command `name` on stderr; whoever closed it does not want to hear it."""
-    with contextlib.suppress(OSError):
-        print(f"{name}: {sentence}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError, ValueError):
+        print_text(f"{name}: {printable(sentence)}\n", sys.stderr)
 
 
 def failure_code(num_failed: int, num_good: int) -> int:

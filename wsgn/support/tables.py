@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wsgn.support.terminal import printable
+
 
 def columns(
     rows: Sequence[Sequence[str]],
@@ -19,6 +21,7 @@ def columns(
     The first `num_left` columns stand to the left, the others to the right. The first column has at
     least `least_first` characters, the others `least`.
     """
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [
         max(least if number else least_first, *map(len, column))
         for number, column in enumerate(zip(*rows, strict=True))

@@ -12,6 +12,7 @@ from pathlib import Path
 from wsgn.errors import MissingExtraError, UsageError
 from wsgn.manifest import Sampling
 from wsgn.support.command import run_command
+from wsgn.support.terminal import print_lines
 from wsgn.synthetic.features.config import DIFFICULTIES, SyntheticFeaturesConfig, preset
 from wsgn.synthetic.videos.config import (
     ACTION_CLASSES,
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         arguments = _parser().parse_args(argv)
-        print(arguments.run(arguments))
+        print_lines(arguments.run(arguments))
         return 0
 
     return run_command(_NAME, work)

@@ -24,6 +24,7 @@ from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.presets import PRESETS, Preset, preset
 from wsgn.support.command import run_command, say
 from wsgn.support.signals import TERMINATED
+from wsgn.support.terminal import print_lines
 from wsgn.training.options import TrainOptions
 from wsgn.training.overrides import (
     METHOD_OPTIONS,
@@ -68,11 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say_trained(path: Path) -> None:
-    print(f"trained: {path}")
+    print_lines(f"trained: {path}")
 
 
 def _say_evaluated(evaluation: Evaluation) -> None:
-    print(evaluation.result_table())
+    print_lines(evaluation.result_table())
 
 
 def _parser() -> argparse.ArgumentParser:

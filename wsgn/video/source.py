@@ -10,8 +10,9 @@ from typing import BinaryIO
 
 import av
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import FFmpegError, InvalidDataError
 
+from wsgn.video.addresses import resolved, without_credentials
 from wsgn.video.errors import VideoError
 from wsgn.video.stream_input import BoxScan, StreamInput, scan_boxes
 
@@ -42,29 +43,31 @@ class OpenSource:
 
 
 def open_source(source: Source) -> OpenSource:
-    """Open a path, a URL or a binary file object; a `VideoError` says why not."""
-    if isinstance(source, str) and "://" in source:
-        return _open_url(source)
-    if isinstance(source, str | os.PathLike):
-        return _open_path(os.fspath(source))
-    return _open_stream(source)
+    """Open a path, an http(s) or file:// address, `-` for stdin, or a binary file object.
+
+    A `VideoError` says why not; see also `wsgn.video.addresses.resolved`.
+    """
+    found = resolved(source)
+    if isinstance(found, str):
+        return _open_url(found)
+    if isinstance(found, Path):
+        return _open_path(os.fspath(found))
+    return _open_stream(found)
 
 
 def _open_url(url: str) -> OpenSource:
     timeout = (NETWORK_TIMEOUT_SECONDS, NETWORK_TIMEOUT_SECONDS)
-    name = _without_credentials(url)
+    name = without_credentials(url)
     try:
         container = av.open(url, "r", metadata_errors="ignore", timeout=timeout)
     except (FFmpegError, ValueError) as error:
+        # What a web server sends for a film's page is text.
+        if isinstance(error, InvalidDataError):
+            message = f"{name} is not a video: download what a page shows, with yt-dlp for one."
+            raise VideoError("not_a_video", message) from error
         reason = getattr(error, "strerror", None) or "not a video"
         raise VideoError("not_opened", f"{name} cannot be opened: {reason}.") from error
     return OpenSource(name, container, False, None)
-
-
-def _without_credentials(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _open_path(path: str) -> OpenSource:
@@ -83,8 +86,10 @@ def _check_path(path: str) -> bool:
         status = Path(path).stat()
         if stat.S_ISDIR(status.st_mode):
             raise VideoError("directory", f"{path} is a directory; name the video files in it.")
-        if not stat.S_ISREG(status.st_mode):
+        if stat.S_ISFIFO(status.st_mode):
             return False
+        if not stat.S_ISREG(status.st_mode):
+            raise VideoError("no_file", f"{path} is a device or a socket; name a video file.")
         with Path(path).open("rb"):
             pass
     except PermissionError as error:

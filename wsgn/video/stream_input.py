@@ -81,6 +81,8 @@ class StreamInput:
             return b""
         try:
             chunk: bytes = self._read(size) or b""
+            if not isinstance(chunk, bytes | bytearray | memoryview):
+                raise TypeError(f"its read() gives {type(chunk).__name__}, not bytes")
         except Exception as error:
             self.error = error
             return b""

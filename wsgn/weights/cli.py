@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wsgn.errors import MissingExtraError, UsageError
 from wsgn.support.command import run_command
+from wsgn.support.terminal import print_lines
 from wsgn.weights.download import download_weights
 from wsgn.weights.published import PUBLISHED, published_weights
 
@@ -90,10 +91,10 @@ def _file_options(words: argparse.Namespace) -> _FileOptions:
 
 def _list() -> None:
     for entry in PUBLISHED:
-        print(f"{entry.name}: {entry.kind}, trained on {entry.trained_on}; {entry.licence}")
+        print_lines(f"{entry.name}: {entry.kind}, trained on {entry.trained_on}; {entry.licence}")
         for file in entry.files:
-            print(f"    {file.url}")
-            print(f"    {file.size_text}; {file.checksum_text}")
+            print_lines(f"    {file.url}")
+            print_lines(f"    {file.size_text}; {file.checksum_text}")
 
 
 def _check(options: _FileOptions) -> None:
@@ -102,7 +103,7 @@ def _check(options: _FileOptions) -> None:
 
     _require_kind(options.kind)
     checked = check_weights(options.file, kind=options.kind, any_checksum=options.any_checksum)
-    print(f"{options.file}: {checked.sentence}; SHA-256 {checked.origin.sha256}")
+    print_lines(f"{options.file}: {checked.sentence}; SHA-256 {checked.origin.sha256}")
 
 
 def _convert(options: _FileOptions, output: Path, layout: str) -> None:
@@ -115,7 +116,7 @@ def _convert(options: _FileOptions, output: Path, layout: str) -> None:
         raise UsageError(f"the output must end in .safetensors, got {output}.")
     checked = check_weights(options.file, kind=options.kind, any_checksum=options.any_checksum)
     convert_weights(checked, output, layout=layout)
-    print(f"{output}: {checked.sentence}")
+    print_lines(f"{output}: {checked.sentence}")
 
 
 def _download(name: str, folder: Path) -> None:
@@ -124,7 +125,7 @@ def _download(name: str, folder: Path) -> None:
         names = ", ".join(known.name for known in PUBLISHED)
         raise UsageError(f"'{name}' is not known; there are {names}.")
     for path in download_weights(entry, folder):
-        print(path)
+        print_lines(str(path))
 
 
 def _require_torch() -> None:

@@ -42,12 +42,17 @@ def test_a_list_file_names_sources_relative_to_itself(folder: Path) -> None:
 
 
 def test_each_file_comes_once(folder: Path) -> None:
+    assert sources("b.mp4", "deep/../b.mp4", f"file://{folder}/b.mp4") == ["b.mp4"]
     assert sources("a.mp4", str(folder / "a.mp4"), "a.m*") == ["a.mp4", "a.mkv"]
 
 
 def test_results_of_different_sources_have_different_names(folder: Path) -> None:
-    jobs = expand_sources(["a.mkv", "a.mp4", "deep", "deep/../b.mp4", "b.mp4", "-"], ["b"])
+    (folder / "deep" / "b.mp4").touch()
+    names = ["a.mkv", "a.mp4", "deep/c.MOV", "deep/b.mp4", "b.mp4", "-"]
+    jobs = expand_sources(names, ["b"])
     assert [job.output_name for job in jobs] == ["a", "a.mp4", "c", "b.mp4", "b.mp4-2", "stdin"]
+    keys = ["a.mkv", "a.mp4", "c", "deep/b", f"{folder.name}/b", "stdin"]
+    assert [job.key for job in jobs] == keys
 
 
 def test_a_missing_file_fails_only_when_its_turn_comes(folder: Path) -> None:
@@ -74,7 +79,7 @@ def test_what_gives_nothing_is_a_job_with_a_problem(folder: Path, argument: str,
     assert getattr(job.problem, "code", None) == code
 
 
-@pytest.mark.parametrize("argument", ["rtsp://camera/1", "0", "/dev/video7", "https://a/b.mp4"])
+@pytest.mark.parametrize("argument", ["rtsp://camera/1", "0", "/dev/video7", "srt://a/b.mp4"])
 def test_live_sources_are_refused_in_words(folder: Path, argument: str) -> None:
     with pytest.raises(UsageError, match="live source"):
         expand_sources([argument])

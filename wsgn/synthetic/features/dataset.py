@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from wsgn.errors import InputError, UsageError
 from wsgn.features.file import SUFFIX, write_feature_file
 from wsgn.support.files import write_whole_file
 from wsgn.support.records import record_to_dict
+from wsgn.support.terminal import say_above_bars
 from wsgn.synthetic.features.config import SyntheticFeaturesConfig
 from wsgn.synthetic.features.patterns import Patterns, class_relations, draw_patterns
 from wsgn.synthetic.features.video import known_duration, make_features
@@ -73,10 +73,9 @@ def _with_content(videos: Sequence[VideoAnnotation]) -> list[VideoAnnotation]:
         if video.duration_seconds is None and not video.labels and not video.segments
     ]
     if empty:
-        print(
+        say_above_bars(
             f"no features are made for {len(empty)} videos without duration and labels: "
-            f"{', '.join(empty[:5])}.",
-            file=sys.stderr,
+            f"{', '.join(empty[:5])}."
         )
     kept = [video for video in videos if video.name not in set(empty)]
     if not kept:
