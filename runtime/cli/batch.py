@@ -7,18 +7,19 @@ from collections.abc import Sequence
 
 from wsgn import __version__
 from wsgn.engines.engine import Engine
-from wsgn.errors import InputError, UsageError
+from wsgn.errors import InputError, OutputError, UsageError
 from wsgn.support.command import PARTLY_FAILED, failure_code
+from wsgn.video.files import is_fifo
 
 from ..events import EndEvent, Event, ProgressEvent, RunEvent, WarningEvent
 from ..pipeline import Detection, failure_events
 from ..writers import ResultCollector
 from .console import Console
 from .options import RunOptions
-from .outputs import Outputs, SourceFiles
+from .outputs import Outputs, SourceFiles, SourceOutputError
 from .reports import Report
 from .signals import SignalStop
-from .sources import Job, display_name, open_source
+from .sources import Job, display_name, video_of
 
 
 class Batch:
@@ -41,7 +42,7 @@ class Batch:
         self._console = console
         self._stop = stop
         self._run_event = run_event(engine, options)
-        self._num_done = self._num_degraded = 0
+        self._num_done = self._num_degraded = self._num_unwritable = 0
         self._failed: list[str] = []
         self._current = ""
 
@@ -55,7 +56,8 @@ class Batch:
                 self._console.detail(f"{job.source}: done before.")
                 self._num_done += 1
                 continue
-            label = job.output_name if len(jobs) == 1 else f"{number}/{len(jobs)} {job.output_name}"
+            label = display_name(job.output_name)
+            label = label if len(jobs) == 1 else f"{number}/{len(jobs)} {label}"
             self._run_job(job, label)
         if not self._stop.requested:
             self._outputs.write_merged(jobs)
@@ -67,17 +69,21 @@ class Batch:
         name = self._current = display_name(job.source)
         self._console.start_progress(label)
         try:
-            if job.problem is not None:
-                raise job.problem
+            problem = job.problem or self._outputs.problem(job)
+            if problem is not None:
+                raise problem
+            if is_fifo(job.source):
+                self._console.say(f"{name} is a FIFO: waiting for somebody to write into it.")
             detection = Detection(
-                open_source(job), self._engine, self._options.detect, name=name, stop=self._stop
+                video_of(job), self._engine, self._options.detect, name=name, stop=self._stop
             )
             self._run_detection(job, detection)
-        except (InputError, UsageError) as error:
+        except (InputError, UsageError, SourceOutputError) as error:
             # Options may fit one source and not another (--stream): the others still run.
             prefix = "" if name in str(error) else f"{name}: "
             self._console.error(f"{prefix}{error}")
             self._failed.append(name)
+            self._num_unwritable += isinstance(error, SourceOutputError)
             end = None if detection is None else detection.end_event()
             for event in failure_events(name, error, end):
                 self._report.write(event)
@@ -86,7 +92,7 @@ class Batch:
 
     def _run_detection(self, job: Job, detection: Detection) -> None:
         files = self._outputs.open(job)
-        collector = ResultCollector(display_name(job.output_name))
+        collector = ResultCollector(job.key)
         try:
             files.write(self._run_event)
             for event in detection.events():
@@ -126,6 +132,8 @@ class Batch:
     def _exit_code(self) -> int:
         if self._stop.signal_number is not None:
             return 128 + self._stop.signal_number
+        if self._failed and self._num_unwritable == len(self._failed) and not self._num_done:
+            return OutputError.exit_code
         if self._failed:
             return failure_code(len(self._failed), self._num_done)
         return PARTLY_FAILED if self._options.strict and self._num_degraded else 0

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import functools
+import hashlib
 import io
 import os
+import stat
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,10 +22,33 @@ from ..events import Event
 from ..pipeline import Detection
 from ..writers import ResultFile, SourceResult, Writer, json_document, open_writer, output_errors
 from .options import OutputOptions
-from .sources import Job, display_name
+from .sources import Job
 
 # The results of all sources of a run in one document, beside those of each.
 MERGED_NAME = "detections"
+
+
+# What the operating system says of one name and not of the disk or the folder.
+_OF_ONE_NAME = {
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.EILSEQ,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ELOOP,
+    errno.EACCES,
+    errno.EPERM,
+}
+# The most that is put behind a name.
+_LONGEST_SUFFIX = ".scores.partial.npz"
+_USUAL_NAME_BYTES = 255
+
+
+class SourceOutputError(OutputError):
+    """The results of one source cannot be written, while those of others can."""
+
+    code = "output"
 
 
 class Outputs:
@@ -48,7 +76,7 @@ class Outputs:
         if options.overwrite or options.resume:
             return
         wanted = [path for job in jobs for path in self.paths(job)]
-        existing = [path for path in [*wanted, *self._merged_path(jobs)] if path.exists()]
+        existing = [path for path in [*wanted, *self._merged_path(jobs)] if _exists(path)]
         if existing:
             others = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
             raise OutputError(
@@ -60,19 +88,44 @@ class Outputs:
         """Whether --resume may skip the source."""
         if self._options is None or not self._options.resume or job.problem is not None:
             return False
-        return all(path.exists() for path in self.paths(job))
+        return all(map(_exists, self.paths(job)))
+
+    def problem(self, job: Job) -> SourceOutputError | None:
+        """Why the results of a source cannot have their names, if so."""
+        for path in self.paths(job):
+            try:
+                if not stat.S_ISDIR(path.lstat().st_mode):
+                    continue
+                reason = "a folder has this name"
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+            # No file can have a null character in its name.
+            except ValueError as error:
+                reason = str(error)
+            return SourceOutputError(
+                f"cannot write '{path}' ({reason}): give the video another name, or choose another "
+                "place with --output."
+            )
+        return None
 
     def open(self, job: Job) -> SourceFiles:
         """The files of one source, open under temporary names."""
         if self._options is None:
             return SourceFiles([], None)
-        return SourceFiles(
-            [
-                open_writer(kind, self._path(job, kind), display_name(job.output_name))
-                for kind in self._options.formats
-            ],
-            self._path(job, "scores.npz") if self._options.save_scores else None,
-        )
+        scores = self._path(job, "scores.npz") if self._options.save_scores else None
+        writers: list[Writer] = []
+        try:
+            for kind in self._options.formats:
+                writers.append(open_writer(kind, self._path(job, kind), job.key))
+        except OutputError as error:
+            SourceFiles(writers, scores).discard()
+            cause = error.__cause__
+            if isinstance(cause, OSError) and cause.errno in _OF_ONE_NAME:
+                raise SourceOutputError(str(error)) from error
+            raise
+        return SourceFiles(writers, scores)
 
     def add(self, result: SourceResult) -> None:
         """Take a finished source into the merged document."""
@@ -83,8 +136,9 @@ class Outputs:
         for path in self._merged_path(jobs):
             document = json_document(self._merged.values())
             for job in jobs:
-                if display_name(job.output_name) not in self._merged and self.is_done(job):
-                    document["results"] |= _earlier_results(self._path(job, "json"))
+                if job.key not in self._merged and self.is_done(job):
+                    found = _earlier_results(self._path(job, "json"))
+                    document["results"][job.key] = found
             file = ResultFile(path)
             try:
                 file.write(json_text(document, indent=1) + "\n")
@@ -99,7 +153,32 @@ class Outputs:
 
     def _path(self, job: Job, suffix: str) -> Path:
         assert self._options is not None
-        return self._options.directory / f"{job.output_name}.{suffix}"
+        return self._options.directory / f"{self._short(job.output_name)}.{suffix}"
+
+    def _short(self, output_name: str) -> str:
+        """The name, or its beginning and a hash of it where files cannot have names so long."""
+        folder, name = os.path.split(output_name)
+        room = self._most_bytes - len(_LONGEST_SUFFIX)
+        try:
+            whole = os.fsencode(name)
+        # `problem` says so.
+        except UnicodeEncodeError:
+            return output_name
+        if len(whole) <= room:
+            return output_name
+        mark = f"~{hashlib.sha256(whole).hexdigest()[:8]}"
+        begin = whole[: room - len(mark)].decode(sys.getfilesystemencoding(), "ignore")
+        return os.path.join(folder, begin + mark)  # noqa: PTH118
+
+    @functools.cached_property
+    def _most_bytes(self) -> int:
+        """Bytes of a file's name in the folder of results."""
+        assert self._options is not None
+        try:
+            return os.pathconf(self._options.directory, "PC_NAME_MAX")
+        # Not every system or folder says it.
+        except (AttributeError, OSError, ValueError):
+            return _USUAL_NAME_BYTES
 
 
 class SourceFiles:
@@ -144,9 +223,19 @@ def _save_scores(detection: Detection, path: Path, *, partial: bool) -> None:
         file.discard()
 
 
-def _earlier_results(path: Path) -> dict[str, object]:
+def _exists(path: Path) -> bool:
     try:
-        return dict(read_object(path)["results"])
+        return path.exists()
+    # A name that no file can have; `problem` says so.
+    except (OSError, ValueError):
+        return False
+
+
+def _earlier_results(path: Path) -> object:
+    """The detections in the result of one source, whatever the source was called then."""
+    try:
+        (found,) = dict(read_object(path)["results"]).values()
+        return found
     except (InputError, ValueError, KeyError, TypeError) as error:
         raise OutputError(
             f"the earlier result '{os.fspath(path)}' cannot be read: remove it, or add --overwrite."

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 from wsgn.engines.engine import require_snippets
 from wsgn.engines.open import describe_engine, open_engine
-from wsgn.errors import InputError
+from wsgn.errors import InputError, WsgnError
 from wsgn.support.command import failure_code
+from wsgn.support.terminal import printable
 from wsgn.video import probe
+from wsgn.video.addresses import STANDARD_INPUT
+from wsgn.video.files import is_fifo
 
 from ..pipeline import frame_grid
 from ..streaming.rules import check_options
@@ -18,7 +21,7 @@ from .options import RunOptions, parse_options
 from .outputs import MERGED_NAME, Outputs
 from .reports import open_report
 from .signals import stop_on_signals
-from .sources import STANDARD_INPUT, Job, display_name, expand_sources
+from .sources import Job, display_name, expand_sources, video_of
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -35,7 +38,7 @@ def _run_batch(options: RunOptions) -> int:
     """Check everything that can be checked, then decode."""
     console = Console(quiet=options.quiet, verbose=options.verbose, progress=options.progress)
     reserved = [MERGED_NAME] if options.output and "json" in options.output.formats else []
-    jobs = expand_sources(options.sources, reserved)
+    jobs = expand_sources(options.sources, reserved, console.say)
     assert options.engine is not None
     # The engine must take frames; labels and thresholds must be its own. No driver mends that.
     description = describe_engine(options.engine)
@@ -63,13 +66,15 @@ def _dry_run(jobs: Sequence[Job], outputs: Outputs) -> int:
     """Say where each source would go, or what is wrong with it; the exit code of a run."""
     num_failed = 0
     for job in jobs:
-        problem = job.problem
-        if problem is None and job.source != STANDARD_INPUT:
+        problem: WsgnError | None = job.problem or outputs.problem(job)
+        # Looking into a pipe would take its beginning away.
+        if problem is None and job.source != STANDARD_INPUT and not is_fifo(job.source):
             try:
-                probe(job.source)
+                probe(video_of(job))
             except InputError as error:
                 problem = error
         num_failed += problem is not None
         targets = ", ".join(map(str, outputs.paths(job))) or "stdout"
-        print_result(f"{display_name(job.source)} -> {problem or targets}\n")
+        shown = printable(f"{display_name(job.source)} -> {problem or targets}")
+        print_result(f"{shown}\n")
     return failure_code(num_failed, len(jobs) - num_failed)

@@ -64,6 +64,13 @@ def expand_sources(
     return _with_keys(_with_unique_names(jobs, reserved_names))
 
 
+def video_of(job: Job) -> Path | str:
+    """What the video reader is given."""
+    if job.source == STANDARD_INPUT or is_network(job.source):
+        return job.source
+    return Path(job.source)
+
+
 def display_name(path: str) -> str:
     """A source as text: letters that are not valid in the file system's encoding are replaced."""
     if path == STANDARD_INPUT:
@@ -154,7 +161,9 @@ def _plain_jobs(argument: str, tell: Callable[[str], None]) -> Iterator[Job]:
 
 
 def _file_job(path: Path) -> Job:
-    return Job(source=str(path), output_name=path.stem)
+    # A file of that name is reached as ./-
+    source = str(path) if str(path) != STANDARD_INPUT else f"./{STANDARD_INPUT}"
+    return Job(source=source, output_name=path.stem)
 
 
 def _directory_jobs(directory: Path, tell: Callable[[str], None]) -> Iterator[Job]:
@@ -217,7 +226,8 @@ def _with_unique_names(jobs: list[Job], reserved_names: Iterable[str]) -> list[J
     named: list[Job] = []
     for job in jobs:
         name = job.output_name
-        if name in taken and job.source != STANDARD_INPUT:
+        # a.partial.json is what is left of an interrupted a.json.
+        if (name in taken or name.endswith(".partial")) and job.source != STANDARD_INPUT:
             name += Path(job.source).suffix
         candidates = (name if n == 1 else f"{name}-{n}" for n in range(1, len(jobs) + 3))
         name = next(candidate for candidate in candidates if candidate not in taken)

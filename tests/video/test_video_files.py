@@ -51,18 +51,8 @@ def test_only_a_video_ending_is_taken_off() -> None:
 
 
 def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
-    files = (
-        "b.mp4",
-        "deep/a.MOV",
-        "n.md",
-        "x.jpg",
-        "y.JPG",
-        "README",
-        ".h.mp4",
-        "._b.mp4",
-        ".t/z.mp4",
-    )
-    fill(tmp_path, files)
+    others = ("n.md", "x.jpg", "y.JPG", "README", ".h.mp4", "._b.mp4", ".t/z.mp4")
+    fill(tmp_path, ("b.mp4", "deep/a.MOV", *others))
     found = video_files(tmp_path)
     assert names(tmp_path, found) == ["b.mp4", "deep/a.MOV"]
     assert found.left_out() == (
@@ -143,11 +133,11 @@ def test_a_pattern_takes_any_ending_and_names_what_is_no_file(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("files", "rest"),
-    [((), ""), (("a.txt",), " (left out: 1 file that does not look like a video")],
+    [((), ""), (("a.txt",), " (left out: 1 file that does not look like a video (.txt 1))")],
 )
 def test_a_folder_without_videos_says_what_is_there(
     tmp_path: Path, files: tuple[str, ...], rest: str
 ) -> None:
     fill(tmp_path, files)
     sentence = nothing_found(str(tmp_path), video_files(tmp_path))
-    assert f"holds no video files, nor do the folders in it{rest}" in sentence
+    assert f"holds no video files, nor do the folders in it{rest};" in sentence

@@ -34,6 +34,14 @@ def without_video_suffix(name: str) -> str:
     return name[: -len(os.path.splitext(name)[1])] if is_video_name(name) else name  # noqa: PTH122
 
 
+def is_fifo(path: str | os.PathLike[str]) -> bool:
+    """Whether reading it waits until somebody writes into it."""
+    try:
+        return stat.S_ISFIFO(Path(path).stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 @dataclass(kw_only=True)
 class FolderVideos:
     """The videos in a folder and the folders in it, and what else is there."""
