@@ -135,10 +135,14 @@ class Outputs:
         """Write the results of all sources into one document, if the run has several."""
         for path in self._merged_path(jobs):
             document = json_document(self._merged.values())
+            found, results = document["results"], {}
+            # In the order of the sources, whichever of them an earlier run has done.
             for job in jobs:
-                if job.key not in self._merged and self.is_done(job):
-                    found = _earlier_results(self._path(job, "json"))
-                    document["results"][job.key] = found
+                if job.key in found:
+                    results[job.key] = found[job.key]
+                elif self.is_done(job):
+                    results[job.key] = _earlier_results(self._path(job, "json"))
+            document["results"] = results
             file = ResultFile(path)
             try:
                 file.write(json_text(document, indent=1) + "\n")

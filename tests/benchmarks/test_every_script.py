@@ -21,6 +21,7 @@ from places import ROOT
 from tiny_demo import TinyDemo, make_tiny_demo
 
 from benchmarks.kernels.workload import INTERPRETER_SHAPES
+from benchmarks.killed_commands import COMMANDS
 
 pytest.importorskip("triton")
 
@@ -120,6 +121,15 @@ def check_evaluator(outcome: Outcome) -> None:
     assert len(plain) == 2
     assert all(row["largest_difference"] < 1e-9 for row in plain)
     assert min(outcome.figures("rows", "package_ms")) > 0
+
+
+def check_kills(outcome: Outcome) -> None:
+    """All kills were done, runs went on behind them, and nothing was found."""
+    for name in ("after_a_time", "before_a_change"):
+        assert sum(outcome.figures("commands", name)) > 0
+    assert min(outcome.figures("commands", "whole_runs")) > 0
+    commands = json.loads(outcome.stem.with_suffix(".json").read_text())["commands"]
+    assert [command["complaints"] for command in commands] == [[]] * len(COMMANDS)
 
 
 def check_kernels(outcome: Outcome) -> None:
@@ -228,6 +238,9 @@ SCRIPTS = {
             "--quick", "--budget", 36000, "-o", stem, "--figure", stem.with_suffix(".svg"),
         ],
         check=check_kernels,
+    ),
+    "benchmarks.kills": Script(
+        options=lambda demo, stem: [*COMMANDS, "--kills", 3, "-o", stem], check=check_kills
     ),
     "benchmarks.large_dataset": Script(
         options=lambda demo, stem: [
@@ -357,6 +370,7 @@ def test_a_tiny_demo_never_replaces_the_packaged_one() -> None:
         ("throughput", ["--engine", "none.onnx"], 5, "none.onnx"),
         ("throughput", ["--repeats", "0"], 2, "must be at least 1"),
         ("large_dataset", ["{folder}", "--gigabytes", "0"], 2, "less than one file"),
+        ("kills", ["convert", "--kills", "0"], 2, "must be at least 1"),
         ("streaming", ["none", "--checkpoint", "none.st", "--engine", "x"], 3, "none.st"),
         ("training_speed", ["--batch-videos", "2"], 2, "--batch-videos at least 6"),
         ("synthetic_thumos14", ["none.json", "-o", "{folder}"], 3, "none.json"),
