@@ -35,7 +35,7 @@ from wsgn.engines.kernels.bundle import TARGETS as TARGETS
 from wsgn.errors import EngineError, OutputError, UsageError
 from wsgn.manifest import CLASS_ACTIVATIONS, COMPONENTS, SOFTMAX_SCALES
 from wsgn.selection.reference import LOCAL_SLOPE, NUM_STATISTICS, Options
-from wsgn.support.files import write_whole_file
+from wsgn.support.files import remove_leftovers, write_whole_file
 
 from .. import launch
 from ..describe_kernels import NUM_CHUNK_MOMENTS
@@ -141,6 +141,7 @@ def check_folder(folder: Path, *, overwrite: bool = False) -> None:
         return
     if not folder.is_dir():
         raise OutputError(f"{folder} is not a folder; choose another one.")
+    remove_leftovers(folder / DOCUMENT)
     if (folder / DOCUMENT).exists():
         if not overwrite:
             raise OutputError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from leftovers import left_by_a_killed_run
 from places import ROOT
 
 from wsgn.engines.kernels.bundle import FORMS, read_bundle
@@ -141,9 +142,13 @@ def test_what_a_cut_off_run_left_is_written_over(
     tmp_path: Path, small_bundle: CompiledBundle
 ) -> None:
     (tmp_path / "sm_90").mkdir()
-    (tmp_path / "sm_90" / "pool_chunks.cubin.tmp").write_bytes(b"half")
+    left = [
+        left_by_a_killed_run(tmp_path / "sm_90" / "pool_chunks.cubin"),
+        left_by_a_killed_run(tmp_path / "kernels.json"),
+    ]
     write_bundle(small_bundle, tmp_path)
     assert read_bundle(tmp_path) == small_bundle.bundle
+    assert not any(path.exists() for path in left)
 
 
 def test_fewer_targets_leave_none_of_the_former_ones(

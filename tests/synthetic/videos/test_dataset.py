@@ -137,6 +137,19 @@ def test_same_frames_give_the_same_bytes_in_used_memory(tmp_path: Path) -> None:
     assert len(written) == 1
 
 
+def test_a_video_that_is_cut_off_leaves_the_old_one(tmp_path: Path) -> None:
+    def frames() -> Iterator[UInt8Array]:
+        yield from np.zeros((30, 72, 96, 3), np.uint8)
+        raise KeyboardInterrupt
+
+    path = tmp_path / "video.mp4"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt):
+        encode_video(path, frames(), 96, 72, 10, 23)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["video.mp4"]
+    assert path.read_bytes() == b"old"
+
+
 def test_output_that_holds_something_is_refused_unless_asked(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
