@@ -1,1 +1,1 @@
-"""Measurements, run from the checkout: `python -m benchmarks.NAME`."""
+"""Measurements, run from the checkout as `python -m benchmarks.NAME`; as files they do not run."""

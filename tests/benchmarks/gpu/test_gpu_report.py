@@ -136,6 +136,11 @@ def test_without_pytest_the_check_ends_before_its_limit(monkeypatch: pytest.Monk
     assert float(command[-1]) < 130
 
 
+def test_what_a_gpu_changes_is_where_it_is_looked_for() -> None:
+    """On an interpreter that brings no tests along they are left out without a word."""
+    assert [name for name in gpu_report._ON_GPU if not (ROOT / "tests" / name).exists()] == []
+
+
 def test_a_folder_that_cannot_be_made_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
