@@ -94,6 +94,9 @@ def draw(results: Results, path: Path) -> None:
     ]
     for axes, panel in zip(all_axes, shown, strict=True):
         _draw_panel(axes, panel)
+    multiples = [bar.microseconds / p.unit for p in shown for bar in (*p.bars, *p.rooflines)]
+    # One axis for all, with room for the numbers behind the longest bar.
+    all_axes[0].set_xlim(0.8 * min(multiples), 4 * max(*multiples, 10.0))
     unit = "a device copy of the least bytes" if results.device == "cuda" else "our time"
     where = results.machine.gpu or results.machine.processor
     figure.suptitle(f"Forward + backward in multiples of {unit}; {where}", fontsize=10)
@@ -116,8 +119,9 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         padding=3, fontsize=7,
     )  # fmt: skip
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.invert_yaxis()
-    axes.margins(x=0.2)
     axes.tick_params(labelsize=8)
     _draw_rooflines(axes, panel)
     axes.set_title(panel.title, fontsize=9, loc="left")
@@ -129,4 +133,6 @@ def _draw_rooflines(axes: Axes, panel: Panel) -> None:
         label = f"{line.name} {digits(line.microseconds)} us"
         multiple = line.microseconds / panel.unit
         axes.axvline(multiple, color=ROOFLINE, linestyle=style, linewidth=1, label=label)
-    axes.legend(fontsize=7, loc="lower right")
+    axes.legend(
+        fontsize=7, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=len(lines), frameon=False
+    )
