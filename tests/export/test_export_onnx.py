@@ -13,6 +13,7 @@ from wsgn.errors import OutputError, UsageError
 from wsgn.export.graphs.file import export_onnx
 
 
+@pytest.mark.usefixtures("fresh_exports")
 def test_a_checkpoint_and_its_file_give_the_same_bytes(tmp_path: Path) -> None:
     checkpoint = random_checkpoint(feature_model())
     save_checkpoint(tmp_path / "model.safetensors", checkpoint)

@@ -182,6 +182,7 @@ def test_a_joined_backbone_goes_before_every_graph(tmp_path: Path, graph: str) -
         check_score_parity(subject, graph, tmp_path / "m.onnx", ((1, 3),), HALF_TOLERANCE)
 
 
+@pytest.mark.usefixtures("fresh_exports")
 @pytest.mark.parametrize("graph", GRAPHS[1:])
 @pytest.mark.parametrize("name", MODELS)
 def test_the_same_checkpoint_gives_the_same_bytes(

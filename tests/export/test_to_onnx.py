@@ -108,6 +108,7 @@ def test_no_path_of_this_machine_is_inside(frame_graph: onnx.ModelProto) -> None
         assert trace not in data
 
 
+@pytest.mark.usefixtures("fresh_exports")
 def test_the_same_checkpoint_gives_the_same_bytes(
     tmp_path: Path, frame_checkpoint: Checkpoint, frame_graph: onnx.ModelProto
 ) -> None:
