@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from wsgn.errors import UsageError
 from wsgn.support.json_input import read_object
 from wsgn.support.records import record_from_dict, record_to_dict
+from wsgn.support.terminal import holds_controls, quoted
 
 FORMAT_VERSION = 1
 METADATA_KEY = "wsgn.manifest"
@@ -221,6 +222,12 @@ class Manifest:
             len(self.classes) >= 1 and len(set(self.classes)) == len(self.classes),
             "the manifest must name at least one class, each once.",
         )
+        for name in self.classes:
+            _require(
+                bool(name) and not holds_controls(name),
+                f"the class {quoted([name])} is empty, or holds a control character: name it "
+                "otherwise and export the engine again.",
+            )
         _require(
             (self.frames is None) != (self.features is None),
             "the manifest must describe either frames or features as input.",

@@ -14,7 +14,7 @@ from ..events import ProgressEvent
 from ..pipeline import Detection
 from ..writers import ResultCollector
 from .console import Console, print_result
-from .options import RunOptions
+from .options import RunOptions, with_labels
 from .signals import stop_on_signals
 from .tables import clock
 
@@ -32,6 +32,7 @@ def run_demo(options: RunOptions) -> int:
         ) as engine,
         stop_on_signals() as stop,
     ):
+        options = with_labels(options, engine.manifest.classes)
         detection = Detection(assets.video, engine, options.detect, stop=stop)
         collector = ResultCollector(assets.video.name)
         console.start_progress(assets.video.name)

@@ -6,7 +6,7 @@ import math
 import re
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsgn.errors import UsageError
@@ -17,6 +17,11 @@ from ..streaming.rules import DetectorOptions
 from ..writers import FORMATS
 from .parser import build_parser
 
+# More than any machine has; so many alone take seconds to start.
+_MOST_THREADS = 1024
+# 31 years; what is longer is a slip of the keyboard.
+_MOST_SECONDS = 1_000_000_000
+_LONGEST_CLOCK = 60
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
 
 
@@ -42,7 +47,10 @@ class RunOptions:
     # None leaves it to the engine.
     device: str | None
     num_threads: int | None
+    # Without the labels, which only the engine's classes can tell apart: see `with_labels`.
     detect: DetectOptions
+    # As they were written: each names a class, or several with commas between them.
+    labels: tuple[str, ...] | None
     # None where nothing is written but stdout.
     output: OutputOptions | None
     demo: bool
@@ -65,14 +73,15 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
         raise UsageError("a SOURCE is missing: name a video file, or see wsgn-run --help.")
     if not words.demo and not words.engine:
         raise UsageError("the engine is missing: give --engine FILE, or try wsgn-run --demo.")
-    if words.threads is not None and words.threads < 1:
-        raise UsageError(f"--threads must be at least 1, got {words.threads}.")
+    if words.threads is not None and not 1 <= words.threads <= _MOST_THREADS:
+        raise UsageError(f"--threads must be 1 to {_MOST_THREADS}, got {words.threads}.")
     return RunOptions(
         sources=tuple(words.sources),
         engine=None if words.engine is None else Path(words.engine),
         device=_device(words.device),
         num_threads=words.threads,
         detect=_detect_options(words),
+        labels=_labels(words.labels),
         output=_output_options(words),
         demo=words.demo,
         strict=words.strict,
@@ -82,6 +91,35 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
         verbose=words.verbose,
         progress=not (words.no_progress or words.quiet),
     )
+
+
+def with_labels(options: RunOptions, classes: Sequence[str]) -> RunOptions:
+    """The options with the labels that the command line chose out of an engine's classes.
+
+    What is no class stays as it is, for the detector to refuse.
+    """
+    if options.labels is None:
+        return options
+    names = [name for words in options.labels for name in _split_labels(words, classes)]
+    detector = replace(options.detect.detector, labels=tuple(dict.fromkeys(names)))
+    return replace(options, detect=replace(options.detect, detector=detector))
+
+
+def _split_labels(words: str, classes: Sequence[str]) -> list[str]:
+    """The names between the commas; names with commas of their own are classes first of all."""
+    parts = words.split(",")
+    names = []
+    begin = 0
+    while begin < len(parts):
+        # The longest class that begins here, the whole of the words before anything else.
+        for end in range(len(parts), begin, -1):
+            text = ",".join(parts[begin:end])
+            name = text if text in classes else text.strip()
+            if name in classes or end == begin + 1:
+                names += [name] if name else []
+                begin = end
+                break
+    return names
 
 
 def _device(word: str | None) -> str | None:
@@ -120,7 +158,6 @@ def _detector_options(words: Namespace) -> DetectorOptions:
     window = {} if words.window is None else {"window_seconds": words.window}
     return DetectorOptions(
         scores=words.scores,
-        labels=_listed("--labels", words.labels),
         open_threshold=_threshold(words.threshold),
         close_threshold=words.exit_threshold,
         minimum_duration_seconds=words.min_duration,
@@ -153,6 +190,14 @@ def _output_options(words: Namespace) -> OutputOptions | None:
     )
 
 
+def _labels(words: Sequence[str] | None) -> tuple[str, ...] | None:
+    if words is None:
+        return None
+    if not any(word.strip(" ,") for word in words):
+        raise UsageError("--labels names nothing: give names, with commas between them.")
+    return tuple(words)
+
+
 def _listed(option: str, text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
@@ -165,11 +210,15 @@ def _listed(option: str, text: str | None) -> tuple[str, ...] | None:
 def _seconds(option: str, text: str | None) -> float | None:
     if text is None:
         return None
-    match = _CLOCK.fullmatch(text.strip())
+    # Before Python is asked for the value of thousands of digits.
+    match = _CLOCK.fullmatch(text.strip()) if len(text) <= _LONGEST_CLOCK else None
     if match is None:
-        raise UsageError(f"{option} must be seconds or [HH:]MM:SS, got '{text}'.")
+        raise UsageError(f"{option} must be seconds or [HH:]MM:SS, got '{text[:_LONGEST_CLOCK]}'.")
     hours, minutes, seconds = match.groups()
-    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+    value = float(hours or 0) * 3600 + float(minutes or 0) * 60 + float(seconds)
+    if value > _MOST_SECONDS:
+        raise UsageError(f"{option} must be at most {_MOST_SECONDS} s, got '{text}'.")
+    return value
 
 
 def _threshold(text: str | None) -> float | dict[str, float] | None:

@@ -40,6 +40,7 @@ _OF_ONE_NAME = {
     errno.EACCES,
     errno.EPERM,
 }
+_FORMULA = ("=", "+", "-", "@")
 # The most that is put behind a name.
 _LONGEST_SUFFIX = ".scores.partial.npz"
 _USUAL_NAME_BYTES = 255
@@ -83,6 +84,12 @@ class Outputs:
                 f"'{existing[0]}'{others} exists already: add --overwrite to replace, --resume to "
                 "skip what is done, or choose another --output."
             )
+
+    def formulas(self, jobs: Sequence[Job], labels: Sequence[str]) -> list[str]:
+        """Names in CSV files that a spreadsheet would compute; other readers need them as are."""
+        if self._options is None or "csv" not in self._options.formats:
+            return []
+        return [name for name in (*labels, *(job.key for job in jobs)) if name[:1] in _FORMULA]
 
     def is_done(self, job: Job) -> bool:
         """Whether --resume may skip the source."""

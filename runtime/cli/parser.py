@@ -70,7 +70,12 @@ def _add_detection(group: Any) -> None:
         "(default: exact)",
     )
     group.add_argument("--window", type=float, metavar="S", help="seconds of --scores window")
-    group.add_argument("--labels", metavar="A,B", help="report these classes only")
+    group.add_argument(
+        "--labels",
+        metavar="A,B",
+        action="append",
+        help="report these classes only; may be given several times, for names with commas too",
+    )
     group.add_argument(
         "--threshold",
         metavar="X|FILE",

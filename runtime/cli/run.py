@@ -8,7 +8,7 @@ from wsgn.engines.engine import require_snippets
 from wsgn.engines.open import describe_engine, open_engine
 from wsgn.errors import InputError, WsgnError
 from wsgn.support.command import failure_code
-from wsgn.support.terminal import printable
+from wsgn.support.terminal import printable, quoted
 from wsgn.video import probe
 from wsgn.video.addresses import STANDARD_INPUT
 from wsgn.video.files import is_fifo
@@ -17,7 +17,7 @@ from ..pipeline import frame_grid
 from ..streaming.rules import check_options
 from .batch import Batch
 from .console import Console, print_result
-from .options import RunOptions, parse_options
+from .options import RunOptions, parse_options, with_labels
 from .outputs import MERGED_NAME, Outputs
 from .reports import open_report
 from .signals import stop_on_signals
@@ -44,12 +44,18 @@ def _run_batch(options: RunOptions) -> int:
     description = describe_engine(options.engine)
     require_snippets(description)
     frame_grid(description.manifest, description.path.name)
+    options = with_labels(options, description.manifest.classes)
     check_options(description.manifest, options.detect.detector)
     with open_engine(description, device=options.device, num_threads=options.num_threads) as engine:
         outputs = Outputs(options.output)
         outputs.check(jobs)
         if options.dry_run:
             return _dry_run(jobs, outputs)
+        if formulas := outputs.formulas(jobs, description.manifest.classes):
+            console.warn(
+                f"{quoted(formulas)} in CSV files begin like formulas, which spreadsheets compute: "
+                "import these columns as text."
+            )
         with stop_on_signals() as stop:
             batch = Batch(
                 engine,

@@ -12,6 +12,7 @@ from wsgn.errors import UsageError
 from wsgn.localization.segments import video_thresholds
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import FloatArray
+from wsgn.support.terminal import quoted
 
 from .segmenter import SegmenterRule
 
@@ -135,8 +136,8 @@ def _check_labels(manifest: Manifest, options: DetectorOptions) -> None:
     unknown = sorted(named - set(manifest.classes))
     if unknown:
         raise UsageError(
-            f"the engine does not know {', '.join(unknown)}; its classes are "
-            f"{', '.join(manifest.classes)}."
+            f"the engine does not know {quoted(unknown)}; its classes are "
+            f"{quoted(manifest.classes, most=len(manifest.classes))}."
         )
 
 

@@ -46,7 +46,12 @@ def json_document(results: Iterable[SourceResult]) -> dict[str, Any]:
 def render_csv(result: SourceResult) -> str:
     """One row per segment under a header."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    # Readers take a carriage return alone for the end of a row too, and Python would not quote it.
+    names = [result.name, *(segment.label for segment in result.segments)]
+    broken = any("\r" in name for name in names)
+    writer = csv.writer(
+        text, lineterminator="\n", quoting=csv.QUOTE_ALL if broken else csv.QUOTE_MINIMAL
+    )
     writer.writerow(["video", "label", "start_seconds", "end_seconds", "score"])
     for segment in result.segments:
         numbers = (segment.start_seconds, segment.end_seconds, segment.score)

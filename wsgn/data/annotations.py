@@ -23,6 +23,7 @@ from wsgn.support.json_input import (
     member,
     read_object,
 )
+from wsgn.support.terminal import holds_controls, quoted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +104,15 @@ def checked_annotations(
     used = {label for video in videos for label in video.labels}
     used |= {label for video in videos for label, _, _ in video.segments}
     classes = classes or tuple(sorted(used))
+    if odd := [name for name in classes if holds_controls(name)]:
+        raise InputError(
+            f"{where}: the class {quoted(odd[:1])} holds a control character: name it otherwise."
+        )
     if len(set(classes)) != len(classes) or not classes:
         raise InputError(f"{where} must name at least one class, and each only once.")
     unknown = sorted(used - set(classes))
     if unknown:
-        raise InputError(f"{where} uses labels that its 'classes' lack: {', '.join(unknown)}.")
+        raise InputError(f"{where} uses labels that its 'classes' lack: {quoted(unknown)}.")
     return Annotations(classes=classes, videos=videos)
 
 

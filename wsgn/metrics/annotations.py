@@ -12,6 +12,7 @@ import numpy as np
 from wsgn.errors import InputError
 from wsgn.support.arrays import FloatArray, IntArray
 from wsgn.support.json_input import (
+    as_label,
     as_list,
     as_object,
     as_segment,
@@ -101,7 +102,7 @@ def _classes(
     if "classes" in document:
         listed = as_list(document["classes"], f"{where}: 'classes'")
         # Twice the same name would give the second one no instances.
-        return tuple(dict.fromkeys(as_text(name, f"{where}: a class") for name in listed))
+        return tuple(dict.fromkeys(as_label(name, f"{where}: a class") for name in listed))
     found: set[str] = set()
     for entry in entries.values():
         found.update(label for label in _items(entry, "labels") if isinstance(label, str))
@@ -134,7 +135,7 @@ class _Columns:
         self._videos.append(video)
         for item in as_list(member(entry, "annotations", where), f"{where}: 'annotations'"):
             annotation = as_object(item, f"{where}: an annotation")
-            label = as_text(
+            label = as_label(
                 member(annotation, "label", f"{where}: an annotation"), f"{where}: a label"
             )
             if label not in self._class_index:

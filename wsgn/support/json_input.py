@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from wsgn.errors import InputError, WsgnError
+from wsgn.support.terminal import holds_controls, quoted
 
 # More is no file of this project: two million detections are a fifth of it.
 _MOST_BYTES = 1 << 30
@@ -115,6 +116,16 @@ def as_text(value: object, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise InputError(f"{where} is {_kind(value)} where a name is needed.")
     return value
+
+
+def as_label(value: object, where: str) -> str:
+    """The name of a class, which holds no control characters; `where` names it in the error."""
+    name = as_text(value, where)
+    if holds_controls(name):
+        raise InputError(
+            f"{where} is {quoted([name])}, which holds a control character: name it otherwise."
+        )
+    return name
 
 
 def as_number(value: object, where: str) -> float:

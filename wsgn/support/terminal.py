@@ -18,6 +18,8 @@ _UNSAFE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     r"\ud800-\udfff\U000e0000-\U000e007f]"
 )
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# A sentence shows so many names.
 _MOST_NAMES = 20
 
 
@@ -26,10 +28,15 @@ def printable(text: str, *, keep: str = "") -> str:
     return _UNSAFE.sub(lambda found: found[0] if found[0] in keep else _escaped(found[0]), text)
 
 
-def quoted(names: Sequence[str]) -> str:
+def holds_controls(name: str) -> bool:
+    """Whether a name holds a control character, a line end or a surrogate, as no word does."""
+    return _CONTROLS.search(name) is not None
+
+
+def quoted(names: Sequence[str], *, most: int = _MOST_NAMES) -> str:
     """Names for a sentence, each in quotes, and how many more there are than it shows."""
-    shown = ", ".join(f"'{printable(name)}'" for name in names[:_MOST_NAMES])
-    num_more = len(names) - _MOST_NAMES
+    shown = ", ".join(f"'{printable(name)}'" for name in names[:most])
+    num_more = len(names) - most
     return f"{shown} and {num_more} more" if num_more > 0 else shown
 
 

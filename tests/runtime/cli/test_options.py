@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wsgn.errors import UsageError
-from wsgn.runtime.cli.options import parse_options
+from wsgn.runtime.cli.options import parse_options, with_labels
 
 BASE = ["v.mp4", "-e", "e.onnx"]
 
@@ -23,7 +23,7 @@ def test_defaults_are_the_engines_own() -> None:
 def test_every_word_arrives() -> None:
     options = parse_options(
         [
-            *BASE, "--scores", "window", "--window", "30", "--labels", "a, b,a",
+            *BASE, "--scores", "window", "--window", "30", "--labels", "a, b,a", "--labels", "c",
             "--threshold", "0.5",
             "--exit-threshold", "0.25", "--min-duration", "2", "--merge-gap", "3", "--max-duration",
             "60", "--start", "1:02.5", "--end", "1:00:00", "--stream", "1", "-o", "out", "-f",
@@ -31,7 +31,8 @@ def test_every_word_arrives() -> None:
         ]
     )  # fmt: skip
     detector, output = options.detect.detector, options.output
-    assert (detector.scores, detector.window_seconds, detector.labels) == ("window", 30, ("a", "b"))
+    assert (detector.scores, detector.window_seconds, detector.labels) == ("window", 30, None)
+    assert options.labels == ("a, b,a", "c")
     assert (detector.open_threshold, detector.close_threshold) == (0.5, 0.25)
     assert detector.minimum_duration_seconds == 2
     assert detector.merge_gap_seconds == 3
@@ -67,7 +68,12 @@ def test_thresholds_come_from_a_file(tmp_path: Path) -> None:
         ([*BASE, "--start", "5", "--end", "4"], "behind"),
         ([*BASE, "--start", "soon"], "must be seconds"),
         ([*BASE, "--stream", "-1"], "counts from 0"),
-        ([*BASE, "--threads", "0"], "at least 1"),
+        ([*BASE, "--threads", "0"], "must be 1 to 1024"),
+        ([*BASE, "--threads", "1000000"], "must be 1 to 1024"),
+        ([*BASE, "--start", "9" * 23], "must be at most 1000000000 s"),
+        ([*BASE, "--end", "99999999999:00:00"], "must be at most"),
+        ([*BASE, "--start", "1:" * 2 + "9" * 30], "must be at most"),
+        ([*BASE, "--start", "9" * 5000], "must be seconds"),
         ([*BASE, "-f", "csv"], "needs --output"),
         ([*BASE, "--resume"], "needs --output"),
         ([*BASE, "-o", "out", "-f", "xml"], "'xml' is not known"),
@@ -77,6 +83,47 @@ def test_thresholds_come_from_a_file(tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_a_usage_error(words: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         parse_options(words)
+
+
+CLASSES = (
+    "talk to (e.g., self, a group)",
+    "close (e.g., a door, a box)",
+    "wave",
+    " led by",
+    "a,b",
+    "a",
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "labels"),
+    [
+        (["wave"], ["wave"]),
+        ([" wave , a"], ["wave", "a"]),
+        (["talk to (e.g., self, a group)"], ["talk to (e.g., self, a group)"]),
+        (["talk to (e.g., self, a group),wave"], ["talk to (e.g., self, a group)", "wave"]),
+        (["wave, close (e.g., a door, a box) ,a"], ["wave", "close (e.g., a door, a box)", "a"]),
+        (["wave", "talk to (e.g., self, a group)"], ["wave", "talk to (e.g., self, a group)"]),
+        ([" led by,wave"], [" led by", "wave"]),
+        # A class of that name comes before its parts.
+        (["a,b"], ["a,b"]),
+        (["a,,b,"], ["a", "b"]),
+        (["a,wave,a"], ["a", "wave"]),
+        # For the detector to refuse.
+        (["wave,mauve, pink"], ["wave", "mauve", "pink"]),
+        (["Wave"], ["Wave"]),
+    ],
+)
+def test_labels_are_told_apart_by_the_classes_of_the_engine(
+    words: list[str], labels: list[str]
+) -> None:
+    arguments = [argument for word in words for argument in ("--labels", word)]
+    options = with_labels(parse_options([*BASE, *arguments]), CLASSES)
+    assert options.detect.detector.labels == tuple(labels)
+
+
+def test_without_labels_every_class_is_meant() -> None:
+    assert with_labels(parse_options(BASE), CLASSES).detect.detector.labels is None
 
 
 @pytest.mark.parametrize("content", ["[1]", '{"a": "high"}', '{"a": true}', "{"])
