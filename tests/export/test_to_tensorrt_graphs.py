@@ -1,7 +1,7 @@
 """Every exported graph is one that TensorRT-RTX takes and builds, in float32 and float16.
 
 The networks are those that users train, with random weights and on small frames: operators and
-types are what matters here, and building needs no GPU.
+types are what matters here (ResNet-18 has those of ResNet-34), and building needs no GPU.
 """
 
 from __future__ import annotations

@@ -67,43 +67,56 @@ def test_micro_batches_give_the_gradient_of_the_whole(method: object, supervisio
     assert_same(gradients(split), gradients(whole))
 
 
+# Methods, and the most snippets that go through the network at once.
+IN_TWO_PROCESSES = {"complete": 90, "naive": 0}
 _PROCESS = """
 import sys, torch
-from test_accumulation import METHODS, gradients, model
+from test_accumulation import IN_TWO_PROCESSES, METHODS, gradients, model
 from toy import ToySource, short_training
 from wsgn.training.distributed import open_world
 from wsgn.training.trainer import Trainer
 
 with open_world("cpu") as (world, device):
-    train = short_training(
-        batch_videos=11, batch_pairs=2, thinning=1, accumulate_snippets=int(sys.argv[2])
-    )
-    trainer = Trainer(model(METHODS[sys.argv[1]]), train, ToySource(9), device=device, world=world)
-    found = gradients(trainer)
-    assert world.size == 2 and len(trainer._micro_batches(0)) >= 1
-    torch.save(found, f"{sys.argv[3]}/{world.rank}.pt")
+    assert world.size == 2
+    for name, limit in IN_TWO_PROCESSES.items():
+        train = short_training(
+            batch_videos=11, batch_pairs=2, thinning=1, accumulate_snippets=limit
+        )
+        config = model(METHODS[name])
+        trainer = Trainer(config, train, ToySource(9), device=device, world=world)
+        found = gradients(trainer)
+        assert len(trainer._micro_batches(0)) >= 1
+        torch.save(found, f"{sys.argv[1]}/{name}_{world.rank}.pt")
 """
 
 
-@pytest.mark.parametrize(("method", "limit"), [("complete", 90), ("naive", 0)])
-def test_two_processes_give_the_gradient_of_one(tmp_path: Path, method: str, limit: int) -> None:
-    script = tmp_path / "process.py"
+@pytest.fixture(scope="module")
+def of_two_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the gradients that each of two processes has in the end."""
+    folder = tmp_path_factory.mktemp("processes")
+    script = folder / "process.py"
     script.write_text(_PROCESS)
     tests = Path(__file__).parent
     subprocess.run(
         [
             sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-            str(script), method, str(limit), str(tmp_path),
+            str(script), str(folder),
         ],
         check=True,
         env=os.environ | {"PYTHONPATH": f"{tests}:{tests.parent}", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         timeout=HANG_SECONDS,
     )  # fmt: skip
+    return folder
+
+
+@pytest.mark.parametrize("method", IN_TWO_PROCESSES)
+def test_two_processes_give_the_gradient_of_one(of_two_processes: Path, method: str) -> None:
     train = short_training(batch_videos=11, batch_pairs=2, thinning=1)
     expected = gradients(Trainer(model(METHODS[method]), train, ToySource(9)))
     for rank in (0, 1):
-        assert_same(torch.load(tmp_path / f"{rank}.pt", weights_only=True), expected)
+        found = torch.load(of_two_processes / f"{method}_{rank}.pt", weights_only=True)
+        assert_same(found, expected)
 
 
 def test_half_precision_is_close_to_the_whole_one() -> None:
