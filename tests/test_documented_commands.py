@@ -246,7 +246,7 @@ PYTHON_NOT_HERE = {
         reason="needs a server", nearest="tests/export/test_triton_server_served.py"
     ),
     "kernels/README.md": NotHere(
-        reason="needs a GPU", nearest="tests/kernels/on_device/test_launcher_on_gpu.py"
+        reason="needs a GPU", nearest="tests/engines/kernels/test_launcher_on_gpu.py"
     ),
 }
 # And the names that it takes for granted.

@@ -29,6 +29,7 @@ SKIPPED_CODE = 77
 # In tests/.
 _ON_GPU = (
     "kernels/on_device",
+    "engines/kernels/test_launcher_on_gpu.py",
     "benchmarks/kernels/test_benchmark_on_gpu.py",
     "engines/cuda/test_device_contract.py",
     "training/test_training_on_gpu.py",

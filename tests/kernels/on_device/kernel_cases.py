@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from kernel_device import DEVICE, ROUNDINGS
 from plain_formulas import Expected, expected_results
 from torch import Tensor
 
@@ -16,14 +17,10 @@ from wsgn.kernels.launch import Plan
 from wsgn.manifest import COMPONENTS
 from wsgn.selection.reference import ForwardResult, Gradients, Inputs, Options
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # Few rows in a chunk, so that short videos already have several chunks and several merges.
 SMALL = Plan(chunk=16, warps=4, describe_held=2, pool_held=2, gradient_held=2, block=2)
 # Many rows at a time: an interpreter pays for every step. A GPU has no registers for it.
 LARGE = Plan(chunk=1024, warps=4, describe_held=64, pool_held=64, gradient_held=64, block=16)
-# Roundings that may add up in one result, in units of the float32 rounding error of its largest
-# value. Measured: up to 5. A forgotten term of a sum is 1000 times more.
-ROUNDINGS = 32
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from kernel_cases import (
-    DEVICE,
     SMALL,
     Case,
     check_case,
@@ -17,6 +16,7 @@ from kernel_cases import (
     make_problem,
     run_kernels,
 )
+from kernel_device import DEVICE
 from torch import Tensor
 
 from wsgn.kernels import launch as kernels

@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 import torch
-from kernel_cases import DEVICE, LARGE, SMALL, Case, check_case
+from kernel_cases import LARGE, SMALL, Case, check_case
+from kernel_device import DEVICE
 
 from wsgn.kernels import launch as kernels
 from wsgn.manifest import COMPONENTS, SOFTMAX_SCALES

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from kernel_cases import DEVICE, Case, check_case, make_problem, run_kernels
+from kernel_cases import Case, check_case, make_problem, run_kernels
+from kernel_device import DEVICE
 
 from wsgn.kernels import launch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from kernel_cases import DEVICE, ROUNDINGS
+from kernel_device import DEVICE, ROUNDINGS
 from plain_formulas import one_video
 
 from wsgn.kernels.ahead_of_time.plugin_kernel import constants_for

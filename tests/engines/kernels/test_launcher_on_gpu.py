@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kernel_cases import DEVICE, ROUNDINGS
+from kernel_device import DEVICE, ROUNDINGS
 
 from wsgn.engines.cuda.open import BINDINGS, open_device
 from wsgn.engines.kernels.launcher import SelectionKernels

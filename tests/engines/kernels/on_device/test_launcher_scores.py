@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from interpreted_device import InterpretedDevice
-from kernel_cases import DEVICE, ROUNDINGS
+from kernel_device import DEVICE, ROUNDINGS
 
 from wsgn.engines.kernels.bundle import read_bundle
 from wsgn.engines.kernels.launcher import SelectionKernels, class_logits_of
@@ -78,7 +78,7 @@ GROWTH = 8
 
 
 def check(got: np.ndarray, wanted: np.ndarray) -> None:
-    """Within the roundings of the number format; see `kernel_cases`."""
+    """Within the roundings of the number format; see `kernel_device`."""
     allowed = ROUNDINGS * np.finfo(np.float32).eps / 2 * GROWTH * np.abs(wanted).max()
     assert got.shape == wanted.shape
     assert np.isfinite(got).all()
