@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 import pytest
-from places import ROOT
+from places import ROOT, product
 
-FOLDERS = ("wsgn", "runtime", "export", "kernels")
 # Beside the files named cli.py: what turns words into options, or options into a parser. The
 # commands of export/ are files that can be run as they are.
 READ_WORDS = (
@@ -31,15 +30,6 @@ SHARED = "wsgn.features.arguments"
 TERMINAL = "wsgn/support/terminal.py"
 LINES_OF_A_FILE = 450
 LINES_OF_A_FUNCTION = 50
-
-
-def product() -> dict[str, str]:
-    """Every file of the product by its path in the checkout."""
-    return {
-        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-        for folder in FOLDERS
-        for path in sorted((ROOT / folder).rglob("*.py"))
-    }
 
 
 def reads_words(path: str) -> bool:

@@ -14,9 +14,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
 
 import pytest
-from places import ROOT
+from places import product
 
-FOLDERS = ("wsgn", "kernels", "export", "runtime")
 NEIGHBOURS = ("wsgn.kernels", "wsgn.export", "wsgn.runtime")
 # Training loads the fused kernels in one line, by name, and plans take one of them as a plugin.
 BY_NAME = {"wsgn": ("wsgn.kernels",), "wsgn.export": ("wsgn.kernels",)}
@@ -217,40 +216,31 @@ def _module_of(target: str, modules: Mapping[str, str]) -> str:
     return target
 
 
-def tree() -> dict[str, str]:
-    """Path and text of every module in the checkout."""
-    return {
-        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-        for folder in FOLDERS
-        for path in sorted((ROOT / folder).rglob("*.py"))
-    }
-
-
 def test_the_tree_keeps_its_layers() -> None:
-    assert list(layer_violations(tree())) == []
+    assert list(layer_violations(product())) == []
 
 
 def test_only_the_two_faces_hand_on_names_from_a_table() -> None:
     """A module named in a table is an import that the rule cannot see."""
-    users = [path for path, source in tree().items() if "late_names(" in source]
+    users = [path for path, source in product().items() if "late_names(" in source]
     assert users == ["wsgn/__init__.py", "wsgn/support/late_names.py", "runtime/__init__.py"]
 
 
 def test_what_is_light_reaches_nothing_heavy() -> None:
-    assert list(lean_violations(tree())) == []
+    assert list(lean_violations(product())) == []
 
 
 def test_wsgn_run_starts_by_the_standard_library_alone() -> None:
-    assert list(first_violations(tree())) == []
-    assert all(f"{name.removeprefix('wsgn.').replace('.', '/')}.py" in tree() for name in FIRST)
+    assert list(first_violations(product())) == []
+    assert all(f"{name.removeprefix('wsgn.').replace('.', '/')}.py" in product() for name in FIRST)
 
 
 def test_export_hides_no_library() -> None:
-    assert list(hiding_violations(tree())) == []
+    assert list(hiding_violations(product())) == []
 
 
 def test_no_module_comes_back_to_itself() -> None:
-    assert circle(tree()) == []
+    assert circle(product()) == []
 
 
 @pytest.mark.parametrize(

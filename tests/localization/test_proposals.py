@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from seconds import bounds, second_by_second
 
 from wsgn.errors import UsageError
 from wsgn.localization.proposals import MultiThresholdRule, proposals
-from wsgn.localization.segments import Segment, SnippetTimes, scores_to_segments
+from wsgn.localization.segments import Segment, scores_to_segments
 from wsgn.support.arrays import FloatArray
-
-
-def second_by_second(count: int, epoch: list[int] | None = None) -> SnippetTimes:
-    """Snippets of 1 s, one after the other: centres at 0.5, 1.5, ..."""
-    starts = np.arange(count, dtype=np.float64)
-    return SnippetTimes(
-        start_seconds=starts,
-        centre_seconds=starts + 0.5,
-        end_seconds=starts + 1,
-        epoch=np.zeros(count, dtype=np.int64) if epoch is None else np.array(epoch),
-    )
 
 
 def rule_of(**changes: object) -> MultiThresholdRule:
@@ -34,10 +24,6 @@ def proposals_of(
     scores = np.array(curve, dtype=np.float64)[:, None]
     times = second_by_second(len(curve), epoch)
     return proposals(scores, times, ["wave"], np.array([1.0]), rule_of(**changes))
-
-
-def bounds(found: list[Segment]) -> list[tuple[float, float]]:
-    return [(round(s.start_seconds, 9), round(s.end_seconds, 9)) for s in found]
 
 
 def wavy(seed: int, count: int, num_classes: int) -> FloatArray:

@@ -6,26 +6,15 @@ import math
 
 import numpy as np
 import pytest
+from seconds import bounds, second_by_second
 
 from wsgn.localization.segments import (
     Segment,
-    SnippetTimes,
     scores_to_segments,
     smoothed_scores,
     video_thresholds,
 )
 from wsgn.manifest import DetectionRule
-
-
-def second_by_second(count: int, epoch: list[int] | None = None) -> SnippetTimes:
-    """Snippets of 1 s, one after the other: centres at 0.5, 1.5, ..."""
-    starts = np.arange(count, dtype=np.float64)
-    return SnippetTimes(
-        start_seconds=starts,
-        centre_seconds=starts + 0.5,
-        end_seconds=starts + 1,
-        epoch=np.zeros(count, dtype=np.int64) if epoch is None else np.array(epoch),
-    )
 
 
 def segments_of(
@@ -49,10 +38,6 @@ def segments_of(
         merge_gap_seconds=gap,
         maximum_duration_seconds=maximum,
     )
-
-
-def bounds(found: list[Segment]) -> list[tuple[float, float]]:
-    return [(round(s.start_seconds, 9), round(s.end_seconds, 9)) for s in found]
 
 
 def test_boundaries_lie_where_the_score_crosses_the_threshold() -> None:
