@@ -125,7 +125,7 @@ def test_every_rule_scores_by_the_past(rule: SelectionRule, prior: Prior) -> Non
     cuts=st.lists(st.integers(1, 89), max_size=12),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_chopping_gives_the_same(
     rule: SelectionRule, length: int, cuts: list[int], seed: int
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from plain_evaluator import Scene, plain_map
 from scenes import as_detections, as_truth
 
@@ -39,7 +39,7 @@ def scenes(draw):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(scene=scenes())
 def test_equals_the_plain_loops(protocol, scene):
     truth = as_truth(scene, VIDEOS, CLASSES)
@@ -85,7 +85,7 @@ def test_bidding_equals_choosing_one_after_the_other(wishes):
     assert holder.tolist() == expected
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scene=scenes(), gain=st.sampled_from([0.25, 3.0]))
 def test_only_the_order_of_the_scores_counts(scene, gain):
     scaled = Scene(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from decoded_videos import dataset_of
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgn.extraction.snippets import cut_snippets
@@ -72,7 +72,6 @@ def run_cuts(frames: list[SampledFrame], sampling: Sampling, cuts: list[int]) ->
     return found + snippeter.flush()
 
 
-@settings(deadline=None)
 @given(
     epoch_lengths=st.lists(st.integers(1, 40), min_size=1, max_size=4),
     length=st.integers(1, 16),

@@ -55,7 +55,7 @@ def saved_and_restored(
     return other
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 10_000),
     count=st.integers(0, 60),

@@ -39,7 +39,7 @@ def streams(draw: st.DrawFn) -> tuple[np.ndarray, SnippetTimes, SegmenterRule]:
     return scores.reshape(count, 2), times, rule
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(streams(), st.sampled_from([1, 3, 5]))
 def test_online_equals_offline(
     stream: tuple[np.ndarray, SnippetTimes, SegmenterRule], smoothing: int

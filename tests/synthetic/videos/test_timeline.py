@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgn.errors import UsageError
@@ -31,7 +31,6 @@ def drawn(seed: int) -> tuple[list[str], list[Activity], float]:
     return actions, draw_timeline(generator, actions, duration, STAGE, CONFIG), duration
 
 
-@settings(deadline=None)
 @given(seed=SEEDS)
 def test_timeline_is_whole_and_keeps_its_bounds(seed: int) -> None:
     actions, timeline, duration = drawn(seed)
@@ -49,7 +48,6 @@ def test_timeline_is_whole_and_keeps_its_bounds(seed: int) -> None:
     assert rests.min() >= CONFIG.min_rest_seconds - 1e-9
 
 
-@settings(deadline=None)
 @given(seed=SEEDS)
 def test_every_timeline_has_rest_and_its_walks_stay_on_stage(seed: int) -> None:
     _, timeline, _ = drawn(seed)
