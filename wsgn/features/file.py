@@ -7,6 +7,7 @@ under `METADATA_KEY`; docs/datasets.md describes it for people who write such fi
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from wsgn.errors import InputError, MissingExtraError, UsageError
 from wsgn.manifest import Sampling
 from wsgn.support.arrays import AnyArray, Float32Array
-from wsgn.support.files import write_whole_file
+from wsgn.support.files import no_regular_file, write_whole_file
 from wsgn.support.json_input import read_object
 from wsgn.support.records import record_from_dict, record_to_dict
 
@@ -113,7 +114,10 @@ def read_feature_file(path: Path) -> tuple[FeatureInfo, Float32Array]:
     with _opened(path) as file:
         info = _info(path, file)
         # The copy belongs to the caller, the file is no longer mapped afterwards.
-        features = file.get_tensor(TENSOR_NAME)  # (T, D)
+        try:
+            features = file.get_tensor(TENSOR_NAME)  # (T, D)
+        except Exception as error:
+            raise InputError(f"{path} is damaged ({error}): make it again.") from error
     return info, np.asarray(features, dtype=np.float32)
 
 
@@ -123,7 +127,11 @@ def _opened(path: Path) -> Any:
     except ImportError as error:
         raise MissingExtraError("reading feature files (safetensors)", "train") from error
     try:
+        if what := no_regular_file(path):
+            raise InputError(f"{path} is {what} where a file is needed.")
         return safe_open(path, framework="numpy")
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError(f"the feature file {path} does not exist.") from error
     # The library has an exception of its own, and others for what the system says.
@@ -148,7 +156,8 @@ def _info(path: Path, file: Any) -> FeatureInfo:
             f"{path} must hold features (T, D) in float16 or float32, it holds {shape} in "
             f"{values.get_dtype()}: make it again."
         )
-    if document.streams and sum(stream.size for stream in document.streams) != shape[1]:
+    sizes = [stream.size for stream in document.streams]
+    if sizes and (min(sizes) < 1 or sum(sizes) != shape[1]):
         raise InputError(f"{path} has {shape[1]} channels, but its streams do not add up to that.")
     return FeatureInfo(
         num_snippets=shape[0],
@@ -179,6 +188,11 @@ def _document(path: Path, text: str) -> tuple[_Document, Sampling]:
     # The file is wrong, not what the caller asked for.
     except UsageError as error:
         raise InputError(f"{path}: {error}") from error
+    if record.duration_seconds is not None and not 0 < record.duration_seconds < math.inf:
+        raise InputError(
+            f"the metadata of {path} is not valid: 'duration_seconds' is "
+            f"{record.duration_seconds:g} where a positive number or null is needed."
+        )
     return record, sampling
 
 

@@ -6,7 +6,9 @@ trusts shapes, types and offsets, and a crafted file would write outside of its 
 
 from __future__ import annotations
 
+import itertools
 import math
+import operator
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,16 +17,20 @@ from typing import Any
 import numpy as np
 
 from wsgn.errors import InputError
-from wsgn.features.npy_file import opened, read_npy, read_npy_header
+from wsgn.features.npy_file import is_exactly, opened, read_npy, read_npy_header
 from wsgn.features.restricted_pickle import Span, load_pickle
 from wsgn.support.arrays import AnyArray
 
 # Numbers, and byte strings and texts of a fixed length.
-_TYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|[SU]\d{1,6}|O8?|[?bBhHiIlLqQefd])")
+_TYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|[SU][1-9]\d{0,5}|O8?|[?bBhHiIlLqQefd])")
 _BYTE_ORDERS = ("<", ">", "|", "=")
 _MAXIMUM_DIMENSIONS = 8
 # Numbers and texts in a nested list. A small pickle can stand for many by naming a list often.
 _MAXIMUM_LEAVES = 3_000_000
+# Lists inside each other: videos, actions, start and end.
+_MAXIMUM_DEPTH = 32
+# Characters of a file's own words in a message.
+_MOST_SHOWN = 60
 
 # What a pickled array needs, under its names in NumPy 1 and 2, and in Python 2 and 3.
 _ADMITTED = {
@@ -42,7 +48,7 @@ _ADMITTED = {
 }
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, slots=True)
 class PickledArray:
     """An array that a pickle describes; the values of a long one are still in the file."""
 
@@ -72,7 +78,7 @@ class PickledArray:
         return values.reshape(self.shape, order="F" if self.fortran_order else "C")
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, slots=True)
 class _Type:
     dtype: np.dtype[Any]
 
@@ -87,7 +93,8 @@ def read_object_array(path: Path) -> PickledArray:
         raise InputError(f"{path} holds {header.dtype} where an array of objects belongs.")
     with opened(path) as file:
         file.seek(header.data_offset)
-        array = load_pickle(path, file, path.stat().st_size, _ArrayRules(path))
+        end = path.stat().st_size
+        array = load_pickle(path, file, end, _ArrayRules(path, end))
     if not isinstance(array, PickledArray):
         raise InputError(f"{path} is a pickle of something that is not an array.")
     return array
@@ -95,22 +102,28 @@ def read_object_array(path: Path) -> PickledArray:
 
 def read_plain_list(path: Path) -> list[Any]:
     """The values of any .npy file as nested lists; byte strings become texts."""
-    if read_npy_header(path).dtype.hasobject:
-        return _Plain(str(path)).listed(read_object_array(path))
-    return _Plain(str(path)).listed(read_npy(path).tolist())
+    header, plain = read_npy_header(path), _Plain(str(path))
+    if header.dtype.hasobject:
+        return plain.listed(read_object_array(path))
+    plain.require_few(header.shape)
+    return plain.listed(read_npy(path).tolist())
 
 
 class _ArrayRules:
     """See `wsgn.features.restricted_pickle.PickleRules`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, num_bytes: int) -> None:
         self._path = path
+        self._where = str(path)
+        # Bytes that may be made of texts: a text that is named often is not made often.
+        self._left = num_bytes
 
     def admit(self, module: str, name: str) -> str:
         admitted = _ADMITTED.get((module, name))
         if admitted is None:
+            asked = _shortened(f"{module}.{name}")
             raise InputError(
-                f"{self._path} is a pickle that asks for {module}.{name}, and that is code: only "
+                f"{self._path} is a pickle that asks for {asked}, and that is code: only "
                 "NumPy arrays, numbers, texts and containers are read. Nothing of it was run."
             )
         return admitted
@@ -118,25 +131,34 @@ class _ArrayRules:
     def reduce(self, function: object, arguments: object) -> object:
         match function, arguments:
             case "reconstruct", ("ndarray", *_):
-                return PickledArray(where=str(self._path))
+                return PickledArray(where=self._where)
             case "dtype", (str() | bytes() as code, *_):
                 return _Type(dtype=self._dtype(_text(code)))
             case "scalar", (_Type() as kind, bytes() as raw):
                 return self._scalar(kind.dtype, raw)
             case "frombuffer", (bytes() | Span() as data, _Type() as kind, tuple() as shape, order):
-                array = PickledArray(where=str(self._path))
+                array = PickledArray(where=self._where)
                 self._fill(array, shape, kind.dtype, order == "F", data)
                 return array
             case "encode", (str() as text, "latin1" | "latin-1" | b"latin1"):
-                return text.encode("latin-1")
+                return self._encoded(text)
             # Stays marked as text: it is encoded when it is read.
             case "encode", (Span(is_text=True) as span, "latin1" | "latin-1" | b"latin1"):
                 return span
             case "bytes", ():
                 return b""
+        # Nothing of the file is shown that was not bounded: it may stand for a text without end.
+        called = function if isinstance(function, str) else f"a {type(function).__name__}"
         raise InputError(
-            f"{self._path} is a pickle that calls {function!r} as no array does; it was not run."
+            f"{self._path} is a pickle that calls {_shortened(called)} as no array does; it was "
+            "not run."
         )
+
+    def _encoded(self, text: str) -> bytes:
+        self._left -= len(text)
+        if self._left < 0:
+            raise InputError(f"{self._path} is a pickle of more texts than the file has bytes.")
+        return text.encode("latin-1")
 
     def build(self, target: object, state: object) -> None:
         match target, state:
@@ -155,7 +177,7 @@ class _ArrayRules:
 
     def _dtype(self, code: str) -> np.dtype[Any]:
         if not _TYPE.fullmatch(code):
-            raise InputError(f"{self._path} is a pickle of an array of type {code!r}.")
+            raise InputError(f"{self._path} is a pickle of an array of type '{_shortened(code)}'.")
         return np.dtype(code)
 
     def _scalar(self, dtype: np.dtype[Any], raw: bytes) -> object:
@@ -172,21 +194,24 @@ class _ArrayRules:
         fortran_order: bool,
         data: object,
     ) -> None:
-        sizes = tuple(size for size in shape if type(size) is int and size >= 0)
-        if len(sizes) < len(shape) or len(shape) > _MAXIMUM_DIMENSIONS:
-            raise InputError(f"{self._path} is a pickle of an array of shape {shape}.")
+        sizes = tuple(size for size in shape[:_MAXIMUM_DIMENSIONS] if type(size) is int)
+        if len(sizes) < len(shape) or min(sizes, default=0) < 0:
+            raise InputError(
+                f"{self._path} is a pickle of an array whose shape is none: at most "
+                f"{_MAXIMUM_DIMENSIONS} whole numbers make one."
+            )
         if not isinstance(data, list if dtype.hasobject else bytes | Span):
             raise InputError(f"{self._path} is a damaged pickle: an array lacks its values.")
         assert isinstance(data, list | bytes | Span)
         # The length of an encoded text shows only when it is read.
         if not (isinstance(data, Span) and data.is_text):
             length = data.length if isinstance(data, Span) else len(data)
-            wanted = math.prod(sizes) * (1 if dtype.hasobject else dtype.itemsize)
-            if length != wanted:
+            item_size = 1 if dtype.hasobject else dtype.itemsize
+            if not is_exactly(sizes, item_size, length):
                 unit = "items" if dtype.hasobject else "bytes"
                 raise InputError(
                     f"{self._path} is a damaged pickle: it claims an array {sizes} in {dtype} and "
-                    f"holds {length} of {wanted} {unit}."
+                    f"holds {length} of {math.prod(sizes) * item_size} {unit}."
                 )
         array.shape, array.dtype, array.fortran_order = sizes, dtype, fortran_order
         array.data = data
@@ -199,25 +224,39 @@ class _Plain:
         self._where = where
         self._left = _MAXIMUM_LEAVES
 
-    def listed(self, value: object) -> list[Any]:
+    def require_few(self, shape: tuple[int, ...]) -> None:
+        """Refuse an array of more lists and values than are admitted, before any is made."""
+        items = list(itertools.accumulate(shape, operator.mul))
+        if sum(items) > self._left:
+            raise InputError(f"{self._where} holds more than {_MAXIMUM_LEAVES} values.")
+
+    def listed(self, value: object, depth: int = 0) -> list[Any]:
         if isinstance(value, PickledArray):
-            value = value.data if isinstance(value.data, list) else value.read().tolist()
+            value = self._of_array(value)
         if not isinstance(value, list | tuple):
             raise InputError(f"{self._where} holds {type(value).__name__} where a list belongs.")
-        return [self._item(item) for item in value]
+        if depth > _MAXIMUM_DEPTH:
+            raise InputError(f"{self._where} holds lists inside each other, too many.")
+        return [self._item(item, depth + 1) for item in value]
 
-    def _item(self, value: object) -> Any:
+    def _of_array(self, array: PickledArray) -> object:
+        if isinstance(array.data, list):
+            return array.data
+        self.require_few(array.shape)
+        return array.read().tolist()
+
+    def _item(self, value: object, depth: int) -> Any:
         self._left -= 1
         if self._left < 0:
             raise InputError(f"{self._where} holds more than {_MAXIMUM_LEAVES} values.")
         if isinstance(value, bytes):
             return _text(value)
         if isinstance(value, PickledArray | list | tuple):
-            try:
-                return self.listed(value)
-            except RecursionError as error:
-                raise InputError(f"{self._where} holds lists inside each other.") from error
-        return value
+            return self.listed(value, depth)
+        if value is None or isinstance(value, str | int | float):
+            return value
+        what = "a text that is too long" if isinstance(value, Span) else type(value).__name__
+        raise InputError(f"{self._where} holds {what} where a number or a name belongs.")
 
 
 def _values(data: bytes | Span, dtype: np.dtype[Any]) -> AnyArray:
@@ -236,6 +275,10 @@ def _values(data: bytes | Span, dtype: np.dtype[Any]) -> AnyArray:
         return np.frombuffer(raw, dtype=dtype).copy()
     except ValueError as error:
         raise InputError(f"{data.path} is a damaged pickle: {error}.") from error
+
+
+def _shortened(words: str) -> str:
+    return words if len(words) <= _MOST_SHOWN else f"{words[:_MOST_SHOWN]}..."
 
 
 def _text(value: str | bytes) -> str:

@@ -16,8 +16,10 @@ from typing import IO, Protocol
 
 from wsgn.errors import InputError
 
-# Opcodes: a bundle of 20,000 annotated videos takes about a million.
-_MAXIMUM_STEPS = 1 << 24
+# Opcodes: a bundle of 20,000 annotated videos takes about a million. Each makes some 100 bytes.
+_MAXIMUM_STEPS = 1 << 22
+# The hash of a tuple goes through all that is in it, in C, where nothing can stop it.
+_KEYS = (str, int, float, bytes, type(None))
 # Bytes. Payloads beyond this stay in the file; names, labels and numbers are far shorter.
 _LONGEST_INLINE = 4096
 _LONGEST_LINE = 256
@@ -58,7 +60,9 @@ def load_pickle(path: Path, file: IO[bytes], end: int, rules: PickleRules) -> ob
     machine = _Machine(path, file, end, rules)
     try:
         return machine.run()
-    except (IndexError, KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
+    except (
+        IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError, struct.error,
+    ) as error:  # fmt: skip
         raise InputError(
             f"{path} is a damaged pickle ({type(error).__name__}: {error}): copy or make it again."
         ) from error
@@ -158,6 +162,8 @@ class _Machine:
         target = self.stack[-1]
         if not isinstance(target, dict):
             raise TypeError("items for something that is not a dict")
+        if not all(isinstance(key, _KEYS) for key in items[::2]):
+            raise TypeError("a key that is no text or number")
         target.update(zip(items[::2], items[1::2], strict=True))
 
     def reduce(self) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,8 @@ from wsgn.support.signals import hold_signals
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 for _name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"):
     _FLAGS |= getattr(os, _name, 0)
+# Descriptors that were open before the command was started: `<(command)` in a shell, a pipe.
+_OPENED_BY_OTHERS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 # A random name that is taken is drawn again so many times.
 _MOST_DRAWS = 100
 # Bytes of a file's name that a temporary name repeats; systems take 255 in all.
@@ -211,6 +214,26 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def no_regular_file(path: Path) -> str:
+    """What a path names that is there and is no file or folder, such as "a FIFO"; else empty.
+
+    Reading one could wait for ever, or never end. What a shell has opened for a command and names
+    as /dev/fd/N is taken for a file. Raises `OSError` where nothing is there.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return ""
+    if os.fspath(path).startswith(_OPENED_BY_OTHERS) and not stat.S_ISCHR(mode):
+        return ""
+    kinds = (
+        (stat.S_ISFIFO, "a FIFO"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a device"),
+        (stat.S_ISBLK, "a device"),
+    )
+    return next((words for is_kind, words in kinds if is_kind(mode)), "no file")
 
 
 def size_in_words(num_bytes: int) -> str:
