@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
+
+from places import ROOT
+
+import wsgn  # noqa: F401 (before ONNX Runtime, whose telemetry it switches off)
 
 
 def pytest_configure() -> None:
     """Ctrl-C as at a prompt, and properties that hold however slow a machine is."""
+    # Kept for the next run of the tests, and not below the home folder.
+    os.environ.setdefault("TRITON_CACHE_DIR", str(ROOT / ".pytest_cache" / "triton"))
     # A job in the background ignores it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

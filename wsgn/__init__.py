@@ -18,6 +18,7 @@ from wsgn.errors import (
     WsgnError,
 )
 from wsgn.support.late_names import late_names
+from wsgn.support.packages import switch_off_telemetry
 
 if TYPE_CHECKING:
     from wsgn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from wsgn.selection.api import frame_selection, video_selection
     from wsgn.training.options import TrainOptions
     from wsgn.training.train import train
+
+# Before anybody imports ONNX Runtime, which reads it then and never again.
+switch_off_telemetry()
 
 __version__ = "0.1.0"
 

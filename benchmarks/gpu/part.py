@@ -93,8 +93,9 @@ def require_engine(name: str, device: str) -> None:
         if not any(map(_is_installed, ("pycuda", "cuda"))):
             raise NotHere("neither pycuda nor cuda-bindings is installed")
     elif name.startswith("ONNX Runtime"):
-        import onnxruntime
+        from wsgn.support.packages import load_package
 
+        onnxruntime = load_package("onnxruntime")
         providers = onnxruntime.get_available_providers()
         if "CUDAExecutionProvider" not in providers:
             raise NotHere(f"ONNX Runtime {onnxruntime.__version__} has {', '.join(providers)} only")

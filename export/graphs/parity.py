@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 
 from wsgn.engines.tensors import graph_tensors
@@ -15,6 +14,7 @@ from wsgn.errors import EngineError
 from wsgn.export.graphs.document import Exportable, example_input
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import FloatingArray
+from wsgn.support.packages import load_package
 
 # Odd on purpose: one snippet, the example's own size, primes, a power of two and more than it.
 SIZES = (1, 2, 3, 7, 13, 32, 65)
@@ -52,6 +52,7 @@ def check_parity(
     tolerance: float = TOLERANCE,
 ) -> tuple[ParityRow, ...]:
     """Run both on random inputs of every size; an `EngineError` when they are too far apart."""
+    onnxruntime = load_package("onnxruntime")
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     tensors = graph_tensors(subject.manifest)
     name, names = tensors.inputs[0].name, tensors.output_names

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 
 from wsgn.export.graphs.document import Exportable, example_input
@@ -24,6 +23,7 @@ from wsgn.localization.streaming_state import STATE_ROWS, whole_video_scores
 from wsgn.manifest import Manifest
 from wsgn.selection.operator import class_probabilities
 from wsgn.support.arrays import FloatingArray
+from wsgn.support.packages import load_package
 
 # Videos and snippets of each; every network is run on the first three.
 SIZES = ((1, 1), (1, 2), (3, 1), (2, 3), (1, 13), (5, 7), (1, 65))
@@ -61,6 +61,11 @@ def check_score_parity(
     return comparison.rows()
 
 
+def _session(graph: Path | bytes) -> Any:
+    onnxruntime = load_package("onnxruntime")
+    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+
+
 class _WholeVideos:
     """Scores in one call, and in a copy of the document the logits that they come from."""
 
@@ -70,14 +75,14 @@ class _WholeVideos:
         self._subject = subject
         self._comparison = comparison
         self._tolerance = tolerance
-        self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        self._session = load_package("onnxruntime").InferenceSession(
+            path, providers=["CPUExecutionProvider"]
+        )
         document = onnx.load(path)
         (selection,) = [node for node in document.graph.node if node.domain == DOMAIN]
         del document.graph.output[:]
         document.graph.output.extend(onnx.ValueInfoProto(name=name) for name in selection.input[:2])
-        self._logits = onnxruntime.InferenceSession(
-            document.SerializeToString(), providers=["CPUExecutionProvider"]
-        )
+        self._logits = _session(document.SerializeToString())
 
     def run(self, inputs: FloatingArray) -> None:
         """Compare for inputs (B, T, ...)."""
@@ -108,7 +113,9 @@ class _Streams:
         self._subject = subject
         self._comparison = comparison
         self._tolerance = tolerance
-        self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        self._session = load_package("onnxruntime").InferenceSession(
+            path, providers=["CPUExecutionProvider"]
+        )
 
     def run(self, inputs: FloatingArray) -> None:
         """Compare for inputs (B, N, ...)."""

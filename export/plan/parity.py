@@ -18,6 +18,7 @@ from wsgn.engines.tensorrt.sidecar import PlanSidecar, Profile
 from wsgn.errors import EngineError
 from wsgn.export.plan.input import GraphInput, PlanInput
 from wsgn.support.arrays import AnyArray
+from wsgn.support.packages import load_package
 
 # By the names of inputs or outputs.
 _Arrays = dict[str, AnyArray]
@@ -171,8 +172,7 @@ class _Reference:
     """The graph on the CPU."""
 
     def __init__(self, source: PlanInput) -> None:
-        import onnxruntime
-
+        onnxruntime = load_package("onnxruntime")
         onnxruntime.set_default_logger_severity(_FATAL_ONLY)
         self._source = source
         try:

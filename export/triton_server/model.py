@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ class Graph:
 
     def __init__(self, path: Path, *, gpu: int | None = None) -> None:
         """On the CPU, or on the GPU of this number, without falling back to the CPU."""
+        # It reads this while it is imported, and else sends what is run here to its makers.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

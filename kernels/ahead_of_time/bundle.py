@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -106,7 +107,8 @@ def compile_bundle(options: Options, targets: Sequence[int] = TARGETS) -> Compil
     check_compiles()
     images: dict[tuple[int, str, str], bytes] = {}
     try:
-        compiled = [_compile_target(target, options, images) for target in sorted(set(targets))]
+        with _cache_of_its_own():
+            compiled = [_compile_target(target, options, images) for target in sorted(set(targets))]
     except OSError as error:
         raise OutputError(
             f"Triton cannot keep what it compiles ({error}): set TRITON_CACHE_DIR to a folder that "
@@ -220,6 +222,20 @@ def bundle_table(compiled: CompiledBundle) -> str:
                 f"| {len(kernel.parameters)} |"
             )
     return "\n".join(lines)
+
+
+@contextmanager
+def _cache_of_its_own() -> Iterator[None]:
+    """Triton keeps what it compiles in a folder that goes with the work, unless the user named one.
+
+    By itself it fills ~/.triton, where nobody looks for what this leaves.
+    """
+    if triton.knobs.cache.dir != triton.knobs.cache.get_triton_dir("cache"):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="wsgn-triton-") as folder, triton.knobs.cache.scope():
+        triton.knobs.cache.dir = folder
+        yield
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from wsgn.engines.tensors import GraphTensors, graph_tensors
 from wsgn.errors import EngineError
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import AnyArray
-from wsgn.support.packages import default_num_threads, load_package
+from wsgn.support.packages import default_num_threads, load_package, shortage_of
 
 # ONNX Runtime's words for element types.
 _KINDS = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
@@ -67,9 +67,10 @@ class OnnxRuntimeEngine:
                 self._output_names, {self._input_name: inputs}
             )
         except Exception as error:
+            shortage = shortage_of(error)
             raise EngineError(
                 f"the engine '{self.name}' failed on an input of shape {inputs.shape}: "
-                f"{_first_line(error)}"
+                f"{shortage + '.' if shortage else _first_line(error)}"
             ) from error
         expected = (len(inputs), len(self.manifest.classes))
         if logits.shape != expected or probabilities.shape != expected:
@@ -185,9 +186,11 @@ def _gpu_session(onnxruntime: Any, path: Path, options: Any, providers: list[Any
 
 
 def _not_loaded(onnxruntime: Any, path: Path, device: str, error: Exception) -> EngineError:
+    shortage = shortage_of(error)
+    advice = f"{_first_line(error)} Export it again, or install the ONNX Runtime it was made for."
     return EngineError(
         f"ONNX Runtime {onnxruntime.__version__} cannot load the engine '{path}' on {device}: "
-        f"{_first_line(error)} Export it again, or install the ONNX Runtime it was made for."
+        f"{shortage + '.' if shortage else advice}"
     )
 
 

@@ -1,7 +1,11 @@
-"""What a run finds on its machine: packages, loaded late and told apart where damaged; cores."""
+"""What a run finds on its machine: packages, loaded late and told apart where damaged; cores.
+
+Every import of ONNX Runtime goes through `load_package`, which switches its telemetry off first.
+"""
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 from typing import Any
@@ -11,6 +15,11 @@ from wsgn.errors import EngineError
 # What every run loads, what others are made of first.
 REQUIRED = ("numpy", "dacite", "tqdm", "av")
 _TITLES = {"onnxruntime": "ONNX Runtime", "av": "PyAV (av)"}
+# Read by ONNX Runtime while it is imported: from 1.32 on it else writes an identity of the machine
+# below the home folder at once, and sends what was run to its makers some seconds later.
+TELEMETRY_SWITCH = "ORT_DISABLE_TELEMETRY"
+# What the C library's loader and others say when memory is short.
+_NO_MEMORY = ("cannot allocate memory", "failed to map segment", "bad_alloc", "out of memory")
 # Two packages write the folder of ONNX Runtime, and removing one breaks the other.
 _MENDED_BY = {
     "onnxruntime": "pip uninstall -y onnxruntime onnxruntime-gpu, then install the one you need "
@@ -18,8 +27,15 @@ _MENDED_BY = {
 }
 
 
+def switch_off_telemetry() -> None:
+    """Keep ONNX Runtime, imported from now on by whomever, from writing and sending anything."""
+    os.environ[TELEMETRY_SWITCH] = "1"
+
+
 def load_package(name: str) -> Any:
     """Import a package. Raises `EngineError` where it is missing or damaged."""
+    # `import wsgn` has done so; a host may have changed its environment since.
+    switch_off_telemetry()
     try:
         module = importlib.import_module(name)
     # A damaged installation fails in any way: ImportError, OSError, AttributeError, SystemError.
@@ -28,11 +44,19 @@ def load_package(name: str) -> Any:
             raise EngineError(f"{_title(name)} is not installed: pip install {name}.") from error
         if isinstance(first_cause(error), KeyboardInterrupt):
             raise KeyboardInterrupt from error
+        shortage = shortage_of(error)
+        if shortage:
+            raise EngineError(
+                f"{_title(name)} cannot be loaded ({_words(error)}): {shortage}."
+            ) from error
         raise _damaged(name, _words(error)) from error
     # What is left of a package whose files were removed is a folder, which Python imports empty.
     if getattr(module, "__file__", None) is None:
         folder = next(iter(getattr(module, "__path__", [])), name)
         raise _damaged(name, f"'{folder}' has no __init__.py")
+    if name == "onnxruntime" and hasattr(module, "disable_telemetry_events"):
+        # For a host that imported it before wsgn, as far as that still helps.
+        module.disable_telemetry_events()
     return module
 
 
@@ -47,6 +71,21 @@ def find_damage(error: Exception) -> EngineError | None:
     if isinstance(error, ImportError) and culprit in REQUIRED:
         return _damaged(culprit, _words(error))
     return None
+
+
+def shortage_of(error: BaseException) -> str:
+    """That the process lacks memory or files, and what to do; empty where it is another error.
+
+    The loader of shared libraries, and other people's C++, say so in words only.
+    """
+    cause = first_cause(error)
+    words, number = str(cause).lower(), getattr(cause, "errno", None)
+    if number in (errno.EMFILE, errno.ENFILE) or "too many open files" in words:
+        return "the process may open no more files, raise its limit (ulimit -n)"
+    no_memory = isinstance(cause, MemoryError) or number == errno.ENOMEM
+    if no_memory or any(sign in words for sign in _NO_MEMORY):
+        return "there is not enough memory, raise the limit (ulimit -v) or end other programs"
+    return ""
 
 
 def _damaged(name: str, reason: str) -> EngineError:

@@ -108,6 +108,29 @@ def test_a_run_with_a_damaged_package_is_one_sentence(
     assert (code == "") != ("illegal instruction" in done.stderr)
 
 
+@pytest.mark.parametrize(
+    ("code", "limit"),
+    [
+        ("raise ImportError('libx.so.1: failed to map segment from shared object')", "ulimit -v"),
+        ("raise ImportError('libx.so.1: cannot open: Cannot allocate memory')", "ulimit -v"),
+        ("raise MemoryError", "ulimit -v"),
+        ("raise OSError(12, 'Cannot allocate memory')", "ulimit -v"),
+        ("raise OSError(24, 'Too many open files')", "ulimit -n"),
+        ("raise ImportError('libx.so.1: cannot open: Too many open files')", "ulimit -n"),
+    ],
+)
+def test_a_package_that_a_limit_stops_is_not_called_damaged(
+    site: Path, wsgn_run: WsgnRun, code: str, limit: str
+) -> None:
+    for name in ("onnxruntime", "av"):
+        replace(site / name, code)
+        done = wsgn_run(*RUN)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (5, "", 1)
+        assert limit in done.stderr
+        assert "damaged" not in done.stderr
+        assert "install" not in done.stderr
+
+
 def test_doctor_sees_a_package_that_lacks_a_part(site: Path, wsgn_run: WsgnRun) -> None:
     (site / "numpy").unlink()
     (site / "numpy").mkdir()
