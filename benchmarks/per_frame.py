@@ -103,7 +103,8 @@ def _run(arguments: argparse.Namespace) -> int:
     ]
     # Fresh processes: the peak memory of each is its own.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(_WORKERS, context, max_tasks_per_child=1) as pool:
+    workers = min(_WORKERS, len(jobs))
+    with ProcessPoolExecutor(workers, context, max_tasks_per_child=1) as pool:
         results = list(pool.map(run, jobs))
     publish(arguments.output / "table", {"results": results}, as_table(results), machine)
     return 0

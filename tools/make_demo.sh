@@ -20,7 +20,7 @@ if [ -n "${TINY:-}" ]; then
     echo "make_demo.sh: TINY makes an engine of no use: name another folder with DEMO=." >&2
     exit 2
   }
-  videos=(--train 3 --test 2 --width 80 --height 64 --frame-rate 10)
+  videos=(--train 2 --test 1 --width 80 --height 64 --frame-rate 10)
   sample=(--duration 16 --width 80 --height 64 --frame-rate 10 --actions wave)
   training=(--steps 3 --batch-videos 2)
 fi

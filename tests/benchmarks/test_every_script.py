@@ -125,8 +125,9 @@ def check_evaluator(outcome: Outcome) -> None:
 
 def check_kills(outcome: Outcome) -> None:
     """All kills were done, runs went on behind them, and nothing was found."""
-    for name in ("after_a_time", "before_a_change"):
-        assert sum(outcome.figures("commands", name)) > 0
+    # On a busy machine a command may always have ended before its random time.
+    kinds = (outcome.figures("commands", kind) for kind in ("after_a_time", "before_a_change"))
+    assert [sum(kills) for kills in zip(*kinds, strict=True)] == [3] * len(COMMANDS)
     assert min(outcome.figures("commands", "whole_runs")) > 0
     commands = json.loads(outcome.stem.with_suffix(".json").read_text())["commands"]
     assert [command["complaints"] for command in commands] == [[]] * len(COMMANDS)
@@ -203,8 +204,8 @@ def thumos14(path: Path) -> Path:
 SCRIPTS = {
     "benchmarks.backbones": Script(
         options=lambda demo, stem: [
-            demo.video, "--backbone", "resnet18", "--threads", 1, "--short-side", 72,
-            "--crop-size", 64, "-o", stem,
+            demo.video, "--backbone", "resnet18", "--threads", 1, "--short-side", 40,
+            "--crop-size", 32, "-o", stem,
         ],
         check=has_positive("rows", "usage", "seconds"),
     ),

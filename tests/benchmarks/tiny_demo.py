@@ -20,7 +20,7 @@ class TinyDemo:
 
     @property
     def dataset(self) -> Path:
-        """Of three training and two test videos."""
+        """Of two training videos and a test video."""
         return self.folder / "work" / "synthetic"
 
     @property

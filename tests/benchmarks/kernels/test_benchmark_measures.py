@@ -235,6 +235,20 @@ def test_wrong_arguments_are_refused(capsys: pytest.CaptureFixture[str]) -> None
     assert "must be positive" in capsys.readouterr().err
 
 
+def test_what_was_measured_before_ctrl_c_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(found: Results, *_: object) -> None:
+        found.operator.append(row("ours", 10.0))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmarks.kernels.cli._measure", interrupted)
+    assert main(["-o", str(tmp_path / "kernels")]) == 130
+    assert "| ours" in capsys.readouterr().out
+    (kept,) = json.loads((tmp_path / "kernels.json").read_text())["operator"]
+    assert kept["time_us"]["median"] == 10.0
+
+
 def test_help_needs_no_gpu(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.kernels", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
