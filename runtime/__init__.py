@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from wsgn.engines.open import open_engine
     from wsgn.localization.segments import Segment, scores_to_segments
 
-    from .pipeline import DetectOptions, detect
+    from .pipeline import DetectOptions, detect, detect_frames
     from .streaming.detector import Detector, SnippetLogits
     from .streaming.rules import DetectorOptions
 
@@ -24,6 +24,7 @@ __all__ = [
     "Segment",
     "SnippetLogits",
     "detect",
+    "detect_frames",
     "open_engine",
     "scores_to_segments",
 ]
@@ -35,7 +36,7 @@ _HOMES = {
     "wsgn.runtime.streaming.detector": ("Detector", "SnippetLogits"),
     "wsgn.engines.engine": ("Engine", "EngineOutputs"),
     "wsgn.engines.open": ("open_engine",),
-    "wsgn.runtime.pipeline": ("DetectOptions", "detect"),
+    "wsgn.runtime.pipeline": ("DetectOptions", "detect", "detect_frames"),
     "wsgn.runtime.streaming.rules": ("DetectorOptions",),
 }
 

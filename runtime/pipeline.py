@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -13,8 +13,10 @@ from wsgn.engines.engine import Engine, Pending
 from wsgn.errors import EngineError, UsageError, WsgnError
 from wsgn.localization.timing import snippet_duration_seconds
 from wsgn.manifest import Manifest
-from wsgn.support.arrays import FloatArray, IntArray
+from wsgn.support.arrays import FloatArray, IntArray, UInt8Array
 from wsgn.video import FrameGrid, Gap, Notice, ReadSummary, SampledFrame, VideoInfo, VideoReader
+from wsgn.video.addresses import STANDARD_INPUT, without_credentials
+from wsgn.video.frames_in_memory import FramesInMemory
 
 from .events import (
     EndEvent,
@@ -86,7 +88,8 @@ def detect(
     """Find segments in one source, while it is read.
 
     Args:
-        source: the path of a video, or a binary file object such as `sys.stdin.buffer`.
+        source: the path or the file:// or http(s) address of a video, `-` for stdin, or a binary
+            file object. Frames in memory go to `detect_frames`.
         engine: of `open_engine`, on frames.
         options: what is looked for and how (docs/streaming.md); by default the engine's own values.
         stop: its `request()`, of another thread or a signal handler, ends the run early, as at
@@ -104,12 +107,40 @@ def detect(
     return Detection(source, engine, options, stop=stop).events()
 
 
+def detect_frames(
+    frames: Iterable[tuple[float, UInt8Array]],
+    engine: Engine,
+    options: DetectOptions | None = None,
+    *,
+    stop: StopFlag | None = None,
+) -> Iterator[Event]:
+    """Find segments in frames of a program's own, such as those of a camera, while they come.
+
+    Args:
+        frames: pairs of seconds, on any clock that rises, and an image (H, W, 3) uint8 RGB. They
+            are taken in another thread; the rules for times are those of videos (docs/video.md).
+        engine: of `open_engine`, on frames.
+        options: as for `detect`. Events come when a batch is full: a smaller `batch_size` is
+            quicker to answer.
+        stop: as for `detect`; the next frame ends the run.
+
+    Returns:
+        The events of `detect`; times are seconds from the first frame.
+
+    Raises:
+        InputError: there is no frame.
+        EngineError: the engine takes no frames, or fails.
+        UsageError: options that do not fit the engine, or what is no pair of seconds and an image.
+    """
+    return Detection(FramesInMemory(frames), engine, options, stop=stop).events()
+
+
 class Detection:
     """One run over one source; see `detect` where only the events are wanted."""
 
     def __init__(
         self,
-        source: Source,
+        source: Source | FramesInMemory,
         engine: Engine,
         options: DetectOptions | None = None,
         *,
@@ -302,8 +333,11 @@ def failure_events(source: str, error: WsgnError, end: EndEvent | None = None) -
     return [ErrorEvent(source=source, code=code, message=str(error)), end]
 
 
-def _source_name(source: Source) -> str:
-    return os.fspath(source) if isinstance(source, str | os.PathLike) else "stdin"
+def _source_name(source: Source | FramesInMemory) -> str:
+    if isinstance(source, FramesInMemory):
+        return source.name
+    name = os.fspath(source) if isinstance(source, str | os.PathLike) else STANDARD_INPUT
+    return "stdin" if name == STANDARD_INPUT else without_credentials(name)
 
 
 def frame_grid(manifest: Manifest, engine_name: str) -> FrameGrid:

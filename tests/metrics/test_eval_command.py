@@ -30,8 +30,8 @@ def files(tmp_path):
     return [str(tmp_path / "found.json"), "--truth", str(tmp_path / "truth.json")]
 
 
-def command(arguments, **options):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+def command(arguments, environment=None, **options):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
     return subprocess.run(
         [sys.executable, "-m", "wsgn.metrics", *arguments],
         env=environment,
@@ -129,7 +129,7 @@ def test_a_wrong_file_is_one_line_and_exit_code_3(files, found):
 
 
 def test_labels_beyond_the_terminal_are_escaped(files):
-    label = "sauter à la corde \ud800"
+    label = "sauter à la corde \U0001f469 \u202e"
     truth = {
         "database": {
             "video_test_1": {"subset": "s", "annotations": [{"label": label, "segment": [0, 1]}]}
@@ -137,9 +137,17 @@ def test_labels_beyond_the_terminal_are_escaped(files):
     }
     Path(files[2]).write_text(json.dumps(truth))
     Path(files[0]).write_text(json.dumps({"results": {}}))
-    done = command([*files, "--per-class"], stdout=subprocess.PIPE)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "sauter" in done.stdout
+    for encoding, shown in (
+        ("ascii", r"\u00e0 la corde \ud83d\udc69 \u202e"),
+        ("utf-8", r"\u202e"),
+    ):
+        done = command(
+            [*files, "--per-class"],
+            stdout=subprocess.PIPE,
+            environment={"PYTHONIOENCODING": encoding},
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert shown in done.stdout
 
 
 def test_a_closed_pipe_is_quiet(files):

@@ -16,6 +16,7 @@ from wsgn.metrics.charades_files import read_charades, read_submission
 from wsgn.metrics.detection import DetectionResult, evaluate_detection
 from wsgn.metrics.detections import read_detections
 from wsgn.metrics.protocol import DEFAULT_PROTOCOL, PROTOCOLS, detection_protocol
+from wsgn.metrics.video_names import other_names, renamed, renaming_sentence
 from wsgn.support.command import run_command, say
 from wsgn.support.tables import columns
 from wsgn.support.terminal import print_lines
@@ -102,6 +103,9 @@ def _run(options: EvalOptions) -> str:
         return _run_charades(options)
     truth = _truth(options.truth, options.subset, options.protocol)
     detections = read_detections(options.detections)
+    if names := other_names(detections, truth):
+        detections = renamed(detections, names)
+        say(_NAME, renaming_sentence(names))
     result = evaluate_detection(truth, detections, options.protocol, options.tiou)
     if detection_protocol(options.protocol).subset and not _is_thumos14(truth):
         say(

@@ -15,6 +15,7 @@ from wsgn.metrics.matching import true_positives
 from wsgn.metrics.overlap import overlap_pairs, touches_any
 from wsgn.metrics.protocol import DEFAULT_PROTOCOL, DetectionProtocol, detection_protocol
 from wsgn.metrics.spans import Spans
+from wsgn.metrics.video_names import unknown_video
 from wsgn.support.arrays import BoolArray, FloatArray, IntArray
 
 # W-TALC's time base: one snippet per 16 frames at 25 fps.
@@ -181,6 +182,8 @@ def _indices(
         return np.fromiter((index_of[name] for name in names), dtype=np.int64, count=len(names))
     except KeyError as error:
         name = error.args[0]
+        if what == "video":
+            raise InputError(unknown_video(name, index_of)) from None
         raise InputError(
             f"The detections have the {what} {name!r}, which the ground truth does not have."
         ) from None

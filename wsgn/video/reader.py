@@ -9,6 +9,7 @@ from typing import Self
 from wsgn.errors import UsageError
 from wsgn.support.arrays import UInt8Array
 from wsgn.video.decoder import DecodedFrame, DecodeFailure
+from wsgn.video.frames_in_memory import FramesInMemory, OpenedFrames
 from wsgn.video.grid import (
     TIME_TOLERANCE_SECONDS,
     FrameGrid,
@@ -43,7 +44,8 @@ class _HeldFrame:
 class VideoReader:
     """Iterates the sampled frames of a video, with gaps and notices where they happen, once.
 
-    `source` is a path, a URL or a binary file object (not necessarily seekable). `stream` counts
+    `source` is a path, a URL or a binary file object (not necessarily seekable), or frames in
+    memory. `stream` counts
     the video streams from 0, without cover art. Only grid points from `start_seconds` on and
     before `end_seconds` are given; their times remain those of the whole video. Raises
     `InputError` (a `VideoError`, with a `code`) when there is nothing to read.
@@ -51,7 +53,7 @@ class VideoReader:
 
     def __init__(
         self,
-        source: Source,
+        source: Source | FramesInMemory,
         grid: FrameGrid,
         *,
         stream: int | None = None,
@@ -65,7 +67,11 @@ class VideoReader:
                 "start_seconds must not be negative and must lie before end_seconds, "
                 f"got {start_seconds} and {end_seconds}."
             )
-        self._video = OpenedVideo(source, stream)
+        self._video = (
+            OpenedFrames(source, 1 / grid.frame_rate)
+            if isinstance(source, FramesInMemory)
+            else OpenedVideo(source, stream)
+        )
         self._grid = grid
         self._scaler = Scaler(grid, self._video.pixel_aspect)
         self._cursor = GridCursor(grid.frame_rate, self._start_seconds, end_seconds)
