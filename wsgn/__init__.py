@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from wsgn.prediction.evaluate import find_segments
     from wsgn.prediction.predict import predict_videos
     from wsgn.presets import preset
-    from wsgn.runtime.pipeline import DetectOptions, detect
+    from wsgn.runtime.pipeline import DetectOptions, detect, detect_frames
     from wsgn.runtime.streaming.detector import Detector, SnippetLogits
     from wsgn.runtime.streaming.rules import DetectorOptions
     from wsgn.selection.api import frame_selection, video_selection
@@ -66,6 +66,7 @@ __all__ = [
     "VideoOptions",
     "WsgnError",
     "detect",
+    "detect_frames",
     "evaluate_classification",
     "evaluate_detection",
     "export_onnx",
@@ -102,7 +103,7 @@ _HOMES = {
     "wsgn.prediction.evaluate": ("find_segments",),
     "wsgn.prediction.predict": ("predict_videos",),
     "wsgn.presets": ("preset",),
-    "wsgn.runtime.pipeline": ("DetectOptions", "detect"),
+    "wsgn.runtime.pipeline": ("DetectOptions", "detect", "detect_frames"),
     "wsgn.runtime.streaming.detector": ("Detector", "SnippetLogits"),
     "wsgn.runtime.streaming.rules": ("DetectorOptions",),
     "wsgn.selection.api": ("frame_selection", "video_selection"),
