@@ -48,6 +48,8 @@ class SourceEvent(Event):
     width: int
     height: int
     rotation_degrees: int
+    # From the file's beginning, as players count, to the first frame, from which all times count.
+    start_offset_seconds: float = 0.0
     live: bool = False
 
 

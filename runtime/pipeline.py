@@ -51,6 +51,8 @@ class DetectOptions:
     end_seconds: float | None = None
     # Index of the video stream.
     stream: int | None = None
+    # Frames per second, for sources whose own times are missing or wrong.
+    input_rate: float | None = None
     # Snippets in one call of the engine, but for the last. The last digits of its outputs can
     # depend on the size of a batch: a constant one makes a run repeatable.
     batch_size: int = 16
@@ -213,6 +215,7 @@ class Detection:
             stream=self._options.stream,
             start_seconds=self._options.start_seconds,
             end_seconds=self._options.end_seconds,
+            input_rate=self._options.input_rate,
         )
 
     def _read(self, reader: ThreadedReader) -> Iterator[Event]:
@@ -314,6 +317,7 @@ class Detection:
             width=info.width,
             height=info.height,
             rotation_degrees=info.rotation_degrees,
+            start_offset_seconds=info.start_offset_seconds,
         )
 
 

@@ -145,7 +145,7 @@ def run_event(engine: Engine, options: RunOptions) -> RunEvent:
     chosen = {name: value for name, value in detector.items() if value is not None}
     if options.detect.detector.scores != "window":
         chosen.pop("window_seconds")
-    for name in ("start_seconds", "end_seconds", "stream"):
+    for name in ("start_seconds", "end_seconds", "stream", "input_rate"):
         value = getattr(options.detect, name)
         if value is not None:
             chosen[name] = value

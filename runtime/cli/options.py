@@ -7,10 +7,12 @@ import re
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from wsgn.errors import UsageError
 from wsgn.support.json_input import read_object
+from wsgn.video.grid import MAXIMUM_FRAME_RATE, MINIMUM_FRAME_RATE
 
 from ..pipeline import DetectOptions
 from ..streaming.rules import DetectorOptions
@@ -23,6 +25,8 @@ _MOST_THREADS = 1024
 _MOST_SECONDS = 1_000_000_000
 _LONGEST_CLOCK = 60
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
+# Of so few digits that no number takes long to read.
+_RATE = re.compile(r"\d{1,9}(\.\d{1,9})?|\d{1,9}/\d{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +147,7 @@ def _detect_options(words: Namespace) -> DetectOptions:
         start_seconds=start,
         end_seconds=end,
         stream=words.stream,
+        input_rate=_rate("--input-rate", words.input_rate),
     )
 
 
@@ -219,6 +224,20 @@ def _seconds(option: str, text: str | None) -> float | None:
     if value > _MOST_SECONDS:
         raise UsageError(f"{option} must be at most {_MOST_SECONDS} s, got '{text}'.")
     return value
+
+
+def _rate(option: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        rate = float(Fraction(text)) if _RATE.fullmatch(text) else math.nan
+    except ZeroDivisionError:
+        rate = math.nan
+    if not MINIMUM_FRAME_RATE <= rate <= MAXIMUM_FRAME_RATE:
+        raise UsageError(
+            f"{option} must be frames per second, such as 25 or 30000/1001, got '{text}'."
+        )
+    return rate
 
 
 def _threshold(text: str | None) -> float | dict[str, float] | None:

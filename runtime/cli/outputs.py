@@ -143,13 +143,18 @@ class Outputs:
         for path in self._merged_path(jobs):
             document = json_document(self._merged.values())
             found, results = document["results"], {}
+            offsets = document["external_data"]["start_offset_seconds"]
             # In the order of the sources, whichever of them an earlier run has done.
             for job in jobs:
                 if job.key in found:
                     results[job.key] = found[job.key]
                 elif self.is_done(job):
-                    results[job.key] = _earlier_results(self._path(job, "json"))
+                    earlier = self._path(job, "json")
+                    results[job.key], offsets[job.key] = _earlier_results(earlier)
             document["results"] = results
+            document["external_data"] = {
+                "start_offset_seconds": {key: offsets[key] for key in results}
+            }
             file = ResultFile(path)
             try:
                 file.write(json_text(document, indent=1) + "\n")
@@ -242,11 +247,13 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _earlier_results(path: Path) -> object:
-    """The detections in the result of one source, whatever the source was called then."""
+def _earlier_results(path: Path) -> tuple[object, object]:
+    """Detections and start offset in the result of one source, whatever it was called then."""
     try:
-        (found,) = dict(read_object(path)["results"]).values()
-        return found
+        document = read_object(path)
+        (found,) = dict(document["results"]).values()
+        (offset,) = dict(document["external_data"]["start_offset_seconds"]).values()
+        return found, offset
     except (InputError, ValueError, KeyError, TypeError) as error:
         raise OutputError(
             f"the earlier result '{os.fspath(path)}' cannot be read: remove it, or add --overwrite."

@@ -99,6 +99,11 @@ def _add_input(group: Any) -> None:
     )
     group.add_argument("--end", metavar="T", help="end here")
     group.add_argument("--stream", type=int, metavar="N", help="number of the video stream, from 0")
+    group.add_argument(
+        "--input-rate",
+        metavar="R",
+        help="frames per second of the source, in place of the times in it (raw streams have none)",
+    )
 
 
 def _add_output(group: Any) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from wsgn import __version__
+from wsgn.localization.segments import Segment
 from wsgn.support.terminal import json_text
 
 from .result import SourceResult
@@ -22,7 +23,11 @@ def render_json(results: Iterable[SourceResult]) -> str:
 
 
 def json_document(results: Iterable[SourceResult]) -> dict[str, Any]:
-    """The document that `render_json` writes."""
+    """The document that `render_json` writes.
+
+    Its times count from the first frame; `external_data` says where a player shows that.
+    """
+    results = list(results)
     return {
         "version": f"wsgn {__version__}",
         "results": {
@@ -39,7 +44,11 @@ def json_document(results: Iterable[SourceResult]) -> dict[str, Any]:
             ]
             for result in results
         },
-        "external_data": {},
+        "external_data": {
+            "start_offset_seconds": {
+                result.name: round(result.start_offset_seconds, _DECIMALS) for result in results
+            }
+        },
     }
 
 
@@ -62,25 +71,31 @@ def render_csv(result: SourceResult) -> str:
 
 
 def render_vtt(result: SourceResult) -> str:
-    """WebVTT cues, `label (score)`; see https://www.w3.org/TR/webvtt1/."""
+    """WebVTT cues in a player's time, `label (score)`; see https://www.w3.org/TR/webvtt1/."""
     cues = ["WEBVTT\n"]
     for number, segment in enumerate(result.segments, start=1):
-        times = f"{_clock(segment.start_seconds, '.')} --> {_clock(segment.end_seconds, '.')}"
+        times = _cue_times(segment, result.start_offset_seconds, ".")
         label = html.escape(_one_line(segment.label), quote=False)
         cues.append(f"{number}\n{times}\n{label} ({segment.score:.2f})\n")
     return "\n".join(cues)
 
 
 def render_srt(result: SourceResult) -> str:
-    """SubRip subtitles, `label (score)`."""
+    """SubRip subtitles in a player's time, `label (score)`."""
     # SubRip has no escapes, and players take <...> for markup: other brackets look the same.
     brackets = str.maketrans({"<": "\u2039", ">": "\u203a"})
     cues = []
     for number, segment in enumerate(result.segments, start=1):
-        times = f"{_clock(segment.start_seconds, ',')} --> {_clock(segment.end_seconds, ',')}"
+        times = _cue_times(segment, result.start_offset_seconds, ",")
         label = _one_line(segment.label).translate(brackets)
         cues.append(f"{number}\n{times}\n{label} ({segment.score:.2f})\n")
     return "\n".join(cues)
+
+
+def _cue_times(segment: Segment, offset_seconds: float, point: str) -> str:
+    """From when to when a player shows the segment: it counts from the file's beginning."""
+    times = (segment.start_seconds + offset_seconds, segment.end_seconds + offset_seconds)
+    return " --> ".join(_clock(seconds, point) for seconds in times)
 
 
 def _one_line(label: str) -> str:

@@ -19,6 +19,8 @@ class SourceResult:
     # None where the container does not say.
     duration_seconds: float | None = None
     complete: bool = False
+    # From the file's beginning, as players count, to the first frame, from which all times count.
+    start_offset_seconds: float = 0.0
 
 
 class ResultCollector:
@@ -29,6 +31,7 @@ class ResultCollector:
         self._segments: dict[int, Segment] = {}
         self._duration_seconds: float | None = None
         self._complete = False
+        self._start_offset_seconds = 0.0
 
     def push(self, event: Event) -> None:
         """Take one event."""
@@ -43,6 +46,7 @@ class ResultCollector:
             self._segments.pop(event.id, None)
         elif isinstance(event, SourceEvent):
             self._duration_seconds = event.duration_seconds
+            self._start_offset_seconds = event.start_offset_seconds
         elif isinstance(event, EndEvent):
             self._complete = event.complete
 
@@ -56,4 +60,5 @@ class ResultCollector:
             segments=tuple(ordered),
             duration_seconds=self._duration_seconds,
             complete=self._complete,
+            start_offset_seconds=self._start_offset_seconds,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -16,6 +16,7 @@ from wsgn.errors import UsageError
 from wsgn.support.arrays import UInt8Array
 from wsgn.video.decoder import DecodedFrame, DecodeFailure
 from wsgn.video.errors import VideoError
+from wsgn.video.grid import Notice
 from wsgn.video.info import VideoInfo
 from wsgn.video.source import MAXIMUM_PIXELS
 from wsgn.video.timeline import JUMP_SECONDS, STILL_WINDOW, Timeline
@@ -41,6 +42,7 @@ class OpenedFrames:
     gave_up = False
     read_error: Exception | None = None
     pixel_aspect: Fraction | None = None
+    notices: Sequence[Notice] = ()
 
     def __init__(self, source: FramesInMemory, frame_seconds: float) -> None:
         self._frame_seconds = frame_seconds
@@ -75,6 +77,10 @@ class OpenedFrames:
         yield from self._items
 
     def missing_end(self) -> str | None:
+        """Nothing: no duration was declared."""
+        return None
+
+    def late_end(self) -> str | None:
         """Nothing: no duration was declared."""
         return None
 

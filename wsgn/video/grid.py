@@ -101,22 +101,25 @@ class GridCursor:
         self._next_index = max(0, self._first_index_at(start_seconds))
         self._end_index = None if end_seconds is None else self._first_index_at(end_seconds)
 
-    def _first_index_at(self, seconds: float) -> int:
-        return math.ceil((seconds - TIME_TOLERANCE_SECONDS) * self._frame_rate)
+    def _first_index_at(
+        self, seconds: float, tolerance_seconds: float = TIME_TOLERANCE_SECONDS
+    ) -> int:
+        return math.ceil((seconds - tolerance_seconds) * self._frame_rate)
 
     def seconds(self, index: int) -> float:
         """Time of a grid point."""
         return index / self._frame_rate
 
-    def take_until(self, seconds: float) -> range:
+    def take_until(self, seconds: float, tolerance_seconds: float) -> range:
         """Grid points before `seconds` that were not handed out yet."""
         start = self._next_index
-        self.skip_to(seconds)
+        self.skip_to(seconds, tolerance_seconds)
         stop = self._next_index
         if self._end_index is not None:
             stop = min(stop, self._end_index)
         return range(start, max(start, stop))
 
-    def skip_to(self, seconds: float) -> None:
-        """Leave out the grid points before `seconds`."""
-        self._next_index = max(self._next_index, self._first_index_at(seconds))
+    def skip_to(self, seconds: float, tolerance_seconds: float) -> None:
+        """Leave out the grid points before `seconds`, which may be so much too late."""
+        index = self._first_index_at(seconds, tolerance_seconds)
+        self._next_index = max(self._next_index, index)

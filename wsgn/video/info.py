@@ -10,17 +10,16 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from wsgn.errors import UsageError
-from wsgn.video.errors import VideoError
 from wsgn.video.orientation import orientation_of
+from wsgn.video.streams import audio_codec, video_streams
 
 # Rates outside are misreadings of a time base; a slideshow may have a frame in ten minutes.
 _BELIEVABLE_RATES = (Fraction(1, 600), Fraction(1000))
 # Shown duration of a frame when the file names no rate.
 _DEFAULT_FRAME_SECONDS = 0.04
 
-# AV_DISPOSITION_ATTACHED_PIC of libavformat.
-_ATTACHED_PICTURE = 0x400
+# Recordings whose video and sound are stamped by different clocks differ by years.
+_MAXIMUM_OFFSET_SECONDS = 86_400.0
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
@@ -44,6 +43,8 @@ class VideoInfo:
     # Without cover art.
     num_video_streams: int
     audio_codec: str | None
+    # From the file's beginning, as a player counts, to time 0: over 0 where the sound begins first.
+    start_offset_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -53,37 +54,6 @@ class DeclaredDuration:
     seconds: float
     # It is the container's: an audio stream may be what lasts so long.
     of_container: bool
-
-
-def choose_stream(name: str, container: InputContainer, number: int | None) -> VideoStream:
-    """Video stream `number` (0 is the first; cover art is not counted), by default the first."""
-    streams = video_streams(container)
-    if not streams:
-        raise _no_video_stream(name, container)
-    if number is not None and not 0 <= number < len(streams):
-        existing = "; ".join(f"{i}: {_describe(stream)}" for i, stream in enumerate(streams))
-        raise UsageError(f"{name} has no video stream {number}; it has {existing}.")
-    stream = streams[number or 0]
-    # PyAV has no codec context where libav has no decoder.
-    if getattr(stream, "codec_context", None) is None:
-        raise VideoError(
-            "undecodable",
-            f"{name}: there is no decoder for the video stream, or its header is damaged.",
-        )
-    return stream
-
-
-def video_streams(container: InputContainer) -> list[VideoStream]:
-    """Video streams without cover art."""
-    return [stream for stream in container.streams.video if not _is_cover(stream)]
-
-
-def audio_codec(container: InputContainer) -> str | None:
-    """Codec of the first audio stream."""
-    for stream in container.streams.audio:
-        context = getattr(stream, "codec_context", None)
-        return "unknown" if context is None else str(context.name)
-    return None
 
 
 def frame_rate(stream: VideoStream) -> float | None:
@@ -119,8 +89,24 @@ def declared_duration(container: InputContainer, stream: VideoStream) -> Declare
     return None
 
 
+def start_offset_seconds(container: InputContainer, origin_seconds: float | None) -> float:
+    """From the container's beginning to time 0, which lies at `origin_seconds` of its clock."""
+    begin = container.start_time
+    if begin is None or origin_seconds is None:
+        return 0.0
+    offset = origin_seconds - begin / 1e6
+    # Streams whose clocks have nothing to do with each other begin at no common time.
+    return offset if 0 < offset < _MAXIMUM_OFFSET_SECONDS else 0.0
+
+
 def video_info(
-    name: str, container: InputContainer, stream: VideoStream, first: VideoFrame
+    name: str,
+    container: InputContainer,
+    stream: VideoStream,
+    first: VideoFrame,
+    *,
+    rate: float | None,
+    origin_seconds: float | None,
 ) -> VideoInfo:
     """Put together what the container, the stream and the first frame say."""
     orientation = orientation_of(first)
@@ -130,7 +116,7 @@ def video_info(
     return VideoInfo(
         name=name,
         duration_seconds=None if declared is None else declared.seconds,
-        frame_rate=frame_rate(stream),
+        frame_rate=rate,
         codec=stream.codec_context.codec.canonical_name,
         pixel_format=first.format.name,
         width=width,
@@ -138,26 +124,5 @@ def video_info(
         rotation_degrees=orientation.clockwise_degrees,
         num_video_streams=len(video_streams(container)),
         audio_codec=audio_codec(container),
+        start_offset_seconds=start_offset_seconds(container, origin_seconds),
     )
-
-
-def _is_cover(stream: VideoStream) -> bool:
-    return bool(stream.disposition.value & _ATTACHED_PICTURE)
-
-
-def _describe(stream: VideoStream) -> str:
-    context = getattr(stream, "codec_context", None)
-    return "unknown codec" if context is None else f"{context.name} {stream.width}x{stream.height}"
-
-
-def _no_video_stream(name: str, container: InputContainer) -> VideoError:
-    others = []
-    audio = audio_codec(container)
-    if audio is not None:
-        others.append(f"audio: {audio}")
-    if container.streams.video:
-        others.append("cover art only")
-    if not others:
-        # Many a text passes for subtitles.
-        return VideoError("not_a_video", f"{name} is not a video.")
-    return VideoError("no_video_stream", f"{name}: no video stream ({', '.join(others)}).")

@@ -9,12 +9,15 @@ from typing import Self
 
 from av.error import FFmpegError
 
+from wsgn.errors import UsageError
 from wsgn.video.decoder import DecodedFrame, DecodeFailure, FrameDecoder, decoder_threads
 from wsgn.video.errors import VideoError
-from wsgn.video.grid import TIME_TOLERANCE_SECONDS
-from wsgn.video.info import choose_stream, declared_duration, frame_seconds, video_info
+from wsgn.video.grid import MAXIMUM_FRAME_RATE, MINIMUM_FRAME_RATE, Notice
+from wsgn.video.info import declared_duration, frame_rate, frame_seconds, video_info
+from wsgn.video.presentation import CountedTimes, PresentationTimes
 from wsgn.video.source import DECODER_OPTIONS, Source, index_behind_frames, open_source
-from wsgn.video.timeline import Timeline
+from wsgn.video.streams import choose_stream
+from wsgn.video.timeline import JUMP_SECONDS, Timeline
 
 # Decoding so much from the start is as quick as seeking.
 _WORTH_SEEKING_SECONDS = 2.0
@@ -25,12 +28,30 @@ _START_SLACK_FRAMES = 3
 # So many frame lengths may miss at the end before the file counts as truncated.
 _END_SLACK_FRAMES = 2.5
 _END_SLACK_SECONDS = 0.1
+# An end that lies so much later than declared is worth a word: one of the two is wrong.
+_LATE_END_SECONDS = 1.0
+_LATE_END_PART = 0.02
+# Exact for every rate in use, 24000/1001 among them.
+_RATE_DENOMINATOR = 1_000_000
 
 
 class OpenedVideo:
-    """A video opened for reading; its first frame is decoded already."""
+    """A video opened for reading; its first frame is decoded already.
 
-    def __init__(self, source: Source, number: int | None) -> None:
+    With `input_rate` frames come so often in a second, whatever their timestamps say.
+    """
+
+    def __init__(
+        self, source: Source, number: int | None, *, input_rate: float | None = None
+    ) -> None:
+        if input_rate is not None and not MINIMUM_FRAME_RATE <= input_rate <= MAXIMUM_FRAME_RATE:
+            raise UsageError(
+                f"the input rate must be {MINIMUM_FRAME_RATE:g} to {MAXIMUM_FRAME_RATE:g} frames "
+                f"per second, got {input_rate}."
+            )
+        self._input_rate = input_rate
+        # What is to be said before the first frame.
+        self.notices: list[Notice] = []
         self._source = open_source(source)
         try:
             self._open_stream(number)
@@ -40,23 +61,74 @@ class OpenedVideo:
 
     def _open_stream(self, number: int | None) -> None:
         name, container = self._source.name, self._source.container
-        self._stream = choose_stream(name, container, number)
+        clock = self._source.clock
+        chosen = choose_stream(name, container, number)
+        if chosen.remark is not None:
+            self.notices.append(Notice("several_streams", chosen.remark, 0.0))
+        self._stream = chosen.stream
         self._stream.thread_type = "AUTO"
         self._stream.thread_count = decoder_threads(self._stream.width, self._stream.height)
         self._stream.codec_context.options = dict(DECODER_OPTIONS)
+        self._declared = declared_duration(container, self._stream)
+        self._times = PresentationTimes(has_pts=clock.has_pts, sparse=clock.sparse)
         self._time_base = self._stream.time_base or Fraction(1, 1000)
         self._frame_seconds = frame_seconds(self._stream)
-        self._declared = declared_duration(container, self._stream)
+        if self._input_rate is not None:
+            self._declared = None
+            self._times = CountedTimes()
+            self._time_base = 1 / Fraction(self._input_rate).limit_denominator(_RATE_DENOMINATOR)
+            self._frame_seconds = float(self._time_base)
         ambiguous = self._declared is not None and self._declared.of_container
-        self._decoder = FrameDecoder(container, self._stream, watch_others=ambiguous)
+        self._decoder = FrameDecoder(
+            container,
+            self._stream,
+            times=self._times,
+            packets=chosen.packets,
+            watch_others=ambiguous,
+        )
+        is_header = self._declared is not None and clock.declares_end
+        self._header_seconds = self._declared.seconds if self._declared and is_header else None
         self.timeline = Timeline(
             time_base=self._time_base,
             frame_seconds=self._frame_seconds,
-            declared_seconds=None if self._declared is None else self._declared.seconds,
+            declared_seconds=self._header_seconds,
             packet_seconds=self._decoder.packet_seconds,
+            wrap_ticks=None if self._input_rate is not None else clock.wrap_ticks,
         )
         self._read_first(name)
-        self.info = video_info(name, container, self._stream, self._first.video_frame)
+        self.info = video_info(
+            name,
+            container,
+            self._stream,
+            self._first.video_frame,
+            rate=self._rate(),
+            origin_seconds=self._origin_seconds(),
+        )
+
+    def _rate(self) -> float | None:
+        """Frames per second, as said by the user, the file or the codec."""
+        if self._input_rate is not None:
+            return self._input_rate
+        if self._source.clock.has_times:
+            return frame_rate(self._stream)
+        # Only the codec can know; without it this is what libavformat takes.
+        seconds = self._first.duration_seconds or self._frame_seconds
+        message = (
+            "the file has no timestamps: its frames are taken to come at "
+            f"{1 / seconds:.6g} per second (--input-rate says another rate)"
+        )
+        self.notices.append(Notice("missing_timestamps", message, 0.0))
+        self.timeline.has_noticed("missing_timestamps")
+        return 1 / seconds
+
+    def _origin_seconds(self) -> float | None:
+        """Time 0 on the clock of the stream."""
+        if self._input_rate is not None:
+            start = self._stream.start_time
+            return None if start is None else float(start * (self._stream.time_base or 0))
+        if self._first.pts is None or not self._source.clock.has_times:
+            return None
+        return float((self.timeline.pts_of(0.0)) * self._time_base)
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +162,8 @@ class OpenedVideo:
         for item in self._items:
             if isinstance(item, DecodedFrame):
                 self._first = item
-                self.timeline.set_origin(self._origin(item.pts))
+                is_guess = self._times.by_decoding
+                self.timeline.set_origin(self._origin(item.pts), is_guess=is_guess)
                 return
             self._first_failures.append(item)
         stream = self._source.stream
@@ -112,13 +185,26 @@ class OpenedVideo:
     def frames(self, start_seconds: float = 0.0) -> Iterator[DecodedFrame | DecodeFailure]:
         """All frames that can be seen from `start_seconds` on, perhaps some before them."""
         first = self._first.pts
-        if self._source.seekable and first is not None:
+        if first is not None and self._input_rate is None:
             begin = self.timeline.seconds_of(first)
             if start_seconds > begin + _WORTH_SEEKING_SECONDS:
-                items = self._seek(start_seconds)
+                items = self._skip(start_seconds)
                 if items is not None:
                     return items
         return itertools.chain(self._first_failures, (self._first,), self._items)
+
+    def _skip(self, start_seconds: float) -> Iterator[DecodedFrame | DecodeFailure] | None:
+        """Frames from a keyframe before `start_seconds` on; None to read from the beginning."""
+        clock = self._source.clock
+        if clock.sparse:
+            # What the demuxer guesses depends on all that it has read.
+            return None
+        if clock.restarts:
+            # A seek goes by timestamps, which may stand in the file more than once.
+            if self._decoder.skip_to(self.timeline.pts_of(start_seconds)):
+                return self._decoder.frames()
+            return None
+        return self._seek(start_seconds) if self._source.seekable else None
 
     def _seek(self, start_seconds: float) -> Iterator[DecodedFrame | DecodeFailure] | None:
         """Frames from a keyframe before `start_seconds` on; None when the file cannot seek."""
@@ -129,6 +215,7 @@ class OpenedVideo:
                 self._source.container.seek(aim, stream=self._stream)
             except FFmpegError:
                 break
+            self._decoder.restart()
             items = self._decoder.frames()
             head, frame = _until_frame(items)
             found = itertools.chain(head, items)
@@ -139,21 +226,32 @@ class OpenedVideo:
     def _lies_before(self, frame: DecodedFrame, seconds: float) -> bool:
         if frame.pts is None:
             return False
-        return self.timeline.seconds_of(frame.pts) <= seconds + TIME_TOLERANCE_SECONDS
+        tolerance = self.timeline.tolerance_seconds
+        return -JUMP_SECONDS <= self.timeline.seconds_of(frame.pts) <= seconds + tolerance
 
     def missing_end(self) -> str | None:
         """Words for how much of the declared duration is missing, after all frames were read."""
-        if self._declared is None:
+        if self._declared is None or self.timeline.restarted:
             return None
         end_seconds, declared = self.timeline.end_seconds, self._declared.seconds
         slack = max(_END_SLACK_SECONDS, _END_SLACK_FRAMES * self._frame_seconds)
         # Some containers count from the file's own time 0, and may mean another stream.
         reached = max(end_seconds, self._own_start_seconds() + end_seconds)
+        reached = max(reached, self._decoder.numbered_seconds)
         if self._declared.of_container:
             reached = max(reached, self._decoder.others_end_seconds)
         if reached >= declared - slack:
             return None
         return f"ends at {end_seconds:.2f} s of {declared:.2f} s"
+
+    def late_end(self) -> str | None:
+        """Words for an end far behind the declared one, after all frames were read."""
+        declared, end_seconds = self._header_seconds, self.timeline.end_seconds
+        if declared is None or self.timeline.restarted:
+            return None
+        if end_seconds <= declared + max(_LATE_END_SECONDS, _LATE_END_PART * declared):
+            return None
+        return f"ends at {end_seconds:.2f} s, though the file says {declared:.2f} s"
 
     def _own_start_seconds(self) -> float:
         start = self._stream.start_time

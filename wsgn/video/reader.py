@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from typing import Self
 
@@ -23,6 +24,10 @@ from wsgn.video.info import VideoInfo
 from wsgn.video.opened_video import OpenedVideo
 from wsgn.video.resize import Scaler
 from wsgn.video.source import Source
+
+# A source of one frame that is shown so long is a picture, such as a thumbnail; one of a short
+# frame is a clip too short.
+_PICTURE_SECONDS = 0.5
 
 
 class _HeldFrame:
@@ -45,9 +50,9 @@ class VideoReader:
     """Iterates the sampled frames of a video, with gaps and notices where they happen, once.
 
     `source` is a path, a URL or a binary file object (not necessarily seekable), or frames in
-    memory. `stream` counts
-    the video streams from 0, without cover art. Only grid points from `start_seconds` on and
-    before `end_seconds` are given; their times remain those of the whole video. Raises
+    memory. `stream` counts the video streams from 0, without cover art. Only grid points from
+    `start_seconds` on and before `end_seconds` are given; their times remain those of the whole
+    video. With `input_rate` frames come so often in a second, whatever the file says. Raises
     `InputError` (a `VideoError`, with a `code`) when there is nothing to read.
     """
 
@@ -59,6 +64,7 @@ class VideoReader:
         stream: int | None = None,
         start_seconds: float | None = None,
         end_seconds: float | None = None,
+        input_rate: float | None = None,
     ) -> None:
         self._start_seconds = 0.0 if start_seconds is None else start_seconds
         self._end_seconds = math.inf if end_seconds is None else end_seconds
@@ -70,7 +76,7 @@ class VideoReader:
         self._video = (
             OpenedFrames(source, 1 / grid.frame_rate)
             if isinstance(source, FramesInMemory)
-            else OpenedVideo(source, stream)
+            else OpenedVideo(source, stream, input_rate=input_rate)
         )
         self._grid = grid
         self._scaler = Scaler(grid, self._video.pixel_aspect)
@@ -112,42 +118,61 @@ class VideoReader:
         )
 
     def __iter__(self) -> Iterator[SampledFrame | Gap | Notice]:
-        for item in self._video.frames(self._start_seconds):
+        yield from self._video.notices
+        for item, following in self._items():
             if isinstance(item, DecodeFailure):
                 yield from self._count_failure(item)
                 continue
-            yield from self._advance(item)
+            yield from self._advance(item, following)
             if self._video.timeline.last_seconds >= self._end_seconds - TIME_TOLERANCE_SECONDS:
                 self._complete = True
                 return
         yield from self._finish()
 
+    def _items(self) -> Iterator[tuple[DecodedFrame | DecodeFailure, int | None]]:
+        """What the video gives; with a frame that jumps in time, the timestamp of the next one."""
+        items = self._video.frames(self._start_seconds)
+        ahead: deque[DecodedFrame | DecodeFailure] = deque()
+        while (item := ahead.popleft() if ahead else next(items, None)) is not None:
+            following = None
+            if isinstance(item, DecodedFrame) and self._video.timeline.is_jump(item.pts):
+                following = _next_pts(ahead, items)
+            yield item, following
+
     def _count_failure(self, failure: DecodeFailure) -> Iterator[Notice]:
         self._num_failures += 1
         yield from self._notice("decode_failure", f"damaged data is left out ({failure.reason})")
 
-    def _advance(self, frame: DecodedFrame) -> Iterator[SampledFrame | Gap | Notice]:
+    def _advance(
+        self, frame: DecodedFrame, following: int | None
+    ) -> Iterator[SampledFrame | Gap | Notice]:
         """Show the held frame until the new one begins, then hold that."""
         self._num_decoded += 1
         placement = self._video.timeline.place(
-            frame.pts, frame.duration_seconds, lead_gap=self._start_seconds == 0
+            frame.pts,
+            frame.duration_seconds,
+            following=following,
+            lead_gap=self._start_seconds == 0,
         )
         if placement.notice is not None:
             yield placement.notice
         if frame.video_frame.is_corrupt:
             self._num_damaged += 1
             yield from self._notice("damaged_picture", "a frame is damaged")
+        for code, message in self._scaler.doubts(frame.video_frame):
+            yield from self._notice(code, message)
         gap = placement.gap
         yield from self._show(placement.seconds if gap is None else gap.from_seconds)
         if gap is not None and gap.to_seconds > self._start_seconds:
             yield gap
-        self._cursor.skip_to(placement.seconds)
+        self._cursor.skip_to(placement.seconds, self._video.timeline.tolerance_seconds)
         self._held = _HeldFrame(frame, placement.epoch, self._scaler)
 
     def _show(self, until_seconds: float) -> Iterator[SampledFrame]:
         if self._held is None:
             return
-        for index in self._cursor.take_until(until_seconds):
+        tolerance = self._video.timeline.tolerance_seconds
+        for index in self._cursor.take_until(until_seconds, tolerance):
             self._num_sampled += 1
             seconds = self._cursor.seconds(index)
             yield SampledFrame(index, seconds, self._held.epoch, self._held.image())
@@ -155,7 +180,12 @@ class VideoReader:
     def _finish(self) -> Iterator[SampledFrame | Notice]:
         end_seconds = self._video.timeline.end_seconds
         yield from self._show(end_seconds)
-        missing_end = self._video.missing_end()
+        missing_end, late_end = self._video.missing_end(), self._video.late_end()
+        if self._num_decoded == 1 and end_seconds >= _PICTURE_SECONDS and self._start_seconds == 0:
+            message = f"one frame only, shown for {end_seconds:.2f} s: a picture, not a film"
+            yield from self._notice("single_frame", message)
+        if late_end is not None:
+            yield Notice("late_end", late_end, end_seconds)
         if self._video.read_error is not None:
             yield from self._notice("read_error", f"reading failed ({self._video.read_error})")
         elif self._video.gave_up:
@@ -170,6 +200,20 @@ class VideoReader:
             self._noticed.add(code)
             seconds = self._video.timeline.end_seconds
             yield Notice(code, f"{message} (first at {seconds:.2f} s)", seconds)
+
+
+def _next_pts(
+    ahead: deque[DecodedFrame | DecodeFailure], items: Iterator[DecodedFrame | DecodeFailure]
+) -> int | None:
+    """Timestamp of the next frame, up to which everything is put into `ahead`."""
+    for item in ahead:
+        if isinstance(item, DecodedFrame):
+            return item.pts
+    for item in items:
+        ahead.append(item)
+        if isinstance(item, DecodedFrame):
+            return item.pts
+    return None
 
 
 def probe(source: Source, *, stream: int | None = None) -> VideoInfo:

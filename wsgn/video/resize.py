@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -22,9 +23,16 @@ from wsgn.video.orientation import Orientation, orientation_of
 INTERPOLATION = 0x20 | 0x2000
 
 # AVColorSpace numbers of frames to the matrix numbers (SWS_CS_) of libswscale, where an untagged
-# frame is BT.601; older PyAV does not name all of them.
-_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+# frame (2) is BT.601; older PyAV does not name all of them.
+_MATRICES = {1: 1, 2: 5, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 _DEFAULT_MATRIX = 5
+# Luma, green and orange, which libswscale does not know.
+_YCGCO = 8
+# The matrix that follows from the primaries (12, 13): AVColorPrimaries to matrix numbers.
+_FROM_PRIMARIES = (12, 13)
+_MATRICES_OF_PRIMARIES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
+# Pixels of any film are hardly twice as wide as high, or half; what lies outside is damage.
+_BELIEVABLE_ASPECTS = (Fraction(1, 10), Fraction(10))
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,11 @@ class Scaler:
 
     def __init__(self, grid: FrameGrid, pixel_aspect: Fraction | None) -> None:
         self._grid = grid
-        self._pixel_aspect = pixel_aspect or Fraction(1)
+        low, high = _BELIEVABLE_ASPECTS
+        self._odd_aspect = (
+            pixel_aspect if pixel_aspect and not low <= pixel_aspect <= high else None
+        )
+        self._pixel_aspect = Fraction(1) if self._odd_aspect else pixel_aspect or Fraction(1)
         self._reformatter = VideoReformatter()
         self._rotation: int | None = None
         self._orientation = Orientation()
@@ -73,6 +85,15 @@ class Scaler:
             pixels = self._scale(frame, fit.height, fit.width)
         return self._crop(orientation, pixels, fit)
 
+    def doubts(self, frame: VideoFrame) -> Iterator[tuple[str, str]]:
+        """Code and words for what of a frame's header is not used as it stands."""
+        if self._odd_aspect is not None and self._grid.resize != "stretch":
+            width, height = self._odd_aspect.as_integer_ratio()
+            yield "unlikely_aspect", f"pixels of shape {width}:{height} are taken for square ones"
+        space = int(frame.colorspace)
+        if space != _YCGCO and _matrix_of(frame) is None and _has_colour_matrix(frame):
+            yield "unknown_matrix", f"the colour matrix {space} is not known; BT.601 is taken"
+
     def _orientation_of(self, frame: VideoFrame) -> Orientation:
         # Asking a frame for its side data makes a reference cycle, which keeps its pixels until the
         # next garbage collection: hundreds of megabytes when done for every frame.
@@ -87,13 +108,26 @@ class Scaler:
         return np.ascontiguousarray(upright[fit.top : bottom, fit.left : right])
 
     def _scale(self, frame: VideoFrame, height: int, width: int) -> UInt8Array:
+        if int(frame.colorspace) == _YCGCO and _has_colour_matrix(frame):
+            # The same matrix before and behind: the planes are scaled, and stay what they are.
+            planes = self._reformat(frame, height, width, "yuv444p", _DEFAULT_MATRIX)
+            return _rgb_of_ycgco(planes.to_ndarray().astype(np.uint8, copy=False))
+        matrix = _matrix_of(frame) or _DEFAULT_MATRIX
+        scaled = self._reformat(frame, height, width, "rgb24", matrix)
+        pixels: UInt8Array = scaled.to_ndarray().astype(np.uint8, copy=False)
+        return pixels
+
+    def _reformat(
+        self, frame: VideoFrame, height: int, width: int, pixel_format: str, matrix: int
+    ) -> VideoFrame:
         try:
-            scaled = self._reformatter.reformat(
+            return self._reformatter.reformat(
                 frame,
                 width,
                 height,
-                "rgb24",
-                src_colorspace=_MATRICES.get(int(frame.colorspace), _DEFAULT_MATRIX),
+                pixel_format,
+                src_colorspace=matrix,
+                dst_colorspace=matrix,
                 dst_color_range=ColorRange.JPEG,
                 interpolation=INTERPOLATION,
                 threads=1,
@@ -104,5 +138,25 @@ class Scaler:
                 f"frames of {frame.width} x {frame.height} in pixel format "
                 f"'{frame.format.name}' cannot be converted to RGB: {error.strerror}.",
             ) from error
-        pixels: UInt8Array = scaled.to_ndarray().astype(np.uint8, copy=False)
-        return pixels
+
+
+def _matrix_of(frame: VideoFrame) -> int | None:
+    """Number of a frame's matrix in libswscale."""
+    space = int(frame.colorspace)
+    if space in _FROM_PRIMARIES:
+        return _MATRICES_OF_PRIMARIES.get(int(frame.color_primaries))
+    return _MATRICES.get(space)
+
+
+def _has_colour_matrix(frame: VideoFrame) -> bool:
+    """Whether the frame is luma with differences of colour, and not RGB, a palette or grey."""
+    return not frame.format.is_rgb and len(frame.format.components) >= 3
+
+
+def _rgb_of_ycgco(planes: UInt8Array) -> UInt8Array:
+    """(H, W, 3) RGB of (3, H, W) luma, green and orange of full range."""
+    luma, green, orange = planes.astype(np.int16)
+    green, orange = green - 128, orange - 128
+    rgb = np.stack((luma - green + orange, luma + green, luma - green - orange), axis=-1)
+    pixels: UInt8Array = np.clip(rgb, 0, 255).astype(np.uint8)
+    return pixels

@@ -6,7 +6,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 from av.container import InputContainer
@@ -14,6 +14,7 @@ from av.error import FFmpegError, InvalidDataError
 
 from wsgn.video.addresses import resolved, without_credentials
 from wsgn.video.errors import VideoError
+from wsgn.video.formats import FormatClock, format_clock
 from wsgn.video.stream_input import BoxScan, StreamInput, scan_boxes
 
 Source = str | os.PathLike[str] | BinaryIO
@@ -28,6 +29,9 @@ _TEXT_FORMATS = {"tty", "bin", "adf", "idf", "xbin"}
 # For the decoder alone: `options` of av.open corrupts memory before PyAV 18 where streams turn up
 # late (FLV).
 DECODER_OPTIONS = {"max_pixels": str(MAXIMUM_PIXELS)}
+# libavformat adds a whole turn of the clock, 26.5 hours, to whatever lies a minute before the first
+# timestamp of an MPEG stream, though it may be an encoder that began anew: the timeline judges.
+_CONTAINER_OPTIONS = {"correct_ts_overflow": "0"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class OpenSource:
     seekable: bool
     # Set when the bytes come from a file object.
     stream: StreamInput | None
+    # What its timestamps are worth.
+    clock: FormatClock
 
 
 def open_source(source: Source) -> OpenSource:
@@ -59,7 +65,7 @@ def _open_url(url: str) -> OpenSource:
     timeout = (NETWORK_TIMEOUT_SECONDS, NETWORK_TIMEOUT_SECONDS)
     name = without_credentials(url)
     try:
-        container = av.open(url, "r", metadata_errors="ignore", timeout=timeout)
+        container = _open(url, timeout=timeout)
     except (FFmpegError, ValueError) as error:
         # What a web server sends for a film's page is text.
         if isinstance(error, InvalidDataError):
@@ -67,17 +73,21 @@ def _open_url(url: str) -> OpenSource:
             raise VideoError("not_a_video", message) from error
         reason = getattr(error, "strerror", None) or "not a video"
         raise VideoError("not_opened", f"{name} cannot be opened: {reason}.") from error
-    return OpenSource(name, container, False, None)
+    return OpenSource(name, container, False, None, format_clock(container, fragmented=False))
 
 
 def _open_path(path: str) -> OpenSource:
     is_regular = _check_path(path)
     try:
         # The prefix keeps a colon in the name from being taken for a protocol.
-        container = av.open(f"file:{path}", "r", metadata_errors="ignore")
+        container = _open(f"file:{path}")
     except (FFmpegError, ValueError) as error:
         raise _classify(path, _scan_path(path) if is_regular else BoxScan()) from error
-    return OpenSource(path, _check_format(path, container), is_regular, None)
+    container = _check_format(path, container)
+    is_mp4 = is_regular and _is_mp4(container)
+    fragmented = is_mp4 and _scan_path(path, to_fragments=True).has_fragments
+    clock = format_clock(container, fragmented=fragmented)
+    return OpenSource(path, container, is_regular, None, clock)
 
 
 def _check_path(path: str) -> bool:
@@ -107,7 +117,7 @@ def _check_path(path: str) -> bool:
 def _open_stream(file: BinaryIO) -> OpenSource:
     stream = StreamInput(file)
     try:
-        container = av.open(stream, "r", metadata_errors="ignore")
+        container = _open(stream)
     except (FFmpegError, ValueError) as error:
         if stream.error is not None:
             message = f"{stream.name} cannot be read: {stream.error}."
@@ -117,7 +127,24 @@ def _open_stream(file: BinaryIO) -> OpenSource:
         scan = stream.scan() if stream.seekable() else BoxScan(is_mp4=stream.starts_like_mp4)
         raise _classify(stream.name, scan, piped=not stream.seekable()) from error
     container = _check_format(stream.name, container)
-    return OpenSource(stream.name, container, stream.seekable(), stream)
+    clock = format_clock(container, fragmented=_is_mp4(container) and stream.saw_fragments)
+    stream.stop_looking()
+    return OpenSource(stream.name, container, stream.seekable(), stream, clock)
+
+
+def _open(source: str | StreamInput, **options: Any) -> InputContainer:
+    container: InputContainer = av.open(
+        source,
+        "r",
+        metadata_errors="ignore",
+        container_options=dict(_CONTAINER_OPTIONS),
+        **options,
+    )
+    return container
+
+
+def _is_mp4(container: InputContainer) -> bool:
+    return container.format.name.startswith("mov,")
 
 
 def _check_format(name: str, container: InputContainer) -> InputContainer:
@@ -127,10 +154,10 @@ def _check_format(name: str, container: InputContainer) -> InputContainer:
     return container
 
 
-def _scan_path(path: str) -> BoxScan:
+def _scan_path(path: str, *, to_fragments: bool = False) -> BoxScan:
     try:
         with Path(path).open("rb") as file:
-            return scan_boxes(file)
+            return scan_boxes(file, to_fragments=to_fragments)
     except OSError:
         return BoxScan()
 

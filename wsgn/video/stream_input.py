@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp", b"moof"}
+# The box in an index that says so.
+_FRAGMENTS_FOLLOW = b"mvex"
 # A file of ordinary length has a handful of boxes at its top, a fragmented one some thousands.
 _MAXIMUM_BOXES = 100_000
 
@@ -16,12 +18,13 @@ class BoxScan:
 
     is_mp4: bool = False
     has_index: bool = False
+    has_fragments: bool = False
 
 
-def scan_boxes(file: BinaryIO) -> BoxScan:
-    """Walk the boxes of a seekable file from its start."""
+def scan_boxes(file: BinaryIO, *, to_fragments: bool = False) -> BoxScan:
+    """Walk the boxes of a seekable file from its start, to the index or to the first fragment."""
     position = 0
-    is_mp4 = False
+    is_mp4 = has_index = False
     for _ in range(_MAXIMUM_BOXES):
         file.seek(position)
         header = file.read(16)
@@ -32,14 +35,17 @@ def scan_boxes(file: BinaryIO) -> BoxScan:
             is_mp4 = kind in _MP4_BOXES
         if not is_mp4:
             break
-        if kind == b"moov":
+        if kind == b"moof":
+            return BoxScan(True, has_index, True)
+        has_index = has_index or kind == b"moov"
+        if has_index and not to_fragments:
             return BoxScan(True, True)
         if size == 1:
             size = int.from_bytes(header[8:16], "big")
         if size < 8:
             break
         position += size
-    return BoxScan(is_mp4, False)
+    return BoxScan(is_mp4, has_index)
 
 
 class StreamInput:
@@ -54,6 +60,10 @@ class StreamInput:
         self.error: Exception | None = None
         self.num_bytes_read = 0
         self.starts_like_mp4 = False
+        # Whether an index that fragments follow was among the bytes, while anyone looked.
+        self.saw_fragments = False
+        self._looking = True
+        self._tail = b""
         self._seekable = self._rewind()
         # A pipe's read() waits until all bytes are there, read1() returns what there is.
         self._read = getattr(file, "read1", file.read)
@@ -89,7 +99,14 @@ class StreamInput:
         if self.num_bytes_read == 0:
             self.starts_like_mp4 = chunk[4:8] in _MP4_BOXES
         self.num_bytes_read += len(chunk)
+        if self._looking:
+            self.saw_fragments |= _FRAGMENTS_FOLLOW in self._tail + chunk
+            self._tail = chunk[1 - len(_FRAGMENTS_FOLLOW) :]
         return chunk
+
+    def stop_looking(self) -> None:
+        """Do not look for fragments any more."""
+        self._looking, self._tail = False, b""
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """For libav; only called on what says it is seekable."""
