@@ -9,7 +9,6 @@ from wsgn import __version__
 from wsgn.engines.engine import Engine
 from wsgn.errors import InputError, OutputError, UsageError
 from wsgn.support.command import PARTLY_FAILED, failure_code
-from wsgn.video.files import is_fifo
 
 from ..events import EndEvent, Event, ProgressEvent, RunEvent, WarningEvent
 from ..pipeline import Detection, failure_events
@@ -19,7 +18,7 @@ from .options import RunOptions
 from .outputs import Outputs, SourceFiles, SourceOutputError
 from .reports import Report
 from .signals import SignalStop
-from .sources import Job, display_name, video_of
+from .sources import Job, display_name, video_of, waiting_sentence
 
 
 class Batch:
@@ -72,8 +71,8 @@ class Batch:
             problem = job.problem or self._outputs.problem(job)
             if problem is not None:
                 raise problem
-            if is_fifo(job.source):
-                self._console.say(f"{name} is a FIFO: waiting for somebody to write into it.")
+            if sentence := waiting_sentence(job):
+                self._console.say(sentence)
             detection = Detection(
                 video_of(job), self._engine, self._options.detect, name=name, stop=self._stop
             )

@@ -21,7 +21,7 @@ from wsgn.video.addresses import (
     refuse_live,
     without_credentials,
 )
-from wsgn.video.files import matching_files, nothing_found, video_files
+from wsgn.video.files import is_fifo, matching_files, nothing_found, video_files
 
 LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
 
@@ -69,6 +69,13 @@ def video_of(job: Job) -> Path | str:
     if job.source == STANDARD_INPUT or is_network(job.source):
         return job.source
     return Path(job.source)
+
+
+def waiting_sentence(job: Job) -> str | None:
+    """What to tell before a source is opened that may let one wait."""
+    if not is_fifo(job.source):
+        return None
+    return f"{display_name(job.source)} is a FIFO: waiting for somebody to write into it."
 
 
 def display_name(path: str) -> str:

@@ -42,17 +42,25 @@ def probe_sources(arguments: Sequence[str]) -> int:
     """Print what the header of each source says: lines for people, JSON lines for programs."""
     from wsgn.video import probe
 
+    from .sources import display_name, expand_sources, video_of, waiting_sentence
+
     parser = argparse.ArgumentParser(
-        prog="wsgn-run probe", description="Show what a source is; decodes one frame."
+        prog="wsgn-run probe", description="Show what sources are; decodes one frame of each."
     )
-    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="video file")
-    sources = parser.parse_args(arguments).sources
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="as for a run")
+    console = Console()
+    jobs = expand_sources(parser.parse_args(arguments).sources, tell=console.say)
     num_failed = 0
-    for source in sources:
+    for job in jobs:
         try:
-            facts = dataclasses.asdict(probe(source))
+            if job.problem is not None:
+                raise job.problem
+            if sentence := waiting_sentence(job):
+                console.say(sentence)
+            facts = dataclasses.asdict(probe(video_of(job)))
         except InputError as error:
-            Console().error(f"{source}: {error}")
+            name = display_name(job.source)
+            console.error(str(error) if name in str(error) else f"{name}: {error}")
             num_failed += 1
             continue
         if sys.stdout.isatty():
@@ -60,7 +68,7 @@ def probe_sources(arguments: Sequence[str]) -> int:
             print_result(columns(rows, indent="", num_left=2) + "\n")
         else:
             print_result(json.dumps(facts, default=str) + "\n")
-    return failure_code(num_failed, len(sources) - num_failed)
+    return failure_code(num_failed, len(jobs) - num_failed)
 
 
 def run_doctor(arguments: Sequence[str]) -> int:

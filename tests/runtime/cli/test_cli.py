@@ -125,6 +125,29 @@ def test_probe_shows_the_source(capsys: pytest.CaptureFixture[str], video_path: 
     assert main(["probe", "no.mp4", str(video_path)]) == 4
 
 
+def test_probe_takes_the_sources_of_a_run(
+    capsys: pytest.CaptureFixture[str], video_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "deep").mkdir()
+    for name in ("a.MP4", "deep/b.mp4"):
+        (tmp_path / name).symlink_to(video_path)
+    (tmp_path / "list.txt").write_text("a.MP4\n")
+    (tmp_path / "bad.mkv").touch()
+    assert main(["probe", str(tmp_path)]) == 4
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["name"] for line in out.splitlines()] == [str(tmp_path / "a.MP4")]
+    assert err.splitlines() == [
+        f"wsgn-run: {tmp_path}: left out: 1 file that does not look like a video (.txt 1), "
+        "1 link to what is read already.",
+        f"wsgn-run: error: {tmp_path / 'bad.mkv'} is empty (0 bytes).",
+    ]
+    for source in (f"{tmp_path}/**/b.*", f"{tmp_path}/list.txt", f"file://{tmp_path}/deep/b.mp4"):
+        assert main(["probe", source]) == 0
+    assert main(["probe", f"{tmp_path}/*.avi"]) == 3
+    assert main(["probe", "rtsp://camera"]) == 2
+    assert "is a live source" in capsys.readouterr().err
+
+
 def test_a_terminal_gets_a_table(
     command: list[str], environment: dict[str, str], engine_path: Path, video_path: Path
 ) -> None:
