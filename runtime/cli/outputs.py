@@ -7,7 +7,6 @@ import functools
 import hashlib
 import io
 import os
-import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from wsgn.errors import InputError, OutputError
+from wsgn.support.files import name_problem
 from wsgn.support.json_input import read_object
 from wsgn.support.terminal import json_text
 
@@ -100,21 +100,11 @@ class Outputs:
     def problem(self, job: Job) -> SourceOutputError | None:
         """Why the results of a source cannot have their names, if so."""
         for path in self.paths(job):
-            try:
-                if not stat.S_ISDIR(path.lstat().st_mode):
-                    continue
-                reason = "a folder has this name"
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                reason = (error.strerror or str(error)).lower()
-            # No file can have a null character in its name.
-            except ValueError as error:
-                reason = str(error)
-            return SourceOutputError(
-                f"cannot write '{path}' ({reason}): give the video another name, or choose another "
-                "place with --output."
-            )
+            if reason := name_problem(path):
+                return SourceOutputError(
+                    f"cannot write '{path}' ({reason}): give the video another name, or choose "
+                    "another place with --output."
+                )
         return None
 
     def open(self, job: Job) -> SourceFiles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -207,3 +208,27 @@ def test_two_networks_stand_behind_each_other(tmp_path: Path, clips: Path) -> No
     _, flow = read_feature_file(tmp_path / "flow" / "short.safetensors")
     np.testing.assert_array_equal(values[:, 512:], flow)
     assert read_feature_info(tmp_path / "flow" / "short.safetensors").source.endswith("flow dis")
+
+
+def test_a_name_too_long_for_a_feature_file_and_a_fifo_fail_alone(
+    tmp_path: Path, clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (clips / "short.mp4").rename(clips / f"{'n' * 247}.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert run(clips, tmp_path / "pipe.mp4", "-o", tmp_path / "out", *COMPACT) == 4
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["long.safetensors"]
+    err = capsys.readouterr().err
+    assert "file name too long" in err
+    assert "pipe.mp4 is a FIFO" in err
+
+
+def test_what_a_folder_leaves_out_is_told(
+    tmp_path: Path, clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (clips / "notes.txt").touch()
+    (clips / "linked").symlink_to(tmp_path)
+    arguments = ["--short-side", "48", "--crop-size", "40", "--backbone", "compact"]
+    assert run(clips, "-o", tmp_path / "out", *arguments, "--random-weights") == 0
+    assert "left out: 1 file that does not look like a video (.txt 1), 1 link" in (
+        capsys.readouterr().err
+    )

@@ -21,6 +21,8 @@ from wsgn.extraction.extract import (
 from wsgn.extraction.folder import prepare_folder
 from wsgn.extraction.videos import VideoFile
 from wsgn.features.file import SUFFIX
+from wsgn.support.files import name_problem
+from wsgn.video.files import is_fifo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +123,11 @@ class _Run:
 
     def _one(self, video: VideoFile) -> int:
         """Extract a video and write its file; the number of snippets."""
+        path = self._folder / f"{video.name}{SUFFIX}"
+        if reason := name_problem(path):
+            raise InputError(f"its features cannot be written to {path} ({reason}): rename it.")
+        if is_fifo(video.path):
+            raise InputError(f"{video.path} is a FIFO: write what comes out of it to a file first.")
         watcher = Watcher(
             on_notice=lambda sentence: self._watcher.on_notice(video.name, sentence),
             on_snippets=self._watcher.on_snippets,
@@ -139,5 +146,5 @@ class _Run:
         # Whatever one file does to the libraries that read it, the others go on.
         except Exception as error:
             raise InputError(f"{video.path}: unexpected {type(error).__name__}: {error}") from error
-        write_features(self._folder / f"{video.name}{SUFFIX}", features, self._config)
+        write_features(path, features, self._config)
         return len(features.values)

@@ -165,6 +165,20 @@ def output_errors(what: Path | str) -> Iterator[None]:
         raise OutputError(f"{what} cannot be written: {reason}.") from error
 
 
+def name_problem(path: Path) -> str | None:
+    """Why a file cannot have this name in its folder, which is there; None where it can."""
+    try:
+        is_folder = stat.S_ISDIR(path.lstat().st_mode)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    # A null character, or a letter that the file system's encoding lacks.
+    except ValueError:
+        return "no file can have this name"
+    return "a folder has this name" if is_folder else None
+
+
 def check_folder(path: Path) -> None:
     """Make the folder of a file that will be written. Raises `OutputError`."""
     with output_errors(path):
