@@ -6,7 +6,8 @@
 PYTHON ?= python3
 PINS ?= constraints.txt
 # Two workers with one thread each: threads of several processes in turn would only wait for cores.
-PYTEST_ARGS ?= -n 2
+# Each begins with one half of the tests, so that what the tests of a file share is made once.
+PYTEST_ARGS ?= -n 2 --dist worksteal
 
 # pip reads both; the second pins what builds the package, in newer versions of pip.
 export PIP_CONSTRAINT := $(PINS)
