@@ -50,6 +50,8 @@ def test_micro_batches_hold_everything_once_within_the_limit() -> None:
     parts = micro_batches([(0, 1), (2,), (3,), (4,), (5,)], lengths, limit=20)
     assert parts == [(5,), (0, 1, 3), (2, 4)]
     assert micro_batches([(0, 1), (2,)], lengths, limit=0) == [(0, 1, 2)]
+    # The limit itself may be reached.
+    assert micro_batches([(0,), (1,)], [12, 8], limit=20) == [(0, 1)]
 
 
 def test_processes_get_equal_shares_and_none_is_empty() -> None:

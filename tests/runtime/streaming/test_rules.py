@@ -1,0 +1,46 @@
+"""Thresholds and durations: the engine's own, and what a user may choose of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from manifests import CLASSES, small_manifest
+
+from wsgn.errors import UsageError
+from wsgn.runtime.streaming.rules import DetectorOptions, online_rule, whole_video_rule
+
+# Of the manifest: every class opens at 0.25 and closes at 0.2.
+OPEN, CLOSE = 0.25, 0.2
+# Two frame scores whose middles are 0.4, 0.5 and 0.6.
+SCORES = np.array([[0.0, 0.1, 0.2], [0.8, 0.9, 1.0]])
+
+
+def test_a_threshold_for_one_label_opens_and_closes_it_alone() -> None:
+    rule = online_rule(small_manifest(), DetectorOptions(open_threshold={CLASSES[1]: 0.7}))
+    np.testing.assert_allclose(rule.open_thresholds, [OPEN, 0.7, OPEN])
+    np.testing.assert_allclose(rule.close_thresholds, [CLOSE, 0.7, CLOSE])
+
+
+def test_a_closing_threshold_above_the_middle_of_a_whole_video_is_lowered_to_it() -> None:
+    rule = whole_video_rule(small_manifest(), DetectorOptions(close_threshold=0.5), SCORES)
+    np.testing.assert_allclose(rule.open_thresholds, [0.4, 0.5, 0.6])
+    np.testing.assert_allclose(rule.close_thresholds, [0.4, 0.5, 0.5])
+
+
+def test_a_closing_threshold_above_one_of_a_stream_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"closing threshold 0\.3 lies above"):
+        online_rule(small_manifest(), DetectorOptions(close_threshold=0.3))
+    assert online_rule(small_manifest(), DetectorOptions(close_threshold=OPEN))
+
+
+def test_labels_that_are_not_asked_for_never_open_or_close() -> None:
+    rule = online_rule(small_manifest(), DetectorOptions(labels=(CLASSES[2],), close_threshold=0.1))
+    np.testing.assert_array_equal(rule.open_thresholds, [np.inf, np.inf, OPEN])
+    np.testing.assert_array_equal(rule.close_thresholds, [np.inf, np.inf, 0.1])
+
+
+@pytest.mark.parametrize("longest", [0.4, 0.5])
+def test_the_longest_must_be_longer_than_the_shortest(longest: float) -> None:
+    options = DetectorOptions(minimum_duration_seconds=0.5, maximum_duration_seconds=longest)
+    with pytest.raises(UsageError, match=r"must lie above the minimum of 0\.5 s"):
+        online_rule(small_manifest(), options)
