@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -158,6 +162,10 @@ class CommandError(WsgnError):
     """A command did not end well."""
 
 
+class TooSlowError(CommandError):
+    """A command did not end in time."""
+
+
 # Starts the command and waits for it. The peak memory that the system reports of a process counts
 # what its parent held when it was started, so the parent has to be small.
 _WATCHER = """
@@ -172,23 +180,32 @@ sys.exit(code)
 
 
 def run_measured(
-    command: Sequence[str], *, what: str, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    what: str,
+    environment: Mapping[str, str] | None = None,
+    limit_seconds: float | None = None,
 ) -> CommandRun:
-    """Run a command in a process of its own. Raises `CommandError` where it fails."""
-    lines, moments = [], []
+    """Run a command in a process of its own. Raises `CommandError` where it fails.
+
+    Raises `TooSlowError` where it takes longer than its limit.
+    """
     with tempfile.TemporaryDirectory() as folder:
         figures, errors = Path(folder) / "figures.json", Path(folder) / "errors.txt"
         watched = [sys.executable, "-S", "-c", _WATCHER, str(figures), *command]
         with (
             errors.open("w") as file,
             subprocess.Popen(
-                watched, stdout=subprocess.PIPE, stderr=file, text=True, env=environment
+                watched, stdout=subprocess.PIPE, stderr=file, text=True, env=environment,
+                start_new_session=True,
             ) as process,
-        ):
+            _ended(process, limit_seconds) as was_too_slow,
+        ):  # fmt: skip
             assert process.stdout is not None
-            for line in process.stdout:
-                moments.append(time.monotonic())
-                lines.append(line.rstrip("\n"))
+            came = [(line.rstrip("\n"), time.monotonic()) for line in process.stdout]
+            process.wait()
+        if was_too_slow():
+            raise TooSlowError(f"{what} did not end in the {limit_seconds:.0f} s that were left.")
         if process.returncode != 0:
             said = (errors.read_text(errors="replace").strip().splitlines() or ["nothing"])[-1]
             raise CommandError(f"{what} ended with exit code {process.returncode} and said: {said}")
@@ -197,9 +214,37 @@ def run_measured(
         usage=Usage(
             seconds=seconds, processor_seconds=processor_seconds, peak_megabytes=_megabytes(peak)
         ),
-        lines=tuple(lines),
-        line_seconds=tuple(moment - started for moment in moments),
+        lines=tuple(line for line, _ in came),
+        line_seconds=tuple(moment - started for _, moment in came),
     )
+
+
+@contextmanager
+def _ended(
+    process: subprocess.Popen[str], limit_seconds: float | None
+) -> Iterator[Callable[[], bool]]:
+    """End a process and all that it started at its limit, and where this one is interrupted."""
+    is_late = threading.Event()
+
+    def end() -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    def end_late() -> None:
+        is_late.set()
+        end()
+
+    timer = None if limit_seconds is None else threading.Timer(limit_seconds, end_late)
+    if timer is not None:
+        timer.start()
+    try:
+        yield is_late.is_set
+    except BaseException:
+        end()
+        raise
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 def _megabytes(ru_maxrss: float) -> float:

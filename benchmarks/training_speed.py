@@ -179,8 +179,8 @@ class Speed:
     median_snippets: float
     longest_snippets: int
     # Of one step.
-    wsgn_ms: float
-    padded_loop_ms: float
+    wsgn_ms: Spread
+    padded_loop_ms: Spread
     # Of steps in turn.
     ratio: Spread
     # Of wsgn.
@@ -221,8 +221,8 @@ def measure(lengths: Sequence[int], feature_size: int, batch_videos: int, steps:
         batch_videos=batch_videos,
         median_snippets=statistics.median(lengths),
         longest_snippets=max(lengths),
-        wsgn_ms=1000 * statistics.median(times["wsgn"]),
-        padded_loop_ms=1000 * statistics.median(times["padded loop"]),
+        wsgn_ms=spread_of(times["wsgn"]).scaled(1000),
+        padded_loop_ms=spread_of(times["padded loop"]).scaled(1000),
         ratio=spread,
         snippets_per_second=statistics.mean(lengths)
         * batch_videos
@@ -296,7 +296,7 @@ def as_table(results: Sequence[Speed]) -> str:
     lines = []
     for found in results:
         sizes = [found.feature_size, f"{found.median_snippets:.0f}", found.longest_snippets]
-        times = map(digits, (found.wsgn_ms, found.padded_loop_ms))
+        times = [digits(each.median) for each in (found.wsgn_ms, found.padded_loop_ms)]
         lines.append([*sizes, *times, found.ratio, f"{found.snippets_per_second:,.0f}"])
     return table(heading, lines)
 

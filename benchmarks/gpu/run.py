@@ -9,18 +9,25 @@ import argparse
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.gpu.part import NotHere, Results, part_parser, require_engine, run_as_part
-from benchmarks.measuring import WSGN_RUN, Budget, Spread, spread_of
+from benchmarks.measuring import (
+    WSGN_RUN,
+    Budget,
+    CommandError,
+    CommandRun,
+    Spread,
+    TooSlowError,
+    digits,
+    run_measured,
+    spread_of,
+)
 from benchmarks.tables import table
-from wsgn.errors import EngineError
 
 DEMO = Path(__file__).resolve().parents[2] / "runtime" / "demo"
 TENSORRT = "TensorRT, cuda"
@@ -36,6 +43,8 @@ class Run:
     name: str
     # Whole processes, start included.
     seconds: Spread
+    processor_seconds: Spread
+    peak_megabytes: float
     frames: int
     segments: list[dict[str, object]]
 
@@ -67,7 +76,7 @@ def measure(arguments: argparse.Namespace, budget: Budget) -> Results:
                 runs.append(_run(name, arguments, engine, device, budget))
             except NotHere as reason:
                 left_out[name] = str(reason)
-            except EngineError as error:
+            except CommandError as error:
                 wrong.append(f"{name}: {error}")
     if not runs:
         raise NotHere("; ".join(left_out.values()))
@@ -91,22 +100,18 @@ def _ways(arguments: argparse.Namespace, folder: Path) -> list[tuple[str, Path, 
 
 def _build_plan(engine: Path, plan: Path, budget: Budget) -> None:
     command = [sys.executable, "-m", "wsgn.export.to_tensorrt", str(engine), "-o", str(plan)]
-    _finished(command, budget)
+    _finished("to_tensorrt", command, budget)
 
 
-def _finished(command: Sequence[str], budget: Budget) -> subprocess.CompletedProcess[str]:
-    """A command that went well. Raises `EngineError` for another, `NotHere` for a slow one."""
-    left = max(1.0, budget.left)
+def _finished(what: str, command: Sequence[str], budget: Budget) -> CommandRun:
+    """A command that went well. Raises `CommandError` for another, `NotHere` for a slow one."""
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=left,
-            env=os.environ | {"NO_COLOR": "1"},
+        return run_measured(
+            command, what=what, environment=os.environ | {"NO_COLOR": "1"},
+            limit_seconds=max(1.0, budget.left),
         )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise NotHere(f"it did not end in the {left:.0f} s that were left") from error
-    if done.returncode != 0:
-        raise EngineError(f"{_last_line(done.stderr)}.")
-    return done
+    except TooSlowError as error:
+        raise NotHere(str(error).rstrip(".")) from error
 
 
 def _run(
@@ -116,15 +121,18 @@ def _run(
         *WSGN_RUN, str(arguments.video), "--engine", str(engine), "--device", device,
         "--no-progress",
     ]  # fmt: skip
-    seconds = []
-    for _ in range(arguments.repeats):
-        started = time.perf_counter()
-        done = _finished(command, budget)
-        seconds.append(time.perf_counter() - started)
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    done = [_finished("wsgn-run", command, budget) for _ in range(arguments.repeats)]
+    events = [json.loads(line) for line in done[0].lines]
     segments = [event for event in events if event["type"] == "segment" and event["final"]]
     (end,) = [event for event in events if event["type"] == "end"]
-    return Run(name=name, seconds=spread_of(seconds), frames=end["frames"], segments=segments)
+    return Run(
+        name=name,
+        seconds=spread_of([run.usage.seconds for run in done]),
+        processor_seconds=spread_of([run.usage.processor_seconds for run in done]),
+        peak_megabytes=max(run.usage.peak_megabytes for run in done),
+        frames=end["frames"],
+        segments=segments,
+    )
 
 
 def _differences(run: Run, reference: Run) -> list[str]:
@@ -150,14 +158,19 @@ def _differences(run: Run, reference: Run) -> list[str]:
     return sentences
 
 
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1].rstrip(".") if lines else "it said nothing"
-
-
 def _table(runs: Sequence[Run]) -> str:
-    heading = ["wsgn-run with", "segments", "frames", "seconds of the whole command (10 to 90 %)"]
-    return table(heading, [[run.name, len(run.segments), run.frames, run.seconds] for run in runs])
+    heading = [
+        "wsgn-run with", "segments", "frames", "seconds of the whole command (10 to 90 %)",
+        "processor seconds", "peak memory, MB",
+    ]  # fmt: skip
+    rows = [
+        [
+            run.name, len(run.segments), run.frames, run.seconds,
+            digits(run.processor_seconds.median), digits(run.peak_megabytes),
+        ]
+        for run in runs
+    ]  # fmt: skip
+    return table(heading, rows)
 
 
 if __name__ == "__main__":

@@ -278,7 +278,7 @@ SCRIPTS = {
             "--steps", 1, "--batch-videos", 6, "--widths", 8, "--lengths", 50, "--threads", 1,
             "-o", stem,
         ],
-        check=has_positive("results", "wsgn_ms"),
+        check=has_positive("results", "wsgn_ms", "median"),
     ),
     "benchmarks.variants": Script(
         options=lambda demo, stem: [

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.measuring import (
     Budget,
     CommandError,
+    TooSlowError,
     Watch,
     mean_and_deviation,
     run_measured,
@@ -66,6 +67,14 @@ def test_a_command_that_fails_is_told_with_its_last_words() -> None:
     code = "import sys; print('much'); sys.exit('no such video')"
     with pytest.raises(CommandError, match="the part ended with exit code 1 and said: no such"):
         run_measured([PYTHON, "-c", code], what="the part")
+
+
+def test_a_command_beyond_its_limit_is_ended_with_what_it_started() -> None:
+    child = "import time; time.sleep(600)"
+    code = f"import subprocess, sys; subprocess.call([sys.executable, '-c', {child!r}])"
+    # The child writes to the same pipe: reading it ends when both have ended.
+    with pytest.raises(TooSlowError, match="a command did not end in the 1 s that were left"):
+        run_measured([PYTHON, "-c", code], what="a command", limit_seconds=1.0)
 
 
 def test_a_watch_counts_the_work_since_it_was_made() -> None:

@@ -60,7 +60,8 @@ def segments(**change: object) -> list[dict[str, object]]:
 def test_segments_that_are_off_are_told(
     gpu_run: ModuleType, found: list[dict[str, object]], right: bool
 ) -> None:
-    made = {"seconds": spread_of([1.0]), "frames": 3}
+    one = spread_of([1.0])
+    made = {"seconds": one, "processor_seconds": one, "peak_megabytes": 1.0, "frames": 3}
     have, want = (
         gpu_run.Run(name=name, segments=given, **made)
         for name, given in (("new", found), ("old", segments()))
@@ -121,8 +122,8 @@ def test_a_device_that_is_missing_leaves_the_others(tmp_path: Path) -> None:
 
 def test_a_command_that_takes_too_long_is_left_out(gpu_run: ModuleType) -> None:
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
-    with pytest.raises(gpu_run.NotHere, match="did not end in the 1 s that were left"):
-        gpu_run._finished(command, Budget(seconds=0.0, clock=lambda: 0.0))
+    with pytest.raises(gpu_run.NotHere, match="a command did not end in the 1 s that were left"):
+        gpu_run._finished("a command", command, Budget(seconds=0.0, clock=lambda: 0.0))
 
 
 @pytest.mark.parametrize(
