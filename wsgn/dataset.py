@@ -12,7 +12,7 @@ from wsgn.errors import UsageError
 from wsgn.features.dataset import FeatureDataset
 from wsgn.features.layouts import open_features
 from wsgn.features.options import DataOptions, VideoOptions
-from wsgn.features.reader import FeatureReader
+from wsgn.features.reader import FeatureReader, stored_names
 from wsgn.support.terminal import say_above_bars
 
 
@@ -58,7 +58,7 @@ class Dataset:
     def _with_features(
         self, videos: tuple[VideoAnnotation, ...], features: FeatureReader
     ) -> tuple[VideoAnnotation, ...]:
-        present = set(features.names)
+        present = stored_names([video.name for video in videos], features.names)
         kept = tuple(video for video in videos if video.name in present)
         if len(kept) < len(videos) and self.progress:
             left_out = [video.name for video in videos if video.name not in present]

@@ -190,3 +190,30 @@ def test_the_real_thumos_annotations_can_be_read_with_features(tmp_path: Path) -
     assert [len(source.load(index).inputs) for index in range(3)] == [
         source.num_snippets(index) for index in range(3)
     ]
+
+
+def test_names_may_be_those_of_the_video_files(tmp_path: Path) -> None:
+    features = random_features()
+    write_npy(tmp_path, features)
+    names = ("sport/video_a.mp4", "video_b.MOV", "video_c")
+    source = FeatureDataset(tmp_path, annotated(names), ("wave",), SAMPLING, 12)
+    assert [video.name for video in source.videos] == list(names)
+    for index, name in enumerate(("video_a", "video_b", "video_c")):
+        np.testing.assert_array_equal(source.load(index).inputs.numpy(), features[name])
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        (("x/video_a", "y/video_a"), "x/video_a"),
+        (("video_a.mp4", "video_a.mkv"), "video_a.mp4"),
+        (("video_a", "video_a.mp4"), "video_a.mp4"),
+        (("video_a.txt",), "video_a.txt"),
+    ],
+)
+def test_a_name_that_may_mean_another_video_is_missing(
+    tmp_path: Path, names: tuple[str, ...], missing: str
+) -> None:
+    write_npy(tmp_path, random_features())
+    with pytest.raises(InputError, match=rf"have no features, the first is '{missing}'"):
+        FeatureDataset(tmp_path, annotated(names), ("wave",), SAMPLING)

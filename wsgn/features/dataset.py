@@ -15,7 +15,7 @@ from wsgn.errors import InputError, UsageError
 from wsgn.features.file import FeatureInfo
 from wsgn.features.interpolation import frame_features, frame_sampling, num_frames
 from wsgn.features.layouts import open_features
-from wsgn.features.reader import FeatureReader
+from wsgn.features.reader import FeatureReader, stored_names
 from wsgn.features.time_base import TimedVideo, check_time_base
 from wsgn.localization.timing import snippet_times
 from wsgn.manifest import Sampling
@@ -58,7 +58,9 @@ class FeatureDataset:
         self._reader = _opened(features, self.videos, sampling)
         self._by_frame = time_unit == "frame"
         self._scoring_step = scoring_step
-        self._infos = _checked_infos(self._reader, self.videos, feature_size)
+        self._stored = _stored(self._reader, self.videos)
+        infos = [self._reader.info(self._stored[video.name]) for video in self.videos]
+        self._infos = _checked_infos(infos, self.videos, feature_size)
         check_time_base(
             [
                 TimedVideo(name=video.name, info=info, duration_seconds=video.duration_seconds)
@@ -121,7 +123,7 @@ class FeatureDataset:
 
     def _read(self, index: int) -> Float32Array:
         name, info = self.videos[index].name, self._infos[index]
-        features = self._reader.read(name)
+        features = self._reader.read(self._stored[name])
         if features.shape != (info.num_snippets, info.feature_size):
             raise InputError(
                 f"the features of video '{name}' changed while they were in use: they were "
@@ -136,20 +138,24 @@ def _opened(
     reader = open_features(features, sampling=sampling) if isinstance(features, Path) else features
     if not videos:
         raise InputError("the dataset holds no videos; choose another subset.")
-    present = set(reader.names)
-    missing = [video.name for video in videos if video.name not in present]
+    return reader
+
+
+def _stored(reader: FeatureReader, videos: Sequence[VideoAnnotation]) -> dict[str, str]:
+    """The name under which each video's features are stored."""
+    stored = stored_names([video.name for video in videos], reader.names)
+    missing = [video.name for video in videos if video.name not in stored]
     if missing:
         raise InputError(
             f"{len(missing)} of {len(videos)} videos have no features, the first is "
             f"'{missing[0]}': add them, or leave the videos out of the annotations."
         )
-    return reader
+    return stored
 
 
 def _checked_infos(
-    reader: FeatureReader, videos: Sequence[VideoAnnotation], feature_size: int | None
+    infos: list[FeatureInfo], videos: Sequence[VideoAnnotation], feature_size: int | None
 ) -> list[FeatureInfo]:
-    infos = [reader.info(video.name) for video in videos]
     wanted = infos[0].feature_size if feature_size is None else feature_size
     for video, info in zip(videos, infos, strict=True):
         if info.feature_size != wanted:

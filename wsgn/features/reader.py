@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,6 +61,25 @@ def require_stored(names: Mapping[str, object], name: str, where: object) -> Non
     """Refuse a video that a layout does not hold."""
     if name not in names:
         raise InputError(f"{where} holds no features of video '{name}'.")
+
+
+def stored_names(names: Sequence[str], stored: Sequence[str]) -> dict[str, str]:
+    """The names under which features of the named videos are stored, where they are.
+
+    A name that is not stored itself may be that of a video's file: `sport/bikes.mp4` has its
+    features under `bikes`, while no other name can mean these.
+    """
+    present = set(stored)
+    found = {name: name for name in names if name in present}
+    if len(found) < len(names):
+        from wsgn.video.files import without_video_suffix
+
+        plain = {name: without_video_suffix(name.rpartition("/")[2]) for name in names}
+        claims = Counter(plain.values())
+        for name in names:
+            if name not in found and plain[name] in present and claims[plain[name]] == 1:
+                found[name] = plain[name]
+    return found
 
 
 def checked_streams(streams: tuple[str, ...]) -> tuple[str, ...]:
