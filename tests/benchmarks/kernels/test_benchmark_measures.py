@@ -201,6 +201,14 @@ def test_a_picture_of_an_unknown_kind_is_refused_before_anything_is_measured(
     assert "the name must end in .svg, .png, .pdf" in capsys.readouterr().err
 
 
+def test_without_matplotlib_a_picture_is_refused_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["--figure", "bars.svg"]) == 2
+    assert "pip install 'wsgn[bench]'" in capsys.readouterr().err
+
+
 def test_the_cpu_comparison_gives_times_and_memory() -> None:
     found = results(device="cpu")
     cpu.compare(found, SMALL, torch.float32, aim_seconds=0.0)
