@@ -7,7 +7,7 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from wsgn.engines.cuda.driver import probe_driver
 from wsgn.engines.engine import (
@@ -16,6 +16,7 @@ from wsgn.engines.engine import (
     ReadyOutputs,
     require_snippets,
 )
+from wsgn.engines.process import OpeningProcess
 from wsgn.engines.tensors import GraphTensors, graph_tensors
 from wsgn.errors import EngineError
 from wsgn.manifest import Manifest
@@ -53,6 +54,7 @@ class OnnxRuntimeEngine:
         self.sha256 = description.sha256
         self.device = "cpu" if ordinal is None else f"cuda:{ordinal}"
         self._session: Any = _open_session(path, ordinal, num_threads)
+        self._process = OpeningProcess(self.name, self._session)
         tensors = graph_tensors(self.manifest)
         _check_graph(self._session, tensors, path)
         self._input_name = tensors.inputs[0].name
@@ -62,6 +64,7 @@ class OnnxRuntimeEngine:
         """Logits of frames (N, L, H, W, 3) uint8, or of features (N, D) float32."""
         if self._session is None:
             raise EngineError(f"the engine '{self.name}' has been closed.")
+        self._process.require()
         try:
             logits, probabilities = self._session.run(
                 self._output_names, {self._input_name: inputs}
@@ -85,8 +88,12 @@ class OnnxRuntimeEngine:
         return ReadyOutputs(outputs=self.infer(inputs))
 
     def close(self) -> None:
-        """Release the session."""
+        """Release the session; in a forked child nothing, see `OpeningProcess`."""
         self._session = None
+        self._process.release()
+
+    def __reduce__(self) -> NoReturn:
+        self._process.refuse_to_travel()
 
     def __enter__(self) -> Self:
         return self

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import NoReturn, Self
 
 from wsgn.engines.engine import EngineDescription, EngineOutputs, require_snippets
+from wsgn.engines.process import OpeningProcess
 from wsgn.engines.tensorrt.session import Future, PlanSession
 from wsgn.engines.tensors import graph_tensors
 from wsgn.manifest import Manifest
@@ -22,6 +23,7 @@ class TensorRtEngine:
             description.path, sidecar=description.sidecar, ordinal=ordinal
         )
         self.name = description.path.name
+        self._process = OpeningProcess(self.name, self._session)
         self.sha256 = description.sha256
         self.manifest: Manifest = description.manifest
         self.device = f"cuda:{ordinal}"
@@ -33,12 +35,18 @@ class TensorRtEngine:
 
     def submit(self, inputs: AnyArray) -> PendingPlan:
         """As `infer`, but returns while the GPU computes."""
+        self._process.require()
         future = self._session.submit({self._input_name: inputs})
         return PendingPlan(session=self._session, future=future)
 
     def close(self) -> None:
-        """Release the plan and the GPU."""
-        self._session.close()
+        """Release the plan and the GPU; in a forked child nothing, see `OpeningProcess`."""
+        if self._process.is_this_one:
+            self._session.close()
+        self._process.release()
+
+    def __reduce__(self) -> NoReturn:
+        self._process.refuse_to_travel()
 
     def __enter__(self) -> Self:
         return self
