@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from wsgn.errors import UsageError
+from wsgn.support.counts import checked_count
 from wsgn.support.json_input import read_object
 from wsgn.video.grid import MAXIMUM_FRAME_RATE, MINIMUM_FRAME_RATE
 
@@ -19,8 +20,6 @@ from ..streaming.rules import DetectorOptions
 from ..writers import FORMATS
 from .parser import build_parser
 
-# More than any machine has; so many alone take seconds to start.
-_MOST_THREADS = 1024
 # 31 years; what is longer is a slip of the keyboard.
 _MOST_SECONDS = 1_000_000_000
 _LONGEST_CLOCK = 60
@@ -77,8 +76,8 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
         raise UsageError("a SOURCE is missing: name a video file, or see wsgn-run --help.")
     if not words.demo and not words.engine:
         raise UsageError("the engine is missing: give --engine FILE, or try wsgn-run --demo.")
-    if words.threads is not None and not 1 <= words.threads <= _MOST_THREADS:
-        raise UsageError(f"--threads must be 1 to {_MOST_THREADS}, got {words.threads}.")
+    if words.threads is not None:
+        checked_count("--threads", words.threads)
     return RunOptions(
         sources=tuple(words.sources),
         engine=None if words.engine is None else Path(words.engine),

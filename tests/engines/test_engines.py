@@ -191,3 +191,12 @@ def test_every_truncation_of_an_engine_is_refused(tmp_path: Path, engine_path: P
 def test_an_unknown_device_is_a_usage_error(engine_path: Path, device: str) -> None:
     with pytest.raises(UsageError, match="device must be"):
         open_engine(engine_path, device=device)
+
+
+@pytest.mark.parametrize("num_threads", [0, 10**6, 2**70])
+def test_a_number_of_threads_that_no_machine_has_is_refused(
+    tmp_path: Path, num_threads: int
+) -> None:
+    engine = planted.write_engine(tmp_path / "planted.onnx")
+    with pytest.raises(UsageError, match="the number of threads must be 1 to 1024"):
+        open_engine(engine, num_threads=num_threads)

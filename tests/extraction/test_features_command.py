@@ -160,7 +160,7 @@ def test_random_weights_must_be_asked_for_and_are_told(
         (["--crop-size", "4"], "needs frames of at least 8"),
         (["--frame-rate", "-1"], "frame_rate must be a positive number"),
         (["--snippet-stride", "0"], "snippet_stride"),
-        (["--batch", "0"], "must be positive"),
+        (["--batch", "0"], "must be 1 to 1024"),
         (["--device", "tpu"], "is not a device"),
         (["--backbone", "resnet34"], "must look at different streams"),
         (["--weights", "a.safetensors"], "exclude each other"),

@@ -11,6 +11,7 @@ from wsgn.engines.onnx_file import manifest_of, read_onnx_file
 from wsgn.engines.tensorrt.sidecar import is_plan, read_sidecar
 from wsgn.errors import EngineError, UsageError
 from wsgn.manifest import Manifest
+from wsgn.support.counts import checked_count
 
 
 def describe_engine(path: str | os.PathLike[str]) -> EngineDescription:
@@ -74,6 +75,8 @@ def open_engine(
         return TensorRtEngine(description, ordinal=ordinal or 0)
     from wsgn.engines.onnxruntime_engine import OnnxRuntimeEngine
 
+    if num_threads is not None:
+        checked_count("the number of threads", num_threads)
     return OnnxRuntimeEngine(description, ordinal=ordinal, num_threads=num_threads)
 
 

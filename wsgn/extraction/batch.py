@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from wsgn.errors import InputError, UsageError, WsgnError
+from wsgn.errors import InputError, WsgnError
 from wsgn.extraction.config import ExtractionConfig
 from wsgn.extraction.extract import (
     DEFAULT_BATCH_SIZE,
@@ -21,6 +21,7 @@ from wsgn.extraction.extract import (
 from wsgn.extraction.folder import prepare_folder
 from wsgn.extraction.videos import VideoFile
 from wsgn.features.file import SUFFIX
+from wsgn.support.counts import checked_count
 from wsgn.support.files import name_problem
 from wsgn.video.files import is_fifo
 
@@ -65,8 +66,8 @@ def extract_videos(
     `OutputError` where a file cannot be written, `UsageError` where the folder holds features of
     another configuration; a video that cannot be read is noted.
     """
-    if batch_size < 1 or num_workers < 1:
-        raise UsageError(f"batch and workers must be positive, got {batch_size} and {num_workers}.")
+    checked_count("--batch", batch_size)
+    checked_count("--workers", num_workers)
     names = [video.name for video in videos]
     finished = prepare_folder(folder, names, config, overwrite=overwrite)
     waiting = [video for video in videos if video.name not in finished]

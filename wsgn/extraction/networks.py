@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from wsgn.backbones.build import build_backbone
 from wsgn.checkpoint import load_checkpoint
-from wsgn.errors import InputError, UsageError
+from wsgn.errors import InputError
 from wsgn.extraction.config import ExtractionConfig
 from wsgn.extraction.snippets import Frame
 from wsgn.support.arrays import Float32Array
+from wsgn.support.counts import checked_count
 from wsgn.torch_device import open_device
 from wsgn.weights.converted import load_backbone_weights
 
@@ -69,9 +70,7 @@ def open_networks(
     modules = []
     chosen = open_device(device)
     if num_threads is not None:
-        if num_threads < 1:
-            raise UsageError(f"--threads must be at least 1, got {num_threads}.")
-        torch.set_num_threads(num_threads)
+        torch.set_num_threads(checked_count("--threads", num_threads))
     for network, path in zip(config.networks, weights, strict=True):
         torch.manual_seed(_SEED)
         module = build_backbone(network.config, config.snippet_length)

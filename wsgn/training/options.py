@@ -11,6 +11,7 @@ from wsgn.features.options import DataOptions
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.metrics.protocol import detection_protocol
 from wsgn.presets import Preset, preset
+from wsgn.support.counts import checked_count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:
             raise UsageError("resume and overwrite exclude each other: go on, or start afresh.")
-        if self.num_threads is not None and self.num_threads < 1:
-            raise UsageError(f"--threads must be at least 1, got {self.num_threads}.")
+        if self.num_threads is not None:
+            checked_count("--threads", self.num_threads)
         # A wrong name must not be found out after the training.
         detection_protocol(self.protocol)

@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from wsgn.errors import UsageError
+from wsgn.support.counts import checked_count
 from wsgn.support.files import write_whole_file
 from wsgn.synthetic.videos.config import (
     ACTION_CLASSES,
@@ -41,8 +42,7 @@ def write_dataset(
 
     Raises UsageError if `output` holds anything and `overwrite` is false.
     """
-    if num_workers < 1:
-        raise UsageError(f"The number of workers is {num_workers}; use 1 or more.")
+    checked_count("--workers", num_workers)
     _prepare(output, overwrite)
     jobs = _jobs(config)
     truths: dict[str, VideoTruth] = {}
