@@ -123,7 +123,7 @@ class FrameDecoder:
         latest = pts - round(_RECOVERY_SECONDS / self._seconds_per_tick)
         step = round(JUMP_SECONDS / self._seconds_per_tick)
         held: deque[Packet[Stream] | DecodeFailure] = deque()
-        last: int | None = None
+        last = self._last_dts
         begins_with_keyframe = False
         for packet in self._packets():
             held.append(packet)
@@ -216,7 +216,8 @@ class FrameDecoder:
             return item
         frame, candidates = item
         pts = self._times.choose(candidates, frame.duration or 0)
-        return DecodedFrame(frame, pts, self._seconds(frame.duration))
+        duration = 0.0 if self._times.counts_frames else self._seconds(frame.duration)
+        return DecodedFrame(frame, pts, duration)
 
     def _failure(self, error: FFmpegError) -> DecodeFailure:
         self._failures_in_a_row += 1

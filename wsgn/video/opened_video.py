@@ -70,7 +70,9 @@ class OpenedVideo:
         self._stream.thread_count = decoder_threads(self._stream.width, self._stream.height)
         self._stream.codec_context.options = dict(DECODER_OPTIONS)
         self._declared = declared_duration(container, self._stream)
-        self._times = PresentationTimes(has_pts=clock.has_pts, sparse=clock.sparse)
+        self._times = PresentationTimes(
+            has_pts=clock.has_pts, sparse=clock.sparse, wrap_ticks=clock.wrap_ticks
+        )
         self._time_base = self._stream.time_base or Fraction(1, 1000)
         self._frame_seconds = frame_seconds(self._stream)
         if self._input_rate is not None:
@@ -115,7 +117,7 @@ class OpenedVideo:
         seconds = self._first.duration_seconds or self._frame_seconds
         message = (
             "the file has no timestamps: its frames are taken to come at "
-            f"{1 / seconds:.6g} per second (--input-rate says another rate)"
+            f"{1 / seconds:.6g} per second (wsgn-run --input-rate says another)"
         )
         self.notices.append(Notice("missing_timestamps", message, 0.0))
         self.timeline.has_noticed("missing_timestamps")
@@ -236,7 +238,7 @@ class OpenedVideo:
         end_seconds, declared = self.timeline.end_seconds, self._declared.seconds
         slack = max(_END_SLACK_SECONDS, _END_SLACK_FRAMES * self._frame_seconds)
         # Some containers count from the file's own time 0, and may mean another stream.
-        reached = max(end_seconds, self._own_start_seconds() + end_seconds)
+        reached = max(end_seconds, (self._origin_seconds() or 0.0) + end_seconds)
         reached = max(reached, self._decoder.numbered_seconds)
         if self._declared.of_container:
             reached = max(reached, self._decoder.others_end_seconds)
@@ -252,10 +254,6 @@ class OpenedVideo:
         if end_seconds <= declared + max(_LATE_END_SECONDS, _LATE_END_PART * declared):
             return None
         return f"ends at {end_seconds:.2f} s, though the file says {declared:.2f} s"
-
-    def _own_start_seconds(self) -> float:
-        start = self._stream.start_time
-        return 0.0 if start is None else float(start * self._time_base)
 
 
 def _until_frame(

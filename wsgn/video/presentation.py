@@ -35,9 +35,12 @@ class PresentationTimes:
     libavcodec does (`guess_correct_pts`): the one that falls less often.
     """
 
-    def __init__(self, *, has_pts: bool, sparse: bool = False) -> None:
+    def __init__(
+        self, *, has_pts: bool, sparse: bool = False, wrap_ticks: int | None = None
+    ) -> None:
         self._has_pts = has_pts
         self._sparse = sparse
+        self._wrap_ticks = wrap_ticks
         self._packets: deque[_PacketTimes] = deque()
         # Place among them of the packet that brought the last frame out.
         self._bringer = -1
@@ -57,6 +60,11 @@ class PresentationTimes:
     def numbers_packets(self) -> bool:
         """Whether the only times stored are numbers of packets."""
         return not self._has_pts
+
+    @property
+    def counts_frames(self) -> bool:
+        """Whether times are numbers of frames, each as long as the others."""
+        return False
 
     def restart(self) -> None:
         """Forget the packets, after a seek; what was learnt of the clocks stays."""
@@ -91,10 +99,16 @@ class PresentationTimes:
 
     def _count_fall(self, name: str, time: int | None, other: int | None) -> None:
         if time is not None:
-            self._falls[name] += name in self._last and time <= self._last[name]
+            self._falls[name] += name in self._last and self._is_fall(time - self._last[name])
             self._last[name] = time
         elif other is not None:
             self._last[name] = other
+
+    def _is_fall(self, step: int) -> bool:
+        """Whether a step goes back, and not on over the end of a clock that wraps."""
+        if self._wrap_ticks is not None and step + self._wrap_ticks < self._wrap_ticks // 1000:
+            return False
+        return step <= 0
 
     def _by_decoding(self, pts: int | None, dts: int | None) -> int | None:
         self._bringer = self._place_of_bringer(dts)
@@ -134,6 +148,11 @@ class CountedTimes(PresentationTimes):
     def __init__(self) -> None:
         super().__init__(has_pts=True)
         self._num_frames = 0
+
+    @property
+    def counts_frames(self) -> bool:
+        """Always."""
+        return True
 
     def choose(self, candidates: Candidates, duration: int) -> int | None:
         """The number of the frame."""

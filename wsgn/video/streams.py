@@ -16,10 +16,12 @@ from wsgn.video.errors import VideoError
 
 # AV_DISPOSITION_ATTACHED_PIC of libavformat.
 _ATTACHED_PICTURE = 0x400
-# A stream that has one packet where another has so many is a still, such as a thumbnail.
-_PACKETS_BESIDE_A_STILL = 64
-# Nor is it a film if it lasts for less than this part of the longest.
-_SHORT_PART = 0.1
+# Packets that tell a film from a thumbnail: of each stream, or of one of them.
+_PACKETS_OF_EACH = 8
+_PACKETS_OF_ONE = 64
+# What lasts for less than this part of the longest is no film: as declared, and by those packets.
+_SHORT_DECLARED = 0.1
+_SHORT_PACKETS = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,8 @@ def choose_stream(name: str, container: InputContainer, number: int | None) -> C
         packets = _first_packets(container, streams)
         chosen = _first_film(streams, packets)
         remark = (
-            f"{len(streams)} video streams ({_listed(streams)}): {chosen} is read; --stream chooses"
+            f"{len(streams)} video streams ({_listed(streams)}): {chosen} is read "
+            "(wsgn-run --stream takes another)"
         )
     stream = streams[chosen]
     # PyAV has no codec context where libav has no decoder.
@@ -77,16 +80,15 @@ def choose_stream(name: str, container: InputContainer, number: int | None) -> C
 
 
 def _first_packets(container: InputContainer, streams: list[VideoStream]) -> list[Packet[Stream]]:
-    """Packets until each stream has shown two, or one of them many."""
+    """Packets until each stream has shown some, or one of them many."""
     packets: list[Packet[Stream]] = []
     counts: Counter[int] = Counter()
     try:
         for packet in container.demux(*streams):
             packets.append(packet)
             counts[packet.stream.index] += packet.size > 0
-            if max(counts.values()) >= _PACKETS_BESIDE_A_STILL or all(
-                counts[stream.index] > 1 for stream in streams
-            ):
+            fewest = min(counts[stream.index] for stream in streams)
+            if fewest >= _PACKETS_OF_EACH or max(counts.values()) >= _PACKETS_OF_ONE:
                 break
     except (FFmpegError, IndexError):
         # The decoder meets the same damage again, or what comes behind it.
@@ -95,18 +97,35 @@ def _first_packets(container: InputContainer, streams: list[VideoStream]) -> lis
 
 
 def _first_film(streams: list[VideoStream], packets: list[Packet[Stream]]) -> int:
+    """Number of the first stream that lasts about as long as the others."""
     counts = Counter(packet.stream.index for packet in packets if packet.size > 0)
-    longest = max(map(_declared_seconds, streams))
+    declared = [_seconds(stream, stream.duration) for stream in streams]
+    reached = [_reached_seconds(stream, packets) for stream in streams]
     for number, stream in enumerate(streams):
-        seconds = _declared_seconds(stream)
-        is_short = 0 < seconds < _SHORT_PART * longest
-        if counts[stream.index] > 1 and not is_short and hasattr(stream, "codec_context"):
+        if getattr(stream, "codec_context", None) is None:
+            continue
+        is_short = 0 < declared[number] < _SHORT_DECLARED * max(declared)
+        if counts[stream.index] > 0:
+            is_short = is_short or reached[number] < _SHORT_PACKETS * max(reached)
+        elif not declared[number]:
+            is_short = True
+        if not is_short:
             return number
     return 0
 
 
-def _declared_seconds(stream: VideoStream) -> float:
-    return float((stream.duration or 0) * (stream.time_base or 0))
+def _reached_seconds(stream: VideoStream, packets: list[Packet[Stream]]) -> float:
+    """From the first of a stream's packets to the last."""
+    times = [
+        packet.dts
+        for packet in packets
+        if packet.stream.index == stream.index and packet.dts is not None
+    ]
+    return _seconds(stream, max(times) - min(times)) if times else 0.0
+
+
+def _seconds(stream: VideoStream, ticks: int | None) -> float:
+    return float((ticks or 0) * (stream.time_base or 0))
 
 
 def _is_cover(stream: VideoStream) -> bool:

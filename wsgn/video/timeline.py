@@ -176,17 +176,21 @@ class Timeline:
         """A still, a hole, a clock that begins anew, or a wrong timestamp."""
         if seconds > end and self._take_still(seconds - last):
             return seconds, None, None
-        if not self._is_borne_out(seconds, following, end) or (
-            seconds > end and not self._is_believable_hole(seconds, following, last)
-        ):
-            return end, None, self._notice("unlikely_timestamps", "a timestamp jumps far away", end)
-        self._epoch += 1
-        if seconds > end:
+        is_hole = seconds > end
+        is_borne_out = self._is_borne_out(seconds, following, end)
+        is_believed = not is_hole or self._is_believable_hole(seconds, following, last)
+        if is_borne_out and is_hole and is_believed:
+            self._epoch += 1
             return seconds, Gap(end, seconds, "no frames in the file"), None
-        self._shift_seconds += end - seconds
-        self.restarted = True
-        self._declared_seconds = None
-        return end, None, self._falling(end)
+        if is_borne_out and (is_believed or following is not None):
+            # The clock goes on from another time: so does time, from where it was.
+            self._epoch += 1
+            self._shift_seconds += end - seconds
+            self.restarted = True
+            self._declared_seconds = None
+        if is_borne_out and not is_hole:
+            return end, None, self._falling(end)
+        return end, None, self._notice("unlikely_timestamps", "a timestamp jumps far away", end)
 
     def _is_borne_out(self, seconds: float, following: int | None, end: float) -> bool:
         """Whether the frame behind a jump goes on from there, and not from where time was."""
