@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsgn.errors import InputError, UsageError
-from wsgn.support.terminal import printable
+from wsgn.support.terminal import printable, without_surrogates
 from wsgn.video import VideoError
 from wsgn.video.addresses import (
     STANDARD_INPUT,
@@ -89,7 +89,7 @@ def display_name(path: str) -> str:
         name = os.fsencode(path)
     except UnicodeEncodeError:
         # No file has such a name; a list file may.
-        return path.encode("utf-8", "replace").decode()
+        return without_surrogates(path)
     # A name says the same, whatever the locale: where it knows no letters, they are UTF-8.
     return name.decode("utf-8" if encoding == "ascii" else encoding, "replace")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wsgn.support.terminal import json_text
+from wsgn.support.terminal import json_text, without_surrogates
 
 from ..events import Event, ProgressEvent
 
@@ -34,8 +34,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, _DECIMALS)
     if isinstance(value, str):
-        # A path may hold bytes that are no text.
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return without_surrogates(value)
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

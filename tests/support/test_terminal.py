@@ -9,7 +9,7 @@ import unicodedata
 import pytest
 
 from wsgn.support.tables import columns
-from wsgn.support.terminal import json_text, print_text, printable, quoted
+from wsgn.support.terminal import json_text, print_text, printable, quoted, without_surrogates
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,18 @@ def test_letters_that_an_encoding_lacks_are_escaped(encoding: str) -> None:
     }
     assert shown == expected[encoding] + "\n"
     assert json.loads(f'"{shown[:-1]}"') == "ünï 中 ─█ 👩"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("\udcc3\udca9.mp4", "é.mp4"),
+        ("\udcff\udcfe", "\ufffd\ufffd"),
+        ("a\ud800\udcff", "a\ufffd\ufffd"),
+    ],
+)
+def test_file_names_become_text(name: str, text: str) -> None:
+    assert without_surrogates(name) == text
 
 
 def test_a_stream_that_was_closed_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ _UNSAFE = re.compile(
     r"\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
 # A sentence shows so many names.
 _MOST_NAMES = 20
 
@@ -31,6 +32,15 @@ def printable(text: str, *, keep: str = "") -> str:
 def holds_controls(name: str) -> bool:
     """Whether a name holds a control character, a line end or a surrogate, as no word does."""
     return _CONTROLS.search(name) is not None
+
+
+def without_surrogates(text: str) -> str:
+    """Text that is UTF-8: bytes of a file name that are no text become U+FFFD."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    # Surrogates that stand for no byte; no file has such a name.
+    except UnicodeEncodeError:
+        return _SURROGATES.sub("\ufffd", text)
 
 
 def quoted(names: Sequence[str], *, most: int = _MOST_NAMES) -> str:

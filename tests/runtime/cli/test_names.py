@@ -110,6 +110,16 @@ def test_a_video_named_like_a_partial_result_is_not_lost(
     assert {path.name for path in out.iterdir()} == {"a.partial.mp4.jsonl", "a.jsonl"}
 
 
+def test_a_name_with_surrogates_fails_alone(
+    run: Run, folder: Path, video_path: Path, tmp_path: Path
+) -> None:
+    names = (folder / "\ud800.mp4", folder / "\udfff.txt", folder / "a\udfffb*")
+    outcome = run(*names, video_path, "-o", tmp_path / "out", "-f", "json,csv")
+    assert outcome.code == 4
+    assert len(outcome.of_type("error")) == 3
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
 @pytest.mark.parametrize(
     "line", ["a\0b.mp4", "n" * 300 + ".mp4", "d" * 300 + "/a.mp4", "no\x1b[2Jsuch.mp4", "x" * 5000]
 )
