@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from wsgn.data.annotations import (
     Annotations,
     VideoAnnotation,
+    checked_annotations,
     read_annotations,
     snippet_labels,
     write_annotations,
@@ -131,7 +133,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         ({"database": {}}, "no videos"),
         ({"database": {"v": {"annotations": []}}}, "'v' has no 'subset'"),
         ({"database": {"v": {"subset": "train", "annotations": [{"label": "x"}]}}}, "'segment'"),
-        ({"database": {"v": {"subset": "s", "duration": 0}}}, "positive number"),
+        ({"database": {"v": {"subset": "s", "duration": 10**400}}}, "finite number is needed"),
         ({"database": {"v": {"subset": "s", "duration": "9"}}}, "number is needed"),
         ({"database": {"v": {"subset": "s", "ambiguous": [[2, 1]]}}}, "before it starts"),
         ({"database": DATABASE, "classes": ["jump"]}, "wave"),
@@ -154,3 +156,32 @@ def test_missing_and_broken_files_are_refused(tmp_path: Path) -> None:
     annotations = read_annotations(written(tmp_path / "a.json", {"database": LABELLED}))
     with pytest.raises(InputError, match="test, train"):
         annotations.subset("validation")
+
+
+def test_one_video_without_a_duration_does_not_stop_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    entries = {
+        "zero": {"duration": 0, "frame": 250},
+        "below": {"duration": -1},
+        "rate": {"duration": 3, "fps": 0},
+        "whole": {"duration": 10, "frame": 250, "labels": ["wave"]},
+    }
+    database = {name: {"subset": "s"} | entry for name, entry in entries.items()}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"database": database}))
+    videos = {video.name: video for video in read_annotations(path).videos}
+    assert {n: (v.duration_seconds, v.frame_rate) for n, v in videos.items()} == {
+        "zero": (None, None), "below": (None, None), "rate": (3.0, None), "whole": (10.0, 25.0),
+    }  # fmt: skip
+    assert "has the duration -1 (and 2 more like it), which counts as unknown" in caplog.text
+
+
+@pytest.mark.parametrize("end", [math.nan, math.inf])
+def test_segments_that_are_no_times_are_refused(end: float) -> None:
+    """As arrays of others can hold them; JSON cannot."""
+    video = VideoAnnotation(
+        name="v", subset="s", duration_seconds=9.0, labels=(), segments=(("wave", 1.0, end),)
+    )
+    with pytest.raises(InputError, match=r"'v' has a segment from 1\.0 to"):
+        checked_annotations("here", ("wave",), [video])

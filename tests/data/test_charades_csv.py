@@ -57,7 +57,7 @@ def test_an_action_that_runs_backwards_is_a_label_only(tmp_path: Path) -> None:
         (SHORT + "A,c157 0 1,3\n", "c157"),
         (SHORT + "A,c1 0 1,3\n", "line 2: 'c1 0 1' is not an action"),
         (SHORT + "A,c001 0 x,3\n", "'x' is not a number"),
-        (SHORT + "A,,0\n", "not a positive number"),
+        ("id,actions,length,id\nA,,3,B\n", "column id twice"),
         (SHORT + "A,,nan\n", "not a number"),
         (SHORT + ",,3\n", "no video id"),
         (SHORT + "A,,3\nA,,4\n", "a video twice"),
@@ -67,6 +67,16 @@ def test_an_action_that_runs_backwards_is_a_label_only(tmp_path: Path) -> None:
 def test_wrong_files_are_refused(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         read_charades_annotations({"train": written(tmp_path / "a.csv", text)})
+
+
+@pytest.mark.parametrize("length", ["0", "-3.5"])
+def test_one_video_without_a_length_does_not_stop_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, length: str
+) -> None:
+    text = SHORT + f"A,c001 0 1,{length}\nB,,4\n"
+    found = read_charades_annotations({"train": written(tmp_path / "a.csv", text)})
+    assert [video.duration_seconds for video in found.videos] == [None, 4.0]
+    assert f"video 'A' has the duration {length}, which counts as unknown" in caplog.text
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

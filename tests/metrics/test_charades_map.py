@@ -87,7 +87,7 @@ def test_quoted_commas_and_empty_actions_are_read(tmp_path):
     [
         ("id,actions\nA,\n", "length"),
         (HEADER + row(length="long") + "\n", "'long'"),
-        (HEADER + row(length="0") + "\n", "line 2"),
+        (HEADER + row(length="0") + "\n", "'AAAAA' is not a positive"),
         (HEADER + row(actions="c157 1 2") + "\n", "c157"),
         (HEADER + row(actions="c001 1") + "\n", "c001 1"),
         (HEADER + row(actions="c001 1 x") + "\n", "'x'"),

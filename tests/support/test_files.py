@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,10 @@ from wsgn.errors import OutputError
 from wsgn.support import files
 from wsgn.support.files import (
     AtomicFile,
+    new_folder,
+    no_regular_file,
     put_in_place,
+    require_present,
     size_in_words,
     sync_folder,
     unfinished_folder,
@@ -94,15 +98,14 @@ def test_every_name_that_a_file_can_have_will_do(tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.parametrize("folder", [False, True])
-def test_what_a_killed_run_left_goes_when_the_file_is_written_again(
+def test_what_killed_runs_left_goes_when_a_file_is_written_beside_it(
     tmp_path: Path, *, folder: bool
 ) -> None:
+    """Also of files that nobody writes again."""
     left_by_a_killed_run(tmp_path / "a", folder=folder)
-    of_another_file = left_by_a_killed_run(tmp_path / "b")
+    of_another_file = left_by_a_killed_run(tmp_path / "b.safetensors")
     write_whole_file(tmp_path / "a", b"whole", what="it")
-    assert names(tmp_path) == sorted(["a", of_another_file.name])
-    with unfinished_folder(tmp_path / "b"):
-        assert not of_another_file.exists()
+    assert not of_another_file.exists()
     assert names(tmp_path) == ["a"]
 
 
@@ -172,6 +175,67 @@ def test_a_folder_is_unfinished_until_its_file_is_in_place(tmp_path: Path) -> No
         assert names(tmp_path / "new") == [folder.name]
         put_in_place(folder / "a", tmp_path / "new" / "a")
     assert names(tmp_path / "new") == ["a"]
+
+
+def fail_in(folder: Path, result: str | None = None) -> None:
+    with new_folder(folder):
+        if result is not None:
+            (folder / result).write_bytes(b"")
+        raise KeyboardInterrupt
+
+
+def test_a_new_folder_goes_again_where_nothing_came_into_it(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    for path in (tmp_path / "old", tmp_path / "new", tmp_path / "old" / "deep" / "er"):
+        with pytest.raises(KeyboardInterrupt):
+            fail_in(path)
+    assert names(tmp_path) == ["old"]
+    assert names(tmp_path / "old") == []
+    with pytest.raises(KeyboardInterrupt):
+        fail_in(tmp_path / "new" / "used", "a")
+    assert (tmp_path / "new" / "used" / "a").exists()
+    with new_folder(tmp_path / "whole"):
+        pass
+    assert (tmp_path / "whole").is_dir()
+    with pytest.raises(OutputError, match="cannot be made"):
+        fail_in(tmp_path / "new" / "used" / "a" / "b")
+
+
+def test_files_that_are_gone_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"")
+    require_present([tmp_path / "a"])
+    with pytest.raises(OutputError, match=r"1 of 2 files that were written are gone.*/b: "):
+        require_present([tmp_path / "a", tmp_path / "b"])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+def test_what_is_no_file_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as server:
+        before = Path.cwd()
+        os.chdir(tmp_path)  # The address of a socket must be short.
+        try:
+            server.bind("socket")
+        finally:
+            os.chdir(before)
+        found = [no_regular_file(tmp_path / name) for name in ("fifo", "link", "socket")]
+    assert found == ["a FIFO", "a FIFO", "a socket"]
+    assert no_regular_file(Path("/dev/null")) == "a device"
+    (tmp_path / "a").write_bytes(b"")
+    assert no_regular_file(tmp_path / "a") == no_regular_file(tmp_path) == ""
+    with pytest.raises(FileNotFoundError):
+        no_regular_file(tmp_path / "none")
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="this system has no /dev/fd")
+def test_what_a_shell_has_opened_is_a_file() -> None:
+    reader, writer = os.pipe()
+    try:
+        assert no_regular_file(Path(f"/dev/fd/{reader}")) == ""
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 def test_a_file_system_that_cannot_sync_folders_will_do(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,17 @@ def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
         read_object(path, what="the plan", error=EngineError)
 
 
-def test_a_file_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_input, "_MOST_BYTES", 1 << 20)
-    with pytest.raises(InputError, match="'/dev/zero' is larger than 1 MiB"):
+def test_a_file_without_end_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'/dev/zero' is a device where a file is needed"):
         read_object(Path("/dev/zero"))
+    monkeypatch.setattr(json_input, "_MOST_BYTES", 1 << 20)
+    (tmp_path / "a.json").write_bytes(bytes(2 << 20))
+    with pytest.raises(InputError, match="is larger than 1 MiB"):
+        read_object(tmp_path / "a.json")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+def test_a_fifo_that_nobody_writes_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(InputError, match=r"a\.json' is a FIFO where a file is needed"):
+        read_object(tmp_path / "a.json")

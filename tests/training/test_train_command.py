@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from toy import SAMPLING, SIZE, write_toy_dataset
 
 from wsgn.checkpoint import load_checkpoint
 from wsgn.training.cli import main
+from wsgn.training.trainer import StepLog, Trainer
 
 QUICK = ("--steps", "60", "--learning-rate", "0.02", "--thinning", "1", "-q")
 
@@ -103,6 +105,44 @@ def test_wrong_options_get_a_sentence(
     error = capsys.readouterr().err
     assert words in error
     assert "Traceback" not in error
+    # Nothing came into the folder, and nobody finds an empty one.
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("removed", ["losses.csv", "."])
+def test_a_folder_that_is_removed_while_training_is_told(
+    dataset: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    removed: str,
+) -> None:
+    output, run_step = tmp_path / "run", Trainer.run_step
+
+    def remove(trainer: Trainer) -> StepLog:
+        if trainer.step == 2:
+            shutil.rmtree(output) if removed == "." else (output / removed).unlink()
+        return run_step(trainer)
+
+    monkeypatch.setattr(Trainer, "run_step", remove)
+    assert main(command(dataset, output, "--steps", "5", "-q")) == 6
+    error = capsys.readouterr().err
+    assert "losses.csv: its folder was removed or emptied meanwhile" in error
+    assert not (output / "model.safetensors").exists()
+
+
+def test_a_damaged_log_of_losses_does_not_stop_a_training_that_goes_on(
+    dataset: Path, tmp_path: Path
+) -> None:
+    words = ("--steps", "4", "--checkpoint-every", "2", "-q")
+    assert main(command(dataset, tmp_path, *words)) == 0
+    log = tmp_path / "losses.csv"
+    lines = log.read_bytes().splitlines(keepends=True)
+    # As a file system may leave a file after a power cut.
+    log.write_bytes(b"".join([*lines[:3], b"\xff\x00\x00,,,,\r\n", b"x,1,1,1,1\r\n", lines[3][:9]]))
+    (tmp_path / "model.safetensors").unlink()
+    assert main(command(dataset, tmp_path, *words, "--resume")) == 0
+    assert log.read_bytes().splitlines(keepends=True) == lines[:3]
 
 
 def test_torchrun_trains_the_model_of_one_process(dataset: Path, tmp_path: Path) -> None:

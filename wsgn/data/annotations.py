@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +26,8 @@ from wsgn.support.json_input import (
     read_object,
 )
 from wsgn.support.terminal import holds_controls, quoted
+
+_LOGGER = logging.getLogger("wsgn.data")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +99,12 @@ def checked_annotations(
     *,
     labels_from_segments: bool = False,
 ) -> Annotations:
-    """Annotations whose names fit each other; without classes those that are used, sorted."""
+    """Annotations whose names fit each other; without classes those that are used, sorted.
+
+    A duration or a frame rate that no video has, such as 0, counts as unknown, with a notice.
+    """
+    videos = _with_possible_numbers(where, videos)
+    _require_finite_segments(where, videos)
     videos = tuple(_with_segment_labels(v) if labels_from_segments else v for v in videos)
     if not videos:
         raise InputError(f"{where} names no videos.")
@@ -158,7 +167,7 @@ def _video(where: str, name: str, value: Any) -> VideoAnnotation:
     return VideoAnnotation(
         name=name,
         subset=as_text(member(entry, "subset", where), f"{where}: 'subset'"),
-        duration_seconds=_positive(entry, "duration", where),
+        duration_seconds=_number(entry, "duration", where),
         labels=_labels_of(segments)
         if labels is None
         else tuple(as_text(label, f"{where}: a label") for label in _label_list(labels, where)),
@@ -184,22 +193,53 @@ def _label_list(value: Any, where: str) -> list[Any]:
     return as_list(value, f"{where}: 'labels'")
 
 
-def _positive(entry: dict[str, Any], key: str, where: str) -> float | None:
-    if entry.get(key) is None:
-        return None
-    number = as_number(entry[key], f"{where}: {key!r}")
-    if number <= 0:
-        raise InputError(f"{where}: {key!r} is {number} where a positive number is needed.")
-    return number
+def _number(entry: dict[str, Any], key: str, where: str) -> float | None:
+    return None if entry.get(key) is None else as_number(entry[key], f"{where}: {key!r}")
 
 
 def _frame_rate(entry: dict[str, Any], where: str) -> float | None:
     """`fps` as in ActionFormer's files, or `frame` (their number) as in OpenTAD's."""
-    rate = _positive(entry, "fps", where)
-    frames, duration = _positive(entry, "frame", where), _positive(entry, "duration", where)
-    if rate is None and frames is not None and duration is not None:
+    rate = _number(entry, "fps", where)
+    frames, duration = _number(entry, "frame", where), _number(entry, "duration", where)
+    if rate is None and _is_possible(frames) and _is_possible(duration):
+        assert frames is not None
+        assert duration is not None
         rate = frames / duration
     return rate
+
+
+def _is_possible(number: float | None) -> bool:
+    return number is not None and 0 < number < math.inf
+
+
+def _with_possible_numbers(
+    where: str, videos: Iterable[VideoAnnotation]
+) -> tuple[VideoAnnotation, ...]:
+    found, odd = [], []
+    for video in videos:
+        duration, rate = video.duration_seconds, video.frame_rate
+        if duration is not None and not _is_possible(duration):
+            odd.append(f"video {video.name!r} has the duration {duration:g}")
+            duration = None
+        if rate is not None and not _is_possible(rate):
+            odd.append(f"video {video.name!r} has the frame rate {rate:g}")
+            rate = None
+        found.append(replace(video, duration_seconds=duration, frame_rate=rate))
+    if odd:
+        more = f" (and {len(odd) - 1} more like it)" if len(odd) > 1 else ""
+        _LOGGER.warning("%s: %s%s, which counts as unknown.", where, odd[0], more)
+    return tuple(found)
+
+
+def _require_finite_segments(where: str, videos: Iterable[VideoAnnotation]) -> None:
+    for video in videos:
+        spans = [*video.ambiguous, *((start, end) for _, start, end in video.segments)]
+        for start, end in spans:
+            if not (math.isfinite(start) and math.isfinite(end)):
+                raise InputError(
+                    f"{where}: video {video.name!r} has a segment from {start} to {end} where "
+                    "finite seconds are needed."
+                )
 
 
 def _entry(video: VideoAnnotation) -> dict[str, Any]:

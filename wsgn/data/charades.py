@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wsgn.data.annotations import Annotations, VideoAnnotation, checked_annotations
 from wsgn.errors import InputError
+from wsgn.support.files import no_regular_file
 
 NUM_CLASSES = 157
 CLASSES = tuple(f"c{index:03d}" for index in range(NUM_CLASSES))
@@ -24,6 +25,7 @@ class CharadesRow:
     """One video of a Charades CSV."""
 
     video: str
+    # As the file has it; 0 in some.
     length_seconds: float
     # (class, start_seconds, end_seconds) in the order of the file; some run backwards.
     actions: tuple[tuple[str, float, float], ...]
@@ -32,11 +34,17 @@ class CharadesRow:
 def charades_rows(path: Path) -> Iterator[CharadesRow]:
     """The rows of a CSV with the columns id, actions and length (others are not looked at)."""
     try:
+        if what := no_regular_file(path):
+            raise InputError(f"{path} is {what} where a file is needed.")
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
-            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
+            columns = list(reader.fieldnames or ())
+            missing = [name for name in _COLUMNS if name not in columns]
             if missing:
                 raise InputError(f"{path} is not a Charades CSV: no column {', '.join(missing)}.")
+            twice = [name for name in _COLUMNS if columns.count(name) > 1]
+            if twice:
+                raise InputError(f"{path} has the column {twice[0]} twice.")
             for row in reader:
                 yield _row(row, f"{path} line {reader.line_num}")
     except OSError as error:
@@ -72,8 +80,6 @@ def _row(row: dict[str, str], where: str) -> CharadesRow:
     if not row["id"]:
         raise InputError(f"{where} has no video id.")
     length = finite_number(row["length"], f"{where}: length")
-    if length <= 0:
-        raise InputError(f"{where}: the length {length} is not a positive number of seconds.")
     parts = filter(None, (part.strip() for part in row["actions"].split(";")))
     return CharadesRow(
         video=row["id"],

@@ -22,7 +22,7 @@ from wsgn.extraction.folder import prepare_folder
 from wsgn.extraction.videos import VideoFile
 from wsgn.features.file import SUFFIX
 from wsgn.support.counts import checked_count
-from wsgn.support.files import name_problem
+from wsgn.support.files import name_problem, require_present
 from wsgn.video.files import is_fifo
 
 
@@ -63,8 +63,8 @@ def extract_videos(
     """Write `<folder>/<name>.safetensors` for every video that has none yet.
 
     `num_workers` videos are decoded at a time; the network takes their batches in turn. Raises
-    `OutputError` where a file cannot be written, `UsageError` where the folder holds features of
-    another configuration; a video that cannot be read is noted.
+    `OutputError` where a file cannot be written or is gone at the end, `UsageError` where the
+    folder holds features of another configuration; a video that cannot be read is noted.
     """
     checked_count("--batch", batch_size)
     checked_count("--workers", num_workers)
@@ -73,6 +73,8 @@ def extract_videos(
     waiting = [video for video in videos if video.name not in finished]
     run = _Run(folder, config, network, batch_size, watcher or BatchWatcher())
     counts, failures = run.all(waiting, num_workers, total=len(videos))
+    done = [name for name in names if name in counts or name in finished]
+    require_present([folder / f"{name}{SUFFIX}" for name in done])
     return Extraction(
         written=tuple(video.name for video in waiting if video.name in counts),
         kept=tuple(name for name in names if name in finished),

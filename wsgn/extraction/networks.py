@@ -19,6 +19,7 @@ from wsgn.extraction.config import ExtractionConfig
 from wsgn.extraction.snippets import Frame
 from wsgn.support.arrays import Float32Array
 from wsgn.support.counts import checked_count
+from wsgn.support.files import no_regular_file
 from wsgn.torch_device import open_device
 from wsgn.weights.converted import load_backbone_weights
 
@@ -119,6 +120,8 @@ def _trained_backbone(path: Path) -> dict[str, Tensor] | None:
 def file_sha256(path: Path) -> str:
     """Hash of a file of weights, in hexadecimal digits; raises `InputError`."""
     try:
+        if what := no_regular_file(path):
+            raise InputError(f"the weights {path} are {what} where a file is needed.")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

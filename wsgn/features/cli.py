@@ -132,12 +132,12 @@ def _source(words: argparse.Namespace) -> FeatureOptions:
 
 
 def _run(options: ConvertOptions) -> int:
-    annotations = None if options.annotations is None else _annotations(options.annotations)
-    if options.features is None:
-        return 0
     handler = _Notices()
     LOGGER.addHandler(handler)
     try:
+        annotations = None if options.annotations is None else _annotations(options.annotations)
+        if options.features is None:
+            return 0
         return _convert(options.features, annotations, quiet=options.quiet)
     finally:
         LOGGER.removeHandler(handler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,8 +14,13 @@ from wsgn.errors import InputError
 from wsgn.features.file import SUFFIX, FeatureInfo, read_feature_info, write_feature_file
 from wsgn.features.options import FeatureOptions
 from wsgn.features.reader import FeatureReader
+from wsgn.features.shapes import check_orientation, odd_widths
 from wsgn.features.time_base import TimedVideo, check_time_base
 from wsgn.support.arrays import Float32Array
+from wsgn.support.files import require_present
+
+# What nearly every file system allows.
+_LONGEST_NAME_BYTES = 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +83,10 @@ def convert_features(
     """Write `<folder>/<video>.safetensors` for the annotated videos, or for all without `videos`.
 
     `dtype` is 'float16' or 'float32', by default float16 where the source has it and float32
-    elsewhere. A video that cannot be read is noted and passed over. `on_video` is called with the
-    number of videos after each. Raises `InputError` where the time base contradicts the annotated
-    durations, `OutputError` where a file cannot be written.
+    elsewhere. A video that cannot be read or is not as wide as most is noted and passed over.
+    `on_video` is called with the number of videos after each. Raises `InputError` where the time
+    base contradicts the annotated durations or the arrays lie the wrong way, `OutputError` where a
+    file cannot be written, or is gone at the end.
     """
     names = _chosen(reader, videos)
     durations = {video.name: video.duration_seconds for video in videos or ()}
@@ -96,6 +103,7 @@ def convert_features(
             except InputError as error:
                 notes.failed.append((name, str(error)))
         on_video(len(infos))
+    require_present([folder / f"{name}{SUFFIX}" for name in (*notes.written, *notes.kept)])
     return Conversion(
         written=tuple(notes.written),
         kept=tuple(notes.kept),
@@ -148,6 +156,11 @@ def _infos(
             dtype=dtype or kept,
             duration_seconds=info.duration_seconds if duration is None else duration,
         )
+    known = {name: info.duration_seconds for name, info in infos.items()}
+    check_orientation(infos, known)
+    for name, sentence in odd_widths(infos).items():
+        notes.failed.append((name, sentence))
+        del infos[name]
     check_time_base(
         [
             TimedVideo(name=name, info=info, duration_seconds=info.duration_seconds)
@@ -162,6 +175,15 @@ def _require_file_name(name: str) -> None:
     # Names come from files of others, and must not lead out of the folder.
     if name in ("", ".", "..") or set(name) & set("/\\\0"):
         raise InputError(f"the video name {name!r} cannot be the name of a file.")
+    try:
+        num_bytes = len(os.fsencode(f"{name}{SUFFIX}"))
+    except UnicodeEncodeError as error:
+        raise InputError(f"the video name {name!r} is no text that a file can have.") from error
+    if num_bytes > _LONGEST_NAME_BYTES:
+        raise InputError(
+            f"the video name '{name[:40]}...' makes a file name of {num_bytes} bytes where "
+            f"{_LONGEST_NAME_BYTES} are possible: give it a shorter one."
+        )
 
 
 def _is_whole(path: Path, info: FeatureInfo) -> bool:

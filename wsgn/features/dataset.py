@@ -16,6 +16,7 @@ from wsgn.features.file import FeatureInfo
 from wsgn.features.interpolation import frame_features, frame_sampling, num_frames
 from wsgn.features.layouts import open_features
 from wsgn.features.reader import FeatureReader, stored_names
+from wsgn.features.shapes import check_orientation
 from wsgn.features.time_base import TimedVideo, check_time_base
 from wsgn.localization.timing import snippet_times
 from wsgn.manifest import Sampling
@@ -156,6 +157,10 @@ def _stored(reader: FeatureReader, videos: Sequence[VideoAnnotation]) -> dict[st
 def _checked_infos(
     infos: list[FeatureInfo], videos: Sequence[VideoAnnotation], feature_size: int | None
 ) -> list[FeatureInfo]:
+    check_orientation(
+        {video.name: info for video, info in zip(videos, infos, strict=True)},
+        {video.name: video.duration_seconds for video in videos},
+    )
     wanted = infos[0].feature_size if feature_size is None else feature_size
     for video, info in zip(videos, infos, strict=True):
         if info.feature_size != wanted:

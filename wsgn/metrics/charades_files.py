@@ -12,7 +12,7 @@ from wsgn.data.charades import CLASSES as CHARADES_CLASSES
 from wsgn.data.charades import NUM_CLASSES, CharadesRow, charades_rows, finite_number
 from wsgn.errors import InputError, UsageError
 from wsgn.support.arrays import BoolArray, FloatArray
-from wsgn.support.files import AtomicFile, output_errors
+from wsgn.support.files import AtomicFile, no_regular_file, output_errors
 
 NUM_POINTS = 25
 
@@ -45,6 +45,11 @@ def read_charades(path: str | Path) -> CharadesTruth:
     lengths: list[float] = []
     labels: list[BoolArray] = []
     for row in charades_rows(path):
+        if row.length_seconds <= 0:
+            raise InputError(
+                f"{str(path)!r}: the length {row.length_seconds:g} of the video {row.video!r} is "
+                "not a positive number of seconds."
+            )
         ids.append(row.video)
         lengths.append(row.length_seconds)
         labels.append(_labels(row))
@@ -121,6 +126,8 @@ def _labels(row: CharadesRow) -> BoolArray:
 
 def _submission_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
     try:
+        if what := no_regular_file(path):
+            raise InputError(f"{str(path)!r} is {what} where a file is needed.")
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 fields = line.split()

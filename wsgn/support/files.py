@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -179,6 +179,26 @@ def name_problem(path: Path) -> str | None:
     return "a folder has this name" if is_folder else None
 
 
+@contextmanager
+def new_folder(path: Path) -> Iterator[None]:
+    """A folder for results, made where it lacks; after an error nothing stays that is empty.
+
+    Raises `OutputError` where it cannot be made.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {path} cannot be made: {error.strerror}.") from error
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for folder in made:
+                folder.rmdir()
+        raise
+
+
 def check_folder(path: Path) -> None:
     """Make the folder of a file that will be written. Raises `OutputError`."""
     with output_errors(path):
@@ -187,20 +207,29 @@ def check_folder(path: Path) -> None:
         raise OutputError(f"{path} cannot be written: {path.parent} may not be written to.")
 
 
+def require_present(paths: Sequence[Path]) -> None:
+    """Raise `OutputError` where files that were written are gone before the command has ended."""
+    gone = [path for path in paths if not os.path.lexists(path)]
+    if gone:
+        raise OutputError(
+            f"{len(gone)} of {len(paths)} files that were written are gone, the first is "
+            f"{gone[0]}: its folder was removed or emptied meanwhile; run it again."
+        )
+
+
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes left of an `AtomicFile` or an unfinished folder of that name.
+    """Remove what killed processes left of any `AtomicFile` or unfinished folder beside a path.
 
     Only where it is certain that nobody writes it any more: the process was one of this machine
     since it was started, and is gone. What cannot be removed stays.
     """
-    begin = f".{_label(path)}.{_machine()}-"
+    pattern = re.compile(rf"\..+\.{_machine()}-([1-9][0-9]*)-[0-9a-f]{{8}}\.tmp", re.DOTALL)
     with suppress(OSError):
         # Not by iterdir: a folder may hold many thousand files, and this is done for each.
         for name in os.listdir(path.parent):  # noqa: PTH208
-            if name.startswith(begin):
-                owner = re.fullmatch(r"([1-9][0-9]*)-[0-9a-f]{8}\.tmp", name[len(begin) :])
-                if owner is not None and _is_gone(int(owner[1])):
-                    _remove(path.with_name(name))
+            found = pattern.fullmatch(name) if name.endswith(".tmp") else None
+            if found is not None and _is_gone(int(found[1])):
+                _remove(path.with_name(name))
 
 
 def _remove(path: Path) -> None:

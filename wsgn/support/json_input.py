@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from wsgn.errors import InputError, WsgnError
+from wsgn.support.files import no_regular_file
 from wsgn.support.terminal import holds_controls, quoted
 
 # More is no file of this project: two million detections are a fifth of it.
@@ -48,6 +49,8 @@ def read_object(
 
 
 def _read_text(path: Path) -> str:
+    if what := no_regular_file(path):
+        raise _RefusedError(f"is {what} where a file is needed")
     with path.open("rb") as file:
         data = file.read(_MOST_BYTES + 1)
     if len(data) > _MOST_BYTES:

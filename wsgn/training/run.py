@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+import math
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from wsgn.checkpoint import load_checkpoint, save_checkpoint
 from wsgn.errors import MissingExtraError
-from wsgn.support.files import write_whole_file
+from wsgn.support.files import require_present, write_whole_file
 from wsgn.training.trainer import StepLog, Trainer, require_finite
 
 if TYPE_CHECKING:
@@ -46,7 +48,8 @@ def run_training(
 
     Steps already in the log beyond the trainer's own (after a crash) are dropped. With
     `tensorboard` the same values go to `folder/tensorboard`. Of several processes the first one
-    writes. Returns the path of the finished model.
+    writes. Returns the path of the finished model. Raises `OutputError` where the folder cannot be
+    written, or was removed meanwhile.
     """
     config, first = trainer.train_config, trainer.world.is_first
     path, last = folder / "model.safetensors", folder / "last.safetensors"
@@ -67,8 +70,10 @@ def run_training(
                 if trainer.device.type == "cpu" or due or len(pending) == _GPU_LOG_STEPS:
                     read_pending()
                 if due and first:
+                    log.sync()
                     save_checkpoint(last, trainer.checkpoint())
             read_pending()
+            log.sync()
         finally:
             trainer.close()
     # The first process goes on alone; the others must not wait for it.
@@ -101,7 +106,7 @@ class _Log:
         self._enabled = enabled
         if not enabled:
             return
-        path = folder / "losses.csv"
+        self._path = path = folder / "losses.csv"
         kept = io.StringIO(newline="")
         csv.writer(kept).writerows([LOG_COLUMNS, *_kept_lines(path, step)])
         # The lines that are kept stand in a whole file at any time, also when a run is killed here.
@@ -125,6 +130,12 @@ class _Log:
         if self._board is not None:
             self._board.close()
 
+    def sync(self) -> None:
+        """Bring the lines to the disk; `OutputError` where their file was removed meanwhile."""
+        if self._enabled:
+            require_present([self._path])
+            os.fsync(self._file.fileno())
+
     def write(self, result: StepResult) -> None:
         """One line, at once."""
         if not self._enabled:
@@ -145,10 +156,15 @@ def _open_board(folder: Path, step: int) -> SummaryWriter:
     return SummaryWriter(str(folder), purge_step=step + 1)
 
 
-def _kept_lines(path: Path, step: int) -> Sequence[list[str]]:
+def _kept_lines(path: Path, step: int) -> list[list[str]]:
+    """The whole lines of an earlier log until a step."""
     if step == 0 or not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = list(csv.reader(file))[1:]
-    # A crash may have cut the last line.
-    return [line for line in lines if len(line) == len(LOG_COLUMNS) and int(line[0]) <= step]
+    # Whatever a crash of the machine has left of a line is no reason to lose a training.
+    text = path.read_text(encoding="utf-8", errors="replace").replace("\0", "")
+    lines = list(csv.reader(text.splitlines()))[1:]
+    return [line for line in lines if len(line) == len(LOG_COLUMNS) and _step(line[0]) <= step]
+
+
+def _step(text: str) -> float:
+    return int(text) if text.isdecimal() else math.inf

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgn.data.annotations import Annotations, read_annotations
 from wsgn.errors import MissingExtraError, OutputError
+from wsgn.support.files import new_folder
 from wsgn.training.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -64,23 +65,18 @@ def train(
         # A wrong name must not be found out after the training.
         annotations.subset(options.test_subset)
     # Before the videos are read: a folder that cannot be written must not be found out after.
-    try:
-        options.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"the folder {options.output} cannot be made: {error.strerror}."
-        ) from error
-    try:
-        from wsgn.training.distributed import open_world
-    except ImportError as error:
-        raise MissingExtraError(f"Training ({error.name})", "train") from error
-    with open_world(options.device) as (world, device):
-        data, trainer = _prepare(options, annotations, world, device)
-        path = _run(options, trainer, on_step)
-        if world.is_first:
-            on_trained(path)
-            if options.test_subset is not None:
-                on_evaluated(_evaluate(options, options.test_subset, data, path, device))
+    with new_folder(options.output):
+        try:
+            from wsgn.training.distributed import open_world
+        except ImportError as error:
+            raise MissingExtraError(f"Training ({error.name})", "train") from error
+        with open_world(options.device) as (world, device):
+            data, trainer = _prepare(options, annotations, world, device)
+            path = _run(options, trainer, on_step)
+            if world.is_first:
+                on_trained(path)
+                if options.test_subset is not None:
+                    on_evaluated(_evaluate(options, options.test_subset, data, path, device))
     return path
 
 
