@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import av
 from av.container import InputContainer
-from av.error import FFmpegError, InvalidDataError
+from av.error import ExitError, FFmpegError, InvalidDataError
 
 from wsgn.video.addresses import resolved, without_credentials
 from wsgn.video.errors import VideoError
@@ -72,6 +72,8 @@ def _open_url(url: str) -> OpenSource:
             message = f"{name} is not a video: download what a page shows, with yt-dlp for one."
             raise VideoError("not_a_video", message) from error
         reason = getattr(error, "strerror", None) or "not a video"
+        if isinstance(error, ExitError):
+            reason = f"no answer for {NETWORK_TIMEOUT_SECONDS:g} s"
         raise VideoError("not_opened", f"{name} cannot be opened: {reason}.") from error
     return OpenSource(name, container, False, None, format_clock(container, fragmented=False))
 
