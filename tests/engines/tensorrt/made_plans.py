@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +117,10 @@ def demo_manifest() -> Manifest:
     """What the demo's engine says about itself."""
     (text,) = (prop.value for prop in onnx.load(DEMO).metadata_props if prop.key == "wsgn.manifest")
     return Manifest.from_json(text)
+
+
+def edit_sidecar(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the document beside a plan."""
+    document = json.loads(sidecar_path(path).read_text())
+    change(document)
+    sidecar_path(path).write_text(json.dumps(document))

@@ -11,19 +11,11 @@ import numpy as np
 import onnxruntime
 import pytest
 from bindings import differences
-from stand_in import Machine, install
+from stand_in import Machine
 
 from wsgn.engines.tensorrt.bindings import RuntimeBindings
 from wsgn.engines.tensorrt.session import PlanSession
 from wsgn.errors import EngineError
-
-
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """A machine that sessions find."""
-    machine = Machine()
-    install(machine, monkeypatch)
-    return machine
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from commands import HANG_SECONDS
 from places import ROOT
-from stand_in import Machine, install
+from stand_in import Machine
 
 from wsgn.engines.cuda.driver import describe_driver
 from wsgn.engines.open import open_engine, read_manifest
@@ -25,14 +25,6 @@ from wsgn.manifest import Manifest
 from wsgn.runtime.cli.main import main
 
 VIDEO = made_plans.DEMO.with_suffix(".mp4")
-
-
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """A machine that sessions find."""
-    machine = Machine()
-    install(machine, monkeypatch)
-    return machine
 
 
 @pytest.fixture

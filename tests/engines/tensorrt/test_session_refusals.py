@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,23 +10,15 @@ from typing import Any
 import made_plans
 import numpy as np
 import pytest
-from made_plans import feature_manifest, feature_model, profile, write_plan
+from made_plans import edit_sidecar, feature_manifest, feature_model, profile, write_plan
 from onnx import TensorProto
-from stand_in import Machine, install
+from stand_in import Machine
 
 from wsgn.engines.tensorrt import session as session_module
 from wsgn.engines.tensorrt.session import PlanSession
 from wsgn.engines.tensorrt.sidecar import sidecar_path
 from wsgn.errors import EngineError
 from wsgn.manifest import FeatureInput, FrameInput
-
-
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """A machine that sessions find."""
-    machine = Machine()
-    install(machine, monkeypatch)
-    return machine
 
 
 def missing(path: Path) -> None:
@@ -56,18 +47,12 @@ def foreign_sidecar(path: Path) -> None:
     sidecar_path(other).replace(sidecar_path(path))
 
 
-def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    document = json.loads(sidecar_path(path).read_text())
-    change(document)
-    sidecar_path(path).write_text(json.dumps(document))
-
-
 def other_classes(path: Path) -> None:
-    edit(path, lambda document: document["manifest"].update(classes=["run", "jump", "bow"]))
+    edit_sidecar(path, lambda document: document["manifest"].update(classes=["run", "jump", "bow"]))
 
 
 def other_profiles(path: Path) -> None:
-    edit(path, lambda document: document["profiles"].pop())
+    edit_sidecar(path, lambda document: document["profiles"].pop())
 
 
 def larger_profile(path: Path) -> None:
@@ -78,7 +63,7 @@ def larger_profile(path: Path) -> None:
             document = document[key]
         document["maximum"] = [64, made_plans.SIZE]
 
-    edit(path, change)
+    edit_sidecar(path, change)
 
 
 def other_version(path: Path) -> None:

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from made_plans import feature_manifest, write_plan
+from made_plans import edit_sidecar, feature_manifest, write_plan
 
 from wsgn.engines.tensorrt.sidecar import read_sidecar, sidecar_path
 from wsgn.errors import EngineError
-
-
-def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    document = json.loads(sidecar_path(path).read_text())
-    change(document)
-    sidecar_path(path).write_text(json.dumps(document))
 
 
 def deep_sidecar(path: Path) -> None:
@@ -41,22 +34,22 @@ def directory_as_sidecar(path: Path) -> None:
 
 
 def sidecar_of_another_format(path: Path) -> None:
-    edit(path, lambda document: document.update(format_version=2, something=1))
+    edit_sidecar(path, lambda document: document.update(format_version=2, something=1))
 
 
 def text_as_flags(path: Path) -> None:
-    edit(path, lambda document: document.update(flags="tf32"))
+    edit_sidecar(path, lambda document: document.update(flags="tf32"))
 
 
 def number_among_flags(path: Path) -> None:
-    edit(path, lambda document: document.update(flags=["tf32", 3]))
+    edit_sidecar(path, lambda document: document.update(flags=["tf32", 3]))
 
 
 def text_in_shape(path: Path) -> None:
     def change(document: Any) -> None:
         document["profiles"][0]["inputs"]["features"]["minimum"] = [1, "five"]
 
-    edit(path, change)
+    edit_sidecar(path, change)
 
 
 BROKEN = [
@@ -89,7 +82,9 @@ def test_what_is_wrong_is_said_once(
 
 def test_hexadecimal_digits_may_be_upper_case(tmp_path: Path) -> None:
     path = write_plan(tmp_path / "wsgn.plan")
-    edit(path, lambda document: document.update(plan_sha256=document["plan_sha256"].upper()))
+    edit_sidecar(
+        path, lambda document: document.update(plan_sha256=document["plan_sha256"].upper())
+    )
     assert read_sidecar(path).plan_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
