@@ -19,6 +19,7 @@ from wsgn.engines.tensorrt.sidecar import is_plan, read_sidecar
 from wsgn.errors import EngineError, MissingExtraError, UsageError
 from wsgn.manifest import CLASS_ACTIVATIONS, COMPONENTS, SOFTMAX_SCALES, Manifest
 from wsgn.support.command import run_command, say
+from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
 
 _NAME = "to_cubin"
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=_NAME,
         description="Compile the frame-selection kernels for GPUs that are not here.",
         epilog="There is no kernel for models that are scored with the scale soft_gate (of the "

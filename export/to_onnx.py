@@ -11,6 +11,7 @@ from wsgn.export.graphs.file import OnnxExport, export_onnx
 from wsgn.manifest import GRAPHS
 from wsgn.support.command import run_command
 from wsgn.support.files import size_in_words
+from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
 
 _NAME = "to_onnx"
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=_NAME,
         description="Export a trained model to one ONNX file: the snippet graph for wsgn-run, or "
         "scores of whole videos or of streams for a host of your own (docs/graphs.md).",

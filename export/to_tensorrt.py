@@ -14,6 +14,7 @@ from wsgn.engines.tensorrt.sidecar import LIBRARIES, PlanSidecar, Profile
 from wsgn.errors import MissingExtraError
 from wsgn.support.command import run_command, say
 from wsgn.support.files import check_folder, size_in_words, write_whole_file
+from wsgn.support.parser import CommandParser
 from wsgn.support.signals import hold_signals
 from wsgn.support.terminal import print_lines
 
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=_NAME,
         description="Build a TensorRT plan from an exported ONNX file, on the machine (or one with "
         "the same GPU, system and library) that will run it. Of several GPUs CUDA_VISIBLE_DEVICES "

@@ -20,6 +20,7 @@ from wsgn.export.triton_server.repository import (
     write_models,
 )
 from wsgn.support.command import run_command, say
+from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
 
 _NAME = "to_triton_server"
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=_NAME,
         description="Write a model repository of NVIDIA Triton Inference Server.",
     )

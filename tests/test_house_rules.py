@@ -15,6 +15,7 @@ from places import ROOT, product
 # commands of export/ are files that can be run as they are.
 READ_WORDS = (
     "wsgn/features/arguments.py",
+    "wsgn/support/parser.py",
     "runtime/cli/parser.py",
     "runtime/cli/options.py",
     "runtime/cli/subcommands.py",
@@ -23,9 +24,11 @@ READ_WORDS = (
     "export/to_triton_server.py",
     "export/to_cubin.py",
 )
-# What only they may name, and the module among them that the cli.py of several folders import.
-NAMES = ("argparse", "ArgumentParser", "Namespace", "SimpleNamespace", "parse_args")
-SHARED = "wsgn.features.arguments"
+# What only they may name, and the modules among them that the cli.py of several folders import.
+NAMES = (
+    "argparse", "ArgumentParser", "CommandParser", "Namespace", "SimpleNamespace", "parse_args",
+)  # fmt: skip
+SHARED = ("wsgn.features.arguments", "wsgn.support.parser")
 # The only file that writes words to stdout and stderr.
 TERMINAL = "wsgn/support/terminal.py"
 LINES_OF_A_FILE = 450
@@ -51,7 +54,8 @@ def words_of_the_command_line(source: str) -> list[int]:
         else:
             continue
         if any(
-            set(name.split(".")) & set(NAMES) or f"{name}.".startswith(f"{SHARED}.")
+            set(name.split(".")) & set(NAMES)
+            or any(f"{name}.".startswith(f"{shared}.") for shared in SHARED)
             for name in names
         ):
             found.append(node.lineno)
@@ -162,6 +166,7 @@ def test_every_command_lies_where_commands_lie() -> None:
         "words = build_parser().parse_args([])",
         "from wsgn.features.arguments import data_options",
         "from wsgn.features import arguments",
+        "from wsgn.support.parser import default_text",
         "import wsgn.features.arguments",
     ],
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 from wsgn import __version__
+from wsgn.support.parser import CommandParser
 
 from ..streaming.rules import SCORE_MODES
 from ..writers import FORMATS
@@ -24,13 +24,13 @@ incomplete, with --strict), 5 engine, 6 output, 130 and 143 stopped by a signal,
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """The parser of `wsgn-run`, without its companions."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="wsgn-run",
+        usage="%(prog)s SOURCE ... --engine FILE [options]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument(

@@ -5,7 +5,6 @@ Each imports what it needs itself: `doctor` has to end where the others cannot b
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from wsgn.errors import EngineError, InputError
 from wsgn.support.command import failure_code
+from wsgn.support.parser import CommandParser
 from wsgn.support.tables import columns
 from wsgn.support.terminal import json_text
 
@@ -24,7 +24,7 @@ def show_manifest(arguments: Sequence[str]) -> int:
     from wsgn.engines.open import describe_engine
     from wsgn.engines.tensorrt.checks import read_plan
 
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="wsgn-run manifest",
         description="Show what an engine says about itself, as JSON; "
         "a plan is held against the hash in its sidecar.",
@@ -44,7 +44,7 @@ def probe_sources(arguments: Sequence[str]) -> int:
 
     from .sources import display_name, expand_sources, video_of, waiting_sentence
 
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="wsgn-run probe", description="Show what sources are; decodes one frame of each."
     )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="as for a run")
@@ -75,7 +75,7 @@ def run_doctor(arguments: Sequence[str]) -> int:
     """Print versions, devices and problems; 5 when an engine could not run."""
     from .doctor import examine
 
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="wsgn-run doctor",
         description="Show versions and devices, and what is wrong with them.",
     )

@@ -23,6 +23,7 @@ from wsgn.extraction.progress import Progress
 from wsgn.extraction.videos import expand_videos
 from wsgn.features.options import NATIVE
 from wsgn.support.command import report_failures, run_command, say
+from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     """The parser of `wsgn-features`."""
-    result = argparse.ArgumentParser(
+    result = CommandParser(
         prog="wsgn-features",
         description="Extract features of videos into one <video>.safetensors per video, with its "
         "time base. Run again, it goes on where it stopped.",
@@ -50,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     result.add_argument(
         "videos", nargs="+", metavar="VIDEO", help="video file, folder, or pattern in quotes"
     )
-    result.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    result.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the features"
+    )
     _add_network_options(result.add_argument_group("network"))
     _add_sampling_options(result.add_argument_group("sampling"))
     group = result.add_argument_group("run")

@@ -25,6 +25,7 @@ from wsgn.features.layouts import AUTO, LAYOUTS, open_features
 from wsgn.features.options import NATIVE, FeatureOptions, FrameRate
 from wsgn.features.reader import LOGGER
 from wsgn.support.command import report_failures, run_command, say
+from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines, say_above_bars
 
 _NAME = "wsgn-convert"
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="wsgn-convert",
         description="Convert features into one <video>.safetensors per video, with its time base, "
         "and annotations into ActivityNet-style JSON. Run again, it goes on where it stopped.",

@@ -18,6 +18,7 @@ from wsgn.metrics.detections import read_detections
 from wsgn.metrics.protocol import DEFAULT_PROTOCOL, PROTOCOLS, detection_protocol
 from wsgn.metrics.video_names import other_names, renamed, renaming_sentence
 from wsgn.support.command import run_command, say
+from wsgn.support.parser import CommandParser
 from wsgn.support.tables import columns
 from wsgn.support.terminal import print_lines
 
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="wsgn-eval", description="mAP of a result file under a named protocol."
     )
     parser.add_argument(

@@ -17,6 +17,7 @@ from wsgn.features.arguments import (
 from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.prediction.options import SEGMENT_RULES, TIOU, PredictOptions
 from wsgn.support.command import run_command
+from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
 
 
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="wsgn-predict",
         description="Find the segments of annotated videos with trained models. Several models "
         "(of RGB and of flow, say) are fused: the mean of their frame scores.",
@@ -59,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--protocol", choices=tuple(PROTOCOLS), help="print their mAP under this protocol"
     )
-    parser.add_argument("--tiou", type=float, nargs="+", default=TIOU)
+    parser.add_argument(
+        "--tiou", type=float, nargs="+", metavar="T", default=TIOU, help="overlaps of that mAP"
+    )
     parser.add_argument(
         "--each-output",
         action="store_true",

@@ -12,6 +12,7 @@ from pathlib import Path
 from wsgn.errors import MissingExtraError, UsageError
 from wsgn.manifest import Sampling
 from wsgn.support.command import run_command
+from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
 from wsgn.synthetic.features.config import DIFFICULTIES, SyntheticFeaturesConfig, preset
 from wsgn.synthetic.videos.config import (
@@ -36,9 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=_NAME, description="Make data whose actions are known exactly."
-    )
+    parser = CommandParser(prog=_NAME, description="Make data whose actions are known exactly.")
     kinds = parser.add_subparsers(required=True, metavar="{videos,features}")
     _add_videos_options(
         kinds.add_parser(
@@ -85,7 +84,9 @@ def _add_features_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--subset", action="append", default=[], help="only this subset; may be repeated"
     )
-    parser.add_argument("--difficulty", choices=DIFFICULTIES, default="medium")
+    parser.add_argument(
+        "--difficulty", choices=DIFFICULTIES, default="medium", help="of the classes"
+    )
     parser.add_argument("--feature-size", type=int, default=usual.feature_size, help="channels")
     parser.add_argument("--seed", type=int, default=usual.seed, help="decides everything drawn")
     parser.add_argument(

@@ -23,6 +23,7 @@ from wsgn.manifest import COMPONENTS, RESIZE_MODES, FrameInput, Sampling
 from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.presets import PRESETS, Preset, preset
 from wsgn.support.command import run_command, say
+from wsgn.support.parser import CommandParser
 from wsgn.support.signals import TERMINATED
 from wsgn.support.terminal import print_lines
 from wsgn.training.options import TrainOptions
@@ -78,14 +79,17 @@ def _say_evaluated(evaluation: Evaluation) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     """The parser of `wsgn-train`."""
-    result = argparse.ArgumentParser(
+    result = CommandParser(
         prog="wsgn-train",
+        usage="%(prog)s ANNOTATIONS (--videos DIR | --features PATH) -o DIR [options]",
         description="Train an action detector from video-level labels.",
         epilog="DIR gets losses.csv, last.safetensors (to resume) and model.safetensors. What a "
         "preset sets is replaced by the options that you give.",
     )
     result.add_argument("annotations", type=Path, help="ActivityNet-style JSON")
-    result.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    result.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the training"
+    )
     result.add_argument(
         "--preset",
         choices=PRESETS,

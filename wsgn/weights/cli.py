@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wsgn.errors import MissingExtraError, UsageError
 from wsgn.support.command import run_command
+from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
 from wsgn.weights.download import download_weights
 from wsgn.weights.published import PUBLISHED, published_weights
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="wsgn-weights",
         description="Published weights of I3D, ResNet and VGG: what is known, whether a file is "
         "whole, and its conversion. Nothing is fetched but by `download`.",
@@ -55,7 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     convert.set_defaults(
         run=lambda words: _convert(_file_options(words), words.output, words.layout)
     )
-    convert.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.safetensors")
+    convert.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT.safetensors", help="to write"
+    )
     convert.add_argument(
         "--layout",
         default="wsgn",
@@ -81,7 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     download = commands.add_parser("download", help="fetch a published file, checked")
     download.set_defaults(run=lambda words: _download(words.name, words.output))
     download.add_argument("name", help="as `wsgn-weights list` has it")
-    download.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    download.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the file"
+    )
     return parser
 
 
