@@ -14,6 +14,7 @@ import pytest
 from outcomes import Run
 
 from wsgn.runtime.cli.main import main
+from wsgn.support.files import AtomicFile
 
 FORMATS = "json,jsonl,csv,vtt,srt"
 
@@ -314,3 +315,22 @@ def test_a_label_with_commas_can_be_chosen(run: Run, video_path: Path, tmp_path:
     assert "does not know 'a box)', 'close (e.g.'; its classes are 'talk to (e.g., self" in (
         refused.err
     )
+
+
+def test_a_folder_with_shorter_names_gets_shorter_ones(
+    run: Run,
+    folder: Path,
+    video_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on an encrypted folder (eCryptfs)."""
+    monkeypatch.setattr(os, "pathconf", lambda path, name: 143)
+    shutil.copy(video_path, folder / f"{'n' * 140}.mp4")
+    out = tmp_path / "out"
+    assert run(folder, "-o", out, "-f", FORMATS, "--save-scores").code == 0
+    assert max(len(path.name) for path in out.iterdir()) <= 143 - len(".partial")
+    monkeypatch.undo()
+    # A temporary name is never longer than these.
+    with AtomicFile(out / f"{'n' * 124}.scores.npz") as file:
+        assert len(file.temporary.name) <= 143
