@@ -59,6 +59,7 @@ def test_every_ending_is_found(tmp_path: Path, ending: str) -> None:
     [
         ("two", r"'two' may be any of 'two\.avi', 'two\.mp4'"),
         ("same", r"'same' may be any of 'x/same\.mp4', 'y/same\.mp4'"),
+        ("sport/only", "'sport/only' is not in"),
         ("nothing", "'nothing' is not in .*: no video file there"),
         ("bikes.mkv", r"'bikes\.mkv' is not in .*, which has 'bikes\.mp4' instead"),
         ("a\x00b", r"'a\\u0000b' is not in"),

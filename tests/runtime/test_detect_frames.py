@@ -126,6 +126,11 @@ def test_a_hole_is_a_gap_and_times_that_fall_are_told(engine: Engine) -> None:
     holed = [(seconds + 5 * (seconds >= 6), image) for seconds, image in frames]
     (gap,) = [event for event in detect_frames(holed, engine) if event.type == "gap"]
     assert (gap.from_seconds, gap.to_seconds) == pytest.approx((6.0, 11.0))
+    # The last frame lasts as long as the one before it, but not as long as a hole.
+    for times, end in (((0.0, 0.25), 0.5), ((0.0, 0.25, 5.0), 6.0), ((3.0,), 0.1)):
+        few = [(seconds, frames[0][1]) for seconds in times]
+        *_, last = detect_frames(few, engine)
+        assert last.seconds == pytest.approx(end)
     shaken = [frames[1], frames[0], *frames[2:]]
     events = list(detect_frames(shaken, engine))
     codes = [event.code for event in events if event.type == "warning"]

@@ -89,6 +89,20 @@ def test_loops_end(tmp_path: Path) -> None:
     assert found.num_links == 5
 
 
+def test_a_link_to_a_folder_above_is_not_followed_however_it_was_reached(tmp_path: Path) -> None:
+    fill(tmp_path, ("x/outside.mp4", "x/videos/a.mp4", "disk/b.mp4"))
+    fill(tmp_path, ("real/not.mp4", "real/v/c.mp4"))
+    videos = tmp_path / "x" / "videos"
+    (videos / "train").symlink_to(tmp_path / "disk")
+    # Above the folder by the way that leads through the link.
+    (tmp_path / "disk" / "home").symlink_to(tmp_path / "x")
+    assert names(videos, video_files(videos)) == ["a.mp4", "train/b.mp4"]
+    # Above it on the disk, where the folder itself is a link.
+    (tmp_path / "real" / "v" / "up").symlink_to("..")
+    (tmp_path / "link").symlink_to("real/v")
+    assert names(tmp_path / "link", video_files(tmp_path / "link")) == ["c.mp4"]
+
+
 def test_a_folder_is_named_as_it_lies_there_not_by_a_link_to_it(tmp_path: Path) -> None:
     fill(tmp_path, ("z/deep/a.mp4",))
     (tmp_path / "a_link").symlink_to("z/deep")

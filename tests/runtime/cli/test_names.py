@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -13,7 +14,9 @@ import planted
 import pytest
 from outcomes import Run
 
+from wsgn.runtime.cli import outputs
 from wsgn.runtime.cli.main import main
+from wsgn.runtime.writers import Writer, open_writer, output_errors
 from wsgn.support.files import AtomicFile
 
 FORMATS = "json,jsonl,csv,vtt,srt"
@@ -334,3 +337,30 @@ def test_a_folder_with_shorter_names_gets_shorter_ones(
     # A temporary name is never longer than these.
     with AtomicFile(out / f"{'n' * 124}.scores.npz") as file:
         assert len(file.temporary.name) <= 143
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EILSEQ, 4), (errno.ENOSPC, 6)])
+def test_what_the_disk_refuses_leaves_nothing_behind(
+    run: Run,
+    folder: Path,
+    video_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    code: int,
+) -> None:
+    """A name fails its source, a full disk the run."""
+    for stem in ("a", "b"):
+        shutil.copy(video_path, folder / f"{stem}.mp4")
+
+    def refuse(kind: str, path: Path, name: str) -> Writer:
+        if path.name == "a.csv":
+            with output_errors(path):
+                raise OSError(number, os.strerror(number))
+        return open_writer(kind, path, name)
+
+    monkeypatch.setattr(outputs, "open_writer", refuse)
+    outcome = run(folder, "-o", tmp_path / "out", "-f", "jsonl,csv")
+    assert outcome.code == code
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left == ({"b.jsonl", "b.csv"} if code == 4 else set())
