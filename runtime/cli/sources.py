@@ -175,6 +175,8 @@ def _file_job(path: Path) -> Job:
 
 def _directory_jobs(directory: Path, tell: Callable[[str], None]) -> Iterator[Job]:
     found = video_files(directory)
+    for folder, reason in found.unreadable.items():
+        yield _problem_job(str(folder), "unreadable", _unreadable(str(folder), reason))
     if not found.videos:
         raise VideoError("empty_directory", nothing_found(str(directory), found))
     if line := found.left_out():

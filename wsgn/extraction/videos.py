@@ -59,6 +59,8 @@ def _expand(argument: str, tell: Callable[[str], None]) -> Sequence[Path]:
         raise InputError(f"'{printable(argument)}' cannot be read: {reason}.") from error
     if line := found.left_out():
         tell(f"{argument}: {line}.")
+    for folder, reason in found.unreadable.items():
+        raise InputError(f"the folder {folder} cannot be read: {reason}.")
     if not found.videos:
         raise InputError(nothing_found(argument, found))
     return found.videos

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wsgn.video.errors import VideoError
-
 # What cameras, recorders, editors, web sites and test suites write and FFmpeg's libraries read.
 _ENDINGS = (
     "264 265 3g2 3gp 3gp2 3gpp amv apng asf av1 avc avi divx dv dvr-ms evo f4v flv gif h261 h263 "
@@ -57,6 +55,8 @@ class FolderVideos:
     num_special: int = 0
     # Folders that a pattern matches.
     num_folders: int = 0
+    # Folders in it that cannot be listed, and why; their videos fail with them.
+    unreadable: dict[Path, str] = field(default_factory=dict)
 
     def left_out(self) -> str | None:
         """What was left out, as one line; None where nothing was."""
@@ -82,7 +82,7 @@ def video_files(folder: Path) -> FolderVideos:
     """The videos of a folder tree, hidden ones left out.
 
     Linked folders are followed, each folder (by device and inode) once. Raises `OSError` where the
-    folder itself cannot be listed, `VideoError` where one in it cannot.
+    folder itself cannot be listed.
     """
     walk = _Walk(folder)
     walk.run()
@@ -159,7 +159,8 @@ class _Walk:
                 if entry.is_dir(follow_symlinks=False):
                     if not entry.name.startswith(".") and self._is_new(path):
                         waiting.append(path)
-                elif entry.is_symlink() and path.is_dir():
+                # Unlike Path.is_dir, no error where a link leads to what may not be looked at.
+                elif entry.is_symlink() and os.path.isdir(path):  # noqa: PTH112
                     if not entry.name.startswith("."):
                         self._linked_folders.append(path)
                 else:
@@ -172,9 +173,8 @@ class _Walk:
         except OSError as error:
             if folder == self._top:
                 raise
-            reason = error.strerror or str(error)
-            message = f"the folder {folder} cannot be read: {reason}."
-            raise VideoError("unreadable", message) from error
+            self.found.unreadable[folder] = error.strerror or str(error)
+            return []
 
     def _take(self, path: Path, *, is_link: bool) -> None:
         if path.name.startswith("."):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from wsgn.errors import UsageError
+from wsgn.errors import InputError, UsageError
+from wsgn.extraction.videos import expand_videos
 from wsgn.runtime.cli.sources import expand_sources
 
 
@@ -88,3 +91,42 @@ def test_live_sources_are_refused_in_words(folder: Path, argument: str) -> None:
 def test_a_refusal_does_not_repeat_a_password(folder: Path) -> None:
     with pytest.raises(UsageError, match="'rtsp://camera/1'"):
         expand_sources(["rtsp://user:secret@camera/1"])
+
+
+def test_a_folder_that_cannot_be_listed_fails_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may list all of them, so the system's answer is planted."""
+    listed = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "deep":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    failed, *others = expand_sources([str(folder)])
+    assert failed.source == str(folder / "deep")
+    assert "cannot be read: Permission denied" in str(failed.problem)
+    assert [Path(job.source).name for job in others] == ["a.mkv", "a.mp4", "b.mp4", "odd[1].mp4"]
+    (job,) = expand_sources([str(folder / "deep")])
+    assert "cannot be read" in str(job.problem)
+    with pytest.raises(InputError, match="deep cannot be read"):
+        expand_videos([str(folder)])
+
+
+@pytest.mark.parametrize("argument", ["n" * 300, "n" * 300 + "/*", "@" + "n" * 300])
+def test_an_argument_that_can_be_no_name_is_a_job_with_a_problem(
+    folder: Path, argument: str
+) -> None:
+    (job,) = expand_sources([argument])
+    assert getattr(job.problem, "code", None) == "unreadable"
+
+
+def test_what_a_folder_or_a_pattern_leaves_out_is_told_once_each(folder: Path) -> None:
+    told: list[str] = []
+    expand_sources([str(folder), "*", "a.mp4"], tell=told.append)
+    assert told == [
+        f"{folder}: left out: 1 file that does not look like a video (.md 1), 1 hidden video.",
+        "*: left out: 1 folder.",
+    ]
