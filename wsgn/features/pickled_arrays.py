@@ -175,6 +175,9 @@ class _ArrayRules:
                     "read."
                 )
 
+    def persistent(self, key: object) -> object:
+        raise InputError(f"{self._path} is a pickle that asks for what is not in it.")
+
     def _dtype(self, code: str) -> np.dtype[Any]:
         if not _TYPE.fullmatch(code):
             raise InputError(f"{self._path} is a pickle of an array of type '{_shortened(code)}'.")

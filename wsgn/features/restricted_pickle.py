@@ -39,7 +39,7 @@ class Span:
 
 
 class PickleRules(Protocol):
-    """What a pickle may name and what that means; both raise `InputError` for anything else."""
+    """What a pickle may name and what that means; all raise `InputError` for anything else."""
 
     def admit(self, module: str, name: str) -> object:
         """What stands for a global."""
@@ -49,6 +49,9 @@ class PickleRules(Protocol):
 
     def build(self, target: object, state: object) -> None:
         """Give an object that `reduce` made its state."""
+
+    def persistent(self, key: object) -> object:
+        """What stands for something that lies elsewhere."""
 
 
 def load_pickle(path: Path, file: IO[bytes], end: int, rules: PickleRules) -> object:
@@ -248,5 +251,7 @@ _ACTIONS: dict[bytes, Callable[[_Machine], object]] = {
     b"c": lambda m: m.push_global(m.line(), m.line()),
     b"\x93": _stack_global,
     b"R": lambda m: m.reduce(),
+    b"\x81": lambda m: m.reduce(),
+    b"Q": lambda m: m.stack.append(m.rules.persistent(m.stack.pop())),
     b"b": lambda m: m.build(),
 }

@@ -90,10 +90,18 @@ def tensorflow_scope(names: set[str]) -> str:
 
 
 def from_tensorflow(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors under this project's names, but as TensorFlow stores them, brought into our form."""
+    """Tensors under this project's names, but as TensorFlow stores them, brought into our form.
+
+    Raises `InputError` for a kernel that has not five dimensions.
+    """
     weights = {}
     for name, value in tensors.items():
         if name.endswith(".weight"):
+            if value.dim() != 5:
+                raise InputError(
+                    f"the TensorFlow checkpoint is like I3D, but '{name}' has the shape "
+                    f"{tuple(value.shape)}."
+                )
             weights[name] = value.permute(4, 3, 0, 1, 2).contiguous()
         else:
             weights[name] = value.flatten().contiguous()

@@ -91,6 +91,11 @@ def _complete(
         names = published_names(layout)
     bias_name = _CLASSIFIER_BIAS[config.name]
     bias = tensors.get(names.get(bias_name, bias_name))
+    if bias is not None and bias.dim() != 1:
+        raise InputError(
+            f"{what} is like {kind_of(config)}, but its classifier's bias has the shape "
+            f"{tuple(bias.shape)}."
+        )
     config = replace(config, num_logits=0 if bias is None else len(bias))
     found: dict[str, Tensor] = {}
     for own, shape in expected_shapes(config).items():
@@ -127,9 +132,11 @@ def _checked(
         )
     if name.endswith(_OPTIONAL):
         return value.to(torch.int64)
-    if not value.is_floating_point() or not bool(torch.isfinite(value).all()):
+    # As float32 first: of the smallest types PyTorch cannot tell what is finite.
+    weights = value.float().contiguous() if value.is_floating_point() else None
+    if weights is None or not bool(torch.isfinite(weights).all()):
         raise InputError(f"{what} holds values in '{name}' that are not finite numbers.")
-    return value.float().contiguous()
+    return weights
 
 
 def _some(names: Mapping[str, Tensor] | list[str]) -> str:

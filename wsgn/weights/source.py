@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from wsgn.errors import InputError
+from wsgn.support.files import no_regular_file
 from wsgn.weights.i3d_layouts import (
     KINETICS_I3D,
     from_tensorflow,
@@ -21,6 +21,7 @@ from wsgn.weights.i3d_layouts import (
 )
 from wsgn.weights.identify import Identified, identify
 from wsgn.weights.tensorflow_bundle import INDEX_SUFFIX, read_index, read_tensors
+from wsgn.weights.torch_file import require_plain_weights
 
 _DATA_SUFFIX = ".data-00000-of-00001"
 # What DataParallel puts before every name, and where training scripts put the weights.
@@ -33,6 +34,8 @@ def source_files(path: Path) -> tuple[Path, ...]:
     index, data = path.with_name(stem + INDEX_SUFFIX), path.with_name(stem + _DATA_SUFFIX)
     files = (index, data) if stem != path.name or index.is_file() else (path,)
     for file in files:
+        if file.exists() and (what := no_regular_file(file)):
+            raise InputError(f"{file} is {what} where a file is needed.")
         if not file.is_file():
             beside = "" if file == path else f"; {path} needs it beside it"
             raise InputError(f"the file {file} does not exist{beside}.")
@@ -51,6 +54,13 @@ def read_source(files: tuple[Path, ...]) -> Identified:
 
 def _read_torch(path: Path) -> object:
     try:
+        require_plain_weights(path)
+    except InputError as error:
+        raise InputError(
+            f"{path} is not a file of weights alone: it is damaged or cut off, or holds Python "
+            f"objects, which are not loaded because they are code ({error})"
+        ) from error
+    try:
         with warnings.catch_warnings():
             # What is odd about a file is said below, in one sentence.
             warnings.simplefilter("ignore")
@@ -68,7 +78,8 @@ def _read_torch(path: Path) -> object:
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
-    except (SafetensorError, OSError) as error:
+    # The library has an exception of its own, and others where PyTorch lacks a type.
+    except Exception as error:
         raise InputError(f"{path} is not a safetensors file, or is damaged or cut off.") from error
 
 
@@ -80,9 +91,22 @@ def _plain(document: object, path: Path) -> dict[str, Tensor]:
         isinstance(name, str) and isinstance(value, Tensor) for name, value in document.items()
     ):
         raise InputError(f"{path} holds no table of named tensors.")
+    for name, value in document.items():
+        _require_whole(name, value, path)
     if all(name.startswith(_WRAPPER) for name in document):
         return {name.removeprefix(_WRAPPER): value for name, value in document.items()}
     return dict(document)
+
+
+def _require_whole(name: str, value: Tensor, path: Path) -> None:
+    """A tensor that stands for more numbers than the file holds, or for none, is no weight."""
+    is_plain = value.layout == torch.strided and value.device.type == "cpu"
+    if not is_plain or value.is_quantized or value.numel() > _stored_numbers(value):
+        raise InputError(f"{path} holds '{name}' in a form that weights do not have.")
+
+
+def _stored_numbers(value: Tensor) -> int:
+    return value.untyped_storage().nbytes() // max(1, value.element_size())
 
 
 def _read_tensorflow(index: Path) -> Identified:

@@ -8,6 +8,7 @@ block of the table and every tensor is held against its CRC-32C.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,12 @@ _MAGIC = 0xDB4775248B80FB57
 _FOOTER_BYTES, _TRAILER_BYTES = 48, 5
 # DataType.DT_FLOAT.
 _FLOAT = 1
+# I3D's has 11 kB and some 200 tensors. What it names is bounded, since blocks may be named often.
+_LARGEST_INDEX = 64 << 20
+_MOST_ENTRIES = 100_000
+_MOST_BLOCKS = 10_000
+_MOST_DIMENSIONS = 8
+_LONGEST_VARINT = 10
 INDEX_SUFFIX = ".index"
 
 
@@ -42,7 +49,13 @@ class BundleEntry:
 
 def read_index(path: Path) -> dict[str, BundleEntry]:
     """The tensors that an index names; an `InputError` says when it is not one, or damaged."""
-    data = path.read_bytes()
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_INDEX + 1)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    if len(data) > _LARGEST_INDEX:
+        raise InputError(f"{path} is not the index of a TensorFlow checkpoint: it is too large.")
     try:
         if struct.unpack("<Q", data[-8:])[0] != _MAGIC:
             raise InputError(f"{path} is not the index of a TensorFlow checkpoint, or is cut off.")
@@ -50,12 +63,17 @@ def read_index(path: Path) -> dict[str, BundleEntry]:
         _, position = _handle(footer, 0)
         index_block, _ = _handle(footer, position)
         entries: dict[str, BundleEntry] = {}
-        for _, value in _records(_block(path, data, index_block)):
-            handle, _ = _handle(value, 0)
+        handles = [_handle(value, 0)[0] for _, value in _records(_block(path, data, index_block))]
+        # Each block is named once, so that all of them are no larger than the file.
+        if len(handles) > _MOST_BLOCKS or sum(size for _, size in handles) > len(data):
+            raise ValueError("blocks that are named more than once")
+        for handle in handles:
             for key, record in _records(_block(path, data, handle)):
                 # The empty key is the header's.
                 if key:
                     entries[key.decode()] = _entry(record)
+                if len(entries) > _MOST_ENTRIES:
+                    raise ValueError("too many tensors")
     except (IndexError, struct.error, UnicodeDecodeError, ValueError) as error:
         raise InputError(f"the index {path} of a TensorFlow checkpoint is damaged.") from error
     return entries
@@ -70,7 +88,10 @@ def read_tensors(index: Path, names: set[str]) -> dict[str, Float32Array]:
     data_file = index.with_name(index.name.removesuffix(INDEX_SUFFIX) + ".data-00000-of-00001")
     if not data_file.is_file():
         raise InputError(f"the checkpoint {index} needs {data_file.name} beside it.")
-    data = memoryview(data_file.read_bytes())
+    try:
+        data = memoryview(data_file.read_bytes())
+    except OSError as error:
+        raise InputError(f"{data_file} cannot be read: {error.strerror}.") from error
     return {name: _tensor(data_file, data, name, entries[name]) for name in sorted(names)}
 
 
@@ -78,7 +99,9 @@ def _tensor(path: Path, data: memoryview, name: str, entry: BundleEntry) -> Floa
     part = data[entry.offset : entry.offset + entry.size]
     if entry.data_type != _FLOAT or entry.shard != 0:
         raise InputError(f"'{name}' in {path} is not float32 in one file; only that can be read.")
-    if len(part) != entry.size or 4 * int(np.prod(entry.shape)) != entry.size:
+    if len(entry.shape) > _MOST_DIMENSIONS:
+        raise InputError(f"'{name}' in {path} has {len(entry.shape)} dimensions.")
+    if len(part) != entry.size or 4 * math.prod(entry.shape) != entry.size:
         raise InputError(f"{path} is cut off: '{name}' ends behind its end.")
     if masked_crc32c(part) != entry.checksum:
         raise InputError(f"{path} is damaged: '{name}' does not match its checksum.")
@@ -115,9 +138,9 @@ def _records(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _entry(record: bytes) -> BundleEntry:
     fields = dict(_fields(record))
     shape = tuple(
-        int(dict(_fields(dimension)).get(1, 0))
-        for number, dimension in _fields(bytes(fields.get(2, b"")))
-        if number == 2 and isinstance(dimension, bytes)
+        int(dict(_fields(_message(dimension))).get(1, 0))
+        for number, dimension in _fields(_message(fields.get(2, b"")))
+        if number == 2
     )
     numbers = {key: value for key, value in fields.items() if isinstance(value, int)}
     return BundleEntry(
@@ -128,6 +151,13 @@ def _entry(record: bytes) -> BundleEntry:
         size=numbers.get(5, 0),
         checksum=numbers.get(6, 0),
     )
+
+
+def _message(value: int | bytes) -> bytes:
+    """A field that holds a message; `bytes` of a number would be so many zeros."""
+    if isinstance(value, int):
+        raise ValueError("a number where a message belongs")
+    return value
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
@@ -160,6 +190,8 @@ def _handle(data: bytes, position: int) -> tuple[tuple[int, int], int]:
 def _varint(data: bytes, position: int) -> tuple[int, int]:
     value = shift = 0
     while True:
+        if shift >= 7 * _LONGEST_VARINT:
+            raise ValueError("a number that does not end")
         byte = data[position]
         position += 1
         value |= (byte & 0x7F) << shift
