@@ -27,14 +27,15 @@ class Container:
     format: str
     codec: str = "libx264"
     pixel_format: str = "yuv420p"
-    movflags: str = ""
+    # As "name=value".
+    muxer_option: str = ""
     # Whether it can be read from a pipe.
     pipes: bool = True
 
 
 MP4 = Container(suffix="mp4", format="mp4", pipes=False)
 FRAGMENTED = Container(
-    suffix="mp4", format="mp4", movflags="frag_keyframe+empty_moov+default_base_moof"
+    suffix="mp4", format="mp4", muxer_option="movflags=frag_keyframe+empty_moov+default_base_moof"
 )
 MKV = Container(suffix="mkv", format="matroska")
 FLV = Container(suffix="flv", format="flv")
@@ -63,15 +64,17 @@ def made(
     sound_seconds: tuple[float, float] | None = None,
     num_b_frames: int = 0,
     keyframe_distance: int = 15,
+    presentation_times: bool = True,
 ) -> bytes:
     """A file in which frame k shows numbers[k] from slots[k] / rate on (by default k / rate).
 
     All times are later by `offset_seconds`. `sound_seconds` adds silence from one time to another.
+    Without `presentation_times` the decoding times take their place, as of a bad muxer.
     """
     target = io.BytesIO()
     slots = range(len(numbers)) if slots is None else slots
     options = encoder_options(container.codec, num_b_frames, keyframe_distance)
-    flags = {"movflags": container.movflags} if container.movflags else {}
+    flags = dict([container.muxer_option.split("=")] if container.muxer_option else [])
     with av.open(target, "w", format=container.format, options=flags) as output:
         stream = cast(VideoStream, output.add_stream(container.codec, rate=rate, options=options))
         stream.width, stream.height = SIZE
@@ -87,6 +90,9 @@ def made(
             frame.pts, frame.time_base = slot + offset, 1 / rate
             packets += stream.encode(frame)
         packets += stream.encode()
+        if not presentation_times:
+            for packet in packets:
+                packet.pts = packet.dts
         for packet in sorted(packets + sound, key=lambda packet: packet.dts * packet.time_base):
             output.mux(packet)
     return target.getvalue()

@@ -78,6 +78,9 @@ class FrameDecoder:
         self._failures_in_a_row = 0
         self._last_dts: int | None = None
         self._is_judged = times.by_decoding or not stream.codec_context.has_b_frames
+        # The least timestamp of the packets that went in before the first frame came out.
+        self.begin_pts: int | None = None
+        self._has_decoded = False
         # Durations of the packets read last, for the timeline.
         self.packet_seconds: deque[float] = deque(maxlen=STILL_WINDOW)
         # End of the last packet of any other stream, in the file's own time.
@@ -196,7 +199,8 @@ class FrameDecoder:
             for frame in frames:
                 if isinstance(frame, VideoFrame):
                     self._failures_in_a_row = 0
-                    yield frame, self._times.candidates(frame.pts, frame.dts)
+                    self._has_decoded = True
+                    yield frame, self._times.candidates(frame.pts, frame.dts, frame.duration or 0)
             return
 
     def _note(self, packet: Packet[Stream]) -> None:
@@ -206,6 +210,10 @@ class FrameDecoder:
             # Numbers left out are empty chunks, which say that the frame before stands.
             ticks = max(ticks, packet.dts - self._last_dts)
         self._last_dts = packet.dts
+        if not self._has_decoded and packet.pts is not None:
+            self.begin_pts = min(
+                packet.pts, packet.pts if self.begin_pts is None else self.begin_pts
+            )
         self.packet_seconds.append(self._seconds(ticks))
         self._times.feed(packet.pts, packet.dts)
 

@@ -13,6 +13,8 @@ _IMAGE_FORMATS = ("image2", "image2pipe")
 _IMAGE_PIPE_SUFFIX = "_pipe"
 # AVI numbers its chunks in the order of decoding, and has nothing else.
 _WITHOUT_PTS = ("avi",)
+# Decoding times alone are stored; behind a seek the guessed ones are others for a while.
+_GUESSED_BEHIND_SEEKS = ("asf",)
 # Clocks of 33 bits that wrap within a day and may begin anew anywhere, without an index.
 _MPEG_FORMATS = ("mpegts", "mpeg")
 _MPEG_CLOCK_TICKS = 1 << 33
@@ -28,8 +30,8 @@ class FormatClock:
     has_pts: bool = True
     # Ticks after which the clock begins anew; None where it does not in any file.
     wrap_ticks: int | None = None
-    # The clock may begin anew within the file: nothing is known of a place but by reading up to it.
-    restarts: bool = False
+    # A place that was sought has the times that reading up to it gives.
+    seeks: bool = True
     # Only some frames carry a timestamp; what is between them is guessed by the demuxer.
     sparse: bool = False
     # A declared end stands in a header, and was not computed from the timestamps themselves.
@@ -46,7 +48,7 @@ def format_clock(container: InputContainer, *, fragmented: bool) -> FormatClock:
         has_times=has_times,
         has_pts=name not in _WITHOUT_PTS,
         wrap_ticks=_MPEG_CLOCK_TICKS if is_mpeg else None,
-        restarts=is_mpeg,
+        seeks=not is_mpeg and name not in _GUESSED_BEHIND_SEEKS,
         sparse=name == "mpeg",
         declares_end=has_times and not is_mpeg and not fragmented,
     )

@@ -73,7 +73,8 @@ def frame_seconds(stream: VideoStream) -> float:
 
 def declared_duration(container: InputContainer, stream: VideoStream) -> DeclaredDuration | None:
     """Duration of the stream as the file claims it."""
-    ticks = stream.duration or 0
+    # Matroska has durations of the whole alone; of a stream that begins late libav says the same.
+    ticks = 0 if container.format.name.startswith("matroska") else stream.duration or 0
     if container.format.name == "avi":
         # libav shortens the duration of a cut AVI to what it guesses from the file's size; the
         # header's count of frames, one tick each, remains.

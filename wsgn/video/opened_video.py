@@ -164,8 +164,7 @@ class OpenedVideo:
         for item in self._items:
             if isinstance(item, DecodedFrame):
                 self._first = item
-                is_guess = self._times.by_decoding
-                self.timeline.set_origin(self._origin(item.pts), is_guess=is_guess)
+                self.timeline.set_origin(self._origin(item.pts))
                 return
             self._first_failures.append(item)
         stream = self._source.stream
@@ -180,6 +179,10 @@ class OpenedVideo:
         start = self._stream.start_time
         if pts is None or start is None or start >= pts:
             return pts
+        if not self._first_failures:
+            # A start before all packets is a guess, of a file whose other streams begin earlier.
+            begin = self._decoder.begin_pts
+            start = max(start, pts if begin is None else min(begin, pts))
         late_seconds = float((pts - start) * self._time_base)
         slack = _START_SLACK_FRAMES * self._frame_seconds
         return start if self._first_failures or late_seconds > slack else pts
@@ -201,7 +204,7 @@ class OpenedVideo:
         if clock.sparse:
             # What the demuxer guesses depends on all that it has read.
             return None
-        if clock.restarts:
+        if not clock.seeks:
             # A seek goes by timestamps, which may stand in the file more than once.
             if self._decoder.skip_to(self.timeline.pts_of(start_seconds)):
                 return self._decoder.frames()

@@ -30,9 +30,9 @@ class PresentationTimes:
     """Chooses between the presentation times of packets and the order of their decoding times.
 
     Where a container stores no presentation times libavformat invents them in the order of
-    decoding, and a decoder that reorders frames reorders these with them. Frame n in the order of
-    presentation then lies where packet n does in the order of decoding. Which to take is decided as
-    libavcodec does (`guess_correct_pts`): the one that falls less often.
+    decoding, and a decoder that reorders frames reorders these with them. A frame then lies where
+    the packet does that brings it out, less what the decoder holds back. Which to take is decided
+    as libavcodec does (`guess_correct_pts`): the one that falls less often.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class PresentationTimes:
         self._has_pts = has_pts
         self._sparse = sparse
         self._wrap_ticks = wrap_ticks
-        self._packets: deque[_PacketTimes] = deque()
-        # Place among them of the packet that brought the last frame out.
-        self._bringer = -1
-        # Packets that the decoder takes in before their frame comes out.
-        self._num_held_back: int | None = None
+        # Those before the first frame.
+        self._packets: deque[_PacketTimes] = deque(maxlen=_PACKETS_KEPT)
+        # Ticks that a packet goes in before its place in the order of presentation comes out.
+        self._lag: int | None = None
+        self._last_by_decoding: int | None = None
         self._last: dict[str, int] = {}
         self._falls = {"pts": 0, "dts": 0}
         self._last_given: int | None = None
@@ -68,23 +68,21 @@ class PresentationTimes:
 
     def restart(self) -> None:
         """Forget the packets, after a seek; what was learnt of the clocks stays."""
-        self._packets.clear()
-        self._bringer = -1
+        self._last_by_decoding = None
         self._last.clear()
         self._last_given = None
 
     def feed(self, pts: int | None, dts: int | None) -> None:
         """A packet goes into the decoder."""
-        if len(self._packets) == _PACKETS_KEPT:
-            self._packets.popleft()
-            self._bringer -= 1
-        self._packets.append(_PacketTimes(pts, dts))
+        if self._lag is None:
+            self._packets.append(_PacketTimes(pts, dts))
 
-    def candidates(self, pts: int | None, dts: int | None) -> Candidates:
+    def candidates(self, pts: int | None, dts: int | None, duration: int) -> Candidates:
         """Times of the next frame, whose `dts` is that of the packet that brought it out."""
         self._count_fall("pts", pts, dts)
         self._count_fall("dts", dts, pts)
-        return Candidates(pts, self._by_decoding(pts, dts))
+        self._last_by_decoding = self._by_decoding(pts, dts, duration)
+        return Candidates(pts, self._last_by_decoding)
 
     def choose(self, candidates: Candidates, duration: int) -> int | None:
         """The time of a frame, after all that was learnt so far; `duration` in ticks."""
@@ -110,22 +108,18 @@ class PresentationTimes:
             return False
         return step <= 0
 
-    def _by_decoding(self, pts: int | None, dts: int | None) -> int | None:
-        self._bringer = self._place_of_bringer(dts)
-        if self._num_held_back is None:
-            own = [n for n, packet in enumerate(self._packets) if packet.pts == pts]
-            first = own[0] if own and pts is not None else 0
-            self._num_held_back = max(0, self._bringer - first)
-        place = self._bringer - self._num_held_back
-        return self._packets[max(0, place)].dts if place < len(self._packets) else None
-
-    def _place_of_bringer(self, dts: int | None) -> int:
-        """Place of the packet that brought a frame out; while draining, as if more had come."""
-        if dts is not None:
-            for place in range(len(self._packets) - 1, -1, -1):
-                if self._packets[place].dts == dts:
-                    return place
-        return self._bringer + 1
+    def _by_decoding(self, pts: int | None, dts: int | None, duration: int) -> int | None:
+        if dts is None:
+            # Frames that come out when nothing goes in any more follow one another.
+            last = self._last_by_decoding
+            return None if last is None or duration <= 0 else last + duration
+        if self._lag is None:
+            own = [packet.dts for packet in self._packets if packet.dts is not None]
+            found = [packet.dts for packet in self._packets if packet.pts == pts]
+            begin = found[0] if found and pts is not None else next(iter(own), dts)
+            self._lag = max(0, dts - (dts if begin is None else begin))
+            self._packets.clear()
+        return dts - self._lag
 
     def _bridged(self, time: int | None, duration: int) -> int | None:
         """A time of a sparse clock; while it lags behind a fall, frames follow one another."""

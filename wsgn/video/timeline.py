@@ -23,6 +23,9 @@ STILL_WINDOW = 64
 # with longer ticks they are exact, since a frame is a whole number of them.
 _ROUNDED_TICKS_PER_FRAME = 2.5
 _ROUNDED_TICK_SECONDS = 0.01
+# Of a tick, if a muxer rounds up, or to the nearest: time 0 is a rounded timestamp too. Never all
+# of it: a frame that begins a tick behind a grid point begins behind it.
+_ROUNDED_PART = 0.99
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,6 @@ class Timeline:
         self._wrap_ticks = wrap_ticks
         self._wrapped_ticks = 0
         self._origin: int | None = None
-        self._origin_is_exact = True
         self._shift_seconds = 0.0
         self._last_seconds: float | None = None
         self._last_duration = frame_seconds
@@ -81,26 +83,21 @@ class Timeline:
 
     @property
     def tolerance_seconds(self) -> float:
-        """How much too late a timestamp can be: what the stream's clock has rounded away.
-
-        Time 0 is a rounded timestamp as well, unless it is the 0 of the clock.
-        """
+        """How much too late a timestamp can be: what the stream's clock has rounded away."""
         tick_seconds = float(self._time_base)
         if tick_seconds > _ROUNDED_TICK_SECONDS:
             return TIME_TOLERANCE_SECONDS
         if tick_seconds * _ROUNDED_TICKS_PER_FRAME > self._frame_seconds:
             return TIME_TOLERANCE_SECONDS
-        ticks = 0.5 if self._origin_is_exact else 1.0
-        return TIME_TOLERANCE_SECONDS + ticks * tick_seconds
+        return max(TIME_TOLERANCE_SECONDS, _ROUNDED_PART * tick_seconds)
 
     def pts_of(self, seconds: float) -> int:
         """Timestamp of a time, as the file has it."""
         return (self._origin or 0) + round(Fraction(seconds) / self._time_base)
 
-    def set_origin(self, pts: int | None, *, is_guess: bool = False) -> None:
+    def set_origin(self, pts: int | None) -> None:
         """Fix the timestamp that is time 0; without it the first frame lies at 0."""
         self._origin = pts
-        self._origin_is_exact = not (pts or is_guess)
 
     def seconds_of(self, pts: int) -> float:
         """Time of a timestamp, as the file has it."""
