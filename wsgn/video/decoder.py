@@ -211,9 +211,8 @@ class FrameDecoder:
             ticks = max(ticks, packet.dts - self._last_dts)
         self._last_dts = packet.dts
         if not self._has_decoded and packet.pts is not None:
-            self.begin_pts = min(
-                packet.pts, packet.pts if self.begin_pts is None else self.begin_pts
-            )
+            before = self.begin_pts
+            self.begin_pts = packet.pts if before is None else min(before, packet.pts)
         self.packet_seconds.append(self._seconds(ticks))
         self._times.feed(packet.pts, packet.dts)
 
