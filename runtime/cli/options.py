@@ -234,7 +234,7 @@ def _rate(option: str, text: str | None) -> float | None:
         rate = math.nan
     if not MINIMUM_FRAME_RATE <= rate <= MAXIMUM_FRAME_RATE:
         raise UsageError(
-            f"{option} must be frames per second, such as 25 or 30000/1001, got '{text}'."
+            f"{option} must be frames per second, such as 25 or 30000/1001, got '{text[:40]}'."
         )
     return rate
 
