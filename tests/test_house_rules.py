@@ -31,6 +31,8 @@ NAMES = (
 SHARED = ("wsgn.features.arguments", "wsgn.support.parser")
 # The only file that writes words to stdout and stderr.
 TERMINAL = "wsgn/support/terminal.py"
+# The only file that makes progress bars.
+PROGRESS = "wsgn/support/progress.py"
 LINES_OF_A_FILE = 450
 LINES_OF_A_FUNCTION = 50
 
@@ -102,6 +104,18 @@ def written_past_the_terminal(files: Mapping[str, str]) -> list[str]:
     ]
 
 
+def bars_of_their_own(files: Mapping[str, str]) -> list[str]:
+    """Places that make a progress bar without what hides it from files and pipes."""
+    return [
+        f"{path}:{node.lineno}"
+        for path, source in files.items()
+        if path != PROGRESS
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and re.fullmatch(r"(tqdm\.)?(tqdm|trange)", ast.unparse(node.func))
+    ]
+
+
 def _functions(source: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -134,6 +148,12 @@ def test_words_reach_a_terminal_by_one_way() -> None:
     planted = "print(name)\nsys.stderr.write(name)\ntqdm.write(name, file=sys.stderr)\n"
     assert len(written_past_the_terminal({"wsgn/a.py": planted})) == 3
     assert written_past_the_terminal({TERMINAL: planted}) == []
+
+
+def test_bars_are_shown_on_terminals_only() -> None:
+    assert bars_of_their_own(product()) == []
+    planted = "bar = tqdm(videos)\nbar = tqdm.tqdm(total=3)\nfor one in range(3): pass\n"
+    assert len(bars_of_their_own({"wsgn/a.py": planted})) == 2
 
 
 def test_files_are_short_enough_to_be_read() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wsgn.config import ModelConfig
 from wsgn.data.annotations import Annotations, VideoAnnotation
 from wsgn.data.frames import FrameDataset
 from wsgn.data.samples import VideoSource
-from wsgn.errors import UsageError
+from wsgn.errors import InputError, UsageError
 from wsgn.features.dataset import FeatureDataset
 from wsgn.features.layouts import open_features
 from wsgn.features.options import DataOptions, VideoOptions
@@ -26,8 +26,10 @@ class Dataset:
     features: FeatureReader | None = None
     # Leave out videos that have no features, with a notice, where that is an error else.
     skip_missing: bool = False
-    # Whether reading videos shows a progress bar.
+    # Whether reading videos shows a progress bar, and who is left out is told.
     progress: bool = True
+    # The subsets of which it was told.
+    _told: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def source(self, subset: str, model: ModelConfig) -> VideoSource:
         """The videos of a subset, as a model takes them."""
@@ -48,23 +50,25 @@ class Dataset:
             raise UsageError("the model takes pixels: give --videos, not --features.")
         return FeatureDataset(
             self.features,
-            self._with_features(videos, self.features) if self.skip_missing else videos,
+            self._with_features(subset, self.features) if self.skip_missing else videos,
             self.annotations.classes,
             feature_size=model.features.size,
             time_unit=model.time_unit,
             scoring_step=model.scoring_step,
         )
 
-    def _with_features(
-        self, videos: tuple[VideoAnnotation, ...], features: FeatureReader
-    ) -> tuple[VideoAnnotation, ...]:
+    def _with_features(self, subset: str, features: FeatureReader) -> tuple[VideoAnnotation, ...]:
+        videos = self.annotations.subset(subset)
         present = stored_names([video.name for video in videos], features.names)
         kept = tuple(video for video in videos if video.name in present)
-        if len(kept) < len(videos) and self.progress:
+        if not kept:
+            raise InputError(f"none of the {len(videos)} videos of '{subset}' has features.")
+        if len(kept) < len(videos) and self.progress and subset not in self._told:
+            self._told.add(subset)
             left_out = [video.name for video in videos if video.name not in present]
             say_above_bars(
-                f"{len(left_out)} of {len(videos)} videos have no features and are left out, the "
-                f"first is '{left_out[0]}'."
+                f"{len(left_out)} of {len(videos)} videos of '{subset}' have no features and are "
+                f"left out, the first is '{left_out[0]}'."
             )
         return kept
 
@@ -102,6 +106,6 @@ def open_data(
     return Dataset(
         annotations=annotations,
         features=reader,
-        skip_missing=options.skip_missing,
+        skip_missing=options.skip_missing or options.only_present,
         progress=progress,
     )

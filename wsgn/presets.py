@@ -112,6 +112,9 @@ _PAPER_TRAIN = TrainConfig(
     gradient_clip=0,
 )
 
+# Of `wsgn-train`.
+DEFAULT_PRESET = "videos"
+
 PRESETS = {
     "videos": _VIDEOS,
     "frames": _FRAMES,

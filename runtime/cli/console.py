@@ -14,7 +14,7 @@ class Console:
     def __init__(self, *, quiet: bool = False, verbose: bool = False, progress: bool = False):
         self._quiet = quiet
         self._verbose = verbose
-        self._wants_progress = progress and sys.stderr is not None and sys.stderr.isatty()
+        self._wants_progress = progress
         self._bar: Any = None
 
     def detail(self, text: str) -> None:
@@ -39,12 +39,14 @@ class Console:
         """Show a bar for a source from now on, if there is a terminal."""
         if not self._wants_progress:
             return
-        from tqdm import tqdm
+        from wsgn.support.progress import progress_bar, shows_progress
 
-        self._bar = tqdm(
+        if not shows_progress():
+            return
+        self._bar = progress_bar(
+            wanted=True,
             desc=printable(label),
             total=None,
-            file=sys.stderr,
             leave=False,
             dynamic_ncols=True,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total_fmt} s "

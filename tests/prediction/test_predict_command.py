@@ -145,7 +145,7 @@ def test_charades_points_and_submission(tmp_path: Path, capsys: pytest.CaptureFi
         (("--submission", "scores.txt"), "--submission needs --charades"),
         (("--charades", "test.csv"), "--charades needs a model of the 157 classes"),
         (("--protocol", "activitynet", "--frame-rate", "10"), "give all three"),
-        (("--protocol", "activitynet", "--videos", "."), "not allowed with"),
+        (("--protocol", "activitynet", "--videos", "."), "--features and --videos exclude"),
     ],
 )
 def test_what_does_not_go_together_gets_a_sentence(
@@ -199,3 +199,75 @@ def test_python_gets_the_report_as_a_record(dataset: Path, trained: Path, tmp_pa
     found = report.segments.scores.result.map_percent
     np.testing.assert_allclose(found, again.map_percent)
     assert json.loads(report.as_json())["mAP"] == found.tolist()
+
+
+@pytest.fixture
+def few(dataset: Path, tmp_path: Path) -> Path:
+    """The dataset without the features of its first five test videos."""
+    document = json.loads((dataset / "annotations.json").read_text())
+    tests = [name for name, video in document["database"].items() if video["subset"] == "test"]
+    folder = tmp_path / "few"
+    folder.mkdir()
+    (folder / "annotations.json").symlink_to(dataset / "annotations.json")
+    (folder / "features").mkdir()
+    for path in (dataset / "features").iterdir():
+        if path.stem not in tests[:5]:
+            (folder / "features" / path.name).symlink_to(path)
+    return folder
+
+
+def test_what_is_missing_is_counted_as_such(
+    few: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    model = str(trained / "model.safetensors")
+    options = (model, "--protocol", "activitynet", "--skip-missing")
+    assert main(predict(few, *options, "--json")) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["videos"], report["missing_videos"], report["instances"]) == (12, 5, 12)
+    assert report["classification_videos"] == 7
+    # In the table too, although -q leaves out the notice.
+    assert main(predict(few, *options)) == 0
+    said = capsys.readouterr()
+    assert "12 videos, 12 instances (5 of the videos have no features and count as mi" in said.out
+    assert "classification mAP" in said.out
+    assert "% of 7 videos" in said.out
+    assert said.err == ""
+
+
+def test_only_what_is_present_is_scored_where_that_is_asked_for(
+    few: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    model = str(trained / "model.safetensors")
+    assert main(predict(few, model, "--protocol", "activitynet", "--only-present", "--json")) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["videos"], report["missing_videos"], report["instances"]) == (7, 0, 7)
+
+
+def test_several_models_say_once_what_is_missing(
+    few: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    model = str(trained / "model.safetensors")
+    arguments = predict(few, model, model, "--protocol", "activitynet", "--skip-missing")
+    arguments.remove("-q")
+    assert main(arguments) == 0
+    said = capsys.readouterr().err
+    assert said.count("5 of 12 videos of 'test' have no features and are left out") == 1
+    # Nobody looks at a bar in a file.
+    assert "\r" not in said
+    assert "video/s" not in said
+
+
+def test_nothing_that_is_there_is_a_sentence(
+    few: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(trained / "model.safetensors")
+    document = json.loads((few / "annotations.json").read_text())
+    for name, video in document["database"].items():
+        if video["subset"] == "test":
+            (few / "features" / f"{name}.safetensors").unlink(missing_ok=True)
+    capsys.readouterr()
+    assert main(predict(few, model, "--protocol", "activitynet", "--skip-missing")) == 3
+    assert "none of the 12 videos of 'test' has features" in capsys.readouterr().err

@@ -38,6 +38,8 @@ WHOLE = PredictionReport(
         scores=DetectionReport(
             result=result(75.0, 12.5),
             classification_map_percent=62.5,
+            num_classified=3,
+            num_missing=1,
             outputs={"temporal_softmax": result(25.0, 0.0)},
         ),
     ),
@@ -51,10 +53,12 @@ def test_the_keys_of_the_json() -> None:
         "written": "found.json",
         "protocol": "activitynet",
         "videos": 4,
+        "missing_videos": 1,
         "instances": 7,
         "tiou": [0.3, 0.5],
         "mAP": [75.0, 12.5],
         "classification_mAP": 62.5,
+        "classification_videos": 3,
         "outputs": {"temporal_softmax": [25.0, 0.0]},
         "charades": {"videos": 2, "points": 50, "mAP": 75.0, "weighted_AP": 87.5},
     }
@@ -63,11 +67,12 @@ def test_the_keys_of_the_json() -> None:
 def test_the_lines_of_the_text() -> None:
     assert WHOLE.as_text().splitlines() == [
         "9 segments, written to found.json",
-        "detection mAP (%), protocol activitynet, 4 videos, 7 instances",
+        "detection mAP (%), protocol activitynet, 4 videos, 7 instances (1 of the videos have no "
+        "features and count as missed; --only-present leaves them out)",
         "  tIoU                   0.3    0.5",
         "  mAP                   75.0   12.5",
         "  temporal_softmax      25.0    0.0",
-        "video classification mAP 62.5 %",
+        "video classification mAP 62.5 % of 3 videos",
         "Charades localization on 2 videos, 50 points: mAP 75.00 %, weighted AP 87.50 %",
     ]
 

@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from toy import SAMPLING, SIZE, write_toy_dataset
 
 from wsgn.checkpoint import load_checkpoint
-from wsgn.training.cli import main
+from wsgn.training.cli import main, train_options
 from wsgn.training.trainer import StepLog, Trainer
 
 QUICK = ("--steps", "60", "--learning-rate", "0.02", "--thinning", "1", "-q")
@@ -83,14 +83,15 @@ def test_what_is_missing_is_said_before_training(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--coactivity-weight", "0.5"), "batch_pairs"),
+        (("--coactivity-weight", "0.5", "--batch-pairs", "0"), "set --batch-pairs to 3"),
+        (("--method", "wtalc", "--batch-videos", "1"), "or --coactivity-weight to 0"),
         (("--device", "cuda:77"), "GPU"),
         (("--device", "tpu"), "device"),
         (("--streams", "depth"), "streams"),
         (("--method", "wtalc", "--supervised", "--batch-pairs", "2"), "supervised"),
         (("--frame-rate", "25"), "--snippet-length"),
         (("--batch-pairs", "9"), "do not fit"),
-        (("--scoring-step", "3"), "scoring_step"),
+        (("--scoring-step", "3"), "--scoring-step"),
         (("--components", "gaussian"), "local_gaussian"),
     ],
 )
@@ -107,6 +108,73 @@ def test_wrong_options_get_a_sentence(
     assert "Traceback" not in error
     # Nothing came into the folder, and nobody finds an empty one.
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "pairs"),
+    [
+        (("--method", "wtalc"), 3),
+        (("--method", "wtalc", "--batch-videos", "4"), 2),
+        (("--method", "wtalc", "--batch-pairs", "1"), 1),
+        (("--method", "wtalc", "--coactivity-weight", "0"), 0),
+        (("--coactivity-weight", "0.5"), 3),
+        (("--preset", "paper-thumos14-casl"), 3),
+        (("--method", "stpn"), 0),
+    ],
+)
+def test_pairs_come_with_the_loss_that_needs_them(options: tuple[str, ...], pairs: int) -> None:
+    found = train_options(["a.json", "--features", "f", "-o", "run", *options])
+    assert found.preset.train.batch_pairs == pairs
+
+
+def test_a_baseline_trains_by_its_name_alone(dataset: Path, tmp_path: Path) -> None:
+    for method in ("wtalc", "untrimmednets", "stpn"):
+        options = ("--method", method, "--steps", "2", "-q", "--preset", "thumos14")
+        assert main(command(dataset, tmp_path / method, *options)) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--steps", "0"), "--steps must be at least 1"),
+        (("--learning-rate", "nan"), "--learning-rate must be positive"),
+        (("--seed", "-1"), "--seed must not be negative"),
+        (("--batch-pairs", "5"), "--batch-pairs=5 pairs do not fit into --batch-videos=8"),
+        (("--smoothing-snippets", "4"), "--smoothing-snippets must be odd"),
+        (("--dropout", "1"), "--dropout must lie in"),
+        (("--video-memory", "inf", "--videos", "v"), "--video-memory must be"),
+        (("--frame-rate", "fast"), "--frame-rate must be frames per second, or native"),
+    ],
+)
+def test_messages_name_options(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], sentence: str
+) -> None:
+    source = () if "--videos" in words else ("--features", "f")
+    assert main(["a.json", *source, "-o", "run", *words]) == 2
+    assert capsys.readouterr().err.startswith(f"wsgn-train: {sentence}")
+
+
+def test_the_help_has_the_defaults_of_the_default_preset(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for option, default in {
+        "--steps N": 1000, "--batch-videos N": 8, "--learning-rate X": 0.001, "--seed N": 0,
+        "--checkpoint-every N": 100, "--dropout X": 0.2, "--smoothing-snippets N": 5,
+    }.items():  # fmt: skip
+        words = text.partition(f" {option} ")[2].partition(" --")[0]
+        assert f"(default: {default})" in words, option
+    assert "those of the preset 'videos'" in text
+
+
+def test_a_file_gets_lines_and_no_bars(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--steps", "5", "--checkpoint-every", "2", "--threads", "1")
+    assert main(command(dataset, tmp_path / "run", *options)) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in lines] == [f"step {n} of 5" for n in (2, 4, 5)]
 
 
 @pytest.mark.parametrize("removed", ["losses.csv", "."])

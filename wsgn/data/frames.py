@@ -10,7 +10,6 @@ from threading import Lock
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.augmentation import Augmentation, augmented, draw_augmentation
@@ -20,6 +19,7 @@ from wsgn.errors import InputError
 from wsgn.localization.timing import snippet_times
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.support.arrays import FloatArray, IntArray, UInt8Array
+from wsgn.support.progress import progress_bar
 from wsgn.support.terminal import say_above_bars
 from wsgn.video import FrameGrid, Notice, SampledFrame, VideoReader
 from wsgn.video.snippets import snippet_rows
@@ -74,12 +74,12 @@ class FrameDataset:
         with ThreadPoolExecutor(max_workers=2) as pool:
             decoded = pool.map(lambda path: read_video(path, self._grid, memory), self._paths)
             self._decoded = list(
-                tqdm(
+                progress_bar(
                     decoded,
+                    wanted=progress,
                     total=len(self._paths),
                     desc="reading videos",
                     unit="video",
-                    disable=not progress,
                 )
             )
         if progress:

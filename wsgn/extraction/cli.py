@@ -114,7 +114,12 @@ def _add_sampling_options(group: argparse._ArgumentGroup) -> None:
 
 
 def _frame_rate(text: str) -> float | None:
-    return None if text == NATIVE else float(text)
+    try:
+        return None if text == NATIVE else float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"must be frames per second, or {NATIVE}, got '{text}'"
+        ) from error
 
 
 def _options(words: argparse.Namespace) -> ExtractOptions:

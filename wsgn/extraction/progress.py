@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from threading import Lock
 
-from tqdm import tqdm
-
+from wsgn.support.progress import progress_bar
 from wsgn.support.terminal import say_above_bars
 
 # A long video moves the bar as well, but not more often.
@@ -18,7 +16,7 @@ class Progress:
     """A bar of videos that also counts snippets."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._bar = tqdm(desc="extracting", unit="video", disable=quiet, file=sys.stderr)
+        self._bar = progress_bar(wanted=not quiet, desc="extracting", unit="video")
         self._lock = Lock()
         self._num_snippets = 0
         self._shown = time.monotonic()

@@ -8,8 +8,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from wsgn.errors import UsageError
 from wsgn.features.layouts import AUTO, LAYOUTS
 from wsgn.features.options import NATIVE, DataOptions, FeatureOptions, FrameRate, VideoOptions
+from wsgn.manifest import Sampling
+
+# More than any machine has.
+_MOST_GIB = 2**20
 
 
 def add_data_source(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
@@ -25,12 +30,21 @@ def add_video_memory(group: argparse._ArgumentGroup) -> None:
         "--video-memory",
         type=float,
         default=4.0,
+        metavar="GIB",
         help="GiB of decoded videos that are kept; others are decoded again (default: 4)",
     )
 
 
-def add_feature_options(group: argparse._ArgumentGroup) -> None:
-    """Options for the layout and the time base of features."""
+def add_feature_options(group: argparse._ArgumentGroup, *, videos: Sampling | None = None) -> None:
+    """Options for the layout and the time base of features.
+
+    In a command that samples videos too, `videos` is how it does so by default.
+    """
+    rate = length = stride = ""
+    if videos is not None:
+        rate = f"; of --videos {videos.frame_rate:g} by default"
+        length = f" (default for --videos: {videos.snippet_length})"
+        stride = f" (default for --videos: {videos.snippet_stride})"
     group.add_argument(
         "--layout", choices=(AUTO, *LAYOUTS), default=AUTO, help="of --features (default: auto)"
     )
@@ -38,13 +52,21 @@ def add_feature_options(group: argparse._ArgumentGroup) -> None:
         "--frame-rate",
         type=frame_rate,
         help="frames per second, or 'native' for those in the annotations; features that carry "
-        "their time base need none of these three",
+        f"their time base need none of these three{rate}",
+        metavar="FPS",
     )
     group.add_argument(
-        "--skip-missing", action="store_true", help="leave out videos without features"
+        "--skip-missing",
+        action="store_true",
+        help="leave out videos without features",
     )
-    group.add_argument("--snippet-length", type=int, help="frames in a snippet")
-    group.add_argument("--snippet-stride", type=int, help="frames between snippets")
+    group.add_argument(
+        "--only-present",
+        action="store_true",
+        help="--skip-missing, and score the others only: what is left out counts as missed else",
+    )
+    group.add_argument("--snippet-length", type=int, help=f"frames in a snippet{length}")
+    group.add_argument("--snippet-stride", type=int, help=f"frames between snippets{stride}")
 
 
 def add_streams(group: argparse._ArgumentGroup) -> None:
@@ -59,9 +81,10 @@ def data_options(arguments: argparse.Namespace) -> DataOptions:
     features that is not whole.
     """
     if arguments.features is None:
-        return VideoOptions(
-            folder=arguments.videos, memory_bytes=int(arguments.video_memory * 2**30)
-        )
+        gib = arguments.video_memory
+        if not 0 <= gib <= _MOST_GIB:
+            raise UsageError(f"--video-memory must be 0 to {_MOST_GIB} (GiB), got {gib:g}.")
+        return VideoOptions(folder=arguments.videos, memory_bytes=int(gib * 2**30))
     return FeatureOptions(
         path=arguments.features,
         layout=arguments.layout,
@@ -70,12 +93,18 @@ def data_options(arguments: argparse.Namespace) -> DataOptions:
         snippet_stride=arguments.snippet_stride,
         streams=stream_names(getattr(arguments, "streams", None)),
         skip_missing=arguments.skip_missing,
+        only_present=arguments.only_present,
     )
 
 
 def frame_rate(text: str) -> FrameRate:
     """A number, or 'native'."""
-    return NATIVE if text == NATIVE else float(text)
+    try:
+        return NATIVE if text == NATIVE else float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"must be frames per second, or {NATIVE}, got '{text}'"
+        ) from error
 
 
 def stream_names(text: str | None) -> tuple[str, ...]:

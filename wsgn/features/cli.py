@@ -8,8 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from wsgn.data.annotations import Annotations, write_annotations
 from wsgn.errors import UsageError
 from wsgn.features.annotation_layouts import read_any_annotations
@@ -26,6 +24,7 @@ from wsgn.features.options import NATIVE, FeatureOptions, FrameRate
 from wsgn.features.reader import LOGGER
 from wsgn.support.command import report_failures, run_command, say
 from wsgn.support.parser import CommandParser
+from wsgn.support.progress import progress_bar
 from wsgn.support.terminal import print_lines, say_above_bars
 
 _NAME = "wsgn-convert"
@@ -169,7 +168,7 @@ def _convert(target: TargetOptions, annotations: Annotations | None, *, quiet: b
     )
     if source.layout == AUTO:
         say(_NAME, f"{source.path} has the layout '{reader.layout}'.")
-    with tqdm(desc="converting", unit="video", disable=quiet, file=sys.stderr) as bar:
+    with progress_bar(wanted=not quiet, desc="converting", unit="video") as bar:
 
         def on_video(total: int) -> None:
             bar.total = total

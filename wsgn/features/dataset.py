@@ -149,7 +149,7 @@ def _stored(reader: FeatureReader, videos: Sequence[VideoAnnotation]) -> dict[st
     if missing:
         raise InputError(
             f"{len(missing)} of {len(videos)} videos have no features, the first is "
-            f"'{missing[0]}': add them, or leave the videos out of the annotations."
+            f"'{missing[0]}': add them, or leave these videos out (--skip-missing)."
         )
     return stored
 

@@ -43,6 +43,8 @@ class FeatureOptions:
     streams: tuple[str, ...] = ()
     # Leave out videos that have no features, with a notice, where that is an error else.
     skip_missing: bool = False
+    # Leave them out of scores too, where they count as missed else; it implies `skip_missing`.
+    only_present: bool = False
 
     def __post_init__(self) -> None:
         given = (self.frame_rate, self.snippet_length, self.snippet_stride)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,25 @@ class Truth:
             lengths = {name: len(getattr(self, name)) for name in names}
             if len(set(lengths.values())) > 1:
                 raise InputError(f"The columns of a truth differ in length: {lengths}.")
+
+    def only(self, names: Container[str]) -> Truth:
+        """The truth of some of its videos; the rest are other videos then."""
+        kept = np.array([video in names for video in self.videos], dtype=np.bool_)
+        number = np.cumsum(kept) - 1
+        instances, ambiguous = kept[self.instance_videos], kept[self.ambiguous_videos]
+        left_out = {video for video in self.videos if video not in names}
+        return replace(
+            self,
+            videos=tuple(video for video in self.videos if video in names),
+            instance_videos=number[self.instance_videos[instances]],
+            instance_classes=self.instance_classes[instances],
+            instance_start_seconds=self.instance_start_seconds[instances],
+            instance_end_seconds=self.instance_end_seconds[instances],
+            ambiguous_videos=number[self.ambiguous_videos[ambiguous]],
+            ambiguous_start_seconds=self.ambiguous_start_seconds[ambiguous],
+            ambiguous_end_seconds=self.ambiguous_end_seconds[ambiguous],
+            other_videos=self.other_videos | left_out,
+        )
 
 
 def read_truth(path: str | Path, subset: str | None = None) -> Truth:

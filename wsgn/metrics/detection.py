@@ -99,7 +99,7 @@ def evaluate_detection(
     """
     rules = detection_protocol(protocol)
     thresholds = _checked_thresholds(rules.default_tiou if tiou is None else tiou)
-    evaluated = _evaluated_videos(truth, rules)  # (V,)
+    evaluated = evaluated_videos(truth, rules)  # (V,)
     instances = np.flatnonzero(evaluated[truth.instance_videos])
     if len(instances) == 0:
         raise InputError(f"The ground truth has no instance in the videos of {protocol!r}.")
@@ -135,7 +135,8 @@ def _checked_thresholds(tiou: Sequence[float]) -> tuple[float, ...]:
     return thresholds
 
 
-def _evaluated_videos(truth: Truth, rules: DetectionProtocol) -> BoolArray:
+def evaluated_videos(truth: Truth, rules: DetectionProtocol) -> BoolArray:
+    """Which videos of the truth (V,) a protocol counts."""
     kept = np.array([video not in rules.excluded_videos for video in truth.videos], dtype=np.bool_)
     if rules.only_videos_with_instances:
         kept &= np.bincount(truth.instance_videos, minlength=len(truth.videos)) > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +14,17 @@ from wsgn.checkpoint import Checkpoint
 from wsgn.data.annotations import Annotations, VideoAnnotation, label_vector
 from wsgn.data.charades import NUM_CLASSES
 from wsgn.data.samples import VideoSource
-from wsgn.errors import UsageError
+from wsgn.errors import InputError, UsageError
+from wsgn.features.options import DataOptions, FeatureOptions
 from wsgn.localization.proposals import MultiThresholdRule
 from wsgn.localization.segments import Segment
 from wsgn.manifest import DetectionRule
-from wsgn.metrics.annotations import Truth
+from wsgn.metrics.annotations import Truth, read_truth
 from wsgn.metrics.charades_files import CharadesTruth, points_seconds
 from wsgn.metrics.classification import evaluate_classification
-from wsgn.metrics.detection import DetectionResult, evaluate_detection
+from wsgn.metrics.detection import DetectionResult, evaluate_detection, evaluated_videos
 from wsgn.metrics.detections import Detections
+from wsgn.metrics.protocol import detection_protocol
 from wsgn.prediction.predict import VideoPrediction, predict_videos, predicted_segments
 from wsgn.support.arrays import FloatArray
 from wsgn.support.files import write_whole_file
@@ -40,6 +42,8 @@ class Evaluation:
 
     segments: dict[str, list[Segment]]
     detection: DetectionResult
+    # Videos of the truth that were not there, whose instances count as missed.
+    num_missing: int = 0
 
     def result_table(self) -> str:
         """Two lines: thresholds and mAP in percent."""
@@ -49,7 +53,7 @@ class Evaluation:
             ["mAP", *(f"{value:.1f}" for value in result.map_percent)],
         ]
         return (
-            f"detection mAP (%) on {result.num_videos} videos, {result.num_instances} instances, "
+            f"detection mAP (%) on {counted_videos(result, self.num_missing)}, "
             f"protocol {result.protocol}\n{columns(rows, least=5)}"
         ).removesuffix("\n")
 
@@ -76,7 +80,40 @@ def evaluate(
     )
     if truth is None:
         truth = truth_of(source.videos, source.classes)
-    return Evaluation(segments=segments, detection=score_segments(segments, truth, protocol, tiou))
+    return Evaluation(
+        segments=segments,
+        detection=score_segments(segments, truth, protocol, tiou),
+        num_missing=num_missing_videos(truth, segments, protocol),
+    )
+
+
+def counted_videos(result: DetectionResult, num_missing: int) -> str:
+    """How many videos and instances a mAP is of, for its table."""
+    words = f"{result.num_videos} videos, {result.num_instances} instances"
+    if not num_missing:
+        return words
+    return (
+        f"{words} ({num_missing} of the videos have no features and count as missed; "
+        "--only-present leaves them out)"
+    )
+
+
+def num_missing_videos(truth: Truth, predicted: Collection[str], protocol: str) -> int:
+    """Videos that the protocol counts and nobody predicted."""
+    counted = evaluated_videos(truth, detection_protocol(protocol))
+    pairs = zip(truth.videos, counted, strict=True)
+    return sum(bool(is_counted) and name not in predicted for name, is_counted in pairs)
+
+
+def scored_truth(path: Path, subset: str, data: DataOptions, predicted: Collection[str]) -> Truth:
+    """The annotations of a subset, without what is missing where the options say so."""
+    truth = read_truth(path, subset)
+    if not (isinstance(data, FeatureOptions) and data.only_present):
+        return truth
+    present = truth.only(predicted)
+    if not present.videos:
+        raise InputError(f"none of the {len(truth.videos)} videos of '{subset}' is there.")
+    return present
 
 
 def trained_rule(checkpoint: Checkpoint) -> Rule:

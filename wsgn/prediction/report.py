@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wsgn.metrics.charades import CharadesResult
 from wsgn.metrics.detection import DetectionResult
+from wsgn.prediction.evaluate import counted_videos
 from wsgn.support.tables import columns
 
 
@@ -17,9 +18,13 @@ class DetectionReport:
     """How well segments and video scores fit the annotations."""
 
     result: DetectionResult
+    # Of the video scores of so many videos: those that were there.
     classification_map_percent: float
+    num_classified: int
     # Of each output of the model by itself, by its name; empty where that was not asked for.
     outputs: Mapping[str, DetectionResult]
+    # Videos of the result that were not there, whose instances count as missed.
+    num_missing: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,10 +82,12 @@ def _segments_object(report: SegmentReport) -> dict[str, object]:
         document |= {
             "protocol": result.protocol,
             "videos": result.num_videos,
+            "missing_videos": report.scores.num_missing,
             "instances": result.num_instances,
             "tiou": list(result.tiou),
             "mAP": result.map_percent.tolist(),
             "classification_mAP": report.scores.classification_map_percent,
+            "classification_videos": report.scores.num_classified,
         }
         if report.scores.outputs:
             document["outputs"] = {
@@ -95,13 +102,16 @@ def _segments_lines(report: SegmentReport) -> list[str]:
     if report.scores is not None:
         result = report.scores.result
         lines.append(
-            f"detection mAP (%), protocol {result.protocol}, {result.num_videos} videos, "
-            f"{result.num_instances} instances"
+            f"detection mAP (%), protocol {result.protocol}, "
+            f"{counted_videos(result, report.scores.num_missing)}"
         )
         rows = {"tIoU": list(result.tiou), "mAP": result.map_percent.tolist()}
         for name, alone in report.scores.outputs.items():
             rows[name] = alone.map_percent.tolist()
         cells = [[name, *(f"{value:.1f}" for value in values)] for name, values in rows.items()]
         lines += columns(cells, gap=" ", least_first=19, least=6).splitlines()
-        lines.append(f"video classification mAP {report.scores.classification_map_percent:.1f} %")
+        lines.append(
+            f"video classification mAP {report.scores.classification_map_percent:.1f} % of "
+            f"{report.scores.num_classified} videos"
+        )
     return lines

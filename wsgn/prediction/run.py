@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-
-from tqdm import tqdm
 
 from wsgn.checkpoint import Checkpoint, load_checkpoint
 from wsgn.data.annotations import Annotations, read_annotations
 from wsgn.data.charades import CLASSES as CHARADES_CLASSES
 from wsgn.dataset import open_data
-from wsgn.errors import UsageError
+from wsgn.errors import InputError, UsageError
+from wsgn.features.options import VideoOptions
 from wsgn.localization.segments import Segment
 from wsgn.methods.config import WsgnConfig
-from wsgn.metrics.annotations import read_truth
 from wsgn.metrics.charades import CharadesResult, evaluate_charades
 from wsgn.metrics.charades_files import CharadesTruth, read_charades, write_submission
 from wsgn.prediction.evaluate import (
@@ -23,13 +21,16 @@ from wsgn.prediction.evaluate import (
     chosen_rule,
     classification_map,
     find_segments,
+    num_missing_videos,
     save_detections,
     score_segments,
+    scored_truth,
 )
 from wsgn.prediction.options import PredictOptions
 from wsgn.prediction.predict import VideoPrediction, fused, predict_videos
 from wsgn.prediction.report import DetectionReport, PredictionReport, SegmentReport
 from wsgn.prediction.separate_outputs import segments_of_each_output
+from wsgn.support.progress import progress_bar
 from wsgn.torch_device import open_device
 
 
@@ -75,21 +76,28 @@ def _predictions(
 ) -> list[VideoPrediction]:
     """The videos one after the other, each fused out of what all models say."""
     device = open_device(options.device)
-    streams, num_videos = [], 0
+    streams: list[Iterator[VideoPrediction]] = []
+    names: list[str] = []
     for checkpoint in checkpoints:
         model = checkpoint.model
-        data = open_data(
-            options.data, annotations, streams=model.streams, progress=not options.quiet
-        )
+        # What one model says of features that are missing, the others need not say again.
+        tells = not options.quiet and (not streams or isinstance(options.data, VideoOptions))
+        data = open_data(options.data, annotations, streams=model.streams, progress=tells)
         source = data.source(options.subset, model)
+        found = [video.name for video in source.videos]
+        if streams and (odd := sorted(set(found) ^ set(names))):
+            raise InputError(
+                f"the models do not find features of the same videos, {len(odd)} of them only one "
+                f"model, the first is '{odd[0]}': add what is missing."
+            )
+        names = found
         streams.append(predict_videos(checkpoint.build().to(device), source))
-        num_videos = len(source.videos)
-    together = tqdm(
+    together = progress_bar(
         zip(*streams, strict=True),
-        total=num_videos,
+        wanted=not options.quiet,
+        total=len(names),
         desc="predicting",
         unit="video",
-        disable=options.quiet,
     )
     return [fused(predictions) for predictions in together]
 
@@ -107,9 +115,10 @@ def _segment_report(
         save_detections(options.output, segments)
     scores = None
     if options.protocol is not None:
+        truth = scored_truth(options.annotations, options.subset, options.data, segments)
         score = partial(
             score_segments,
-            truth=read_truth(options.annotations, options.subset),
+            truth=truth,
             protocol=options.protocol,
             tiou=options.tiou,
         )
@@ -118,7 +127,9 @@ def _segment_report(
             apart = segments_of_each_output(checkpoint, predictions, rule)
         scores = DetectionReport(
             result=score(segments),
+            num_missing=num_missing_videos(truth, segments, options.protocol),
             classification_map_percent=classification_map(annotations, predictions),
+            num_classified=len(predictions),
             outputs={name: score(alone) for name, alone in apart.items()},
         )
     return SegmentReport(

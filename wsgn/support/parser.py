@@ -49,7 +49,8 @@ class CommandParser(argparse.ArgumentParser):
         if found := re.fullmatch(r"argument (\S+): expected (.*)", message):
             return f"{found[1]} expects {found[2]}"
         if found := re.fullmatch(r"argument (\S+): (.*)", message, re.DOTALL):
-            return f"{found[1]}: {_short(found[2])}"
+            link = " " if found[2].startswith("must ") else ": "
+            return f"{found[1]}{link}{found[2]}"
         if found := re.fullmatch(r"unrecognized arguments: (--[\w-]+).*", message, re.DOTALL):
             near = difflib.get_close_matches(found[1], self._option_string_actions, n=1)
             return f"there is no option {found[1]}" + (f"; {near[0]} is near it" if near else "")

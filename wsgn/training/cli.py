@@ -21,9 +21,9 @@ from wsgn.features.arguments import (
 from wsgn.features.options import NATIVE
 from wsgn.manifest import COMPONENTS, RESIZE_MODES, FrameInput, Sampling
 from wsgn.metrics.protocol import PROTOCOLS
-from wsgn.presets import PRESETS, Preset, preset
+from wsgn.presets import DEFAULT_PRESET, PRESETS, Preset, preset
 from wsgn.support.command import run_command, say
-from wsgn.support.parser import CommandParser
+from wsgn.support.parser import CommandParser, default_text
 from wsgn.support.signals import TERMINATED
 from wsgn.support.terminal import print_lines
 from wsgn.training.options import TrainOptions
@@ -35,6 +35,7 @@ from wsgn.training.overrides import (
     TRAINING_OPTIONS,
     Option,
     overridden,
+    with_flags,
 )
 from wsgn.training.train import train
 
@@ -52,13 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         nonlocal options
-        options = train_options(argv)
         try:
+            options = train_options(argv)
             train(options, on_trained=_say_trained, on_evaluated=_say_evaluated)
         except SystemExit as stop:
             if stop.code == TERMINATED:
                 say(_NAME, "terminated; --resume goes on from the last checkpoint.")
             raise
+        except UsageError as error:
+            raise UsageError(with_flags(str(error))) from error
         return 0
 
     def interrupted() -> str:
@@ -83,8 +86,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="wsgn-train",
         usage="%(prog)s ANNOTATIONS (--videos DIR | --features PATH) -o DIR [options]",
         description="Train an action detector from video-level labels.",
-        epilog="DIR gets losses.csv, last.safetensors (to resume) and model.safetensors. What a "
-        "preset sets is replaced by the options that you give.",
+        epilog="DIR gets losses.csv, last.safetensors (to resume) and model.safetensors. The "
+        "preset decides whatever is not given: the defaults of the model and of the training are "
+        f"those of the preset '{DEFAULT_PRESET}'; docs/training.md names where the others are.",
     )
     result.add_argument("annotations", type=Path, help="ActivityNet-style JSON")
     result.add_argument(
@@ -93,8 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--preset",
         choices=PRESETS,
-        default="videos",
-        help="; ".join(f"{name}: {PRESETS[name].description}" for name in PRESETS),
+        default=DEFAULT_PRESET,
+        metavar="PRESET",
+        help="; ".join(f"{name}: {PRESETS[name].description}" for name in PRESETS)
+        + f" (default: {DEFAULT_PRESET})",
     )
     again = result.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from DIR/last.safetensors")
@@ -109,7 +115,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_data_options(group: argparse._ArgumentGroup) -> None:
     add_data_source(group)
     group.add_argument("--subset", default="train", help="subset to train on (default: train)")
-    group.add_argument("--test", metavar="SUBSET", help="evaluate on this subset at the end")
+    group.add_argument(
+        "--test", metavar="SUBSET", help="evaluate on this subset at the end (default: none)"
+    )
     group.add_argument(
         "--protocol",
         choices=tuple(PROTOCOLS),
@@ -130,21 +138,29 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
         help="how frames of another shape get there (default: %(default)s)",
     )
     add_video_memory(group)
-    add_feature_options(group)
+    add_feature_options(group, videos=DEFAULT_SAMPLING)
     add_streams(group)
 
 
 def _add_model_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--method", choices=METHODS, help="wsgn, or a baseline beside it")
+    group.add_argument(
+        "--method", choices=METHODS, help="wsgn, or a baseline beside it (default: wsgn)"
+    )
     group.add_argument(
         "--components",
-        help=f"normalisations to average, of {','.join(COMPONENTS)}; 'none' is the naive model",
+        help=f"normalisations to average, of {','.join(COMPONENTS)}; 'none' is the naive model "
+        "(default: all)",
+        metavar="A,B",
     )
-    group.add_argument("--backbone", choices=TRAINED_BACKBONES, help="the network for pixels")
+    group.add_argument(
+        "--backbone", choices=TRAINED_BACKBONES, help="for pixels (default: compact)"
+    )
     group.add_argument(
         "--backbone-weights", type=Path, help="start it from these (wsgn-weights convert)"
     )
-    group.add_argument("--frozen-stages", type=int, help="so many of its stages stay as they are")
+    group.add_argument(
+        "--frozen-stages", type=int, help="so many of its stages stay as they are (default: 0)"
+    )
     group.add_argument(
         "--checkpoint-gradients",
         action="store_true",
@@ -172,7 +188,8 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
 
 def _add(group: argparse._ArgumentGroup, options: Sequence[Option]) -> None:
     for option in options:
-        group.add_argument(option.flag, type=option.kind, choices=option.choices, help=option.help)
+        words = f"{option.help} (default: {default_text(option.default)})"
+        group.add_argument(option.flag, type=option.kind, choices=option.choices, help=words)
 
 
 def train_options(argv: Sequence[str] | None = None) -> TrainOptions:

@@ -6,6 +6,7 @@ from wsgn.config import ModelConfig
 from wsgn.dataset import Dataset
 from wsgn.errors import InputError
 from wsgn.features.options import FeatureOptions
+from wsgn.features.reader import stored_names
 from wsgn.manifest import FeatureInput
 from wsgn.training.options import TrainOptions
 
@@ -16,9 +17,8 @@ def model_config(options: TrainOptions, data: Dataset) -> ModelConfig:
     if data.features is None:
         return settings.on(classes=classes, sampling=options.sampling, frames=options.frames)
     assert isinstance(options.data, FeatureOptions)
-    present = set(data.features.names)
-    videos = data.annotations.subset(options.subset)
-    first = next((video.name for video in videos if video.name in present), None)
+    names = [video.name for video in data.annotations.subset(options.subset)]
+    first = next(iter(stored_names(names, data.features.names).values()), None)
     if first is None:
         raise InputError(
             f"{options.data.path} has features of none of the videos of '{options.subset}'."

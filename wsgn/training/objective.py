@@ -54,7 +54,8 @@ def require_consistent(model: ModelConfig, train: TrainConfig) -> None:
     weight = getattr(model.method, "coactivity_weight", 0.0)
     if weight > 0 and train.batch_pairs == 0:
         raise UsageError(
-            "the co-activity loss needs pairs of videos: set batch_pairs (the paper takes 3)."
+            "the co-activity loss needs pairs of videos: set batch_pairs to 3 (of a batch of at "
+            "least 6 videos) as the paper does, or coactivity_weight to 0."
         )
     if train.supervision == "frame" and not isinstance(model.method, WsgnConfig):
         raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_type_hints
@@ -17,7 +18,7 @@ from wsgn.methods.config import (
     WsgnConfig,
     WtalcConfig,
 )
-from wsgn.presets import Preset
+from wsgn.presets import DEFAULT_PRESET, PRESETS, Preset
 from wsgn.support.choices import choices_of
 
 # I3D on optical flow takes features only.
@@ -51,6 +52,15 @@ class Option:
         return kind
 
     @property
+    def default(self) -> object:
+        """What the default preset says."""
+        default = PRESETS[DEFAULT_PRESET]
+        for config in (default.model.method, default.model, default.train):
+            if isinstance(config, self.owner):
+                return getattr(config, self.field)
+        raise AssertionError(self.owner)
+
+    @property
     def choices(self) -> tuple[str, ...] | None:
         """The names that it takes, where it takes names."""
         (field,) = (one for one in fields(self.owner) if one.name == self.field)
@@ -73,7 +83,7 @@ METHOD_OPTIONS = _options(
         "softmax_scale": "of the temporal softmax in training; sum_one is the paper",
         "scoring_softmax_scale": "of the temporal softmax when frames are scored",
         "class_activation": "sigmoid for data in which classes share a frame",
-        "coactivity_weight": "of the co-activity loss; needs --batch-pairs",
+        "coactivity_weight": "of the co-activity loss, which takes pairs of videos; wtalc has 0.5",
     },
 )
 
@@ -87,12 +97,16 @@ MODEL_OPTIONS = _options(
     },
 )
 
+# Pairs of the co-activity loss where nobody says how many (W-TALC).
+_USUAL_PAIRS = 3
+
 TRAINING_OPTIONS = _options(
     TrainConfig,
     {
         "num_steps": "updates",
         "batch_videos": "videos in an update",
-        "batch_pairs": "so many pairs share a class",
+        "batch_pairs": "so many pairs of them share a class; 3 where the co-activity loss "
+        "is asked for",
         "accumulate_snippets": "accumulate gradients over parts of so many snippets; 0: the batch "
         "at once",
         "backbone_snippets": "snippets through the backbone at a time, to save memory; 0: all",
@@ -132,6 +146,8 @@ def overridden(
     chosen_backbone = settings.backbone if backbone is None else TRAINED_BACKBONES[backbone]
     _require_fields(chosen_method, method_fields, what="method")
     _require_fields(chosen_backbone, backbone_fields, what="backbone")
+    chosen_method = replace(chosen_method, **method_fields)
+    train = replace(preset.train, **_with_pairs(preset, chosen_method, train_fields))
     proposals = settings.proposals
     if proposals is not None and "smoothing_snippets" in model_fields:
         proposals = replace(proposals, smoothing_snippets=model_fields["smoothing_snippets"])
@@ -140,12 +156,35 @@ def overridden(
         model=replace(
             settings,
             backbone=replace(chosen_backbone, **backbone_fields),
-            method=replace(chosen_method, **method_fields),
+            method=chosen_method,
             proposals=proposals,
             **model_fields,
         ),
-        train=replace(preset.train, **train_fields),
+        train=train,
     )
+
+
+def with_flags(sentence: str) -> str:
+    """A sentence about fields of the configuration, in the words of the command line."""
+    for option in (*METHOD_OPTIONS, *MODEL_OPTIONS, *TRAINING_OPTIONS):
+        # A field of one word is an ordinary word, except where a sentence is about its value.
+        place = rf"\b{option.field}\b" if "_" in option.field else rf"^{option.field}(?= must )"
+        sentence = re.sub(place, option.flag, sentence)
+    return sentence
+
+
+def _with_pairs(
+    preset: Preset, method: MethodConfig, train_fields: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The fields of the training, with pairs where the method's loss wants them and nobody chose.
+
+    They are as many as a batch has room for: none in one of a single video, which is then refused.
+    """
+    wants = getattr(method, "coactivity_weight", 0.0) > 0 and preset.train.batch_pairs == 0
+    if not wants or "batch_pairs" in train_fields:
+        return train_fields
+    room = train_fields.get("batch_videos", preset.train.batch_videos) // 2
+    return {**train_fields, "batch_pairs": max(0, min(_USUAL_PAIRS, room))}
 
 
 def _require_fields(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wsgn.data.annotations import Annotations, read_annotations
 from wsgn.errors import MissingExtraError, OutputError
 from wsgn.support.files import new_folder
+from wsgn.support.terminal import say_above_bars
 from wsgn.training.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -137,19 +138,14 @@ def _trainer(
 
 
 def _run(options: TrainOptions, trainer: Trainer, on_step: Callable[[StepResult], None]) -> Path:
-    """All updates, under a progress bar."""
-    from tqdm import tqdm
-
+    """All updates, under a progress bar, or with a line at each checkpoint where there is none."""
+    from wsgn.support.progress import progress_bar, shows_progress
     from wsgn.training.run import run_training
 
-    first = trainer.world.is_first
-    with tqdm(
-        total=trainer.train_config.num_steps,
-        initial=trainer.step,
-        desc="training",
-        unit="step",
-        disable=not (options.progress and first),
-    ) as bar:
+    config, first = trainer.train_config, trainer.world.is_first
+    has_lines = options.progress and first and not shows_progress()
+    settings: dict[str, Any] = {"total": config.num_steps, "initial": trainer.step, "unit": "step"}
+    with progress_bar(wanted=options.progress and first, desc="training", **settings) as bar:
         smooth = float("nan")
 
         def step_done(result: StepResult) -> None:
@@ -163,6 +159,9 @@ def _run(options: TrainOptions, trainer: Trainer, on_step: Callable[[StepResult]
             smooth = result.loss if smooth != smooth else 0.95 * smooth + 0.05 * result.loss
             bar.set_postfix(loss=f"{smooth:.4f}", refresh=False)
             bar.update()
+            is_last = result.step == config.num_steps
+            if has_lines and (is_last or result.step % config.checkpoint_every == 0):
+                say_above_bars(f"step {result.step} of {config.num_steps}, loss {smooth:.4f}.")
             on_step(result)
 
         return run_training(trainer, options.output, step_done, tensorboard=options.tensorboard)
@@ -172,14 +171,15 @@ def _evaluate(
     options: TrainOptions, subset: str, data: Dataset, path: Path, device: torch.device
 ) -> Evaluation:
     from wsgn.checkpoint import load_checkpoint
-    from wsgn.metrics.annotations import read_truth
-    from wsgn.prediction.evaluate import evaluate, save_detections
+    from wsgn.prediction.evaluate import evaluate, save_detections, scored_truth
 
     checkpoint = load_checkpoint(path)
+    source = data.source(subset, checkpoint.model)
+    present = {video.name for video in source.videos}
     evaluation = evaluate(
         checkpoint,
-        data.source(subset, checkpoint.model),
-        truth=read_truth(options.annotations, subset),
+        source,
+        truth=scored_truth(options.annotations, subset, options.data, present),
         protocol=options.protocol,
         device=device,
     )

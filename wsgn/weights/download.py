@@ -8,10 +8,9 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from tqdm import tqdm
-
 from wsgn.errors import InputError, OutputError, UsageError
 from wsgn.support.files import AtomicFile, output_errors
+from wsgn.support.progress import progress_bar
 from wsgn.weights.digests import file_digests, is_same_file
 from wsgn.weights.published import PublishedFile, PublishedWeights
 
@@ -54,13 +53,18 @@ def _receive(file: PublishedFile, stream: AtomicFile) -> None:
         with build_opener(_SafeRedirects).open(request, timeout=_TIMEOUT_SECONDS) as response:
             announced = response.headers.get("Content-Length")
             total = int(announced) if announced else file.size_bytes
-            with tqdm(total=total, unit="B", unit_scale=True, desc=file.file_name) as progress:
+            bar = progress_bar(
+                wanted=True, total=total, unit="B", unit_scale=True, desc=file.file_name
+            )
+            num_received = 0
+            with bar as progress:
                 while chunk := response.read(_CHUNK_BYTES):
                     stream.write(chunk)
+                    num_received += len(chunk)
                     progress.update(len(chunk))
-            if announced and progress.n != int(announced):
+            if announced and num_received != int(announced):
                 raise InputError(
-                    f"{file.url} ended after {progress.n:,} of {int(announced):,} bytes; try again."
+                    f"{file.url} ended after {num_received:,} of {int(announced):,} bytes; try again."
                 )
     except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)

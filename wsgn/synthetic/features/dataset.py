@@ -7,12 +7,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from wsgn.data.annotations import Annotations, VideoAnnotation, read_annotations
 from wsgn.errors import InputError, UsageError
 from wsgn.features.file import SUFFIX, write_feature_file
 from wsgn.support.files import write_whole_file
+from wsgn.support.progress import progress_bar
 from wsgn.support.records import record_to_dict
 from wsgn.support.terminal import say_above_bars
 from wsgn.synthetic.features.config import SyntheticFeaturesConfig
@@ -46,7 +45,7 @@ def write_features(
     patterns = patterns_of(annotations, config)
     _prepare(folder, overwrite)
     paths = []
-    for video in tqdm(videos, unit="video", desc="making features", disable=not progress):
+    for video in progress_bar(videos, wanted=progress, unit="video", desc="making features"):
         path = folder / f"{video.name}{SUFFIX}"
         _write_video(path, video, patterns, config)
         paths.append(path)

@@ -10,11 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from wsgn.errors import UsageError
 from wsgn.support.counts import checked_count
 from wsgn.support.files import write_whole_file
+from wsgn.support.progress import progress_bar
 from wsgn.synthetic.videos.config import (
     ACTION_CLASSES,
     SceneConfig,
@@ -46,7 +45,7 @@ def write_dataset(
     _prepare(output, overwrite)
     jobs = _jobs(config)
     truths: dict[str, VideoTruth] = {}
-    progress = tqdm(total=len(jobs), unit="video", desc="making videos")
+    progress = progress_bar(wanted=True, total=len(jobs), unit="video", desc="making videos")
     with progress:
         for name, truth in _run(jobs, output / "videos", config, num_workers):
             truths[name] = truth
