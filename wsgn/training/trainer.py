@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
@@ -42,6 +42,14 @@ class StepLog:
     gradient_norm: Tensor
     learning_rate: float
     seconds: float
+
+
+def _is_moment(name: str, value: Tensor, parameters: Mapping[str, Tensor]) -> bool:
+    """Whether the optimiser keeps such a tensor, `parameter/key`."""
+    parameter, _, key = name.rpartition("/")
+    if parameter not in parameters or not value.isfinite().all():
+        return False
+    return value.numel() == 1 if key == "step" else value.shape == parameters[parameter].shape
 
 
 class Trainer:
@@ -99,6 +107,7 @@ class Trainer:
                 f"{checkpoint.step} steps are done already, {self.train_config.num_steps} were "
                 "asked for: resume with more."
             )
+        self._require_fitting(checkpoint)
         self.model.load_state_dict(checkpoint.weights)
         restore_optimizer(self.model, self._optimizer, checkpoint.optimizer)
         self.step = checkpoint.step
@@ -113,6 +122,19 @@ class Trainer:
             raise UsageError(
                 f"the checkpoint was trained with another {', '.join(changed)}: resume it with the "
                 "same, or start afresh."
+            )
+
+    def _require_fitting(self, checkpoint: Checkpoint) -> None:
+        """Refuse tensors that the model and its optimiser would not have stored."""
+        wanted = {name: value.shape for name, value in self.model.state_dict().items()}
+        stored = {name: value.shape for name, value in checkpoint.weights.items()}
+        parameters = dict(self.model.named_parameters())
+        if stored != wanted or not all(
+            _is_moment(name, value, parameters) for name, value in checkpoint.optimizer.items()
+        ):
+            raise InputError(
+                "the checkpoint does not hold what its model needs to go on: it is damaged; start "
+                "afresh with --overwrite."
             )
 
     def checkpoint(self) -> Checkpoint:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from wsgn.backbones.config import BackboneConfig
 from wsgn.errors import InputError
-from wsgn.support.files import write_whole_file
+from wsgn.support.files import no_regular_file, write_whole_file
 from wsgn.support.json_input import read_object
 from wsgn.support.records import record_from_dict, record_to_dict
 from wsgn.weights.identify import OWN, expected_shapes, kind_of
@@ -62,6 +62,8 @@ def write_weights(path: Path, weights: ConvertedWeights, *, layout: str = OWN) -
 
 def read_weights(path: Path) -> ConvertedWeights:
     """Read what `wsgn-weights convert` wrote; an `InputError` says what is wrong with others."""
+    if path.exists() and (what := no_regular_file(path)):
+        raise InputError(f"the file of weights {path} is {what} where a file is needed.")
     if not path.is_file():
         raise InputError(f"the file of weights {path} does not exist.")
     try:
@@ -75,7 +77,12 @@ def read_weights(path: Path) -> ConvertedWeights:
         ) from error
     header = _header(path, metadata)
     shapes = {name: tuple(value.shape) for name, value in tensors.items()}
-    if shapes != expected_shapes(header.backbone):
+    try:
+        expected = expected_shapes(header.backbone)
+    # Sizes that no network can have.
+    except (TypeError, OverflowError, RuntimeError) as error:
+        raise InputError(f"the header of {path} describes no network: {error}.") from error
+    if shapes != expected:
         raise InputError(f"{path} does not hold the weights of {kind_of(header.backbone)}.")
     return ConvertedWeights(config=header.backbone, origin=header.origin, tensors=tensors)
 
