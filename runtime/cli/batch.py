@@ -60,6 +60,7 @@ class Batch:
             self._run_job(job, label)
         if not self._stop.requested:
             self._outputs.write_merged(jobs)
+            self._outputs.require_present()
         self._say_how_it_ended(len(jobs))
         return self._exit_code()
 
@@ -101,7 +102,7 @@ class Batch:
         finally:
             files.discard()
         self._console.end_progress()
-        self._outputs.add(collector.result())
+        self._outputs.add(job, collector.result())
         self._report.end_source(self._current, collector.result())
         self._num_done += 1
 

@@ -9,12 +9,13 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
 
 from wsgn.errors import InputError, OutputError
-from wsgn.support.files import name_problem
+from wsgn.support.files import name_problem, no_empty_folder, require_present
 from wsgn.support.json_input import read_object
 from wsgn.support.terminal import json_text
 
@@ -58,6 +59,11 @@ class Outputs:
     def __init__(self, options: OutputOptions | None) -> None:
         self._options = options
         self._merged: dict[str, SourceResult] = {}
+        self._written: list[Path] = []
+
+    def folder(self) -> AbstractContextManager[None]:
+        """For the whole run: where nothing comes into a new folder, it does not stay."""
+        return nullcontext() if self._options is None else no_empty_folder(self._options.directory)
 
     def paths(self, job: Job) -> list[Path]:
         """The files of a source."""
@@ -124,9 +130,14 @@ class Outputs:
             raise
         return SourceFiles(writers, scores)
 
-    def add(self, result: SourceResult) -> None:
+    def add(self, job: Job, result: SourceResult) -> None:
         """Take a finished source into the merged document."""
         self._merged[result.name] = result
+        self._written += self.paths(job)
+
+    def require_present(self) -> None:
+        """Raise `OutputError` where files of finished sources are gone."""
+        require_present(self._written)
 
     def write_merged(self, jobs: Sequence[Job]) -> None:
         """Write the results of all sources into one document, if the run has several."""

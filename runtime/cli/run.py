@@ -46,8 +46,11 @@ def _run_batch(options: RunOptions) -> int:
     frame_grid(description.manifest, description.path.name)
     options = with_labels(options, description.manifest.classes)
     check_options(description.manifest, options.detect.detector)
-    with open_engine(description, device=options.device, num_threads=options.num_threads) as engine:
-        outputs = Outputs(options.output)
+    outputs = Outputs(options.output)
+    with (
+        open_engine(description, device=options.device, num_threads=options.num_threads) as engine,
+        outputs.folder(),
+    ):
         outputs.check(jobs)
         if options.dry_run:
             return _dry_run(jobs, outputs)

@@ -194,7 +194,7 @@ def test_an_interruption_says_how_to_go_on(
     monkeypatch.setattr("wsgn.extraction.batch.extract_features", interrupted)
     assert run(clips, "-o", tmp_path / "out", *COMPACT) == 130
     assert "run it again" in capsys.readouterr().err
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_networks_stand_behind_each_other(tmp_path: Path, clips: Path) -> None:
@@ -232,3 +232,9 @@ def test_what_a_folder_leaves_out_is_told(
     assert "left out: 1 file that does not look like a video (.txt 1), 1 link" in (
         capsys.readouterr().err
     )
+
+
+def test_a_new_folder_does_not_stay_where_no_video_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    assert run(tmp_path / "a.mp4", "-o", tmp_path / "new" / "out", *COMPACT) == 3
+    assert not (tmp_path / "new").exists()

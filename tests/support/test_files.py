@@ -194,9 +194,9 @@ def test_a_new_folder_goes_again_where_nothing_came_into_it(tmp_path: Path) -> N
     with pytest.raises(KeyboardInterrupt):
         fail_in(tmp_path / "new" / "used", "a")
     assert (tmp_path / "new" / "used" / "a").exists()
-    with new_folder(tmp_path / "whole"):
+    with new_folder(tmp_path / "empty"), new_folder(tmp_path / "old"):
         pass
-    assert (tmp_path / "whole").is_dir()
+    assert names(tmp_path) == ["new", "old"]
     with pytest.raises(OutputError, match="cannot be made"):
         fail_in(tmp_path / "new" / "used" / "a" / "b")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,44 @@ def test_a_training_that_is_cut_off_while_it_resumes_keeps_its_loss_log(
     with pytest.raises(KeyboardInterrupt):
         run_training(longer, tmp_path)
     assert log.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("weights", "surplus", torch.zeros(1)),
+        ("weights", None, torch.zeros(1)),
+        ("weights", "", None),
+        ("optimizer", "nothing/exp_avg", torch.zeros(1)),
+        ("optimizer", "exp_avg", torch.zeros(1)),
+        ("optimizer", None, torch.zeros(7, 7)),
+        ("optimizer", None, torch.tensor(torch.nan)),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused_before_anything_changes(
+    part: str, name: str | None, value: torch.Tensor | None
+) -> None:
+    """A tensor too many (by name), another one in the place of the first (None), or one lacks."""
+    source, train = ToySource(6), short_training()
+    first = Trainer(feature_model(), train, source)
+    first.run_step()
+    good = first.checkpoint()
+    first.close()
+    tensors = dict(getattr(good, part))
+    some = next(key for key in tensors if not key.endswith("/step"))
+    if value is None:
+        del tensors[some]
+    else:
+        tensors[name or some] = value
+    torch.manual_seed(1)
+    other = Trainer(feature_model(), train, source)
+    before = {key: tensor.clone() for key, tensor in other.model.state_dict().items()}
+    with pytest.raises(InputError, match="does not hold what its model needs"):
+        other.resume(replace(good, **{part: tensors}))
+    assert other.step == 0
+    after = other.model.state_dict()
+    assert all(torch.equal(after[key], before[key]) for key in before)
+    other.close()
 
 
 def test_a_finished_model_and_a_foreign_one_cannot_be_resumed(tmp_path: Path) -> None:

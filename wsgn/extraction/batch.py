@@ -22,7 +22,7 @@ from wsgn.extraction.folder import prepare_folder
 from wsgn.extraction.videos import VideoFile
 from wsgn.features.file import SUFFIX
 from wsgn.support.counts import checked_count
-from wsgn.support.files import name_problem, require_present
+from wsgn.support.files import name_problem, no_empty_folder, require_present
 from wsgn.video.files import is_fifo
 
 
@@ -69,10 +69,11 @@ def extract_videos(
     checked_count("--batch", batch_size)
     checked_count("--workers", num_workers)
     names = [video.name for video in videos]
-    finished = prepare_folder(folder, names, config, overwrite=overwrite)
-    waiting = [video for video in videos if video.name not in finished]
-    run = _Run(folder, config, network, batch_size, watcher or BatchWatcher())
-    counts, failures = run.all(waiting, num_workers, total=len(videos))
+    with no_empty_folder(folder):
+        finished = prepare_folder(folder, names, config, overwrite=overwrite)
+        waiting = [video for video in videos if video.name not in finished]
+        run = _Run(folder, config, network, batch_size, watcher or BatchWatcher())
+        counts, failures = run.all(waiting, num_workers, total=len(videos))
     done = [name for name in names if name in counts or name in finished]
     require_present([folder / f"{name}{SUFFIX}" for name in done])
     return Extraction(

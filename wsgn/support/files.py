@@ -181,23 +181,29 @@ def name_problem(path: Path) -> str | None:
 
 
 @contextmanager
+def no_empty_folder(path: Path) -> Iterator[None]:
+    """Where the block makes a folder, or those above it, and nothing comes into it, it goes."""
+    lacking = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            for folder in lacking:
+                folder.rmdir()
+
+
+@contextmanager
 def new_folder(path: Path) -> Iterator[None]:
-    """A folder for results, made where it lacks; after an error nothing stays that is empty.
+    """A folder for results, made where it lacks; it does not stay where nothing came into it.
 
     Raises `OutputError` where it cannot be made.
     """
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"the folder {path} cannot be made: {error.strerror}.") from error
-    try:
+    with no_empty_folder(path):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"the folder {path} cannot be made: {error.strerror}.") from error
         yield
-    except BaseException:
-        with suppress(OSError):
-            for folder in made:
-                folder.rmdir()
-        raise
 
 
 def check_folder(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,10 @@ import pytest
 
 from wsgn.runtime.cli import main as cli
 from wsgn.runtime.cli.main import main
+from wsgn.runtime.cli.outputs import Outputs
 from wsgn.runtime.cli.signals import stop_on_signals
+from wsgn.runtime.cli.sources import Job
+from wsgn.runtime.writers import SourceResult
 
 
 def test_piped_results_are_json_lines_that_count(
@@ -57,13 +61,41 @@ def test_files_of_every_format(
     assert (tmp_path / "out" / "detections.json").read_bytes() == document
 
 
+def test_a_folder_that_is_removed_while_running_is_told(
+    engine_path: Path,
+    video_path: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out, add = tmp_path / "out", Outputs.add
+
+    def add_and_lose(outputs: Outputs, job: Job, result: SourceResult) -> None:
+        add(outputs, job, result)
+        shutil.rmtree(out)
+
+    monkeypatch.setattr(Outputs, "add", add_and_lose)
+    words = [str(video_path), "-e", str(engine_path), "-o", str(out), "-f", "json,srt", "-q"]
+    assert main(words) == 6
+    assert "2 of 2 files that were written are gone" in capsys.readouterr().err
+
+
+def test_a_new_folder_does_not_stay_where_no_source_can_be_read(
+    engine_path: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "out"
+    words = [str(tmp_path / "none.mp4"), "-e", str(engine_path), "-o", str(out), "-f", "json", "-q"]
+    assert main(words) == 3
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_dry_run_decodes_and_writes_nothing(
     capsys: pytest.CaptureFixture[str], engine_path: Path, video_path: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     assert main([str(video_path), "-e", str(engine_path), "--dry-run", "-o", str(out)]) == 0
     assert capsys.readouterr().out == f"{video_path} -> {out / 'planted.jsonl'}\n"
-    assert list(out.iterdir()) == []
+    assert not out.exists()
 
 
 def test_a_dry_run_tells_what_would_fail(

@@ -362,5 +362,5 @@ def test_what_the_disk_refuses_leaves_nothing_behind(
     monkeypatch.setattr(outputs, "open_writer", refuse)
     outcome = run(folder, "-o", tmp_path / "out", "-f", "jsonl,csv")
     assert outcome.code == code
-    left = {path.name for path in (tmp_path / "out").iterdir()}
+    left = {path.name for path in (tmp_path / "out").glob("*")}
     assert left == ({"b.jsonl", "b.csv"} if code == 4 else set())
