@@ -185,3 +185,15 @@ def test_segments_that_are_no_times_are_refused(end: float) -> None:
     )
     with pytest.raises(InputError, match=r"'v' has a segment from 1\.0 to"):
         checked_annotations("here", ("wave",), [video])
+
+
+def test_names_that_no_file_can_have_are_written_and_read_back(tmp_path: Path) -> None:
+    """Lone surrogates, controls and letters of any script; only a conversion needs files."""
+    names = ("\ud800", "a\0b", "\u202e\u4e2d", "line\nend", 'quote"')
+    videos = tuple(
+        VideoAnnotation(name=name, subset="s", duration_seconds=1.0, labels=("wave",), segments=())
+        for name in sorted(names)
+    )
+    annotations = Annotations(classes=("wave",), videos=videos)
+    write_annotations(tmp_path / "a.json", annotations)
+    assert read_annotations(tmp_path / "a.json") == annotations

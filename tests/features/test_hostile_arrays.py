@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import run_python
-from layouts_on_disk import SAMPLING, object_array_bytes
+from layouts_on_disk import SAMPLING, WRITERS, object_array_bytes, random_features
 
 from wsgn.errors import InputError
 from wsgn.features.cli import main
@@ -109,6 +109,18 @@ def test_a_damaged_video_does_not_stop_the_others(
     said = capsys.readouterr().err
     assert "b.npy is not a readable .npy array" in said
     assert "bug" not in said
+
+
+@pytest.mark.parametrize("layout", ["npy", "charades"])
+def test_a_damaged_first_video_does_not_hide_the_layout(tmp_path: Path, layout: str) -> None:
+    features = random_features()
+    WRITERS[layout](tmp_path, features)
+    (tmp_path / "a_first.npy").write_bytes(b"no array")
+    reader = open_features(tmp_path, sampling=SAMPLING)
+    assert reader.layout == layout
+    np.testing.assert_array_equal(reader.read("video_a"), features["video_a"])
+    with pytest.raises(InputError, match="not a readable"):
+        reader.info("a_first")
 
 
 def write_npz(path: Path, values: np.ndarray, kind: int = zipfile.ZIP_DEFLATED) -> None:

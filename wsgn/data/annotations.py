@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -25,7 +24,7 @@ from wsgn.support.json_input import (
     member,
     read_object,
 )
-from wsgn.support.terminal import holds_controls, quoted
+from wsgn.support.terminal import holds_controls, json_text, quoted
 
 _LOGGER = logging.getLogger("wsgn.data")
 
@@ -129,7 +128,7 @@ def write_annotations(path: Path, annotations: Annotations) -> None:
     """Write ActivityNet-style JSON that `read_annotations` reads back as it was."""
     database = {video.name: _entry(video) for video in annotations.videos}
     document = {"classes": annotations.classes, "database": database}
-    data = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False).encode()
+    data = json_text(document, indent=1).encode()
     write_whole_file(path, data, what="the annotations")
 
 

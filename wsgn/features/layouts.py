@@ -87,14 +87,14 @@ def detect_layout(path: Path) -> str:
     if path.is_file():
         return "wtalc"
     names = _file_names(path)
-    first_array = min((name for name in names if name.endswith(".npy")), default=None)
+    arrays = sorted(name for name in names if name.endswith(".npy"))
     found = [
         layout
         for layout, is_there in (
             ("safetensors", any(name.endswith(SUFFIX) for name in names)),
             ("cmcs", any(name.endswith(("-rgb.npz", "-flow.npz")) for name in names)),
             ("basnet", bool(bas_net_folders(path))),
-            (_array_layout(path / (first_array or "")), first_array is not None),
+            (_array_layout([path / name for name in arrays]), bool(arrays)),
         )
         if is_there
     ]
@@ -148,10 +148,14 @@ def _file_names(path: Path) -> list[str]:
         raise InputError(f"the folder {path} cannot be read: {error.strerror}.") from error
 
 
-def _array_layout(path: Path) -> str:
-    if not path.is_file():
-        return "npy"
-    header = read_npy_header(path)
-    if header.dtype.hasobject:
-        return "wtalc"
-    return "charades" if len(header.shape) == 4 else "npy"
+def _array_layout(paths: Sequence[Path]) -> str:
+    """That of the first file whose header can be read: a damaged one says nothing of the others."""
+    for path in paths:
+        try:
+            header = read_npy_header(path)
+        except InputError:
+            continue
+        if header.dtype.hasobject:
+            return "wtalc"
+        return "charades" if len(header.shape) == 4 else "npy"
+    return "npy"
