@@ -39,6 +39,8 @@ Source = str | os.PathLike[str] | BinaryIO
 # Memory for decoded frames that wait for the engine.
 _QUEUE_BYTES = 64 * 2**20
 _QUEUE_FRAMES = 1024
+# Memory for the snippets of one call of the engine.
+_BATCH_BYTES = 2**28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +56,8 @@ class DetectOptions:
     # Frames per second, for sources whose own times are missing or wrong.
     input_rate: float | None = None
     # Snippets in one call of the engine, but for the last. The last digits of its outputs can
-    # depend on the size of a batch: a constant one makes a run repeatable.
+    # depend on the size of a batch: a constant one makes a run repeatable. Fewer where snippets are
+    # large: together they take at most 256 MiB.
     batch_size: int = 16
 
 
@@ -158,6 +161,8 @@ class Detection:
         self._detector = Detector(engine.manifest, self._options.detector)
         self._snippeter = Snippeter(engine.manifest.sampling)
         self._guard = FiniteGuard(engine.name)
+        fitting = max(1, _BATCH_BYTES // engine.manifest.snippet_bytes)
+        self._batch_size = min(self._options.batch_size, fitting)
         # Snippets that wait for the engine.
         self._waiting: list[Snippet] = []
         # The batch that a GPU computes while the next one is read.
@@ -232,7 +237,7 @@ class Detection:
                 # Events keep their order: those of snippets before a gap come before it.
                 yield from self._land(reader.info)
             yield from self._take(item)
-            while len(self._waiting) >= self._options.batch_size:
+            while len(self._waiting) >= self._batch_size:
                 yield from self._launch(reader.info)
         yield from self._finish(reader.info)
 
@@ -249,7 +254,7 @@ class Detection:
 
     def _launch(self, info: VideoInfo | None) -> Iterator[Event]:
         """Ask for the next batch; events of the one before, or of this one where it is ready."""
-        size = self._options.batch_size
+        size = self._batch_size
         snippets, self._waiting = self._waiting[:size], self._waiting[size:]
         pending = self._engine.submit(np.stack([snippet.frames for snippet in snippets]))
         yield from self._land(info)

@@ -22,6 +22,7 @@ from wsgn.support.json_input import read_object
 from wsgn.support.records import record_from_dict, record_to_dict
 
 FORMAT = "wsgn.checkpoint/2"
+_MOST_STEPS = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +48,24 @@ class Checkpoint:
     optimizer: dict[str, Tensor]
 
     def build(self) -> WeakDetector:
-        """The model with its weights, in evaluation mode."""
-        model = WeakDetector(self.model)
+        """The model with its weights, in evaluation mode. Raises `InputError`."""
         try:
+            # Sizes that are damaged must not be allocated before they are held against the weights.
+            with torch.device("meta"):
+                blueprint = WeakDetector(self.model)
+            blueprint.load_state_dict(self.weights, assign=True)
+            model = WeakDetector(self.model)
             model.load_state_dict(self.weights)
-        except RuntimeError as error:
+        except (RuntimeError, OverflowError, TypeError) as error:
             raise InputError(
                 f"the checkpoint's weights do not fit its model: {str(error).splitlines()[-1]}"
             ) from error
+        for name, value in self.weights.items():
+            if value.is_floating_point() and not value.isfinite().all():
+                raise InputError(
+                    f"the checkpoint's weights '{name}' are not all numbers: it is damaged, or its "
+                    "training went wrong; train it again."
+                )
         return model.eval()
 
 
@@ -118,7 +129,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     return Checkpoint(
         model=record_from_dict(ModelConfig, document["model"], what=f"the model in {path}"),
         train=record_from_dict(TrainConfig, document["train"], what=f"the training in {path}"),
-        step=int(document["step"]),
+        step=document["step"],
         weights=_part(tensors, "model."),
         optimizer=_part(tensors, "optimizer."),
         calibration=(
@@ -142,9 +153,16 @@ def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
             f"{path} has format {document['format']}, this wsgn reads {FORMAT}: train it again, or "
             "use the version that made it."
         )
-    if not {"model", "train", "step", "calibration"} <= set(document):
+    kinds = {"model": dict, "train": dict, "step": int, "calibration": dict | None}
+    if not all(name in document and _is(document[name], kind) for name, kind in kinds.items()):
         raise InputError(f"{path} holds no complete configuration of wsgn.")
+    if not 0 <= document["step"] <= _MOST_STEPS:
+        raise InputError(f"{path} says that {document['step']} steps are done: it is damaged.")
     return document
+
+
+def _is(value: object, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -6,9 +6,13 @@ carry no metadata. docs/manifest.md describes every field for people who write a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from wsgn.errors import UsageError
 from wsgn.support.json_input import read_object
@@ -31,10 +35,35 @@ RESIZE_MODES = ("stretch", "centre_crop")
 # videos, or scores of streams whose state goes in and out.
 GRAPHS = ("snippet", "whole-video", "streaming")
 
+# What is beyond these is damage, or fills the memory before the first segment (docs/manifest.md).
+# Of every number that is not bounded more closely.
+_LARGEST = 1e9
+# A variance or deviation is divided by.
+_SMALLEST_DIVISOR = 1e-30
+_FRAME_RATES = (1e-3, 1e4)
+_MOST_FRAMES = 1_000_000
+_MOST_PIXELS_A_SIDE = 1 << 14
+# Of one snippet: 16 frames of 1920 x 1080 are 95 MiB.
+_MOST_SNIPPET_BYTES = 1 << 27
+_MOST_CHANNELS = 1 << 20
+_MOST_CLASSES = 10_000
+_LONGEST_NAME = 1000
+_MOST_SMOOTHING = 10_001
+
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise UsageError(message)
+
+
+def _require_numbers(record: object) -> None:
+    """Every number of a record is finite and no larger than `_LARGEST`."""
+    for name, value in vars(record).items():
+        for number in value if isinstance(value, tuple) else (value,):
+            _require(
+                not isinstance(number, int | float) or abs(number) <= _LARGEST,
+                f"{name} must be finite and at most {_LARGEST:g} in size, got {number}.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +82,18 @@ class Sampling:
             math.isfinite(self.frame_rate) and self.frame_rate > 0,
             f"frame_rate must be a positive number of frames per second, got {self.frame_rate}.",
         )
+        slowest, fastest = _FRAME_RATES
+        _require(
+            slowest <= self.frame_rate <= fastest,
+            f"frame_rate must be {slowest:g} to {fastest:g} frames per second, got "
+            f"{self.frame_rate:g}.",
+        )
         for name in ("snippet_length", "snippet_stride"):
             value = getattr(self, name)
             _require(value >= 1, f"{name} must be at least 1 frame, got {value}.")
+            _require(
+                value <= _MOST_FRAMES, f"{name} must be at most {_MOST_FRAMES} frames, got {value}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +112,11 @@ class FrameInput:
             f"input height and width must be positive, got {self.height} x {self.width}.",
         )
         _require(
+            max(self.height, self.width) <= _MOST_PIXELS_A_SIDE,
+            f"input height and width must be at most {_MOST_PIXELS_A_SIDE} pixels, got "
+            f"{self.height} x {self.width}.",
+        )
+        _require(
             self.resize in RESIZE_MODES,
             f"resize must be one of {', '.join(RESIZE_MODES)}, got '{self.resize}'.",
         )
@@ -88,6 +131,10 @@ class FeatureInput:
 
     def __post_init__(self) -> None:
         _require(self.size >= 1, f"feature size must be at least 1, got {self.size}.")
+        _require(
+            self.size <= _MOST_CHANNELS,
+            f"feature size must be at most {_MOST_CHANNELS}, got {self.size}.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +171,13 @@ class SelectionRule:
             f"class_activation must be one of {', '.join(CLASS_ACTIVATIONS)}, "
             f"got '{self.class_activation}'.",
         )
+        _require_numbers(self)
         _require(self.variance_epsilon > 0, "variance_epsilon must be positive.")
         _require(all(s > 0 for s in self.global_std), "every global_std must be positive.")
+        _require(
+            min(self.variance_epsilon, *self.global_std, 1.0) >= _SMALLEST_DIVISOR,
+            f"variance_epsilon and global_std must be at least {_SMALLEST_DIVISOR:g}.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +194,7 @@ class Prior:
     maximum: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        _require_numbers(self)
         _require(self.count >= 0, f"the prior's count must not be negative, got {self.count}.")
         _require(all(v >= 0 for v in self.variance), "the prior's variances must not be negative.")
 
@@ -170,11 +223,7 @@ class DetectionRule:
     video_score_weight: float = 0.2
 
     def __post_init__(self) -> None:
-        for name in ("open_thresholds", "close_thresholds"):
-            _require(
-                all(math.isfinite(value) for value in getattr(self, name)),
-                f"{name} must be finite numbers.",
-            )
+        _require_numbers(self)
         _require(
             all(
                 close <= opening
@@ -182,15 +231,40 @@ class DetectionRule:
             ),
             "no close_threshold may lie above its open_threshold.",
         )
-        for name in ("minimum_duration_seconds", "merge_gap_seconds", "peak_gate"):
+        for name in (
+            "minimum_duration_seconds",
+            "merge_gap_seconds",
+            "peak_gate",
+            "video_score_gate",
+            "video_score_weight",
+        ):
             value = getattr(self, name)
-            _require(
-                math.isfinite(value) and value >= 0, f"{name} must not be negative, got {value}."
-            )
+            _require(value >= 0, f"{name} must not be negative, got {value}.")
         _require(
             self.smoothing_snippets >= 1 and self.smoothing_snippets % 2 == 1,
             f"smoothing_snippets must be odd and positive, got {self.smoothing_snippets}.",
         )
+        _require(
+            self.smoothing_snippets <= _MOST_SMOOTHING,
+            f"smoothing_snippets must be at most {_MOST_SMOOTHING}, got {self.smoothing_snippets}.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checksum:
+    """What an engine looked like when it was exported: SHA-256 in hexadecimal digits."""
+
+    # Of the ONNX file's bytes without its metadata: the graph and its weights.
+    graph: str
+    # Of the manifest without this record, as compact JSON with sorted keys.
+    manifest: str
+
+    def __post_init__(self) -> None:
+        for value in (self.graph, self.manifest):
+            _require(
+                re.fullmatch("[0-9a-f]{64}", value) is not None,
+                "a checksum must have 64 hexadecimal digits.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,8 +283,10 @@ class Manifest:
     features: FeatureInput | None = None
     # One of GRAPHS.
     graph: str = "snippet"
-    # Words for people: what made this engine. Nothing is derived from it.
+    # Words for people: what made this engine, and of what.
     provenance: dict[str, str] = field(default_factory=dict)
+    # None of an engine that was exported before there was one.
+    checksum: Checksum | None = None
 
     def __post_init__(self) -> None:
         _require(
@@ -222,6 +298,12 @@ class Manifest:
             len(self.classes) >= 1 and len(set(self.classes)) == len(self.classes),
             "the manifest must name at least one class, each once.",
         )
+        _require(
+            len(self.classes) <= _MOST_CLASSES,
+            f"the manifest must name at most {_MOST_CLASSES} classes, got {len(self.classes)}.",
+        )
+        for words in (*self.classes, *self.provenance, *self.provenance.values()):
+            _require_text(words)
         for name in self.classes:
             _require(
                 bool(name) and not holds_controls(name),
@@ -236,6 +318,22 @@ class Manifest:
             self.graph in GRAPHS, f"graph must be one of {', '.join(GRAPHS)}, got '{self.graph}'."
         )
         self._check_lengths()
+        if self.frames is not None:
+            size = self.snippet_bytes
+            _require(
+                size <= _MOST_SNIPPET_BYTES,
+                f"a snippet of {self.sampling.snippet_length} frames of {self.frames.height} x "
+                f"{self.frames.width} pixels takes {size >> 20} MiB, the most is "
+                f"{_MOST_SNIPPET_BYTES >> 20} MiB.",
+            )
+
+    @property
+    def snippet_bytes(self) -> int:
+        """Of one snippet in the engine's input."""
+        if self.frames is None:
+            assert self.features is not None
+            return 4 * self.features.size
+        return self.sampling.snippet_length * self.frames.height * self.frames.width * 3
 
     def _check_lengths(self) -> None:
         expected = len(self.classes)
@@ -256,9 +354,17 @@ class Manifest:
 
     def to_json(self) -> str:
         """The document as compact JSON with sorted keys: equal manifests give equal bytes."""
-        return json.dumps(
-            record_to_dict(self), sort_keys=True, separators=(",", ":"), allow_nan=False
-        )
+        document = record_to_dict(self)
+        if self.checksum is None:
+            # As it was before there were any: what was made of its text is still of this engine.
+            del document["checksum"]
+        return _compact(document)
+
+    def sealed(self, graph_sha256: str) -> Manifest:
+        """The manifest with the checksums of a graph and of itself."""
+        bare = replace(self, checksum=None)
+        own = _own_sha256(json.loads(bare.to_json()))
+        return replace(bare, checksum=Checksum(graph=graph_sha256, manifest=own))
 
     @staticmethod
     def from_json(text: str) -> Manifest:
@@ -271,3 +377,32 @@ class Manifest:
                 f"{FORMAT_VERSION}: export the engine again, or install the matching wsgn."
             )
         return record_from_dict(Manifest, document, what="the manifest")
+
+
+def was_changed(text: str) -> bool:
+    """Whether the text of a valid manifest says other things than when it was sealed."""
+    document = json.loads(text)
+    checksum = document.pop("checksum", None)
+    return checksum is not None and checksum["manifest"] != _own_sha256(document)
+
+
+def _own_sha256(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_compact(document).encode()).hexdigest()
+
+
+def _compact(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _require_text(words: str) -> None:
+    """Of a length that can be shown, and writable: JSON can hold half of a surrogate pair."""
+    _require(
+        len(words) <= _LONGEST_NAME,
+        f"a name in the manifest is longer than {_LONGEST_NAME} characters.",
+    )
+    try:
+        words.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"the manifest's name {words!r} is no text: half of a surrogate pair stands in it."
+        ) from error

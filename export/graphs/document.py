@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from wsgn.checkpoint import Checkpoint
+from wsgn.engines.onnx_file import graph_sha256
 from wsgn.engines.tensors import GraphTensors, graph_tensors
 from wsgn.errors import EngineError, UsageError
 from wsgn.export.graphs.half import convolutions_in_half
@@ -105,9 +106,16 @@ def export_graph(
     _strip(document)
     if half:
         convolutions_in_half(document)
-    onnx.helper.set_model_props(document, {METADATA_KEY: manifest.to_json()})
+    seal(document, manifest)
     onnx.checker.check_model(document, full_check=True)
     return document
+
+
+def seal(document: onnx.ModelProto, manifest: Manifest) -> None:
+    """Put the manifest into a document that is finished, with the checksums of both."""
+    document.ClearField("metadata_props")
+    sealed = manifest.sealed(graph_sha256(document.SerializeToString(deterministic=True)))
+    onnx.helper.set_model_props(document, {METADATA_KEY: sealed.to_json()})
 
 
 def _exported(snippets: SnippetGraph, manifest: Manifest, tensors: GraphTensors) -> onnx.ModelProto:

@@ -8,7 +8,8 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, external_data_helper
 
-from wsgn.errors import EngineError, UsageError
+from wsgn.engines.open import read_manifest
+from wsgn.errors import EngineError
 from wsgn.manifest import METADATA_KEY, Manifest
 
 REMEDY = "give a file made by export/to_onnx.py"
@@ -31,10 +32,8 @@ def manifest_of(path: Path, document: onnx.ModelProto) -> Manifest:
             f"the engine '{path}' has no manifest (metadata key '{METADATA_KEY}'), which says its "
             f"classes and sampling: {REMEDY}."
         )
-    try:
-        return Manifest.from_json(texts[METADATA_KEY])
-    except UsageError as error:
-        raise EngineError(f"the engine '{path}' cannot be used: {error}") from error
+    # Read once more as the runtime does: a damaged graph must not become a plan.
+    return read_manifest(path)
 
 
 def all_nodes(document: onnx.ModelProto) -> Iterator[onnx.NodeProto]:

@@ -46,6 +46,8 @@ def _run_batch(options: RunOptions) -> int:
     frame_grid(description.manifest, description.path.name)
     options = with_labels(options, description.manifest.classes)
     check_options(description.manifest, options.detect.detector)
+    for notice in description.notices:
+        console.warn(notice)
     outputs = Outputs(options.output)
     with (
         open_engine(description, device=options.device, num_threads=options.num_threads) as engine,

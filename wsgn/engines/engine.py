@@ -24,6 +24,8 @@ class EngineDescription:
     sidecar: PlanSidecar | None = None
     # Whether an ONNX file keeps weights in another file, with which no engine opens.
     has_external_data: bool = False
+    # What is odd about the file and does not keep it from running, in sentences.
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

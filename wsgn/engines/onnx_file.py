@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsgn.errors import EngineError, UsageError
-from wsgn.manifest import METADATA_KEY, Manifest
+from wsgn.manifest import METADATA_KEY, Manifest, was_changed
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -39,6 +39,8 @@ class OnnxFile:
     path: Path
     # Of the whole file, in hexadecimal digits.
     sha256: str
+    # Of what computes, which is all but the metadata.
+    graph_sha256: str
     metadata: dict[str, str]
     has_external_data: bool
 
@@ -66,9 +68,35 @@ def manifest_of(file: OnnxFile) -> Manifest:
             "its classes and sampling: export it with export/to_onnx.py."
         )
     try:
-        return Manifest.from_json(text)
+        manifest = Manifest.from_json(text)
     except UsageError as error:
         raise EngineError(f"the engine '{file.path}' cannot be used: {error}") from error
+    if manifest.checksum is not None and manifest.checksum.graph != file.graph_sha256:
+        raise EngineError(
+            f"the engine '{file.path}' is damaged: its graph is not the one that its manifest's "
+            "checksum is of; copy it again, or export it again."
+        )
+    return manifest
+
+
+def notices_of(file: OnnxFile) -> tuple[str, ...]:
+    """What is odd about a file whose manifest is valid, in sentences."""
+    if not was_changed(file.metadata[METADATA_KEY]):
+        return ()
+    return (
+        f"the manifest of the engine '{file.path}' is not the one that was exported: somebody "
+        "changed it, or the file is damaged; if nobody did, copy or export it again.",
+    )
+
+
+def graph_sha256(content: bytes | memoryview) -> str:
+    """Of an ONNX file's bytes without the metadata; a `ValueError` where they are malformed."""
+    view, found, position = memoryview(content), hashlib.sha256(), 0
+    for number, _, end in _spans(view):
+        if number != _METADATA:
+            found.update(view[position:end])
+        position = end
+    return found.hexdigest()
 
 
 def _read_model(path: Path, view: memoryview) -> OnnxFile:
@@ -95,6 +123,7 @@ def _read_model(path: Path, view: memoryview) -> OnnxFile:
     return OnnxFile(
         path=path,
         sha256=hashlib.sha256(view).hexdigest(),
+        graph_sha256=graph_sha256(view),
         metadata=metadata,
         has_external_data=has_external_data,
     )
@@ -107,18 +136,20 @@ def _malformed_message(path: Path, looks_like_onnx: bool) -> str:
 
 
 def _refers_outside(view: memoryview, kind: str) -> bool:
-    """Whether a tensor in a message has its data in another file."""
-    if kind == "tensor":
-        return any(
-            number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value == _LOCATION_EXTERNAL)
-            for number, value in _fields(view)
-        )
-    children = _LEADS_TO_TENSORS[kind]
-    return any(
-        _refers_outside(value, children[number])
-        for number, value in _fields(view)
-        if number in children and not isinstance(value, int)
-    )
+    """Whether a tensor in a message has its data in another file; graphs may lie in graphs."""
+    waiting = [(view, kind)]
+    while waiting:
+        message, kind = waiting.pop()
+        children = _LEADS_TO_TENSORS.get(kind, {})
+        for number, value in _fields(message):
+            if kind == "tensor":
+                if number == _EXTERNAL_DATA:
+                    return True
+                if number == _DATA_LOCATION and value == _LOCATION_EXTERNAL:
+                    return True
+            elif number in children and not isinstance(value, int):
+                waiting.append((value, children[number]))
+    return False
 
 
 def _is_bytes(value: int | memoryview) -> bool:
@@ -127,6 +158,12 @@ def _is_bytes(value: int | memoryview) -> bool:
 
 def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Fields of a message: an integer, or the bytes of what has a length."""
+    for number, value, _ in _spans(view):
+        yield number, value
+
+
+def _spans(view: memoryview) -> Iterator[tuple[int, int | memoryview, int]]:
+    """Fields of a message as in `_fields`, each with where it ends."""
     position, end = 0, len(view)
     while position < end:
         key, position = _varint(view, position)
@@ -135,7 +172,7 @@ def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise _MalformedError
         if wire_type == _VARINT:
             value, position = _varint(view, position)
-            yield number, value
+            yield number, value, position
             continue
         if wire_type == _BYTES:
             length, position = _varint(view, position)
@@ -145,8 +182,8 @@ def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise _MalformedError
         if position + length > end:
             raise _MalformedError
-        yield number, view[position : position + length]
         position += length
+        yield number, view[position - length : position], position
 
 
 def _varint(view: memoryview, position: int) -> tuple[int, int]:

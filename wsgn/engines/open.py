@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from pathlib import Path
 
 from wsgn.engines.engine import Engine, EngineDescription
-from wsgn.engines.onnx_file import manifest_of, read_onnx_file
+from wsgn.engines.onnx_file import manifest_of, notices_of, read_onnx_file
 from wsgn.engines.tensorrt.sidecar import is_plan, read_sidecar
 from wsgn.errors import EngineError, UsageError
 from wsgn.manifest import Manifest
@@ -29,6 +30,7 @@ def describe_engine(path: str | os.PathLike[str]) -> EngineDescription:
         manifest=manifest_of(file),
         sha256=file.sha256,
         has_external_data=file.has_external_data,
+        notices=notices_of(file),
     )
 
 
@@ -68,7 +70,7 @@ def open_engine(
             f"the engine '{path}' is a TensorRT plan, which runs on a GPU only: leave out "
             f"--device {device} or say --device cuda, or give the .onnx file."
         )
-    description = engine if isinstance(engine, EngineDescription) else describe_engine(path)
+    description = engine if isinstance(engine, EngineDescription) else _described_aloud(path)
     if description.sidecar is not None:
         from wsgn.engines.tensorrt.engine import TensorRtEngine
 
@@ -78,6 +80,14 @@ def open_engine(
     if num_threads is not None:
         checked_count("the number of threads", num_threads)
     return OnnxRuntimeEngine(description, ordinal=ordinal, num_threads=num_threads)
+
+
+def _described_aloud(path: Path) -> EngineDescription:
+    """The description of a file that nobody has looked at: what is odd about it is a warning."""
+    description = describe_engine(path)
+    for notice in description.notices:
+        warnings.warn(notice, stacklevel=3)
+    return description
 
 
 def cuda_ordinal(device: str) -> int | None:

@@ -1,10 +1,11 @@
-"""Frozen dataclasses to and from JSON: unknown keys and wrong types are errors."""
+"""Frozen dataclasses to and from JSON: unknown keys, wrong types and endless numbers are errors."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import json
+import math
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -17,12 +18,28 @@ Record = TypeVar("Record")
 
 # Characters of a wrong value that a message shows.
 _MOST_SHOWN = 60
+# Whole numbers are smaller than this in size, as seeds are; JSON itself knows no bound.
+_BOUND = 1 << 64
 _KINDS: dict[Any, tuple[str, str]] = {
     str: ("a text", "texts"),
     int: ("a whole number", "whole numbers"),
     float: ("a number", "numbers"),
     bool: ("true or false", "true or false"),
     type(None): ("null", "null"),
+}
+
+
+class _Finite:
+    """What a message wants in place of NaN, an infinity, or more than a float can hold."""
+
+
+class _Bounded:
+    """What a message wants in place of a whole number beyond `_BOUND`."""
+
+
+_KINDS |= {
+    _Finite: ("a finite number", "finite numbers"),
+    _Bounded: ("a whole number under 2^64", "whole numbers under 2^64"),
 }
 
 
@@ -51,7 +68,7 @@ def record_to_dict(record: Any) -> dict[str, Any]:
 @functools.cache
 def _hooks(kind: type) -> dict[Any, Callable[[Any], Any]]:
     """What dacite must not do on its own: turn a text into a list, or `true` into a number."""
-    hooks: dict[Any, Callable[[Any], Any]] = {float: _exact_float}
+    hooks: dict[Any, Callable[[Any], Any]] = {float: _exact_float, int: _bounded_int}
     seen: set[Any] = set()
     waiting: list[Any] = [kind]
     while waiting:
@@ -78,7 +95,19 @@ def _exact_collection(kind: Any, value: Any) -> Any:
 def _exact_float(value: Any) -> float:
     if not _fits(float, value):
         raise dacite.WrongTypeError(float, value)
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise dacite.WrongTypeError(_Finite, value)
+    return number
+
+
+def _bounded_int(value: Any) -> Any:
+    if isinstance(value, int) and abs(value) >= _BOUND:
+        raise dacite.WrongTypeError(_Bounded, value)
+    return value
 
 
 def _fits(kind: Any, value: object) -> bool:

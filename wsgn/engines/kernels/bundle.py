@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,11 @@ class CompiledKernel:
     spilled_bytes: int
     cubin_sha256: str
     ptx_sha256: str
+
+    def __post_init__(self) -> None:
+        # It names a file.
+        if not re.fullmatch(r"[A-Za-z0-9_]{1,100}", self.name):
+            raise UsageError(f"{self.name!r} is no name of a kernel.")
 
     def sha256(self, form: str) -> str:
         """Of its file in one of FORMS, in hexadecimal digits."""

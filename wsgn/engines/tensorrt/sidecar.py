@@ -94,7 +94,8 @@ class PlanSidecar:
 
     def to_json(self) -> str:
         """The document, for people to read as well; equal sidecars give equal bytes."""
-        return json.dumps(record_to_dict(self), sort_keys=True, indent=1, allow_nan=False) + "\n"
+        document = record_to_dict(self) | {"manifest": json.loads(self.manifest.to_json())}
+        return json.dumps(document, sort_keys=True, indent=1, allow_nan=False) + "\n"
 
     @staticmethod
     def from_json(text: str) -> PlanSidecar:
