@@ -13,7 +13,7 @@ from wsgn.errors import UsageError
 from wsgn.localization.segments import SnippetTimes, scores_to_segments, smoothed_scores
 from wsgn.localization.timing import snippet_centre_seconds, snippet_duration_seconds
 from wsgn.manifest import Manifest
-from wsgn.support.arrays import Float32Array, FloatArray, IntArray, UInt8Array
+from wsgn.support.arrays import BoolArray, Float32Array, FloatArray, IntArray, UInt8Array
 
 from ..events import Event, SegmentEvent, StartEvent
 from .history import History
@@ -21,9 +21,10 @@ from .rules import DetectorOptions, online_rule, whole_video_rule
 from .scorer import CausalScorer, WindowScorer
 from .segmenter import Boundary, Closing, OnlineSegmenter, Opening
 from .smoother import Smoother, SnippetScore
-from .state import State, Stateful
+from .state import SavedState, State, Stateful, damaged, opened, read_arrays, sealed
 
-STATE_VERSION = 1
+# 2 has a checksum.
+STATE_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ class Detector:
         self._scorer: CausalScorer | WindowScorer = CausalScorer(manifest)
         if self._options.scores == "window":
             self._scorer = WindowScorer(manifest, self._options.window_seconds)
-        self._smoother = Smoother(manifest.detection.smoothing_snippets)
+        self._smoother = Smoother(manifest.detection.smoothing_snippets, len(manifest.classes))
         self._history = History(manifest) if self._options.scores == "exact" else None
         self._num_classes = len(manifest.classes)
         self._num_snippets = 0
@@ -76,7 +77,12 @@ class Detector:
         self.snippet_times: SnippetTimes | None = None
 
     def push(self, snippets: SnippetLogits) -> list[Event]:
-        """Events that n more snippets make known."""
+        """Events that n more snippets make known.
+
+        Raises:
+            ValueError: arrays whose shapes do not fit, what is not finite, an epoch that falls, or
+                times that do not rise within one; nothing of them is taken then.
+        """
         self._check(snippets)
         events: list[Event] = []
         for index in range(len(snippets.start_seconds)):
@@ -116,11 +122,33 @@ class Detector:
         )
 
     def _check(self, snippets: SnippetLogits) -> None:
-        shape = (len(snippets.start_seconds), self._num_classes)
+        starts, epochs = np.asarray(snippets.start_seconds), np.asarray(snippets.epoch)
+        shape = (len(starts), self._num_classes)
         for name in ("selection_logits", "class_probabilities"):
-            got = getattr(snippets, name).shape
-            if got != shape:
-                raise ValueError(f"{name} must have shape {shape}, got {got}.")
+            values = np.asarray(getattr(snippets, name))
+            if values.shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {values.shape}.")
+            # As it is kept: what float32 cannot hold is infinite there.
+            with np.errstate(over="ignore"):
+                finite = np.isfinite(values.astype(np.float32))
+            _require_rows(
+                np.logical_and.reduce(finite, axis=1),
+                f"{name} must be finite numbers; leave the snippet out",
+            )
+        for name, values in (("start_seconds", starts), ("epoch", epochs)):
+            if values.shape != shape[:1]:
+                raise ValueError(f"{name} must have shape {shape[:1]}, got {values.shape}.")
+            _require_rows(np.isfinite(values), f"{name} must be finite")
+        # Of the snippet before each.
+        seen = self._num_snippets > 0
+        before = np.concatenate(([self._epoch] if seen else epochs[:1], epochs[:-1]))
+        ends = starts + snippet_duration_seconds(self._manifest.sampling)
+        earlier = np.concatenate(([self._at_seconds if seen else -np.inf], ends[:-1]))
+        _require_rows(epochs >= before, "epoch must not fall")
+        _require_rows(
+            (epochs > before) | (ends > earlier[: len(ends)]),
+            "start_seconds must rise within an epoch; after a gap or a new start raise the epoch",
+        )
 
     def _push_one(
         self,
@@ -203,24 +231,43 @@ class Detector:
         }
         for name, part in self._parts().items():
             state |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
-        return state
+        return sealed(state)
 
     def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        """Go on from a state saved by a detector with the same manifest and options."""
-        if "version" not in state or int(state["version"]) != STATE_VERSION:
+        """Go on from a state saved by a detector with the same manifest and options.
+
+        Raises:
+            UsageError: the state is of another version, engine or options, or damaged; the detector
+                is as it was then.
+        """
+        arrays = read_arrays(state)
+        if not np.array_equal(arrays.get("version", np.empty(0)), STATE_VERSION):
             raise UsageError(f"the saved state is not of version {STATE_VERSION} of this wsgn.")
-        if not np.array_equal(state.get("made_for", np.empty(0)), self._made_for()):
+        if not np.array_equal(arrays.get("made_for", np.empty(0)), self._made_for()):
             raise UsageError("the saved state was made with another engine or other options.")
-        parts = self._parts()
-        self._num_snippets = int(state["num_snippets"])
-        self._score_total = state["score_total"].astype(np.float64)
-        self._epoch = int(state["epoch"])
-        self._at_seconds = float(state["at_seconds"])
-        self._open_ids = state["open_ids"].astype(np.int64)
-        self._next_id = int(state["next_id"])
-        for name, part in parts.items():
-            prefix = f"{name}."
-            part.restore({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
+        other = Detector(self._manifest, self._options)
+        other._take(opened(arrays))
+        vars(self).update(vars(other))
+
+    def _take(self, state: SavedState) -> None:
+        state.take("version", np.int64)
+        state.take("made_for", np.uint8, (None,))
+        self._num_snippets = state.take("num_snippets", np.int64)
+        self._score_total = state.take("score_total", np.float64, (self._num_classes,))
+        self._epoch = state.take("epoch", np.int64)
+        self._at_seconds = state.take("at_seconds", np.float64)
+        self._open_ids = state.take("open_ids", np.int64, (self._num_classes,))
+        self._next_id = state.take("next_id", np.int64)
+        for name, part in self._parts().items():
+            part.restore(state.part(name))
+        state.require_all_taken()
+        if self._history is not None and len(self._history) != self._num_snippets:
+            raise damaged(f"it holds {len(self._history)} snippets of {self._num_snippets}")
+        is_announced = self._open_ids >= 0
+        if (is_announced != self._segmenter.announced).any() or (
+            self._open_ids >= self._next_id
+        ).any():
+            raise damaged("its open segments are none")
 
     def _made_for(self) -> UInt8Array:
         """A fingerprint of the manifest and the options."""
@@ -236,3 +283,9 @@ class Detector:
         if self._history is not None:
             parts["history"] = self._history
         return parts
+
+
+def _require_rows(good: BoolArray, message: str) -> None:
+    """Raise a `ValueError` that names the first of n snippets (n,) that is not good."""
+    if not good.all():
+        raise ValueError(f"{message} (the first is number {int(np.argmin(good))} of {len(good)}).")

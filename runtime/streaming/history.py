@@ -15,7 +15,7 @@ from wsgn.manifest import Manifest
 from wsgn.support.arrays import Float32Array, FloatArray
 
 from ..events import Event, RetractEvent, SegmentEvent
-from .state import State
+from .state import SavedState, State, damaged
 
 
 class History:
@@ -131,15 +131,29 @@ class History:
             "provisional": np.array(provisional, dtype=np.float64).reshape(-1, 5),
         }
 
-    def restore(self, state: State) -> None:
-        """Go on from a saved state."""
-        self._starts = array("d", state["starts"].astype(np.float64).tobytes())
-        self._epochs = array("q", state["epochs"].astype(np.int64).tobytes())
-        self._logits = array("f", state["logits"].astype(np.float32).tobytes())
-        self._probabilities = array("f", state["probabilities"].astype(np.float32).tobytes())
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def restore(self, state: SavedState) -> None:
+        """Go on from a saved state; a `UsageError` where it is damaged."""
+        num_classes = len(self._manifest.classes)
+        starts = state.take("starts", np.float64, (None,))
+        epochs = state.take("epochs", np.int64, (len(starts),))
+        shape = (len(starts), num_classes)
+        logits = state.take("logits", np.float32, shape)
+        probabilities = state.take("probabilities", np.float32, shape)
+        provisional = state.take("provisional", np.float64, (None, 5))
+        state.require_all_taken()
+        whole = provisional[:, :3]
+        if (whole != np.rint(whole)).any() or not np.isin(whole[:, 2], range(num_classes)).all():
+            raise damaged("its announced segments are none")
+        self._starts = array("d", starts.tobytes())
+        self._epochs = array("q", epochs.tobytes())
+        self._logits = array("f", logits.tobytes())
+        self._probabilities = array("f", probabilities.tobytes())
         self._provisional = [
             (int(rev), self._restored(int(identity), int(column), start, end))
-            for rev, identity, column, start, end in state["provisional"].astype(float).tolist()
+            for rev, identity, column, start, end in provisional.tolist()
         ]
 
     def _restored(self, identity: int, column: int, start: float, end: float) -> SegmentEvent:

@@ -8,7 +8,7 @@ from wsgn.localization.statistics import SelectionStatistics, selection_weights
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import FloatArray
 
-from .state import State
+from .state import SavedState, State, damaged
 
 _STATISTICS = ("mean", "squared_deviations", "log_sum_exponential", "maximum")
 
@@ -32,10 +32,18 @@ class CausalScorer:
         state: State = {name: getattr(self._statistics, name) for name in _STATISTICS}
         return state | {"count": np.array(self._statistics.count)}
 
-    def restore(self, state: State) -> None:
-        """Go on from a saved state."""
-        arrays = {name: state[name].astype(np.float64) for name in _STATISTICS}
-        self._statistics = SelectionStatistics(count=float(state["count"]), **arrays)
+    def restore(self, state: SavedState) -> None:
+        """Go on from a saved state; a `UsageError` where it is damaged."""
+        count = state.take("count", np.float64)
+        shape = self._statistics.mean.shape
+        # Of nothing, two of them are minus infinity.
+        arrays = {
+            name: state.take(name, np.float64, shape, finite=count > 0) for name in _STATISTICS
+        }
+        state.require_all_taken()
+        if count < 0:
+            raise damaged(f"it has counted {count} snippets")
+        self._statistics = SelectionStatistics(count=count, **arrays)
 
 
 class WindowScorer:
@@ -68,7 +76,9 @@ class WindowScorer:
         """The state as arrays, exact."""
         return {"starts": self._starts, "logits": self._logits}
 
-    def restore(self, state: State) -> None:
-        """Go on from a saved state."""
-        self._starts = state["starts"].astype(np.float64)
-        self._logits = state["logits"].astype(np.float64)
+    def restore(self, state: SavedState) -> None:
+        """Go on from a saved state; a `UsageError` where it is damaged."""
+        starts = state.take("starts", np.float64, (None,))
+        logits = state.take("logits", np.float64, (len(starts), self._logits.shape[1]))
+        state.require_all_taken()
+        self._starts, self._logits = starts, logits

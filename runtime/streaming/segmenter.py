@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from wsgn.localization.segments import crossing_seconds
-from wsgn.support.arrays import FloatArray
+from wsgn.support.arrays import BoolArray, FloatArray
 
 from .smoother import SnippetScore
-from .state import State
+from .state import SavedState, State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,17 +177,32 @@ class OnlineSegmenter:
             )
         return state
 
-    def restore(self, state: State) -> None:
-        """Go on from a saved state."""
-        for name in _NAMES:
-            kind = bool if name.startswith("is_") else np.float64
-            setattr(self, f"_{name}", state[name].astype(kind))
-        self._previous = None
-        if "previous_scores" in state:
-            start, centre, end = state["previous_times"].astype(np.float64).tolist()
-            self._previous = SnippetScore(
-                scores=state["previous_scores"].astype(np.float64),
-                start_seconds=start,
-                centre_seconds=centre,
-                end_seconds=end,
+    def restore(self, state: SavedState) -> None:
+        """Go on from a saved state; a `UsageError` where it is damaged."""
+        shape = self._is_open.shape
+        arrays = {
+            name: state.take(
+                name,
+                bool if name.startswith("is_") else np.float64,
+                shape,
+                # The end of what is above the closing threshold is not known.
+                finite=name != "end",
             )
+            for name in _NAMES
+        }
+        previous = None
+        if "previous_scores" in state or arrays["is_open"].any():
+            scores = state.take("previous_scores", np.float64, shape)
+            start, centre, end = state.take("previous_times", np.float64, (3,)).tolist()
+            previous = SnippetScore(
+                scores=scores, start_seconds=start, centre_seconds=centre, end_seconds=end
+            )
+        state.require_all_taken()
+        for name, array in arrays.items():
+            setattr(self, f"_{name}", array)
+        self._previous = previous
+
+    @property
+    def announced(self) -> BoolArray:
+        """Which classes (C,) have an open segment whose `Opening` was given."""
+        return self._is_open & self._is_announced

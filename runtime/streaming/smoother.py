@@ -8,7 +8,7 @@ import numpy as np
 
 from wsgn.support.arrays import FloatArray
 
-from .state import State
+from .state import SavedState, State, damaged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +24,9 @@ class SnippetScore:
 class Smoother:
     """Delays a stream by half its window, so that both neighbours of a snippet are known."""
 
-    def __init__(self, num_snippets: int) -> None:
+    def __init__(self, num_snippets: int, num_classes: int) -> None:
         self._reach = num_snippets // 2
+        self._num_classes = num_classes
         # The last snippets, of which the first `_given` were passed on already.
         self._kept: list[SnippetScore] = []
         self._given = 0
@@ -58,18 +59,22 @@ class Smoother:
     def state_dict(self) -> State:
         """The state as arrays, exact."""
         rows = [[s.start_seconds, s.centre_seconds, s.end_seconds, *s.scores] for s in self._kept]
-        width = len(rows[0]) if rows else 3
         return {
-            "rows": np.array(rows, dtype=np.float64).reshape(-1, width),
+            "rows": np.array(rows, dtype=np.float64).reshape(-1, 3 + self._num_classes),
             "given": np.array(self._given),
         }
 
-    def restore(self, state: State) -> None:
-        """Go on from a saved state."""
-        self._given = int(state["given"])
+    def restore(self, state: SavedState) -> None:
+        """Go on from a saved state; a `UsageError` where it is damaged."""
+        rows = state.take("rows", np.float64, (None, 3 + self._num_classes))
+        given = state.take("given", np.int64)
+        state.require_all_taken()
+        if not 0 <= given <= len(rows) <= 2 * self._reach + 1:
+            raise damaged(f"{given} of {len(rows)} snippets were smoothed")
+        self._given = given
         self._kept = [
             SnippetScore(
                 scores=row[3:], start_seconds=row[0], centre_seconds=row[1], end_seconds=row[2]
             )
-            for row in state["rows"].astype(np.float64)
+            for row in rows
         ]

@@ -16,7 +16,7 @@ from wsgn.manifest import FrameInput
 
 @pytest.mark.parametrize(
     ("height", "length", "expected"),
-    [(64, 8, 1024), (224, 16, 83), (256, 16, 64), (2160, 64, 1)],
+    [(64, 8, 1024), (224, 16, 83), (256, 16, 64), (1080, 32, 1)],
 )
 def test_raw_frames_get_no_more_than_fits(
     tmp_path: Path, height: int, length: int, expected: int

@@ -47,7 +47,7 @@ def test_online_equals_offline(
     scores, times, rule = stream
     smooth = smoothed_scores(scores, times.epoch, smoothing)
     expected = scores_to_segments(smooth, times, LABELS, video_scores=np.zeros(2), **vars(rule))
-    smoother, segmenter = Smoother(smoothing), OnlineSegmenter(rule)
+    smoother, segmenter = Smoother(smoothing, 2), OnlineSegmenter(rule)
     boundaries = []
 
     def pass_on(snippets: list[SnippetScore]) -> None:
