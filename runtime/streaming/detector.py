@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from wsgn.errors import UsageError
-from wsgn.localization.segments import SnippetTimes, scores_to_segments, smoothed_scores
+from wsgn.localization.segments import (
+    SnippetTimes,
+    scores_to_segments,
+    segment_score,
+    smoothed_scores,
+)
 from wsgn.localization.timing import snippet_centre_seconds, snippet_duration_seconds
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import BoolArray, Float32Array, FloatArray, IntArray, UInt8Array
@@ -117,6 +122,7 @@ class Detector:
             video_score_weight=detection.video_score_weight,
             **vars(whole_video_rule(self._manifest, self._options, smooth)),
         )
+        segments = [replace(segment, score=_in_range(segment.score)) for segment in segments]
         return self._history.revise(
             segments, next_id=self._next_id, at_seconds=self._at_seconds, reason=reason
         )
@@ -211,7 +217,11 @@ class Detector:
             label=self._manifest.classes[closing.column],
             start_seconds=closing.start_seconds,
             end_seconds=closing.end_seconds,
-            score=closing.score + self._manifest.detection.video_score_weight * video_score,
+            score=_in_range(
+                segment_score(
+                    closing.score, video_score, self._manifest.detection.video_score_weight
+                )
+            ),
             final=self._history is None,
             at_seconds=self._at_seconds,
             reason=closing.reason,
@@ -283,6 +293,11 @@ class Detector:
         if self._history is not None:
             parts["history"] = self._history
         return parts
+
+
+def _in_range(score: float) -> float:
+    """From 0 to 1, past which rounding and engines scored by `mean_one` may come."""
+    return min(max(score, 0.0), 1.0)
 
 
 def _require_rows(good: BoolArray, message: str) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from seconds import bounds, second_by_second
 
 from wsgn.localization.segments import (
     Segment,
     scores_to_segments,
+    segment_score,
     smoothed_scores,
     video_thresholds,
 )
@@ -80,7 +85,7 @@ def test_no_segment_spans_a_gap() -> None:
     assert bounds(segments_of([1, 1, 1, 1], epoch=[0, 0, 1, 1])) == [(0, 2), (2, 4)]
 
 
-def test_score_is_the_mean_plus_the_weighted_video_score() -> None:
+def test_score_is_the_mean_of_frames_and_video() -> None:
     scores = np.array([[0.0], [0.8], [0.6], [0.0]])
     (found,) = scores_to_segments(
         scores,
@@ -91,7 +96,80 @@ def test_score_is_the_mean_plus_the_weighted_video_score() -> None:
         minimum_duration_seconds=1.0,
         video_score_weight=0.2,
     )
-    assert found.score == pytest.approx(0.7 + 0.2 * 0.35)
+    assert found.score == pytest.approx((0.7 + 0.2 * 0.35) / 1.2)
+
+
+@given(
+    st.lists(st.tuples(*[st.floats(0, 1)] * 2), min_size=2, max_size=20),
+    st.floats(0, 1e6),
+)
+def test_scores_stay_between_0_and_1_in_the_order_of_the_paper(
+    parts: list[tuple[float, float]], weight: float
+) -> None:
+    """The order of mean + weight * video score, which decides every mAP."""
+    found = [segment_score(mean, video, weight) for mean, video in parts]
+    assert all(-1e-12 <= score <= 1 + 1e-12 for score in found)
+    exact = [Fraction(mean) + Fraction(weight) * Fraction(video) for mean, video in parts]
+    for (one, ours), (other, theirs) in itertools.combinations(zip(exact, found, strict=True), 2):
+        if abs(one - other) > 1e-12 * (1 + weight):
+            assert (one > other) == (ours > theirs)
+
+
+def test_no_map_depends_on_the_scale() -> None:
+    """Segments of the paper's scores and of ours, against one truth."""
+    random = np.random.default_rng(0)
+    truth: dict[str, list[Segment]] = {}
+    ours: dict[str, list[Segment]] = {}
+    paper: dict[str, list[Segment]] = {}
+    for video in map(str, range(20)):
+        starts = 4.0 * np.arange(10)
+        made = [("ab"[int(random.integers(2))], s, s + 3) for s in starts]
+        truth[video] = [
+            Segment(label=a, start_seconds=s, end_seconds=e, score=1) for a, s, e in made
+        ]
+        for found, scale in ((ours, 1.2), (paper, 1.0)):
+            draw = np.random.default_rng(int(video))
+            found[video] = [
+                Segment(
+                    label="ab"[int(draw.integers(2))],
+                    start_seconds=s + draw.normal(),
+                    end_seconds=e + draw.normal(),
+                    score=(draw.random() + 0.2 * draw.random()) / scale,
+                )
+                for _, s, e in made
+            ]
+    assert _mean_ap(ours, truth) == _mean_ap(paper, truth)
+
+
+def _mean_ap(found: dict[str, list[Segment]], truth: dict[str, list[Segment]]) -> list[float]:
+    """Average precision per class at a tIoU of 0.5, written down for this test."""
+    result = []
+    for label in "ab":
+        ranked = sorted(
+            (-s.score, video, s) for video, of in found.items() for s in of if s.label == label
+        )
+        taken: set[tuple[str, float]] = set()
+        hits = []
+        for _, video, segment in ranked:
+            match = [
+                one
+                for one in truth[video]
+                if one.label == label
+                and (video, one.start_seconds) not in taken
+                and _tiou(one, segment) >= 0.5
+            ]
+            hits.append(bool(match))
+            taken |= {(video, one.start_seconds) for one in match[:1]}
+        precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+        result.append(float(precision[np.array(hits)].sum()))
+    assert min(result) > 0
+    return result
+
+
+def _tiou(one: Segment, other: Segment) -> float:
+    shared = min(one.end_seconds, other.end_seconds) - max(one.start_seconds, other.start_seconds)
+    lengths = sum(s.end_seconds - s.start_seconds for s in (one, other))
+    return max(0.0, shared) / (lengths - max(0.0, shared))
 
 
 def test_the_paper_s_thresholds() -> None:

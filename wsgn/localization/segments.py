@@ -100,8 +100,9 @@ def scores_to_segments(
     fallen to the closing threshold for at least the merge gap; both boundaries are interpolated
     linearly between snippet centres, and lie at the snippet's own edge where the video (or epoch)
     begins or ends inside the segment. One that reaches the maximum duration is cut there. Only
-    segments strictly longer than the minimum are kept. The score of a segment is the mean of its
-    frame scores plus the weighted video score of the class (C,), by default the mean of `scores`.
+    segments strictly longer than the minimum are kept. `segment_score` makes the score of a segment
+    of the mean of its frame scores and the video score of its class (C,), by default the mean of
+    `scores`.
 
     Returns the segments by start, then by class order.
     """
@@ -118,7 +119,6 @@ def scores_to_segments(
                 open_threshold=float(open_thresholds[column]),
                 close_threshold=float(close_thresholds[column]),
             )
-            bonus = video_score_weight * float(video_scores[column])
             for run in curve.runs(merge_gap_seconds):
                 for piece in curve.cut(run, maximum_duration_seconds):
                     if piece.end_seconds - piece.start_seconds > minimum_duration_seconds:
@@ -126,10 +126,23 @@ def scores_to_segments(
                             label=label,
                             start_seconds=piece.start_seconds,
                             end_seconds=piece.end_seconds,
-                            score=float(curve.scores[piece.first : piece.last + 1].mean()) + bonus,
+                            score=segment_score(
+                                float(curve.scores[piece.first : piece.last + 1].mean()),
+                                float(video_scores[column]),
+                                video_score_weight,
+                            ),
                         )
                         found.append((segment.start_seconds, column, segment))
     return [segment for _, _, segment in sorted(found, key=lambda entry: entry[:2])]
+
+
+def segment_score(mean_score: float, video_score: float, video_score_weight: float) -> float:
+    """The mean of a segment's frame scores and of its class's video score, the latter so weighted.
+
+    Of scores from 0 to 1 it lies there too. The paper's sum of the two is this times 1 + weight,
+    the same for all segments, so that their order is that of the paper.
+    """
+    return (mean_score + video_score_weight * video_score) / (1 + video_score_weight)
 
 
 def crossing_seconds(

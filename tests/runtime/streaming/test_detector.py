@@ -233,3 +233,27 @@ def test_wrong_choices_are_refused() -> None:
 def test_an_empty_stream_has_no_segments() -> None:
     for mode in SCORE_MODES:
         assert Detector(small_manifest(), DetectorOptions(scores=mode)).flush() == []
+
+
+@pytest.mark.parametrize("mode", ["exact", "causal", "window"])
+@pytest.mark.parametrize("scale", ["sum_one", "mean_one", "max_one", "soft_gate"])
+@pytest.mark.parametrize("weight", [0.0, 0.2, 5.0])
+def test_scores_lie_between_0_and_1(mode: str, scale: str, weight: float) -> None:
+    """Also of an engine whose frame scores exceed 1, and of probabilities that are rounded up."""
+    manifest = small_manifest(
+        components=("temporal_softmax",), softmax_scale=scale, threshold=1e-3, prior_count=8
+    )
+    detection = replace(manifest.detection, video_score_weight=weight)
+    detector = Detector(replace(manifest, detection=detection), DetectorOptions(scores=mode))
+    random = np.random.default_rng(0)
+    events = detector.push(
+        SnippetLogits(
+            start_seconds=0.4 * np.arange(100),
+            epoch=np.zeros(100, dtype=np.int64),
+            selection_logits=random.normal(scale=3, size=(100, 3)).astype(np.float32),
+            class_probabilities=np.full((100, 3), np.nextafter(np.float32(1), np.float32(2))),
+        )
+    )
+    scores = [e.score for e in events + detector.flush() if isinstance(e, SegmentEvent)]
+    assert scores
+    assert all(0 <= score <= 1 for score in scores)
