@@ -12,12 +12,13 @@ import numpy as np
 from wsgn.engines.engine import Engine, Pending
 from wsgn.errors import EngineError, UsageError, WsgnError
 from wsgn.localization.timing import snippet_duration_seconds
-from wsgn.manifest import Manifest
+from wsgn.manifest import SYNTHETIC, Manifest
 from wsgn.support.arrays import FloatArray, IntArray, UInt8Array
 from wsgn.video import FrameGrid, Gap, Notice, ReadSummary, SampledFrame, VideoInfo, VideoReader
 from wsgn.video.addresses import STANDARD_INPUT, without_credentials
 from wsgn.video.frames_in_memory import FramesInMemory
 
+from .demo import is_sample
 from .events import (
     EndEvent,
     ErrorEvent,
@@ -36,6 +37,8 @@ from .streaming.snippets import Snippet, Snippeter
 
 Source = str | os.PathLike[str] | BinaryIO
 
+# Code of the warning that an engine has seen nothing that was filmed.
+MADE_UP = "synthetic_engine"
 # Memory for decoded frames that wait for the engine.
 _QUEUE_BYTES = 64 * 2**20
 _QUEUE_FRAMES = 1024
@@ -233,6 +236,7 @@ class Detection:
             if reader.info is not None and not announced:
                 announced = True
                 yield self._source_event(reader.info)
+                yield from self._provenance_warning()
             if not isinstance(item, SampledFrame):
                 # Events keep their order: those of snippets before a gap come before it.
                 yield from self._land(reader.info)
@@ -301,6 +305,16 @@ class Detection:
                 f"{self._guard.num_snippets} snippets, which were left out.",
             )
         yield from self._detector.flush("signal" if self._stop.requested else "end")
+
+    def _provenance_warning(self) -> Iterator[Event]:
+        """Nothing that was drawn or made up teaches what people do."""
+        trained_on = self._engine.manifest.trained_on
+        if trained_on in SYNTHETIC and not is_sample(self._source):
+            yield WarningEvent(
+                code=MADE_UP,
+                message=f"the engine '{self._engine.name}' was trained on {trained_on}, drawn and "
+                "not filmed: on other films what it finds means nothing; train one on yours.",
+            )
 
     def _padded_warnings(self, snippets: list[Snippet]) -> Iterator[Event]:
         for snippet in snippets:

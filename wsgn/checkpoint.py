@@ -34,6 +34,15 @@ class Calibration:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainedOn:
+    """Of what a model was made; it goes into every manifest's provenance."""
+
+    # A dataset's name, or one of `wsgn.manifest.SYNTHETIC`.
+    dataset: str
+    num_videos: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """A trained model and all that is needed to build, calibrate or go on training it."""
 
@@ -44,6 +53,8 @@ class Checkpoint:
     weights: dict[str, Tensor]
     # Absent before training has ended.
     calibration: Calibration | None = None
+    # Absent in checkpoints from before it was written down.
+    trained_on: TrainedOn | None = None
     # Moments of the optimiser by parameter, for resuming; empty in a finished checkpoint.
     optimizer: dict[str, Tensor]
 
@@ -89,6 +100,9 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
         "calibration": (
             None if checkpoint.calibration is None else record_to_dict(checkpoint.calibration)
         ),
+        "trained_on": (
+            None if checkpoint.trained_on is None else record_to_dict(checkpoint.trained_on)
+        ),
     }
     # The library's own file writing would keep the file from everybody else.
     data = save(
@@ -125,7 +139,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     except Exception as error:
         raise InputError(f"{path} is not a safetensors file, or is damaged: {error}.") from error
     document = _document(path, metadata)
-    calibration = document["calibration"]
+    calibration, trained_on = document["calibration"], document.get("trained_on")
     return Checkpoint(
         model=record_from_dict(ModelConfig, document["model"], what=f"the model in {path}"),
         train=record_from_dict(TrainConfig, document["train"], what=f"the training in {path}"),
@@ -136,6 +150,11 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             None
             if calibration is None
             else record_from_dict(Calibration, calibration, what=f"the calibration in {path}")
+        ),
+        trained_on=(
+            None
+            if trained_on is None
+            else record_from_dict(TrainedOn, trained_on, what=f"the training in {path}")
         ),
     )
 
@@ -153,7 +172,14 @@ def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
             f"{path} has format {document['format']}, this wsgn reads {FORMAT}: train it again, or "
             "use the version that made it."
         )
-    kinds = {"model": dict, "train": dict, "step": int, "calibration": dict | None}
+    kinds = {
+        "model": dict,
+        "train": dict,
+        "step": int,
+        "calibration": dict | None,
+        "trained_on": dict | None,
+    }
+    document.setdefault("trained_on", None)
     if not all(name in document and _is(document[name], kind) for name, kind in kinds.items()):
         raise InputError(f"{path} holds no complete configuration of wsgn.")
     if not 0 <= document["step"] <= _MOST_STEPS:

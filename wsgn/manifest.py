@@ -34,6 +34,8 @@ RESIZE_MODES = ("stretch", "centre_crop")
 # What an engine's graph computes: logits of snippets, which is what wsgn-run takes, scores of whole
 # videos, or scores of streams whose state goes in and out.
 GRAPHS = ("snippet", "whole-video", "streaming")
+# What an engine was trained on, in its provenance, where nothing of it was filmed.
+SYNTHETIC = ("synthetic videos", "synthetic features")
 
 # What is beyond these is damage, or fills the memory before the first segment (docs/manifest.md).
 # Of every number that is not bounded more closely.
@@ -326,6 +328,11 @@ class Manifest:
                 f"{self.frames.width} pixels takes {size >> 20} MiB, the most is "
                 f"{_MOST_SNIPPET_BYTES >> 20} MiB.",
             )
+
+    @property
+    def trained_on(self) -> str:
+        """A dataset's name, or one of SYNTHETIC; empty where nothing says."""
+        return self.provenance.get("trained_on", "")
 
     @property
     def snippet_bytes(self) -> int:

@@ -60,12 +60,20 @@ def describe(checkpoint: Checkpoint, model: WeakDetector) -> Manifest:
         detection=checkpoint.calibration.detection,
         frames=config.frames,
         features=config.features,
-        provenance={
-            "supervision": checkpoint.train.supervision,
-            "steps": str(checkpoint.step),
-            "seed": str(checkpoint.train.seed),
-        },
+        provenance=_provenance(checkpoint),
     )
+
+
+def _provenance(checkpoint: Checkpoint) -> dict[str, str]:
+    found = {
+        "supervision": checkpoint.train.supervision,
+        "steps": str(checkpoint.step),
+        "seed": str(checkpoint.train.seed),
+    }
+    if checkpoint.trained_on is not None:
+        found["trained_on"] = checkpoint.trained_on.dataset
+        found["training_videos"] = str(checkpoint.trained_on.num_videos)
+    return found
 
 
 def example_input(manifest: Manifest, num_snippets: int) -> Tensor:

@@ -11,7 +11,7 @@ from wsgn.errors import InputError, OutputError, UsageError
 from wsgn.support.command import PARTLY_FAILED, failure_code
 
 from ..events import EndEvent, Event, ProgressEvent, RunEvent, WarningEvent
-from ..pipeline import Detection, failure_events
+from ..pipeline import MADE_UP, Detection, failure_events
 from ..writers import ResultCollector
 from .console import Console
 from .options import RunOptions
@@ -43,6 +43,7 @@ class Batch:
         self._run_event = run_event(engine, options)
         self._num_done = self._num_degraded = self._num_unwritable = 0
         self._failed: list[str] = []
+        self._has_warned = False
         self._current = ""
 
     def run(self, jobs: Sequence[Job]) -> int:
@@ -111,6 +112,11 @@ class Batch:
         self._report.write(event)
         if isinstance(event, ProgressEvent):
             self._console.progress(event.at_seconds, event.duration_seconds)
+        elif isinstance(event, WarningEvent) and event.code == MADE_UP:
+            # Of the engine, and not of any source.
+            if not self._has_warned:
+                self._console.warn(event.message)
+            self._has_warned = True
         elif isinstance(event, WarningEvent):
             self._console.warn(f"{self._current}: {event.message}")
         elif isinstance(event, EndEvent):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,16 @@ def load_demo(folder: Path = _FOLDER) -> DemoAssets:
             "install wsgn again, or make them in a checkout with tools/make_demo.sh."
         )
     return DemoAssets(engine=paths["onnx"], video=paths["mp4"], truth=_read_truth(paths["json"]))
+
+
+def is_sample(source: object) -> bool:
+    """Whether a source is the packaged sample video, or a copy of it."""
+    if not isinstance(source, str | os.PathLike):
+        return False
+    try:
+        return Path(source).is_file() and filecmp.cmp(_FOLDER / "demo.mp4", source, shallow=False)
+    except (OSError, ValueError):
+        return False
 
 
 def _read_truth(path: Path) -> tuple[Segment, ...]:

@@ -21,14 +21,14 @@ from wsgn.backbones.build import build_backbone
 from wsgn.backbones.config import BackboneConfig, I3dConfig, ResNetConfig, VggConfig
 from wsgn.config import ModelConfig
 from wsgn.engines.tensorrt.sidecar import read_sidecar
-from wsgn.export.graphs.document import Exportable, export_graph, exportable, save_graph
+from wsgn.export.graphs.document import Exportable, export_graph, exportable, save_graph, seal
 from wsgn.export.graphs.half import convolutions_in_half
 from wsgn.export.graphs.joined import CroppedBackbone
 from wsgn.export.graphs.networks import SnippetGraph
 from wsgn.export.plan.input import PlanInput, read_plan_input
 from wsgn.export.plan.parity import check_plan_parity
 from wsgn.export.plan.profiles import Limits, plan_profiles
-from wsgn.manifest import GRAPHS, FeatureInput, FrameInput
+from wsgn.manifest import GRAPHS, FeatureInput, FrameInput, Manifest
 
 
 @pytest.fixture(autouse=True)
@@ -74,11 +74,17 @@ def test_models_on_features(tmp_path: Path, graph: str) -> None:
     assert all(row.largest_value > 1e-3 for row in rows)
 
 
+def put_in_half(document: onnx.ModelProto) -> None:
+    """Behind the export, whose checksums are taken anew."""
+    convolutions_in_half(document)
+    seal(document, Manifest.from_json(document.metadata_props[0].value))
+
+
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_models_on_frames(tmp_path: Path, graph: str) -> None:
     document = export_graph(exportable(random_checkpoint(frame_model())), graph)
     assert built(document, tmp_path / "m.onnx", "--max-snippets", "20") == ()
-    convolutions_in_half(document)
+    put_in_half(document)
     assert built(document, tmp_path / "h.onnx", "--max-snippets", "20") == ("half",)
 
 
@@ -105,7 +111,7 @@ def test_models_on_published_backbones(
     )
     document = export_graph(exportable(random_checkpoint(config)), graph)
     assert built(document, tmp_path / "m.onnx") == ()
-    convolutions_in_half(document)
+    put_in_half(document)
     assert built(document, tmp_path / "h.onnx") == ("half",)
 
 
@@ -126,5 +132,5 @@ def test_a_backbone_that_was_joined_to_a_model(tmp_path: Path) -> None:
     )
     document = export_graph(joined)
     assert built(document, tmp_path / "m.onnx") == ()
-    convolutions_in_half(document)
+    put_in_half(document)
     assert built(document, tmp_path / "h.onnx") == ("half",)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from wsgn.errors import InputError
+from wsgn.manifest import SYNTHETIC
 from wsgn.support.arrays import Float32Array, FloatArray
 from wsgn.support.files import write_whole_file
 from wsgn.support.json_input import (
@@ -27,6 +28,11 @@ from wsgn.support.json_input import (
 from wsgn.support.terminal import holds_controls, json_text, quoted
 
 _LOGGER = logging.getLogger("wsgn.data")
+
+
+# What wsgn-synthesize writes into `version`, by what it is: the names are those of provenance.
+SYNTHETIC_VERSIONS = {name: f"wsgn-{name.replace(' ', '-')}-" for name in SYNTHETIC}
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,8 @@ class Annotations:
 
     classes: tuple[str, ...]
     videos: tuple[VideoAnnotation, ...]
+    # What people call it; empty where nothing says.
+    dataset: str = ""
 
     def subset(self, name: str) -> tuple[VideoAnnotation, ...]:
         """The videos of one subset; an `InputError` names those that exist if it has none."""
@@ -88,7 +96,20 @@ def read_annotations(
     if named is not None:
         listed = as_list(named, f"{where}: 'classes'")
         classes = tuple(as_text(name, f"{where}: a class") for name in listed)
-    return checked_annotations(where, classes, videos, labels_from_segments=labels_from_segments)
+    found = checked_annotations(where, classes, videos, labels_from_segments=labels_from_segments)
+    return replace(found, dataset=_dataset_name(path, document))
+
+
+def _dataset_name(path: Path, document: dict[str, Any]) -> str:
+    """That the videos are drawn or made up, where the file says so; else the file's own name."""
+    version = document.get("version")
+    for name, prefix in SYNTHETIC_VERSIONS.items():
+        if isinstance(version, str) and version.startswith(prefix):
+            return name
+    path = path.absolute()
+    name = path.parent.name if path.stem == "annotations" else path.stem
+    # It goes into engines, whose names are text.
+    return name.encode("utf-8", "replace").decode()[:_LONGEST_NAME]
 
 
 def checked_annotations(

@@ -104,7 +104,8 @@ def _prepare(
     if options.test_subset is not None and model.features is not None:
         # What is missing must not be found out after the training; here headers tell.
         data.source(options.test_subset, model)
-    return data, _trainer(options, model, data.source(options.subset, model), world, device)
+    source = data.source(options.subset, model)
+    return data, _trainer(options, model, source, world, device, dataset=annotations.dataset)
 
 
 def _trainer(
@@ -113,6 +114,8 @@ def _trainer(
     source: VideoSource,
     world: World,
     device: torch.device,
+    *,
+    dataset: str,
 ) -> Trainer:
     import torch
 
@@ -129,6 +132,7 @@ def _trainer(
         device=device,
         world=world,
         compile_layers=options.compile_layers,
+        dataset=dataset,
     )
     if options.resume:
         resume_from(options.output, trainer)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from wsgn.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
+from wsgn.checkpoint import Checkpoint, TrainedOn, optimizer_tensors, restore_optimizer
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import label_vector
 from wsgn.data.samples import VideoSource
@@ -64,6 +64,7 @@ class Trainer:
         device: torch.device | None = None,
         world: World | None = None,
         compile_layers: bool = False,
+        dataset: str = "",
     ) -> None:
         if tuple(source.classes) != tuple(model.classes):
             raise UsageError("the dataset's classes are not the model's.")
@@ -72,6 +73,7 @@ class Trainer:
         self.device = device or torch.device("cpu")
         self.world = world or World()
         self._source = source
+        self._trained_on = TrainedOn(dataset=dataset, num_videos=len(source.videos))
         self._labels = np.stack([label_vector(v.labels, model.classes) for v in source.videos])
         torch.manual_seed(train.seed)
         self.model = WeakDetector(model)
@@ -145,6 +147,7 @@ class Trainer:
             step=self.step,
             weights=self.model.state_dict(),
             optimizer=optimizer_tensors(self.model, self._optimizer),
+            trained_on=self._trained_on,
         )
 
     def finished(self) -> Checkpoint:
@@ -162,6 +165,7 @@ class Trainer:
             weights=self.model.state_dict(),
             optimizer={},
             calibration=calibration,
+            trained_on=self._trained_on,
         )
 
     def run_step(self) -> StepLog:
