@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from toy import ToySource, feature_model, short_training
 
-from wsgn.checkpoint import load_checkpoint, save_checkpoint
+from wsgn.checkpoint import TrainedOn, load_checkpoint, save_checkpoint
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.errors import InputError, UsageError, WsgnError
 from wsgn.support.records import record_from_dict, record_to_dict
@@ -165,3 +169,86 @@ def leaves(value: object, path: str = "") -> list[tuple[str, object]]:
     if isinstance(value, dict):
         return [leaf for key, inner in value.items() for leaf in leaves(inner, f"{path}.{key}")]
     return [(path, json.dumps(value))]
+
+
+def rewritten(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """The checkpoint with other metadata."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        document = json.loads(file.metadata()["wsgn"])
+    change(document)
+    save_file(tensors, path, metadata={"wsgn": json.dumps(document)})
+
+
+HUGE = 10**400
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda document: document.update(model=[]),
+        lambda document: document.update(model=None),
+        lambda document: document.update(train="text"),
+        lambda document: document.update(calibration=[1]),
+        lambda document: document.update(trained_on=7),
+        lambda document: document.update(trained_on={"dataset": 3, "num_videos": 1}),
+        lambda document: document.update(step="1"),
+        lambda document: document.update(step=-1),
+        lambda document: document.update(step=HUGE),
+        lambda document: document.update(step=True),
+        lambda document: document["model"].update(dropout=HUGE),
+        lambda document: document["model"].update(dropout=float("nan")),
+        lambda document: document["model"].update(classes={"a": 1}),
+        lambda document: document["model"]["features"].update(size=1 << 40),
+        lambda document: document["train"].update(seed=HUGE),
+        lambda document: document["train"].update(learning_rate=float("inf")),
+        lambda document: document["calibration"]["prior"].update(count=HUGE),
+        lambda document: document["calibration"]["prior"].update(mean=[1e300] * 3),
+        lambda document: document["calibration"]["detection"].update(smoothing_snippets=HUGE + 1),
+    ],
+)
+def test_numbers_and_kinds_that_no_training_writes_are_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, trained().finished())
+    rewritten(path, change)
+    with pytest.raises(WsgnError) as caught:
+        load_checkpoint(path)
+    assert str(caught.value).count("\n") == 0
+    assert len(str(caught.value)) < 500
+
+
+def test_sizes_are_held_against_the_weights_before_memory_is_taken(tmp_path: Path) -> None:
+    """A hidden layer of 2^20 x 2^20 would be 4 TB."""
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, trained().finished())
+    rewritten(
+        path,
+        lambda document: document["model"].update(features={"size": 1 << 20}, streams=["rgb"]),
+    )
+    with pytest.raises(InputError, match="do not fit its model"):
+        load_checkpoint(path).build()
+
+
+def test_weights_that_are_no_numbers_are_refused() -> None:
+    checkpoint = trained().finished()
+    name = next(iter(checkpoint.weights))
+    harmed = checkpoint.weights | {name: torch.full_like(checkpoint.weights[name], torch.nan)}
+    with pytest.raises(InputError, match=f"weights '{name}' are not all numbers"):
+        replace(checkpoint, weights=harmed).build()
+
+
+def test_what_a_model_was_trained_on_goes_into_its_engines(tmp_path: Path) -> None:
+    from wsgn.export.graphs.document import exportable
+
+    trainer = Trainer(feature_model(), short_training(), ToySource(4), dataset="kitchen")
+    assert trainer.checkpoint().trained_on == TrainedOn(dataset="kitchen", num_videos=4)
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, trainer.finished())
+    provenance = exportable(load_checkpoint(path)).manifest.provenance
+    assert (provenance["trained_on"], provenance["training_videos"]) == ("kitchen", "4")
+    # A checkpoint of before says nothing of it.
+    rewritten(path, lambda document: document.pop("trained_on"))
+    assert load_checkpoint(path).trained_on is None
+    assert "trained_on" not in exportable(load_checkpoint(path)).manifest.provenance

@@ -183,7 +183,7 @@ def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
     if not all(name in document and _is(document[name], kind) for name, kind in kinds.items()):
         raise InputError(f"{path} holds no complete configuration of wsgn.")
     if not 0 <= document["step"] <= _MOST_STEPS:
-        raise InputError(f"{path} says that {document['step']} steps are done: it is damaged.")
+        raise InputError(f"{path} says of no possible number of steps that they are done.")
     return document
 
 

@@ -197,3 +197,23 @@ def test_names_that_no_file_can_have_are_written_and_read_back(tmp_path: Path) -
     annotations = Annotations(classes=("wave",), videos=videos)
     write_annotations(tmp_path / "a.json", annotations)
     assert read_annotations(tmp_path / "a.json") == annotations
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "dataset"),
+    [
+        ("thumos14.json", {}, "thumos14"),
+        ("thumos14.json", {"version": "VERSION 1.3"}, "thumos14"),
+        ("kitchen/annotations.json", {"version": 3}, "kitchen"),
+        ("a.json", {"version": "wsgn-synthetic-videos-1"}, "synthetic videos"),
+        ("a.json", {"version": "wsgn-synthetic-features-1"}, "synthetic features"),
+        (f"{'a' * 220}.json", {}, "a" * 200),
+    ],
+)
+def test_a_dataset_has_a_name(
+    tmp_path: Path, path: str, more: dict[str, object], dataset: str
+) -> None:
+    (tmp_path / path).parent.mkdir(exist_ok=True)
+    database = {"a": {"subset": "train", "labels": ["wave"]}}
+    (tmp_path / path).write_text(json.dumps({"database": database} | more))
+    assert read_annotations(tmp_path / path).dataset == dataset

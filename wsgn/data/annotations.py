@@ -6,7 +6,7 @@ import logging
 import math
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +59,8 @@ class Annotations:
 
     classes: tuple[str, ...]
     videos: tuple[VideoAnnotation, ...]
-    # What people call it; empty where nothing says.
-    dataset: str = ""
+    # What people call it, such as the file's name; empty where nothing says.
+    dataset: str = field(default="", compare=False)
 
     def subset(self, name: str) -> tuple[VideoAnnotation, ...]:
         """The videos of one subset; an `InputError` names those that exist if it has none."""
