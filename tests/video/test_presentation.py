@@ -165,6 +165,8 @@ def test_how_much_a_clock_rounds_away() -> None:
         ).tolerance_seconds
 
     assert 0.0005 < tolerance(Fraction(1, 1000), 30) < 0.001
+    # At 480 per second a frame is hardly longer than two milliseconds.
+    assert 0.0005 < tolerance(Fraction(1, 1000), 480) < 0.001
     assert 5e-6 < tolerance(Fraction(1, 90_000), 30) < 1.2e-5
     # A frame is a whole number of such ticks.
     for rate in (15, 25, 30):

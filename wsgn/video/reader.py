@@ -183,7 +183,7 @@ class VideoReader:
         missing_end, late_end = self._video.missing_end(), self._video.late_end()
         if self._num_decoded == 1 and end_seconds >= _PICTURE_SECONDS and self._start_seconds == 0:
             message = f"one frame only, shown for {end_seconds:.2f} s: a picture, not a film"
-            yield from self._notice("single_frame", message)
+            yield Notice("single_frame", message, 0.0)
         if late_end is not None:
             yield Notice("late_end", late_end, end_seconds)
         if self._video.read_error is not None:

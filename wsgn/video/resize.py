@@ -113,6 +113,9 @@ class Scaler:
             planes = self._reformat(frame, height, width, "yuv444p", _DEFAULT_MATRIX)
             return _rgb_of_ycgco(planes.to_ndarray().astype(np.uint8, copy=False))
         matrix = _matrix_of(frame) or _DEFAULT_MATRIX
+        if int(frame.colorspace) in _FROM_PRIMARIES:
+            # Some versions of libswscale refuse what they cannot name, whatever they are told.
+            frame.colorspace = matrix
         scaled = self._reformat(frame, height, width, "rgb24", matrix)
         pixels: UInt8Array = scaled.to_ndarray().astype(np.uint8, copy=False)
         return pixels
@@ -127,7 +130,8 @@ class Scaler:
                 height,
                 pixel_format,
                 src_colorspace=matrix,
-                dst_colorspace=matrix,
+                # RGB has none.
+                dst_colorspace=matrix if pixel_format.startswith("yuv") else None,
                 dst_color_range=ColorRange.JPEG,
                 interpolation=INTERPOLATION,
                 threads=1,

@@ -21,7 +21,7 @@ WRAP_SLACK_SECONDS = 60.0
 STILL_WINDOW = 64
 # A clock whose ticks are so short beside a frame, or shorter, has rounded the times in it; in one
 # with longer ticks they are exact, since a frame is a whole number of them.
-_ROUNDED_TICKS_PER_FRAME = 2.5
+_ROUNDED_TICKS_PER_FRAME = 2.05
 _ROUNDED_TICK_SECONDS = 0.01
 # Of a tick, if a muxer rounds up, or to the nearest: time 0 is a rounded timestamp too. Never all
 # of it: a frame that begins a tick behind a grid point begins behind it.
