@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import av
@@ -14,6 +14,7 @@ from coded_clips import read, shared_videos
 
 from wsgn.support.arrays import FloatArray
 from wsgn.video import FrameGrid, probe
+from wsgn.video.resize import Scaler
 
 NAMES = (
     "av1_video.mkv",
@@ -34,6 +35,9 @@ def real_file(name: str) -> Path:
     if not path.is_file():
         pytest.skip(f"{path} is not there")
     return path
+
+
+AVI_FOLDERS = ("avi", "ut_interaction")
 
 
 @dataclass
@@ -104,6 +108,29 @@ def test_frames_and_times(name: str) -> None:
     for k, image in expected.images.items():
         difference = np.abs(reading.frames[k].image.astype(int) - image)
         assert difference.mean() < 2.5, f"grid point {k}"
+
+
+@pytest.mark.parametrize("folder", AVI_FOLDERS)
+def test_genuine_avis_show_each_frame_once_in_order(folder: str) -> None:
+    paths = sorted((shared_videos().parent / "real" / folder).glob("*.avi"))
+    if not paths:
+        pytest.skip(f"there is no folder real/{folder}")
+    # Of the many clips of one set some will do.
+    for path in paths if len(paths) < 20 else paths[::12]:
+        with av.open(str(path)) as container:
+            rate = container.streams.video[0].average_rate
+            assert rate is not None
+            grid = FrameGrid(float(rate), 12, 16)
+            scaler = Scaler(grid, None)
+            decoded = [scaler.image(frame) for frame in container.decode(video=0)]
+        reading = read(path, grid)
+        assert (reading.codes, reading.gaps) == ([], []), path.name
+        shown = [next(group) for _, group in groupby(reading.frames, lambda f: id(f.image))]
+        assert len(shown) == len(decoded), path.name
+        for frame, image in zip(shown, decoded, strict=True):
+            assert np.array_equal(frame.image, image), path.name
+        # A chunk may say that the frame before it stands.
+        assert len(reading.frames) <= len(shown) + 2, path.name
 
 
 def test_several_streams() -> None:

@@ -19,8 +19,11 @@ from wsgn.video.timeline import JUMP_SECONDS, STILL_WINDOW
 
 # A decoder that fails so often in a row will not recover.
 MAXIMUM_FAILURES_IN_A_ROW = 8
-# So many frames at the beginning wait until it is known whether their times are guesses.
+# So many frames at the beginning wait until it is known whether their times are guesses; of large
+# ones fewer, which take no more memory than those of 1080p.
 _FRAMES_TO_JUDGE = 8
+_LEAST_FRAMES_TO_JUDGE = 2
+_PIXELS_TO_JUDGE = _FRAMES_TO_JUDGE * 1920 * 1088
 # Packets are passed over up to so long before what is to be shown: after a point of recovery a
 # decoder gives its first frames late.
 _RECOVERY_SECONDS = 2.0
@@ -77,6 +80,8 @@ class FrameDecoder:
         self._unread = iter(self._container.demux(*self._watched))
         self._failures_in_a_row = 0
         self._last_dts: int | None = None
+        affordable = _PIXELS_TO_JUDGE // max(1, stream.width * stream.height)
+        self._num_to_judge = min(_FRAMES_TO_JUDGE, max(_LEAST_FRAMES_TO_JUDGE, affordable))
         self._is_judged = times.by_decoding or not stream.codec_context.has_b_frames
         # The least timestamp of the packets that went in before the first frame came out.
         self.begin_pts: int | None = None
@@ -110,7 +115,7 @@ class FrameDecoder:
         waiting: list[tuple[VideoFrame, Candidates] | DecodeFailure] = []
         for item in self._decoded():
             waiting.append(item)
-            self._is_judged = self._is_judged or len(waiting) >= _FRAMES_TO_JUDGE
+            self._is_judged = self._is_judged or len(waiting) >= self._num_to_judge
             if self._is_judged:
                 yield from map(self._timed, waiting)
                 waiting.clear()
