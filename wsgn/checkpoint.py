@@ -17,7 +17,7 @@ from wsgn.config import ModelConfig, TrainConfig
 from wsgn.errors import InputError, UsageError
 from wsgn.manifest import DetectionRule, Prior
 from wsgn.model import WeakDetector
-from wsgn.support.files import write_whole_file
+from wsgn.support.files import no_regular_file, write_whole_file
 from wsgn.support.json_input import read_object
 from wsgn.support.records import record_from_dict, record_to_dict
 
@@ -131,6 +131,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             raise InputError(
                 f"the checkpoint {path} is a folder: give the model.safetensors in it."
             )
+        if path.exists():
+            raise InputError(f"the checkpoint {path} is {no_regular_file(path)}, not a file.")
         raise InputError(f"the checkpoint {path} does not exist.")
     try:
         with safe_open(path, framework="pt") as file:

@@ -191,7 +191,7 @@ def test_names_lead_nowhere_else(tmp_path: Path) -> None:
         ((), 2, "no time base"),
         (("--frame-rate", "25"), 2, "all three"),
         ((*TIME_BASE, "--layout", "basnet"), 3, "no features of the stream"),
-        ((*TIME_BASE, "--layout", "hdf5"), 2, "invalid choice"),
+        ((*TIME_BASE, "--layout", "hdf5"), 2, "--layout must be one of"),
         ((*TIME_BASE, "--streams", "audio"), 2, "streams must be"),
         ((*TIME_BASE, "--annotations-out", "a.json"), 2, "needs --annotations"),
         ((*TIME_BASE, "--annotations", "none.json"), 3, "none.json"),

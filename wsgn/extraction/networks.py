@@ -101,6 +101,8 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
 def _trained_backbone(path: Path) -> dict[str, Tensor] | None:
     """The backbone's weights out of a checkpoint; None where the file is none."""
+    if not path.is_file():
+        return None
     try:
         with safe_open(path, framework="pt") as file:
             is_checkpoint = "wsgn" in (file.metadata() or {})
