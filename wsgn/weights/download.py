@@ -64,7 +64,8 @@ def _receive(file: PublishedFile, stream: AtomicFile) -> None:
                     progress.update(len(chunk))
             if announced and num_received != int(announced):
                 raise InputError(
-                    f"{file.url} ended after {num_received:,} of {int(announced):,} bytes; try again."
+                    f"{file.url} ended after {num_received:,} of {int(announced):,} bytes; "
+                    "try again."
                 )
     except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
