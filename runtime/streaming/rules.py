@@ -41,6 +41,11 @@ class DetectorOptions:
             raise UsageError(
                 f"scores must be one of {', '.join(SCORE_MODES)}, got '{self.scores}'."
             )
+        opening = self.open_threshold
+        thresholds = [*opening.values()] if isinstance(opening, Mapping) else [opening]
+        for threshold in (*thresholds, self.close_threshold):
+            if threshold is not None and not math.isfinite(threshold):
+                raise UsageError(f"a threshold must be a finite number, got {threshold}.")
         if not self.window_seconds > 0:
             raise UsageError(f"the window must be longer than 0 s, got {self.window_seconds}.")
         for name in ("minimum_duration_seconds", "merge_gap_seconds"):

@@ -52,7 +52,18 @@ def text_in_shape(path: Path) -> None:
     edit_sidecar(path, change)
 
 
+def shape_of(*sizes: object) -> Callable[[Path], None]:
+    def change(document: Any) -> None:
+        for end in ("optimum", "maximum"):
+            document["profiles"][0]["inputs"]["features"][end] = list(sizes)
+
+    return lambda path: edit_sidecar(path, change)
+
+
 BROKEN = [
+    (shape_of(10**400, 5), "must be a list of whole numbers|a whole number under 2"),
+    (shape_of(1 << 31, 5), r"< 2\^31 in every dimension"),
+    (shape_of(-1, 5), r"needs 1 <= minimum"),
     (deep_sidecar, "it is nested too deeply"),
     (huge_number, "it is not JSON"),
     (pipe_as_sidecar, "is no regular file: copy it again"),

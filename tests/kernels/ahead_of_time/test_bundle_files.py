@@ -105,6 +105,15 @@ def edit(**changes: object) -> Callable[[Path], None]:
     return change
 
 
+def name_kernels(name: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        document = json.loads(path.read_text())
+        document["targets"][0]["kernels"][0]["name"] = name
+        path.write_text(json.dumps(document))
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("file", "damage", "said"),
     [
@@ -116,6 +125,11 @@ def edit(**changes: object) -> Callable[[Path], None]:
         ("kernels.json", edit(more=1), "not valid"),
         ("kernels.json", edit(num_classes="20"), "not valid"),
         ("kernels.json", edit(targets=[]), "options are not those"),
+        ("kernels.json", edit(num_classes=10**400), "a whole number under 2"),
+        ("kernels.json", edit(num_classes=1 << 40), "at most 2147483647 is possible"),
+        ("kernels.json", name_kernels("pool\0chunks"), "is no name of a kernel"),
+        ("kernels.json", name_kernels("../../etc/passwd"), "is no name of a kernel"),
+        ("kernels.json", name_kernels("\ud800"), "is no name of a kernel"),
         ("sm_90/pool_chunks.cubin", Path.unlink, "cannot be read .No such file"),
         ("sm_90/pool_chunks.cubin", cut, "is not the file that kernels.json describes"),
     ],

@@ -126,7 +126,18 @@ def test_without_labels_every_class_is_meant() -> None:
     assert with_labels(parse_options(BASE), CLASSES).detect.detector.labels is None
 
 
-@pytest.mark.parametrize("content", ["[1]", '{"a": "high"}', '{"a": true}', "{"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[1]",
+        '{"a": "high"}',
+        '{"a": true}',
+        "{",
+        f'{{"a": {10**400}}}',
+        '{"a": 1e400}',
+        '{"a": NaN}',
+    ],
+)
 def test_a_wrong_threshold_file_is_a_usage_error(tmp_path: Path, content: str) -> None:
     path = tmp_path / "thresholds.json"
     path.write_text(content)

@@ -215,3 +215,13 @@ def detector_after(source: Detector, first: int) -> list[Any]:
     other = detector("causal")
     other.restore(source.state_dict())
     return list(other.push(snippets(5, first=first)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_thresholds_that_are_no_numbers_are_refused(value: float) -> None:
+    """They would find nothing, and say nothing."""
+    for changes in ({"open_threshold": value}, {"open_threshold": {"wave": value}}):
+        with pytest.raises(UsageError, match="must be a finite number"):
+            DetectorOptions(**changes)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="must be a finite number"):
+        DetectorOptions(close_threshold=value)

@@ -31,6 +31,10 @@ PTX_TYPES = {"*": ("u64", "b64"), "i32": ("u32", "s32", "b32"), "fp32": ("f32", 
 _REMEDY = "Compile it again with export/to_cubin.py."
 
 
+# Sizes are int32 to CUDA.
+_LARGEST = (1 << 31) - 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
     """One parameter of a compiled kernel."""
@@ -70,7 +74,8 @@ class CompiledKernel:
     def __post_init__(self) -> None:
         # It names a file.
         if not re.fullmatch(r"[A-Za-z0-9_]{1,100}", self.name):
-            raise UsageError(f"{self.name!r} is no name of a kernel.")
+            raise UsageError(f"{self.name[:100]!r} is no name of a kernel.")
+        _require_int32(self)
 
     def sha256(self, form: str) -> str:
         """Of its file in one of FORMS, in hexadecimal digits."""
@@ -120,6 +125,7 @@ class Layout:
     first_result: int
 
     def __post_init__(self) -> None:
+        _require_int32(self)
         if min(self.chunk, self.lanes, self.num_moments, self.num_sums) < 1 or not (
             0 <= self.first_result < self.num_statistics
         ):
@@ -153,6 +159,7 @@ class Bundle:
             and self.class_activation in CLASS_ACTIVATIONS
             and set(self.components) <= set(COMPONENTS)
         )
+        _require_int32(self)
         if not known or not self.components or not self.targets or self.num_classes < 1:
             raise UsageError("its options are not those of the frame selection.")
 
@@ -191,6 +198,13 @@ class Bundle:
     def to_json(self) -> str:
         """The document, for people to read as well; equal bundles give equal bytes."""
         return json.dumps(record_to_dict(self), sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+
+def _require_int32(record: object) -> None:
+    """Whole numbers of a record are no larger than the driver takes."""
+    for name, value in vars(record).items():
+        if isinstance(value, int) and not -1 <= value <= _LARGEST:
+            raise UsageError(f"its '{name}' is {value}, at most {_LARGEST} is possible.")
 
 
 def _words(rule: Bundle | SelectionRule, num_classes: int) -> str:

@@ -23,6 +23,8 @@ PLAN_SUFFIXES = (".plan", ".engine", ".trt")
 FLAGS = ("tf32", "half", "version_compatible", "hardware_compatible", "plugin")
 # "tensorrt" is the full library, "tensorrt_rtx" TensorRT-RTX: their plans are not exchangeable.
 LIBRARIES = ("tensorrt", "tensorrt_rtx")
+# Sizes are int32 to TensorRT's profiles.
+_LARGEST = (1 << 31) - 1
 _COPY = "copy it again, or build the plan with export/to_tensorrt.py"
 
 
@@ -37,9 +39,11 @@ class ShapeRange:
     def __post_init__(self) -> None:
         sizes = tuple(zip(self.minimum, self.optimum, self.maximum, strict=False))
         same_length = len(self.minimum) == len(self.optimum) == len(self.maximum)
-        if not same_length or not all(1 <= low <= best <= high for low, best, high in sizes):
+        if not same_length or not all(
+            1 <= low <= best <= high <= _LARGEST for low, best, high in sizes
+        ):
             raise UsageError(
-                "a profile needs 1 <= minimum <= optimum <= maximum in every dimension, got "
+                "a profile needs 1 <= minimum <= optimum <= maximum < 2^31 in every dimension, got "
                 f"{list(self.minimum)}, {list(self.optimum)} and {list(self.maximum)}."
             )
 
