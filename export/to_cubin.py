@@ -1,4 +1,4 @@
-"""`python export/to_cubin.py --engine wsgn.onnx -o compiled/`: kernels for GPUs without Triton.
+"""`python export/to_cubin.py wsgn.onnx -o compiled/`: kernels for GPUs without Triton.
 
 Compiles the frame selection of one model to machine code (cubin) and assembly (PTX) for several
 GPUs, none of which has to be there. `wsgn.kernels.ahead_of_time.bundle` does it, which is named
@@ -39,9 +39,12 @@ def _parser() -> argparse.ArgumentParser:
         "wsgn.localization.statistics.frame_scores.",
     )
     model = parser.add_mutually_exclusive_group(required=True)
-    model.add_argument("--classes", type=int, metavar="C", help="number of classes")
     model.add_argument(
-        "--engine", type=Path, metavar="FILE", help="take the options of this .onnx or .plan file"
+        "file", type=Path, nargs="?", metavar="ENGINE", help="the .onnx or .plan file of a model"
+    )
+    model.add_argument("--engine", type=Path, metavar="ENGINE", help="the same")
+    model.add_argument(
+        "--classes", type=int, metavar="C", help="number of classes, without an engine"
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="write the compiled kernels here"
@@ -80,11 +83,12 @@ def _compile(arguments: argparse.Namespace) -> int:
     output: Path | None = arguments.output
     if output is None and not arguments.table:
         raise UsageError("nothing to do: give a folder with -o, or --table, or both.")
-    given = _given(arguments)
+    engine = arguments.file or arguments.engine
+    given = _given(arguments, engine)
     bundle = _kernels()
     if output is not None:
         bundle.check_folder(output, overwrite=arguments.overwrite)
-    compiled = bundle.compile_bundle(_options(bundle, arguments.engine, given), arguments.targets)
+    compiled = bundle.compile_bundle(_options(bundle, engine, given), arguments.targets)
     if arguments.table:
         print_lines(bundle.bundle_table(compiled))
     if output is not None:
@@ -94,16 +98,16 @@ def _compile(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+def _given(arguments: argparse.Namespace, engine: Path | None) -> dict[str, Any]:
     """What the kernels are specialised on, as arguments of `bundle.options_for`."""
     names = ("components", "softmax_scale", "class_activation")
     chosen = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    if arguments.engine is None:
+    if engine is None:
         return {"num_classes": arguments.classes, **chosen}
     if chosen:
         named = ", ".join("--" + name.replace("_", "-") for name in chosen)
-        raise UsageError(f"the engine says what it computes: leave out {named}, or --engine.")
-    manifest = _manifest(arguments.engine)
+        raise UsageError(f"the engine says what it computes: leave out {named}, or the engine.")
+    manifest = _manifest(engine)
     of_engine = {name: getattr(manifest.selection, name) for name in names}
     return {"num_classes": len(manifest.classes), **of_engine}
 

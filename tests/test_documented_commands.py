@@ -135,7 +135,7 @@ COMMANDS: dict[str, Run | NotHere] = {
     "python export/to_onnx.py model.safetensors --graph streaming -o streams.onnx": Run(),
     "python export/to_triton_server.py streams.onnx --name live -o model_repository": Run(),
     # kernels/README.md
-    "python export/to_cubin.py --engine wsgn.onnx -o compiled/": Run(add="--targets 90"),
+    "python export/to_cubin.py wsgn.onnx -o compiled/": Run(add="--targets 90"),
 }
 
 # Parts of commands in the text, which name an option or a command: only their options are checked.

@@ -16,6 +16,7 @@ from ..writers import ResultCollector
 from .console import Console
 from .options import RunOptions
 from .outputs import Outputs, SourceFiles, SourceOutputError
+from .progress import WholeRun, done_and_total
 from .reports import Report
 from .signals import SignalStop
 from .sources import Job, display_name, video_of, waiting_sentence
@@ -41,7 +42,7 @@ class Batch:
         self._console = console
         self._stop = stop
         self._run_event = run_event(engine, options)
-        self._num_done = self._num_degraded = self._num_unwritable = 0
+        self._num_done = self._num_kept = self._num_degraded = self._num_unwritable = 0
         self._failed: list[str] = []
         self._has_warned = False
         self._current = ""
@@ -49,18 +50,22 @@ class Batch:
     def run(self, jobs: Sequence[Job]) -> int:
         """Run the jobs in order; the exit code."""
         self._report.begin_run(self._run_event)
+        whole = WholeRun([job.source for job in jobs])
         for number, job in enumerate(jobs, start=1):
             if self._stop.requested or (self._failed and self._options.fail_fast):
                 break
             if self._outputs.is_done(job):
                 self._console.detail(f"{job.source}: done before.")
                 self._num_done += 1
+                self._num_kept += 1
+                whole.skip(number - 1)
                 continue
             label = display_name(job.output_name)
-            label = label if len(jobs) == 1 else f"{number}/{len(jobs)} {label}"
+            label = label if len(jobs) == 1 else f"{number}/{len(jobs)}{whole.words()} {label}"
             self._run_job(job, label)
+            whole.end(number - 1)
         if not self._stop.requested:
-            self._outputs.write_merged(jobs)
+            self._outputs.write_joined(jobs)
             self._outputs.require_present()
         self._say_how_it_ended(len(jobs))
         return self._exit_code()
@@ -111,7 +116,7 @@ class Batch:
         files.write(event)
         self._report.write(event)
         if isinstance(event, ProgressEvent):
-            self._console.progress(event.at_seconds, event.duration_seconds)
+            self._console.progress(*done_and_total(event, self._options.detect))
         elif isinstance(event, WarningEvent) and event.code == MADE_UP:
             # Of the engine, and not of any source.
             if not self._has_warned:
@@ -127,13 +132,17 @@ class Batch:
             )
 
     def _say_how_it_ended(self, num_jobs: int) -> None:
-        if num_jobs < 2:
+        if num_jobs < 2 and not self._num_kept:
             return
         if self._failed:
             shown = ", ".join(self._failed[:5]) + (", ..." if len(self._failed) > 5 else "")
             self._console.error(f"{len(self._failed)} of {num_jobs} sources failed: {shown}.")
         else:
-            self._console.say(f"{self._num_done} of {num_jobs} sources done.")
+            kept = f", {self._num_kept} of them already there" if self._num_kept else ""
+            if self._num_kept == num_jobs:
+                kept = ": all of them were already there (--overwrite makes them again)"
+            noun = "source" if num_jobs == 1 else "sources"
+            self._console.say(f"{self._num_done} of {num_jobs} {noun} done{kept}.")
 
     def _exit_code(self) -> int:
         if self._stop.signal_number is not None:

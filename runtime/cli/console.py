@@ -53,16 +53,16 @@ class Console:
             "[{elapsed}<{remaining}]",
         )
 
-    def progress(self, at_seconds: float, duration_seconds: float | None) -> None:
-        """Move the bar to a time of the source."""
+    def progress(self, done_seconds: float, total_seconds: float | None) -> None:
+        """Move the bar to so many seconds of the chosen part; None where its end is unknown."""
         if self._bar is None:
             return
-        if duration_seconds is None:
+        if total_seconds is None:
             self._bar.bar_format = "{desc} {n:.0f} s [{elapsed}]"
-            self._bar.n = at_seconds
+            self._bar.n = done_seconds
         else:
-            self._bar.total = round(duration_seconds)
-            self._bar.n = min(at_seconds, duration_seconds)
+            self._bar.total = round(total_seconds)
+            self._bar.n = min(done_seconds, total_seconds)
         self._bar.update(0)
 
     def end_progress(self) -> None:

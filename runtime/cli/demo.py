@@ -15,6 +15,7 @@ from ..pipeline import Detection
 from ..writers import ResultCollector
 from .console import Console, print_result
 from .options import RunOptions, with_labels
+from .progress import done_and_total
 from .signals import stop_on_signals
 from .tables import clock
 
@@ -39,7 +40,7 @@ def run_demo(options: RunOptions) -> int:
         for event in detection.events():
             collector.push(event)
             if isinstance(event, ProgressEvent):
-                console.progress(event.at_seconds, event.duration_seconds)
+                console.progress(*done_and_total(event, options.detect))
         console.end_progress()
         if stop.signal_number is not None:
             return 128 + stop.signal_number

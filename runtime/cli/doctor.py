@@ -124,6 +124,22 @@ def _examine_gpu(findings: Findings, owners: Owners) -> None:
     except importlib.metadata.PackageNotFoundError:
         bindings = "not installed"
     findings.facts.append(("cuda-bindings", bindings))
+    facts = dict(findings.facts)
+    findings.facts.append(("plans", plans_here(facts)))
+
+
+def plans_here(facts: Mapping[str, str]) -> str:
+    """Whether TensorRT plans can run here, as far as one sees without loading a library."""
+    lacks = []
+    if facts["driver"] == "none":
+        lacks.append("there is no NVIDIA driver")
+    elif not facts["driver"].startswith("driver for CUDA"):
+        lacks.append("the NVIDIA driver cannot be used")
+    if all(facts[name] == "not installed" for name in ("tensorrt", "tensorrt_rtx")):
+        lacks.append("TensorRT is not installed")
+    if all(facts[name] == "not installed" for name in ("pycuda", "cuda-bindings")):
+        lacks.append("neither cuda-bindings nor pycuda is installed")
+    return f"cannot run here: {', '.join(lacks)}" if lacks else "should run here"
 
 
 def _examine_double_installs(findings: Findings, owners: Owners) -> None:

@@ -16,6 +16,7 @@ from wsgn.support.counts import checked_count
 from wsgn.support.json_input import read_object
 from wsgn.video.grid import MAXIMUM_FRAME_RATE, MINIMUM_FRAME_RATE
 
+from ..demo import engine_path
 from ..pipeline import DetectOptions
 from ..streaming.rules import DetectorOptions
 from ..writers import FORMATS
@@ -74,14 +75,20 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
     if words.demo and (words.output or words.strict or words.dry_run or words.fail_fast):
         raise UsageError("--demo only prints a table: leave out the options of outputs and runs.")
     if not words.demo and not words.sources:
-        raise UsageError("a SOURCE is missing: name a video file, or see wsgn-run --help.")
+        raise UsageError(
+            "a SOURCE is missing: wsgn-run video.mp4 --engine wsgn.onnx looks for actions in a "
+            "video, wsgn-run --demo in the packaged sample; see wsgn-run --help."
+        )
     if not words.demo and not words.engine:
-        raise UsageError("the engine is missing: give --engine FILE, or try wsgn-run --demo.")
+        raise UsageError(
+            "the engine is missing: give --engine FILE, or --engine demo for the packaged one, "
+            "which knows drawn figures only."
+        )
     if words.threads is not None:
         checked_count("--threads", words.threads)
     return RunOptions(
         sources=tuple(words.sources),
-        engine=None if words.engine is None else Path(words.engine),
+        engine=None if words.engine is None else engine_path(words.engine),
         device=_device(words.device),
         num_threads=words.threads,
         detect=_detect_options(words),

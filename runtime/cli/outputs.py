@@ -14,20 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from wsgn.errors import InputError, OutputError
+from wsgn.errors import OutputError
 from wsgn.support.files import name_problem, no_empty_folder, require_present
-from wsgn.support.json_input import read_object
-from wsgn.support.terminal import json_text
 
 from ..events import Event
 from ..pipeline import Detection
-from ..writers import ResultFile, SourceResult, Writer, json_document, open_writer, output_errors
+from ..writers import ResultFile, SourceResult, Writer, open_writer, output_errors
+from .joined import JOINED_FORMATS, JOINED_NAME, earlier_result, write_joined
 from .options import OutputOptions
 from .sources import Job
-
-# The results of all sources of a run in one document, beside those of each.
-MERGED_NAME = "detections"
-
 
 # What the operating system says of one name and not of the disk or the folder.
 _OF_ONE_NAME = {
@@ -58,7 +53,7 @@ class Outputs:
 
     def __init__(self, options: OutputOptions | None) -> None:
         self._options = options
-        self._merged: dict[str, SourceResult] = {}
+        self._finished: dict[str, SourceResult] = {}
         self._written: list[Path] = []
 
     def folder(self) -> AbstractContextManager[None]:
@@ -83,11 +78,11 @@ class Outputs:
         if options.overwrite or options.resume:
             return
         wanted = [path for job in jobs for path in self.paths(job)]
-        existing = [path for path in [*wanted, *self._merged_path(jobs)] if _exists(path)]
+        existing = [path for path in [*wanted, *self._joined_paths(jobs).values()] if _exists(path)]
         if existing:
-            others = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+            others = f" and {len(existing) - 1} more exist" if len(existing) > 1 else " exists"
             raise OutputError(
-                f"'{existing[0]}'{others} exists already: add --overwrite to replace, --resume to "
+                f"'{existing[0]}'{others} already: add --overwrite to replace, --resume to "
                 "skip what is done, or choose another --output."
             )
 
@@ -131,42 +126,32 @@ class Outputs:
         return SourceFiles(writers, scores)
 
     def add(self, job: Job, result: SourceResult) -> None:
-        """Take a finished source into the merged document."""
-        self._merged[result.name] = result
+        """Take a finished source into the documents of all."""
+        self._finished[result.name] = result
         self._written += self.paths(job)
 
     def require_present(self) -> None:
         """Raise `OutputError` where files of finished sources are gone."""
         require_present(self._written)
 
-    def write_merged(self, jobs: Sequence[Job]) -> None:
-        """Write the results of all sources into one document, if the run has several."""
-        for path in self._merged_path(jobs):
-            document = json_document(self._merged.values())
-            found, results = document["results"], {}
-            offsets = document["external_data"]["start_offset_seconds"]
+    def write_joined(self, jobs: Sequence[Job]) -> None:
+        """Write the results of all sources into one document a format, if the run has several."""
+        for kind, path in self._joined_paths(jobs).items():
             # In the order of the sources, whichever of them an earlier run has done.
+            results = []
             for job in jobs:
-                if job.key in found:
-                    results[job.key] = found[job.key]
+                if job.key in self._finished:
+                    results.append(self._finished[job.key])
                 elif self.is_done(job):
-                    earlier = self._path(job, "json")
-                    results[job.key], offsets[job.key] = _earlier_results(earlier)
-            document["results"] = results
-            document["external_data"] = {
-                "start_offset_seconds": {key: offsets[key] for key in results}
-            }
-            file = ResultFile(path)
-            try:
-                file.write(json_text(document, indent=1) + "\n")
-                file.commit()
-            finally:
-                file.discard()
+                    results.append(earlier_result(self._path(job, kind), kind, job.key))
+            write_joined(path, kind, results)
 
-    def _merged_path(self, jobs: Sequence[Job]) -> list[Path]:
-        if self._options is None or "json" not in self._options.formats or len(jobs) < 2:
-            return []
-        return [self._options.directory / f"{MERGED_NAME}.json"]
+    def _joined_paths(self, jobs: Sequence[Job]) -> dict[str, Path]:
+        """By format."""
+        if self._options is None or len(jobs) < 2:
+            return {}
+        kinds = [kind for kind in self._options.formats if kind in JOINED_FORMATS]
+        return {kind: self._options.directory / f"{JOINED_NAME}.{kind}" for kind in kinds}
 
     def _path(self, job: Job, suffix: str) -> Path:
         assert self._options is not None
@@ -246,16 +231,3 @@ def _exists(path: Path) -> bool:
     # A name that no file can have; `problem` says so.
     except (OSError, ValueError):
         return False
-
-
-def _earlier_results(path: Path) -> tuple[object, object]:
-    """Detections and start offset in the result of one source, whatever it was called then."""
-    try:
-        document = read_object(path)
-        (found,) = dict(document["results"]).values()
-        (offset,) = dict(document["external_data"]["start_offset_seconds"]).values()
-        return found, offset
-    except (InputError, ValueError, KeyError, TypeError) as error:
-        raise OutputError(
-            f"the earlier result '{os.fspath(path)}' cannot be read: remove it, or add --overwrite."
-        ) from error

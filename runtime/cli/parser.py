@@ -49,7 +49,9 @@ def build_parser() -> CommandParser:
 
 
 def _add_engine(group: Any) -> None:
-    group.add_argument("-e", "--engine", metavar="FILE", help="engine, .onnx or .plan")
+    group.add_argument(
+        "-e", "--engine", metavar="FILE", help="engine, .onnx or .plan; or demo, the packaged one"
+    )
     group.add_argument(
         "--device",
         metavar="cpu|cuda[:N]",

@@ -17,8 +17,9 @@ from ..pipeline import frame_grid
 from ..streaming.rules import check_options
 from .batch import Batch
 from .console import Console, print_result
+from .joined import JOINED_FORMATS, JOINED_NAME
 from .options import RunOptions, parse_options, with_labels
-from .outputs import MERGED_NAME, Outputs
+from .outputs import Outputs
 from .reports import open_report
 from .signals import stop_on_signals
 from .sources import Job, display_name, expand_sources, video_of
@@ -37,7 +38,8 @@ def run(arguments: Sequence[str]) -> int:
 def _run_batch(options: RunOptions) -> int:
     """Check everything that can be checked, then decode."""
     console = Console(quiet=options.quiet, verbose=options.verbose, progress=options.progress)
-    reserved = [MERGED_NAME] if options.output and "json" in options.output.formats else []
+    formats = options.output.formats if options.output else ()
+    reserved = [JOINED_NAME] if set(formats) & set(JOINED_FORMATS) else []
     jobs = expand_sources(options.sources, reserved, console.say)
     assert options.engine is not None
     # The engine must take frames; labels and thresholds must be its own. No driver mends that.

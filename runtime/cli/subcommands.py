@@ -24,13 +24,15 @@ def show_manifest(arguments: Sequence[str]) -> int:
     from wsgn.engines.open import describe_engine
     from wsgn.engines.tensorrt.checks import read_plan
 
+    from ..demo import engine_path
+
     parser = CommandParser(
         prog="wsgn-run manifest",
         description="Show what an engine says about itself, as JSON; "
         "a plan is held against the hash in its sidecar.",
     )
-    parser.add_argument("engine", metavar="ENGINE", help="engine, .onnx or .plan")
-    description = describe_engine(parser.parse_args(arguments).engine)
+    parser.add_argument("engine", metavar="ENGINE", help="engine, .onnx or .plan, or demo")
+    description = describe_engine(engine_path(parser.parse_args(arguments).engine))
     if description.sidecar is not None:
         read_plan(description.path, description.sidecar)
     document = json.loads(description.manifest.to_json())

@@ -14,6 +14,10 @@ from wsgn.localization.segments import Segment
 _FOLDER = Path(__file__).parent
 
 
+# What stands for the packaged engine where a path is asked for.
+DEMO = "demo"
+
+
 @dataclass(frozen=True, kw_only=True)
 class DemoAssets:
     """What travels in the package."""
@@ -43,6 +47,14 @@ def is_sample(source: object) -> bool:
         return Path(source).is_file() and filecmp.cmp(_FOLDER / "demo.mp4", source, shallow=False)
     except (OSError, ValueError):
         return False
+
+
+def engine_path(word: str) -> Path:
+    """The path of an engine; of the packaged one for `demo`, while a file of that name is ./demo.
+
+    Raises `InputError` when the packaged one is not there.
+    """
+    return load_demo().engine if word == DEMO else Path(word)
 
 
 def _read_truth(path: Path) -> tuple[Segment, ...]:

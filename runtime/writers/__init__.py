@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..events import Event
-from .documents import json_document, render_csv, render_json, render_srt, render_vtt
+from .documents import render_csv, render_json, render_srt, render_vtt
 from .files import ResultFile, output_errors
 from .jsonl import LineNumbers
 from .result import ResultCollector, SourceResult
@@ -19,15 +19,15 @@ __all__ = [
     "ResultFile",
     "SourceResult",
     "Writer",
-    "json_document",
     "open_writer",
     "output_errors",
+    "render_csv",
     "render_json",
 ]
 
 _DOCUMENTS: dict[str, Callable[[SourceResult], str]] = {
     "json": lambda result: render_json([result]),
-    "csv": render_csv,
+    "csv": lambda result: render_csv([result]),
     "vtt": render_vtt,
     "srt": render_srt,
 }

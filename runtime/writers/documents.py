@@ -52,21 +52,23 @@ def json_document(results: Iterable[SourceResult]) -> dict[str, Any]:
     }
 
 
-def render_csv(result: SourceResult) -> str:
+def render_csv(results: Iterable[SourceResult]) -> str:
     """One row per segment under a header."""
+    results = list(results)
     text = io.StringIO()
     # Readers take a carriage return alone for the end of a row too, and Python would not quote it.
-    names = [result.name, *(segment.label for segment in result.segments)]
+    names = [name for one in results for name in (one.name, *(s.label for s in one.segments))]
     broken = any("\r" in name for name in names)
     writer = csv.writer(
         text, lineterminator="\n", quoting=csv.QUOTE_ALL if broken else csv.QUOTE_MINIMAL
     )
     writer.writerow(["video", "label", "start_seconds", "end_seconds", "score"])
-    for segment in result.segments:
-        numbers = (segment.start_seconds, segment.end_seconds, segment.score)
-        writer.writerow(
-            [result.name, segment.label, *(f"{number:.{_DECIMALS}f}" for number in numbers)]
-        )
+    for result in results:
+        for segment in result.segments:
+            numbers = (segment.start_seconds, segment.end_seconds, segment.score)
+            writer.writerow(
+                [result.name, segment.label, *(f"{number:.{_DECIMALS}f}" for number in numbers)]
+            )
     return text.getvalue()
 
 

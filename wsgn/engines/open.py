@@ -103,6 +103,9 @@ def _check_is_file(path: Path) -> None:
     if path.is_dir():
         raise EngineError(f"the engine '{path}' is a directory: give the .onnx or .plan file.")
     if not path.exists():
-        raise EngineError(f"the engine '{path}' does not exist: check the path given to --engine.")
+        raise EngineError(
+            f"the engine '{path}' does not exist: check its path, or make one (README, Train your "
+            "own); 'wsgn-run --demo' runs the packaged one and says where it lies."
+        )
     if not os.access(path, os.R_OK):
         raise EngineError(f"the engine '{path}' may not be read: check its permissions.")

@@ -167,7 +167,8 @@ def _convert(target: TargetOptions, annotations: Annotations | None, *, quiet: b
         streams=source.streams,
     )
     if source.layout == AUTO:
-        say(_NAME, f"{source.path} has the layout '{reader.layout}'.")
+        hint = " (if it is of OpenTAD, add --layout opentad)" if reader.layout == "npy" else ""
+        say(_NAME, f"{source.path} has the layout '{reader.layout}'{hint}.")
     with progress_bar(wanted=not quiet, desc="converting", unit="video") as bar:
 
         def on_video(total: int) -> None:

@@ -33,7 +33,8 @@ _USUAL = {
     "cmcs": "the published I3D features: 25, 16, 16",
     "opentad": "the videos' own frame rates, 16, 4",
     "charades": "the published I3D features: about 24, 8, 8",
-    "npy": "I3D features are often 25, 16, 16",
+    "npy": "I3D features are often 25, 16, 16; if these are OpenTAD's, add --layout opentad, with "
+    "the videos' own frame rates, 16, 4",
 }
 
 

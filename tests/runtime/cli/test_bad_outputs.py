@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -25,6 +26,42 @@ def test_an_output_that_exists_is_refused_before_decoding(
     resumed = run(*arguments, "--resume")
     assert resumed.code == 0
     assert not resumed.of_type("source")
+    assert "1 of 1 source done: all of them were already there" in resumed.err
+
+
+def test_several_outputs_that_exist_are_counted(run: Run, tmp_path: Path, video_path: Path) -> None:
+    other = tmp_path / "other.mp4"
+    shutil.copy(video_path, other)
+    arguments = (video_path, other, "-o", tmp_path / "out", "-f", "csv")
+    assert run(*arguments).code == 0
+    # Two, and the document of both.
+    assert "and 2 more exist already" in run(*arguments).err
+    (tmp_path / "out" / "other.csv").unlink()
+    assert "2 of 2 sources done, 1 of them already there." in run(*arguments, "--resume").err
+    assert "2 of 2 sources done: all of them were" in run(*arguments, "--resume").err
+
+
+@pytest.mark.parametrize(
+    ("kind", "damage"),
+    [
+        ("csv", b"video,label\nother,a\n"),
+        ("csv", b"video,label,start_seconds,end_seconds,score\nother,a,1,nan,0.5\n"),
+        ("csv", b'video,label,start_seconds,end_seconds,score\nother,"a'),
+        ("csv", b"\xff\xfe"),
+        ("json", b"{}"),
+        ("json", b'{"results": {"a": [{"label": 1, "segment": [0, 1], "score": 1}]}}'),
+    ],
+)
+def test_an_earlier_result_that_cannot_be_joined_is_told(
+    run: Run, tmp_path: Path, video_path: Path, kind: str, damage: bytes
+) -> None:
+    other = tmp_path / "other.mp4"
+    shutil.copy(video_path, other)
+    (tmp_path / f"planted.{kind}").write_bytes(damage)
+    outcome = run(video_path, other, "-o", tmp_path, "-f", kind, "--resume")
+    assert outcome.code == 6
+    assert "planted." in outcome.err
+    assert "cannot be read: remove it, or add --overwrite" in outcome.err
 
 
 def test_an_output_that_is_a_file_is_6(run: Run, tmp_path: Path, video_path: Path) -> None:

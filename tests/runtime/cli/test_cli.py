@@ -45,9 +45,13 @@ def test_files_of_every_format(
     names = {path.name for path in (tmp_path / "out").iterdir()}
     suffixes = ("jsonl", "json", "csv", "vtt", "srt", "scores.npz")
     expected = {f"{stem}.{suffix}" for stem in ("planted", "other") for suffix in suffixes}
-    assert names == expected | {"detections.json"}
+    assert names == expected | {"detections.json", "detections.csv"}
     document = (tmp_path / "out" / "detections.json").read_bytes()
     merged = json.loads(document)["results"]
+    rows = (tmp_path / "out" / "detections.csv").read_bytes()
+    parts = [(tmp_path / "out" / f"{stem}.csv").read_bytes() for stem in ("planted", "other")]
+    header = parts[0].partition(b"\n")[0] + b"\n"
+    assert rows == header + b"".join(part.removeprefix(header) for part in parts)
     assert {name: len(found) for name, found in merged.items()} == {"planted": 2, "other": 1}
     with np.load(tmp_path / "out" / "planted.scores.npz") as saved:
         assert saved["scores"].shape == (57, 3)
@@ -55,10 +59,12 @@ def test_files_of_every_format(
     # What is there is taken over; what is missing is made.
     (tmp_path / "out" / "other.vtt").unlink()
     (tmp_path / "out" / "detections.json").unlink()
+    (tmp_path / "out" / "detections.csv").unlink()
     assert main([*arguments, "--resume"]) == 0
     assert (tmp_path / "out" / "other.vtt").exists()
     # To the byte: also the order does not tell what was done first.
     assert (tmp_path / "out" / "detections.json").read_bytes() == document
+    assert (tmp_path / "out" / "detections.csv").read_bytes() == rows
 
 
 def test_a_folder_that_is_removed_while_running_is_told(

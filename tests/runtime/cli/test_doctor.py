@@ -90,3 +90,25 @@ def test_doctor_takes_a_gpu_and_its_parts_as_facts(
     assert facts["driver"] == (driver or "none")
     assert [facts[name] for name in ("tensorrt", "tensorrt_rtx", "pycuda")] == ["not installed"] * 3
     assert "cuda-bindings" in facts
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({}, "should run here"),
+        ({"driver": "none"}, "cannot run here: there is no NVIDIA driver"),
+        ({"driver": "the NVIDIA driver finds no GPU."}, "the NVIDIA driver cannot be used"),
+        ({"tensorrt": "not installed"}, "cannot run here: TensorRT is not installed"),
+        ({"cuda-bindings": "not installed"}, "neither cuda-bindings nor pycuda"),
+        ({"cuda-bindings": "not installed", "pycuda": "2026.1"}, "should run here"),
+    ],
+)
+def test_doctor_says_whether_plans_can_run(facts: dict[str, str], words: str) -> None:
+    whole = {
+        "driver": "driver for CUDA 13.0, GPU 0",
+        "tensorrt": "10.13.2",
+        "tensorrt_rtx": "not installed",
+        "pycuda": "not installed",
+        "cuda-bindings": "13.0.1",
+    }
+    assert words in doctor.plans_here(whole | facts)

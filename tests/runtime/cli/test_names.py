@@ -47,7 +47,7 @@ def test_a_long_name_is_shortened_in_files_and_whole_in_results(
     outcome = run(folder, "-o", out, "-f", FORMATS, "--save-scores")
     assert outcome.code == 0
     files = sorted(path.name for path in out.iterdir())
-    assert len(files) == 13
+    assert len(files) == 14
     assert all(len(os.fsencode(file)) <= 255 for file in files)
     assert results(out / "detections.json").keys() == {name, "zz"}
     (short,) = [file for file in files if file.endswith(".json") and file[0] == name[0]]
@@ -121,7 +121,7 @@ def test_a_name_with_surrogates_fails_alone(
     outcome = run(*names, video_path, "-o", tmp_path / "out", "-f", "json,csv")
     assert outcome.code == 4
     assert len(outcome.of_type("error")) == 3
-    assert len(list((tmp_path / "out").iterdir())) == 3
+    assert len(list((tmp_path / "out").iterdir())) == 4
 
 
 @pytest.mark.parametrize(
@@ -363,4 +363,4 @@ def test_what_the_disk_refuses_leaves_nothing_behind(
     outcome = run(folder, "-o", tmp_path / "out", "-f", "jsonl,csv")
     assert outcome.code == code
     left = {path.name for path in (tmp_path / "out").glob("*")}
-    assert left == ({"b.jsonl", "b.csv"} if code == 4 else set())
+    assert left == ({"b.jsonl", "b.csv", "detections.csv"} if code == 4 else set())

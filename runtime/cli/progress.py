@@ -1,0 +1,68 @@
+"""How far a run is: in the chosen part of a source, and in all its sources."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..events import ProgressEvent
+from ..pipeline import DetectOptions
+
+
+def done_and_total(event: ProgressEvent, options: DetectOptions) -> tuple[float, float | None]:
+    """Seconds of the part between --start and --end that are done, and that there are.
+
+    None where neither the container nor the user says where it ends.
+    """
+    begin = options.start_seconds or 0.0
+    ends = [end for end in (event.duration_seconds, options.end_seconds) if end is not None]
+    total = max(0.0, min(ends) - begin) if ends else None
+    return max(0.0, event.at_seconds - begin), total
+
+
+class WholeRun:
+    """How long all sources may still take, by the sizes of their files."""
+
+    def __init__(self, sources: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
+        sizes = [_size(source) for source in sources]
+        known = [size for size in sizes if size is not None]
+        # A source of unknown size counts as a usual one.
+        usual = sum(known) / len(known) if known else 1.0
+        self._sizes = [usual if size is None else float(size) for size in sizes]
+        self._left = sum(self._sizes)
+        self._done = 0.0
+        self._clock = clock
+        self._began = clock()
+
+    def skip(self, number: int) -> None:
+        """A source that an earlier run has done takes no time."""
+        self._left -= self._sizes[number]
+
+    def end(self, number: int) -> None:
+        """A source has ended."""
+        self._left -= self._sizes[number]
+        self._done += self._sizes[number]
+
+    def words(self) -> str:
+        """`, all in about 3 min`; nothing before the first source has ended."""
+        if self._done <= 0 or self._left <= 0:
+            return ""
+        return f", all in about {rough(self._left * (self._clock() - self._began) / self._done)}"
+
+
+def rough(seconds: float) -> str:
+    """A time to wait, no more exact than such a guess is."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _size(source: str) -> int | None:
+    try:
+        return Path(source).stat().st_size or None
+    # An address, a pipe, or a name that no file can have; its turn will tell.
+    except (OSError, ValueError):
+        return None
