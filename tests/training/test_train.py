@@ -65,7 +65,7 @@ def test_an_earlier_training_is_kept_unless_told_otherwise(dataset: Path, tmp_pa
     ("change", "words"),
     [
         ({"resume": True, "overwrite": True}, "exclude each other"),
-        ({"num_threads": 0}, "at least 1"),
+        ({"num_threads": 0}, "must be 1 to 1024"),
         ({"protocol": "thumos"}, "thumos-2015"),
     ],
 )
