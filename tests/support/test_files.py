@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from leftovers import left_by_a_killed_run
 
-from wsgn.errors import OutputError
+from wsgn.errors import InputError, OutputError
 from wsgn.support import files
 from wsgn.support.files import (
     AtomicFile,
+    input_errors,
     new_folder,
     no_regular_file,
     put_in_place,
@@ -206,6 +207,19 @@ def test_files_that_are_gone_are_told(tmp_path: Path) -> None:
     require_present([tmp_path / "a"])
     with pytest.raises(OutputError, match=r"1 of 2 files that were written are gone.*/b: "):
         require_present([tmp_path / "a", tmp_path / "b"])
+
+
+def test_what_the_system_says_of_an_input_is_one_sentence(tmp_path: Path) -> None:
+    sentence = r"^it cannot be read: No such file or directory\.$"
+    with pytest.raises(InputError, match=sentence), input_errors("it"):
+        (tmp_path / "none").read_bytes()
+    for error, reason in ((OSError("odd"), "odd"), (OSError(), "OSError")):
+        sentence = rf"cannot be read: {reason}\.$"
+        with pytest.raises(InputError, match=sentence) as caught, input_errors(tmp_path):
+            raise error
+        assert caught.value.__cause__ is error
+    with pytest.raises(ValueError, match="odd"), input_errors("it"):
+        raise ValueError("odd")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")

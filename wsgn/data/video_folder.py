@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wsgn.errors import InputError
+from wsgn.support.files import input_errors
 from wsgn.support.terminal import printable, quoted
 from wsgn.video.files import is_video_name, video_files, without_video_suffix
 
@@ -61,11 +62,8 @@ class VideoFolder:
 
     def _whole_tree(self) -> dict[str, list[Path]]:
         if self._tree is None:
-            try:
+            with input_errors(f"the folder {self._folder}"):
                 self._tree = _by_name(iter(video_files(self._folder).videos))
-            except OSError as error:
-                reason = error.strerror or str(error)
-                raise InputError(f"the folder {self._folder} cannot be read: {reason}.") from error
         return self._tree
 
     def _missing(self, name: str, last: str, paths: list[Path]) -> str:

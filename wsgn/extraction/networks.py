@@ -19,7 +19,7 @@ from wsgn.extraction.config import ExtractionConfig
 from wsgn.extraction.snippets import Frame
 from wsgn.support.arrays import Float32Array
 from wsgn.support.counts import checked_count
-from wsgn.support.files import no_regular_file
+from wsgn.support.files import input_errors, no_regular_file
 from wsgn.torch_device import open_device
 from wsgn.weights.converted import load_backbone_weights
 
@@ -121,10 +121,8 @@ def _trained_backbone(path: Path) -> dict[str, Tensor] | None:
 
 def file_sha256(path: Path) -> str:
     """Hash of a file of weights, in hexadecimal digits; raises `InputError`."""
-    try:
+    with input_errors(f"the weights {path}"):
         if what := no_regular_file(path):
             raise InputError(f"the weights {path} are {what} where a file is needed.")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"the weights {path} cannot be read: {error.strerror}.") from error

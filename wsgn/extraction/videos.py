@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsgn.errors import InputError, UsageError
+from wsgn.support.files import input_errors
 from wsgn.support.terminal import printable
 from wsgn.video.files import matching_files, nothing_found, video_files
 
@@ -47,16 +48,13 @@ def expand_videos(
 
 def _expand(argument: str, tell: Callable[[str], None]) -> Sequence[Path]:
     path = Path(argument)
-    try:
+    with input_errors(f"'{printable(argument)}'"):
         if path.is_dir():
             found = video_files(path)
         elif path.exists() or not glob.has_magic(argument):
             return [path]
         else:
             found = matching_files(argument)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"'{printable(argument)}' cannot be read: {reason}.") from error
     if line := found.left_out():
         tell(f"{argument}: {line}.")
     for folder, reason in found.unreadable.items():

@@ -26,6 +26,7 @@ from wsgn.features.reader import (
 )
 from wsgn.manifest import Sampling
 from wsgn.support.arrays import AnyArray, Float32Array
+from wsgn.support.files import input_errors
 
 
 class PlainFolder:
@@ -141,10 +142,8 @@ class ArrayFolder:
 
 def files_by_name(folder: Path, suffix: str) -> dict[str, Path]:
     """The files of a folder with a suffix, by their names without it."""
-    try:
+    with input_errors(f"the folder {folder}"):
         paths = [path for path in folder.iterdir() if path.name.endswith(suffix)]
-    except OSError as error:
-        raise InputError(f"the folder {folder} cannot be read: {error.strerror}.") from error
     if not paths:
         raise InputError(f"{folder} holds no *{suffix} files; give the folder that holds them.")
     return {path.name.removesuffix(suffix): path for path in paths}

@@ -22,6 +22,7 @@ from wsgn.features.streams import (
 )
 from wsgn.features.wtalc import WtalcBundle
 from wsgn.manifest import Sampling
+from wsgn.support.files import input_errors
 
 AUTO = "auto"
 LAYOUTS = ("safetensors", "npy", "opentad", "charades", "basnet", "cmcs", "wtalc")
@@ -143,10 +144,8 @@ def _reader(path: Path, layout: str, sampling: TimeBase, streams: tuple[str, ...
 
 
 def _file_names(path: Path) -> list[str]:
-    try:
+    with input_errors(f"the folder {path}"):
         return [entry.name for entry in path.iterdir() if entry.is_file()]
-    except OSError as error:
-        raise InputError(f"the folder {path} cannot be read: {error.strerror}.") from error
 
 
 def _array_layout(paths: Sequence[Path]) -> str:

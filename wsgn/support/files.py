@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from wsgn.errors import OutputError
+from wsgn.errors import InputError, OutputError
 from wsgn.support.signals import hold_signals
 
 # O_EXCL refuses a name that is taken, a link that somebody put there included; the others are not
@@ -162,8 +162,20 @@ def output_errors(what: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise OutputError(f"{what} cannot be written: {reason}.") from error
+        raise OutputError(f"{what} cannot be written: {_reason(error)}.") from error
+
+
+@contextmanager
+def input_errors(what: Path | str) -> Iterator[None]:
+    """Turn what the operating system says of a file or folder that is read into an `InputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{what} cannot be read: {_reason(error)}.") from error
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
 
 
 def name_problem(path: Path) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsgn.errors import InputError
+from wsgn.support.files import input_errors
 from wsgn.weights.published import PUBLISHED, PublishedFile, PublishedWeights
 
 _CHUNK_BYTES = 1 << 20
@@ -25,15 +26,13 @@ class Digests:
 def file_digests(path: Path) -> Digests:
     """Read a file once; an `InputError` says when that fails."""
     sha256 = hashlib.sha256()
-    try:
+    with input_errors(path):
         size = path.stat().st_size
         blob = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK_BYTES):
                 sha256.update(chunk)
                 blob.update(chunk)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     return Digests(sha256=sha256.hexdigest(), git_blob=blob.hexdigest())
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from wsgn.errors import InputError
 from wsgn.support.arrays import Float32Array
+from wsgn.support.files import input_errors
 from wsgn.weights.crc32c import masked_crc32c
 
 _MAGIC = 0xDB4775248B80FB57
@@ -49,11 +50,8 @@ class BundleEntry:
 
 def read_index(path: Path) -> dict[str, BundleEntry]:
     """The tensors that an index names; an `InputError` says when it is not one, or damaged."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST_INDEX + 1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    with input_errors(path), path.open("rb") as file:
+        data = file.read(_LARGEST_INDEX + 1)
     if len(data) > _LARGEST_INDEX:
         raise InputError(f"{path} is not the index of a TensorFlow checkpoint: it is too large.")
     try:
@@ -88,10 +86,8 @@ def read_tensors(index: Path, names: set[str]) -> dict[str, Float32Array]:
     data_file = index.with_name(index.name.removesuffix(INDEX_SUFFIX) + ".data-00000-of-00001")
     if not data_file.is_file():
         raise InputError(f"the checkpoint {index} needs {data_file.name} beside it.")
-    try:
+    with input_errors(data_file):
         data = memoryview(data_file.read_bytes())
-    except OSError as error:
-        raise InputError(f"{data_file} cannot be read: {error.strerror}.") from error
     return {name: _tensor(data_file, data, name, entries[name]) for name in sorted(names)}
 
 
