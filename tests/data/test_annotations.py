@@ -217,3 +217,11 @@ def test_a_dataset_has_a_name(
     database = {"a": {"subset": "train", "labels": ["wave"]}}
     (tmp_path / path).write_text(json.dumps({"database": database} | more))
     assert read_annotations(tmp_path / path).dataset == dataset
+
+
+def test_what_was_made_up_stays_so_when_it_is_written_again(tmp_path: Path) -> None:
+    database = {"a": {"subset": "train", "labels": ["wave"]}}
+    document = {"database": database, "version": "wsgn-synthetic-features-1"}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    write_annotations(tmp_path / "b.json", read_annotations(tmp_path / "a.json"))
+    assert read_annotations(tmp_path / "b.json").dataset == "synthetic features"

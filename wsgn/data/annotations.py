@@ -148,7 +148,10 @@ def checked_annotations(
 def write_annotations(path: Path, annotations: Annotations) -> None:
     """Write ActivityNet-style JSON that `read_annotations` reads back as it was."""
     database = {video.name: _entry(video) for video in annotations.videos}
-    document = {"classes": annotations.classes, "database": database}
+    document: dict[str, Any] = {"classes": annotations.classes, "database": database}
+    if annotations.dataset in SYNTHETIC_VERSIONS:
+        # Or engines that are made of these would pass for others.
+        document["version"] = f"{SYNTHETIC_VERSIONS[annotations.dataset]}1"
     data = json_text(document, indent=1).encode()
     write_whole_file(path, data, what="the annotations")
 
