@@ -106,7 +106,7 @@ def test_an_engine_that_is_none_is_named(
         (["--max-snippets", "500000000"], "at most 2^31 - 1 elements"),
         (["--max-batch", "2"], "--max-batch is for graphs of whole videos and of streams"),
         (["--workspace-mb", "0"], "--workspace-mb must be at least 1"),
-        (["--max-snippets", "many"], "invalid int value"),
+        (["--max-snippets", "many"], "must be a whole number"),
         (["-o", "m.onnx"], "a plan's name ends in"),
     ],
 )
