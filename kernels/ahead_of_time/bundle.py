@@ -143,7 +143,7 @@ def check_folder(folder: Path, *, overwrite: bool = False) -> None:
         return
     if not folder.is_dir():
         raise OutputError(f"{folder} is not a folder; choose another one.")
-    remove_leftovers(folder / DOCUMENT)
+    remove_leftovers(folder)
     if (folder / DOCUMENT).exists():
         if not overwrite:
             raise OutputError(

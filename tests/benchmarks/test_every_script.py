@@ -241,7 +241,7 @@ SCRIPTS = {
         check=check_kernels,
     ),
     "benchmarks.kills": Script(
-        options=lambda demo, stem: [*COMMANDS, "--kills", 3, "-o", stem], check=check_kills
+        options=lambda demo, stem: [*COMMANDS, "--kills", 2, "-o", stem], check=check_kills
     ),
     "benchmarks.large_dataset": Script(
         options=lambda demo, stem: [

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from commands import HANG_SECONDS
 from layouts_on_disk import object_array_bytes, opened, python3_pickle, random_features
+from leftovers import left_by_a_killed_run
 from places import ROOT
 
 from wsgn.errors import OutputError
@@ -87,3 +88,15 @@ def test_a_folder_that_is_removed_meanwhile_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(OutputError, match=r"2 of 3 files that were written are gone"):
         convert_features(opened(tmp_path / "in", "npy"), out, on_video=on_video)
+
+
+def test_what_a_killed_run_left_goes_also_where_nothing_is_written(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name, values in random_features().items():
+        np.save(tmp_path / "in" / f"{name}.npy", values)
+    out = tmp_path / "out"
+    words = [str(tmp_path / "in"), "-o", str(out), *TIME_BASE]
+    assert main(words) == 0
+    left = left_by_a_killed_run(out / "video_a.safetensors")
+    assert main(words) == 0
+    assert not left.exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 from wsgn.errors import InputError, OutputError, UsageError
 from wsgn.extraction.config import ExtractionConfig
 from wsgn.features.file import SUFFIX, FeatureInfo, read_feature_info
+from wsgn.support.files import remove_leftovers
 
 
 def prepare_folder(
@@ -21,6 +22,7 @@ def prepare_folder(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
         paths = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIX))
     except OSError as error:
         raise OutputError(f"the folder {folder} cannot be used: {error.strerror}.") from error

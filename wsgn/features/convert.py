@@ -17,7 +17,7 @@ from wsgn.features.reader import FeatureReader
 from wsgn.features.shapes import check_orientation, odd_widths
 from wsgn.features.time_base import TimedVideo, check_time_base
 from wsgn.support.arrays import Float32Array
-from wsgn.support.files import require_present
+from wsgn.support.files import remove_leftovers, require_present
 
 # What nearly every file system allows.
 _LONGEST_NAME_BYTES = 255
@@ -88,6 +88,7 @@ def convert_features(
     base contradicts the annotated durations or the arrays lie the wrong way, `OutputError` where a
     file cannot be written, or is gone at the end.
     """
+    remove_leftovers(folder)
     names = _chosen(reader, videos)
     durations = {video.name: video.duration_seconds for video in videos or ()}
     notes = _Notes()

@@ -55,7 +55,7 @@ class AtomicFile:
     def open(self) -> Self:
         """Make the folder and the temporary file, for everybody whom the umask lets."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(self.path)
+        remove_leftovers(self.path.parent)
         try:
             with hold_signals():
                 _draw_name(self.path, self._create)
@@ -129,7 +129,7 @@ def unfinished_folder(path: Path) -> Iterator[Path]:
     try:
         with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(path)
+            remove_leftovers(path.parent)
             with hold_signals():
                 _draw_name(path, make)
         yield made[0]
@@ -236,8 +236,8 @@ def require_present(paths: Sequence[Path]) -> None:
         )
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes left of any `AtomicFile` or unfinished folder beside a path.
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left of any `AtomicFile` or unfinished folder in a folder.
 
     Only where it is certain that nobody writes it any more: the process was one of this machine
     since it was started, and is gone. What cannot be removed stays.
@@ -245,10 +245,10 @@ def remove_leftovers(path: Path) -> None:
     pattern = re.compile(rf"\..+\.{_machine()}-([1-9][0-9]*)-[0-9a-f]{{8}}\.tmp", re.DOTALL)
     with suppress(OSError):
         # Not by iterdir: a folder may hold many thousand files, and this is done for each.
-        for name in os.listdir(path.parent):  # noqa: PTH208
+        for name in os.listdir(folder):  # noqa: PTH208
             found = pattern.fullmatch(name) if name.endswith(".tmp") else None
             if found is not None and _is_gone(int(found[1])):
-                _remove(path.with_name(name))
+                _remove(folder / name)
 
 
 def _remove(path: Path) -> None:
