@@ -26,7 +26,7 @@ from wsgn.engines.engine import Engine
 from wsgn.errors import UsageError
 from wsgn.localization.segments import Segment
 from wsgn.manifest import DetectionRule, Manifest
-from wsgn.prediction.evaluate import TIOU, score_segments, truth_of
+from wsgn.prediction.evaluate import FEW_TIOU, score_segments, truth_of
 from wsgn.prediction.predict import VideoPrediction, predict_videos, predicted_segments
 from wsgn.runtime import Detector, DetectorOptions, SnippetLogits, open_engine
 from wsgn.runtime.events import Event, SegmentEvent
@@ -251,7 +251,7 @@ def as_markdown(exact: Parity, modes: Sequence[ModeResult], sweep: Sweep) -> str
     for mode in modes:
         delays = [f"{value:.1f} s" for value in mode.delay_seconds] or [NOTHING, NOTHING]
         rows.append([mode.mode, *(f"{value:.1f}" for value in mode.map_percent), *delays])
-    heading = ["scores", *(f"mAP@{tiou}" for tiou in TIOU), "delay median", "delay 95 %"]
+    heading = ["scores", *(f"mAP@{tiou}" for tiou in FEW_TIOU), "delay median", "delay 95 %"]
     counts = [
         [f"{subset} videos, {mode}", *(f"{value:.1f}" for value in row.values())]
         for subset, by_mode in sweep.items()

@@ -41,6 +41,7 @@ from wsgn.manifest import DetectionRule, FeatureInput
 from wsgn.metrics.annotations import read_truth
 from wsgn.metrics.classification import evaluate_classification
 from wsgn.prediction.evaluate import find_segments, score_segments
+from wsgn.prediction.options import USUAL_TIOU
 from wsgn.prediction.predict import predict_videos
 from wsgn.presets import Preset
 from wsgn.support.command import run_command
@@ -50,7 +51,6 @@ from wsgn.synthetic.features.config import preset as synthetic_features_preset
 from wsgn.synthetic.features.dataset import write_features
 from wsgn.training.trainer import Trainer
 
-TIOU = tuple(np.arange(1, 8) / 10)
 PROTOCOLS = ("activitynet-210", "thumos-2015")
 # The paper's threshold, on scores smoothed or not, and many thresholds with the same smoothings.
 RULES = ("middle, 1", "middle, 3", "many, 1", "many, 3")
@@ -134,12 +134,12 @@ def scored(trainer: Trainer, test: FeatureDataset, annotations: Path) -> dict[st
     for name, rule in rules.items():
         segments = find_segments(predictions, test.classes, rule)
         for protocol in PROTOCOLS:
-            detection = score_segments(segments, truth, protocol, TIOU)
+            detection = score_segments(segments, truth, protocol, USUAL_TIOU)
             result[protocol][name] = [float(value) for value in detection.map_percent]
     labels = np.stack([label_vector(video.labels, test.classes) for video in test.videos])
     videos = np.stack([prediction.pooled_scores() for prediction in predictions])
     return {
-        "tiou": TIOU,
+        "tiou": USUAL_TIOU,
         "map": result,
         "classification_map": evaluate_classification(videos, labels).map_percent,
     }
@@ -227,7 +227,7 @@ def as_table(arguments: argparse.Namespace, protocol: str, rule: str) -> str:
         seconds = np.mean([result["training_seconds"] for result in results])
         maps = map(mean_and_deviation, values.T)
         lines.append([name, *maps, f"{video:.1f}", f"{seconds:.0f} s"])
-    heading = ["row", *(f"{tiou:.1f}" for tiou in TIOU), "average", "video mAP", "training"]
+    heading = ["row", *(f"{tiou:.1f}" for tiou in USUAL_TIOU), "average", "video mAP", "training"]
     return f"mAP (%) at tIoU, `{protocol}`, rule '{rule}'\n\n{table(heading, lines)}"
 
 

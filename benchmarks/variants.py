@@ -32,7 +32,7 @@ from wsgn.data.frames import FrameDataset
 from wsgn.errors import UsageError
 from wsgn.manifest import COMPONENTS
 from wsgn.methods.config import WsgnConfig
-from wsgn.prediction.evaluate import TIOU, evaluate
+from wsgn.prediction.evaluate import FEW_TIOU, evaluate
 from wsgn.support.command import run_command
 from wsgn.support.files import write_whole_file
 from wsgn.training.run import run_training
@@ -163,7 +163,7 @@ def as_table(results: Sequence[dict[str, Any]]) -> str:
         values = np.array([result["map_percent"] for result in own])  # (seeds, thresholds)
         seconds = np.mean([result["training_seconds"] for result in own])
         lines.append([variant, *map(mean_and_deviation, values.T), f"{seconds:.0f} s"])
-    return table(["variant", *(f"mAP@{tiou}" for tiou in TIOU), "training"], lines)
+    return table(["variant", *(f"mAP@{tiou}" for tiou in FEW_TIOU), "training"], lines)
 
 
 if __name__ == "__main__":

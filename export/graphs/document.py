@@ -129,7 +129,7 @@ def seal(document: onnx.ModelProto, manifest: Manifest) -> None:
 def _exported(snippets: SnippetGraph, manifest: Manifest, tensors: GraphTensors) -> onnx.ModelProto:
     main, *others = tensors.inputs
     # More than one of everything: dimensions of an example that are 1 get fixed.
-    sizes = {axis: 2 + place for place, axis in enumerate(main.axes)}
+    sizes = {axis: 2 + index for index, axis in enumerate(main.axes)}
     shape = tuple(sizes.values())
     examples = [per_video(example_input(manifest, math.prod(shape)), shape)]
     examples += [torch.zeros(one.shape_at(sizes)) for one in others]
@@ -143,7 +143,7 @@ def _exported(snippets: SnippetGraph, manifest: Manifest, tensors: GraphTensors)
             input_names=[one.name for one in tensors.inputs],
             output_names=list(tensors.output_names),
             dynamic_shapes=tuple(
-                {place: free[axis] for place, axis in enumerate(one.axes)} for one in tensors.inputs
+                {index: free[axis] for index, axis in enumerate(one.axes)} for one in tensors.inputs
             ),
             verbose=False,
         )

@@ -280,7 +280,7 @@ def _compiled_kernel(kernel: Any, found: Any) -> CompiledKernel:
     text, cubin = found.asm["ptx"], found.asm["cubin"]
     resources = read_resources(cubin)
     signature: dict[str, str] = found.src.signature
-    values = {kernel.arg_names[place[0]]: value for place, value in found.src.constants.items()}
+    values = {kernel.arg_names[path[0]]: value for path, value in found.src.constants.items()}
     return CompiledKernel(
         name=found.metadata.name,
         parameters=_parameters(signature, text),

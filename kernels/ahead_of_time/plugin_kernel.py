@@ -81,7 +81,7 @@ def compile_single_kernel(options: Options, capability: int) -> Any:
     source = triton.compiler.ASTSource(
         fn=score_videos,
         signature={name: _SIGNATURE.get(name, "constexpr") for name in names},
-        constexprs={(place,): constants[name] for place, name in enumerate(names)
+        constexprs={(index,): constants[name] for index, name in enumerate(names)
                     if name in constants},
     )  # fmt: skip
     with without_source_lines():

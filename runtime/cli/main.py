@@ -33,10 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    from .subcommands import COMPANIONS
+    from .subcommands import SUBCOMMANDS
 
-    if arguments and arguments[0] in COMPANIONS:
-        return COMPANIONS[arguments[0]](arguments[1:])
+    if arguments and arguments[0] in SUBCOMMANDS:
+        return SUBCOMMANDS[arguments[0]](arguments[1:])
     from .run import run
 
     return run(arguments)

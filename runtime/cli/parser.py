@@ -12,7 +12,7 @@ from ..writers import FORMATS
 
 _DESCRIPTION = "Find actions in videos with an exported engine."
 _EPILOG = """\
-companions:
+subcommands:
   wsgn-run manifest ENGINE   show what an engine says about itself
   wsgn-run probe SOURCE      show what a source is
   wsgn-run doctor            show versions and devices, and what is wrong with them
@@ -25,7 +25,7 @@ incomplete, with --strict), 5 engine, 6 output, 130 and 143 stopped by a signal,
 
 
 def build_parser() -> CommandParser:
-    """The parser of `wsgn-run`, without its companions."""
+    """The parser of `wsgn-run`, without its subcommands."""
     parser = CommandParser(
         prog="wsgn-run",
         usage="%(prog)s SOURCE ... --engine FILE [options]",

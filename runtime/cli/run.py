@@ -26,7 +26,7 @@ from .sources import Job, display_name, expand_sources, video_of
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line that names no companion; the exit code."""
+    """Run a command line that names no subcommand; the exit code."""
     options = parse_options(arguments)
     if options.demo:
         from .demo import run_demo

@@ -1,4 +1,4 @@
-"""The companions of a run: `manifest`, `probe` and `doctor`.
+"""The subcommands beside a run: `manifest`, `probe` and `doctor`.
 
 Each imports what it needs itself: `doctor` has to end where the others cannot begin.
 """
@@ -92,7 +92,7 @@ def run_doctor(arguments: Sequence[str]) -> int:
 
 
 # A file of such a name is reached as ./manifest.
-COMPANIONS: dict[str, Callable[[Sequence[str]], int]] = {
+SUBCOMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "manifest": show_manifest,
     "probe": probe_sources,
     "doctor": run_doctor,

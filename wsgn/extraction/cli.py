@@ -122,20 +122,20 @@ def _frame_rate(text: str) -> float | None:
         ) from error
 
 
-def _options(words: argparse.Namespace) -> ExtractOptions:
-    weights = _weights(words)
-    videos = expand_videos(words.videos, tell=_tell(words.quiet))
+def _options(arguments: argparse.Namespace) -> ExtractOptions:
+    weights = _weights(arguments)
+    videos = expand_videos(arguments.videos, tell=_tell(arguments.quiet))
     return ExtractOptions(
         videos=tuple(videos),
-        output=words.output,
-        config=_config(words, weights),
+        output=arguments.output,
+        config=_config(arguments, weights),
         weights=weights,
-        device=words.device,
-        num_threads=words.threads,
-        batch_size=words.batch,
-        num_workers=words.workers,
-        overwrite=words.overwrite,
-        quiet=words.quiet,
+        device=arguments.device,
+        num_threads=arguments.threads,
+        batch_size=arguments.batch,
+        num_workers=arguments.workers,
+        overwrite=arguments.overwrite,
+        quiet=arguments.quiet,
     )
 
 
@@ -143,22 +143,23 @@ def _tell(quiet: bool) -> Callable[[str], None]:
     return lambda sentence: None if quiet else say(_NAME, sentence)
 
 
-def _weights(words: argparse.Namespace) -> tuple[Path | None, ...]:
+def _weights(arguments: argparse.Namespace) -> tuple[Path | None, ...]:
     """A file for each backbone; nothing for random weights."""
-    num_backbones, given = len(words.backbone), words.weights or []
-    if words.random_weights:
+    num_backbones, given = len(arguments.backbone), arguments.weights or []
+    if arguments.random_weights:
         if given:
             raise UsageError("--weights and --random-weights exclude each other.")
         return (None,) * num_backbones
     if len(given) != num_backbones:
         raise UsageError(
-            f"{num_backbones} --backbone need as many --weights, got {len(given)}: convert "
-            "published weights with wsgn-weights (--random-weights is for tests and timing)."
+            f"every --backbone needs a file in --weights, got {len(given)} for {num_backbones}: "
+            "convert published weights with wsgn-weights (--random-weights is for tests and "
+            "timing)."
         )
     return tuple(given)
 
 
-def _config(words: argparse.Namespace, weights: Sequence[Path | None]) -> ExtractionConfig:
+def _config(arguments: argparse.Namespace, weights: Sequence[Path | None]) -> ExtractionConfig:
     try:
         from wsgn.extraction.networks import file_sha256
     except ImportError as error:
@@ -170,15 +171,15 @@ def _config(words: argparse.Namespace, weights: Sequence[Path | None]) -> Extrac
                 config=BACKBONES[name],
                 weights_sha256=None if path is None else file_sha256(path),
             )
-            for name, path in zip(words.backbone, weights, strict=True)
+            for name, path in zip(arguments.backbone, weights, strict=True)
         ),
-        frame_rate=words.frame_rate,
-        snippet_length=words.snippet_length,
-        snippet_stride=words.snippet_stride,
-        short_side=words.short_side,
-        crop_size=words.crop_size,
-        flow=words.flow,
-        dtype=words.dtype,
+        frame_rate=arguments.frame_rate,
+        snippet_length=arguments.snippet_length,
+        snippet_stride=arguments.snippet_stride,
+        short_side=arguments.short_side,
+        crop_size=arguments.crop_size,
+        flow=arguments.flow,
+        dtype=arguments.dtype,
     )
 
 

@@ -63,7 +63,7 @@ def add_feature_options(group: argparse._ArgumentGroup, *, videos: Sampling | No
     group.add_argument(
         "--only-present",
         action="store_true",
-        help="--skip-missing, and score the others only: what is left out counts as missed else",
+        help="leave them out of the scores too, where they count as missed else",
     )
     group.add_argument("--snippet-length", type=int, help=f"frames in a snippet{length}")
     group.add_argument("--snippet-stride", type=int, help=f"frames between snippets{stride}")

@@ -81,53 +81,53 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _options(words: argparse.Namespace) -> ConvertOptions:
-    _require_task(words)
+def _options(arguments: argparse.Namespace) -> ConvertOptions:
+    _require_task(arguments)
     annotations = features = None
-    if words.annotations:
+    if arguments.annotations:
         annotations = AnnotationOptions(
-            items=tuple(words.annotations),
-            labels_from_segments=words.labels_from_segments,
-            output=words.annotations_out,
+            items=tuple(arguments.annotations),
+            labels_from_segments=arguments.labels_from_segments,
+            output=arguments.annotations_out,
         )
-    if words.source is not None:
+    if arguments.source is not None:
         features = TargetOptions(
-            source=_source(words),
-            output=words.output,
-            dtype=words.dtype,
-            overwrite=words.overwrite,
+            source=_source(arguments),
+            output=arguments.output,
+            dtype=arguments.dtype,
+            overwrite=arguments.overwrite,
         )
-    return ConvertOptions(annotations=annotations, features=features, quiet=words.quiet)
+    return ConvertOptions(annotations=annotations, features=features, quiet=arguments.quiet)
 
 
-def _require_task(words: argparse.Namespace) -> None:
-    if (words.source is None) != (words.output is None):
+def _require_task(arguments: argparse.Namespace) -> None:
+    if (arguments.source is None) != (arguments.output is None):
         raise UsageError("features need both SOURCE and -o DIR.")
-    if words.annotations_out is not None and not words.annotations:
+    if arguments.annotations_out is not None and not arguments.annotations:
         raise UsageError("--annotations-out needs --annotations, from which it is made.")
-    if words.source is None and words.annotations_out is None:
+    if arguments.source is None and arguments.annotations_out is None:
         raise UsageError("nothing to do: give SOURCE and -o DIR, or --annotations-out FILE.json.")
-    if words.source is not None and words.source.resolve() == words.output.resolve():
+    if arguments.source is not None and arguments.source.resolve() == arguments.output.resolve():
         raise UsageError("SOURCE and -o DIR are the same folder; name another one.")
 
 
-def _source(words: argparse.Namespace) -> FeatureOptions:
-    rate: FrameRate | None = words.frame_rate
-    length, stride = words.snippet_length, words.snippet_stride
+def _source(arguments: argparse.Namespace) -> FeatureOptions:
+    rate: FrameRate | None = arguments.frame_rate
+    length, stride = arguments.snippet_length, arguments.snippet_stride
     given = [value is not None for value in (rate, length, stride)]
-    if words.layout == "opentad" and rate is None and words.annotations:
+    if arguments.layout == "opentad" and rate is None and arguments.annotations:
         rate, length, stride = NATIVE, length or _NATIVE_LENGTH, stride or _NATIVE_STRIDE
     elif any(given) and not all(given):
         raise UsageError(
             "--frame-rate, --snippet-length and --snippet-stride belong together: give all three."
         )
     return FeatureOptions(
-        path=words.source,
-        layout=words.layout,
+        path=arguments.source,
+        layout=arguments.layout,
         frame_rate=rate,
         snippet_length=length,
         snippet_stride=stride,
-        streams=stream_names(words.streams),
+        streams=stream_names(arguments.streams),
     )
 
 

@@ -86,15 +86,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _options(words: argparse.Namespace) -> EvalOptions:
+def _options(arguments: argparse.Namespace) -> EvalOptions:
     return EvalOptions(
-        detections=words.detections,
-        truth=words.truth,
-        protocol=words.protocol,
-        subset=words.subset,
-        tiou=None if words.tiou is None else tuple(words.tiou),
-        json=words.json,
-        per_class=words.per_class,
+        detections=arguments.detections,
+        truth=arguments.truth,
+        protocol=arguments.protocol,
+        subset=arguments.subset,
+        tiou=None if arguments.tiou is None else tuple(arguments.tiou),
+        json=arguments.json,
+        per_class=arguments.per_class,
     )
 
 

@@ -15,7 +15,7 @@ from wsgn.features.arguments import (
     data_options,
 )
 from wsgn.metrics.protocol import PROTOCOLS
-from wsgn.prediction.options import SEGMENT_RULES, TIOU, PredictOptions
+from wsgn.prediction.options import SEGMENT_RULES, USUAL_TIOU, PredictOptions
 from wsgn.support.command import run_command
 from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
@@ -25,14 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 done, 2 usage, 3 unreadable input, 6 output, 130 interrupted."""
 
     def work() -> int:
-        words = _parser().parse_args(argv)
-        options = _options(words)
+        arguments = _parser().parse_args(argv)
+        options = _options(arguments)
         try:
             from wsgn.prediction.run import predict
         except ImportError as error:
             raise MissingExtraError(f"Prediction ({error.name})", "train") from error
         report = predict(options)
-        print_lines(report.as_json() if words.json else report.as_text())
+        print_lines(report.as_json() if arguments.json else report.as_text())
         return 0
 
     return run_command("wsgn-predict", work, interrupted=lambda: "interrupted.")
@@ -61,7 +61,12 @@ def _parser() -> argparse.ArgumentParser:
         "--protocol", choices=tuple(PROTOCOLS), help="print their mAP under this protocol"
     )
     parser.add_argument(
-        "--tiou", type=float, nargs="+", metavar="T", default=TIOU, help="overlaps of that mAP"
+        "--tiou",
+        type=float,
+        nargs="+",
+        metavar="T",
+        default=USUAL_TIOU,
+        help="overlaps of that mAP",
     )
     parser.add_argument(
         "--each-output",
@@ -78,21 +83,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _options(words: argparse.Namespace) -> PredictOptions:
+def _options(arguments: argparse.Namespace) -> PredictOptions:
     return PredictOptions(
-        annotations=words.annotations,
-        checkpoints=tuple(words.checkpoints),
-        data=data_options(words),
-        subset=words.subset,
-        segments=words.segments,
-        output=words.output,
-        protocol=words.protocol,
-        tiou=tuple(words.tiou),
-        each_output=words.each_output,
-        charades=words.charades,
-        submission=words.submission,
-        device=words.device,
-        quiet=words.quiet,
+        annotations=arguments.annotations,
+        checkpoints=tuple(arguments.checkpoints),
+        data=data_options(arguments),
+        subset=arguments.subset,
+        segments=arguments.segments,
+        output=arguments.output,
+        protocol=arguments.protocol,
+        tiou=tuple(arguments.tiou),
+        each_output=arguments.each_output,
+        charades=arguments.charades,
+        submission=arguments.submission,
+        device=arguments.device,
+        quiet=arguments.quiet,
     )
 
 

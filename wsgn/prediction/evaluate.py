@@ -30,7 +30,8 @@ from wsgn.support.arrays import FloatArray
 from wsgn.support.files import write_whole_file
 from wsgn.support.tables import columns
 
-TIOU = (0.1, 0.3, 0.5, 0.7)
+# Overlaps of short tables, such as that at the end of a training.
+FEW_TIOU = (0.1, 0.3, 0.5, 0.7)
 
 # How segments are found in scores.
 Rule = DetectionRule | MultiThresholdRule
@@ -65,7 +66,7 @@ def evaluate(
     rule: Rule | None = None,
     truth: Truth | None = None,
     protocol: str = "activitynet",
-    tiou: Sequence[float] = TIOU,
+    tiou: Sequence[float] = FEW_TIOU,
     device: str | torch.device = "cpu",
 ) -> Evaluation:
     """Predict every video of a source and score the segments.
@@ -164,7 +165,7 @@ def score_segments(
     segments: Mapping[str, Sequence[Segment]],
     truth: Truth,
     protocol: str = "activitynet",
-    tiou: Sequence[float] = TIOU,
+    tiou: Sequence[float] = FEW_TIOU,
 ) -> DetectionResult:
     """Detection mAP of the segments of some videos."""
     return evaluate_detection(truth, Detections.from_segments(segments), protocol, tiou)

@@ -10,7 +10,8 @@ from wsgn.features.options import DataOptions
 
 # How segments are found: by the model's own rule, by the paper's, or by many thresholds.
 SEGMENT_RULES = ("trained", "middle", "many")
-TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+# Overlaps under which papers report their mAP.
+USUAL_TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class PredictOptions:
     output: Path | None = None
     # One of PROTOCOLS, under which the segments are scored, at these overlaps.
     protocol: str | None = None
-    tiou: tuple[float, ...] = TIOU
+    tiou: tuple[float, ...] = USUAL_TIOU
     # Score each output of the model by itself, too (figure 4).
     each_output: bool = False
     # The CSV of Charades whose points are scored, and where the scores at them are written to.

@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 done, 2 usage, 3 a bad or unreachable file, 6 output, 130 interrupted."""
 
     def work() -> int:
-        words = _parser().parse_args(argv)
-        words.run(words)
+        arguments = _parser().parse_args(argv)
+        arguments.run(arguments)
         return 0
 
     return run_command(_NAME, work)
@@ -49,12 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="the known files: source, licence, size, checksum")
-    listing.set_defaults(run=lambda words: _list())
+    listing.set_defaults(run=lambda arguments: _list())
     check = commands.add_parser("check", help="say what a file is, or what is wrong with it")
-    check.set_defaults(run=lambda words: _check(_file_options(words)))
+    check.set_defaults(run=lambda arguments: _check(_file_options(arguments)))
     convert = commands.add_parser("convert", help="write a file as safetensors for wsgn")
     convert.set_defaults(
-        run=lambda words: _convert(_file_options(words), words.output, words.layout)
+        run=lambda arguments: _convert(_file_options(arguments), arguments.output, arguments.layout)
     )
     convert.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT.safetensors", help="to write"
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
             help="admit a file under a published name whose checksum is another",
         )
     download = commands.add_parser("download", help="fetch a published file, checked")
-    download.set_defaults(run=lambda words: _download(words.name, words.output))
+    download.set_defaults(run=lambda arguments: _download(arguments.name, arguments.output))
     download.add_argument("name", help="as `wsgn-weights list` has it")
     download.add_argument(
         "-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the file"
@@ -90,8 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _file_options(words: argparse.Namespace) -> _FileOptions:
-    return _FileOptions(file=words.file, kind=words.kind, any_checksum=words.any_checksum)
+def _file_options(arguments: argparse.Namespace) -> _FileOptions:
+    return _FileOptions(
+        file=arguments.file, kind=arguments.kind, any_checksum=arguments.any_checksum
+    )
 
 
 def _list() -> None:
