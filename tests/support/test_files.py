@@ -202,6 +202,14 @@ def test_a_new_folder_goes_again_where_nothing_came_into_it(tmp_path: Path) -> N
         fail_in(tmp_path / "new" / "used" / "a" / "b")
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "a/" + "x" * 300])
+def test_a_folder_that_can_have_no_such_name_is_told(tmp_path: Path, name: str) -> None:
+    refused = pytest.raises(OutputError, match="cannot be made: File name too long")
+    with refused, new_folder(tmp_path / name):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_files_that_are_gone_are_told(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"")
     require_present([tmp_path / "a"])

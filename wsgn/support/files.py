@@ -195,12 +195,14 @@ def name_problem(path: Path) -> str | None:
 @contextmanager
 def no_empty_folder(path: Path) -> Iterator[None]:
     """Where the block makes a folder, or those above it, and nothing comes into it, it goes."""
-    lacking = [folder for folder in (path, *path.parents) if not folder.exists()]
+    # Unlike Path.exists, without an error for a name that no folder can have.
+    lacking = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
     try:
         yield
     finally:
-        with suppress(OSError):
-            for folder in lacking:
+        for folder in lacking:
+            # One that holds something stays, and one that could not be made was never there.
+            with suppress(OSError):
                 folder.rmdir()
 
 

@@ -71,6 +71,16 @@ def test_an_output_that_is_a_file_is_6(run: Run, tmp_path: Path, video_path: Pat
     assert "cannot write" in outcome.err
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "a/" + "x" * 300, "x/" * 3000])
+def test_an_output_that_no_folder_can_be_called_is_6(
+    run: Run, tmp_path: Path, video_path: Path, name: str
+) -> None:
+    outcome = run(video_path, "-o", tmp_path / name)
+    assert (outcome.code, outcome.events) == (6, [])
+    assert "too long" in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_read_only_output_is_6(run: Run, tmp_path: Path, video_path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may write everywhere")
