@@ -108,9 +108,7 @@ def _open_session(path: Path, ordinal: int | None, num_threads: int | None) -> A
     if ordinal is not None:
         return _open_on_gpu(onnxruntime, path, ordinal, num_threads)
     try:
-        return onnxruntime.InferenceSession(
-            str(path), _session_options(onnxruntime, num_threads), providers=[_CPU]
-        )
+        return _session(onnxruntime, path, _session_options(onnxruntime, num_threads), [_CPU])
     except Exception as error:
         raise _not_loaded(onnxruntime, path, "cpu", error) from error
 
@@ -145,13 +143,13 @@ def _open_on_gpu(onnxruntime: Any, path: Path, ordinal: int, num_threads: int | 
     options = _session_options(onnxruntime, num_threads)
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     try:
-        session = _gpu_session(onnxruntime, path, options, providers)
+        session = _session(onnxruntime, path, options, providers)
     except Exception as error:
         # ONNX Runtime says the same of a graph and of a provider that does not load: the second one
         # goes to the CPU where that is allowed.
         options = _session_options(onnxruntime, num_threads)
         try:
-            session = _gpu_session(onnxruntime, path, options, providers)
+            session = _session(onnxruntime, path, options, providers)
         except Exception as real_error:
             raise _not_loaded(onnxruntime, path, device, real_error) from real_error
         if session.get_providers()[0] == _CUDA:
@@ -187,8 +185,8 @@ def _preload(onnxruntime: Any) -> str:
     return ", ".join(re.findall(r"Failed to load ([\w.+-]+):", printed.getvalue()))
 
 
-def _gpu_session(onnxruntime: Any, path: Path, options: Any, providers: list[Any]) -> Any:
-    # Its own fallback would print to stdout and go on with the CPU.
+def _session(onnxruntime: Any, path: Path, options: Any, providers: list[Any]) -> Any:
+    # Its own fallback would print to stdout, where results go, and go on with the CPU.
     return onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
 
 
