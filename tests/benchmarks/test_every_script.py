@@ -20,6 +20,7 @@ from PIL import Image
 from places import ROOT
 from tiny_demo import TinyDemo, make_tiny_demo
 
+from benchmarks.fuzz.surfaces import SURFACES
 from benchmarks.kernels.workload import INTERPRETER_SHAPES
 from benchmarks.killed_commands import COMMANDS
 
@@ -27,6 +28,8 @@ pytest.importorskip("triton")
 
 # How a part of gpu.sh says that this machine lacks what it needs.
 SKIPPED = 77
+# Hostile inputs of all kinds, and frames of a stream.
+NUM_FUZZED, NUM_SOAKED = 500, 600
 # Run elsewhere, by what.
 ELSEWHERE = {
     "benchmarks.kernels.cpu": "a process of benchmarks.kernels",
@@ -133,6 +136,23 @@ def check_kills(outcome: Outcome) -> None:
     assert [command["complaints"] for command in commands] == [[]] * len(COMMANDS)
 
 
+def check_fuzz(outcome: Outcome) -> None:
+    """Every surface had its cases, and none of them ended as none may."""
+    document = json.loads(outcome.stem.with_suffix(".json").read_text())
+    assert document["found"] == []
+    assert sum(outcome.figures("surfaces", "cases")) == NUM_FUZZED
+    assert len(document["surfaces"]) == len(SURFACES)
+    assert min(outcome.figures("surfaces", "cases")) >= 4
+    # What is damaged is noticed by some, and does no harm to others.
+    assert min(sum(outcome.figures("surfaces", kind)) for kind in ("ran", "refused")) > 50
+
+
+def check_soak(outcome: Outcome) -> None:
+    """All frames went through, and what the process held was looked at all along."""
+    assert outcome.figures("end", "seconds") == [pytest.approx(NUM_SOAKED / 15, abs=0.5)]
+    assert len(outcome.figures("samples", "megabytes")) == 100
+
+
 def check_kernels(outcome: Outcome) -> None:
     """Nothing is wrong; without a GPU the interpreter has run every shape in two types."""
     assert outcome.figures("operator", "time_us", "median") != []
@@ -213,6 +233,9 @@ SCRIPTS = {
         options=lambda demo, stem: ["--quick", "--detections", 300, "-o", stem],
         check=check_evaluator,
     ),
+    "benchmarks.fuzz": Script(
+        options=lambda demo, stem: ["--cases", NUM_FUZZED, "-o", stem], check=check_fuzz
+    ),
     "benchmarks.gpu.engines": Script(
         options=lambda demo, stem: [
             "--device", "cpu", "--networks", "heads", "--batches", 2, "--budget", 36000, "-o", stem,
@@ -253,6 +276,9 @@ SCRIPTS = {
     "benchmarks.per_frame": Script(
         options=lambda demo, stem: [demo.dataset, "-o", stem.parent, "--seeds", 1, "--steps", 2],
         check=check_per_frame,
+    ),
+    "benchmarks.soak": Script(
+        options=lambda demo, stem: ["--frames", NUM_SOAKED, "-o", stem], check=check_soak
     ),
     "benchmarks.streaming": Script(
         options=lambda demo, stem: [
@@ -372,6 +398,11 @@ def test_a_tiny_demo_never_replaces_the_packaged_one() -> None:
         ("throughput", ["--repeats", "0"], 2, "must be at least 1"),
         ("large_dataset", ["{folder}", "--gigabytes", "0"], 2, "less than one file"),
         ("kills", ["convert", "--kills", "0"], 2, "must be at least 1"),
+        ("fuzz.cli", ["--cases", "0"], 2, "must be at least 1"),
+        ("fuzz.cli", ["--surface", "moons"], 2, "'moons' is no surface: there are video files,"),
+        ("fuzz.cli", ["--replay", "{folder}"], 2, "is no case that was kept"),
+        ("soak", ["--frames", "1"], 2, "must be at least"),
+        ("soak", ["--minutes", "0"], 2, "must be a positive number"),
         ("streaming", ["none", "--checkpoint", "none.st", "--engine", "x"], 3, "none.st"),
         ("training_speed", ["--batch-videos", "2"], 2, "--batch-videos at least 6"),
         ("synthetic_thumos14", ["none.json", "-o", "{folder}"], 3, "none.json"),

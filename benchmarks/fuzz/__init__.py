@@ -1,0 +1,1 @@
+"""Hostile and damaged input of every kind, one process for each case, and verdicts."""
