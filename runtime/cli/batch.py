@@ -45,12 +45,14 @@ class Batch:
         self._num_done = self._num_kept = self._num_degraded = self._num_unwritable = 0
         self._failed: list[str] = []
         self._has_warned = False
-        self._current = ""
+        self._current = self._label = ""
+        self._number = 0
+        self._whole = WholeRun([])
 
     def run(self, jobs: Sequence[Job]) -> int:
         """Run the jobs in order; the exit code."""
         self._report.begin_run(self._run_event)
-        whole = WholeRun([job.source for job in jobs])
+        self._whole = WholeRun([job.source for job in jobs])
         for number, job in enumerate(jobs, start=1):
             if self._stop.requested or (self._failed and self._options.fail_fast):
                 break
@@ -58,22 +60,23 @@ class Batch:
                 self._console.detail(f"{job.source}: done before.")
                 self._num_done += 1
                 self._num_kept += 1
-                whole.skip(number - 1)
+                self._whole.skip(number - 1)
                 continue
             label = display_name(job.output_name)
-            label = label if len(jobs) == 1 else f"{number}/{len(jobs)}{whole.words()} {label}"
-            self._run_job(job, label)
-            whole.end(number - 1)
+            self._label = label if len(jobs) == 1 else f"{number}/{len(jobs)} {label}"
+            self._number = number - 1
+            self._run_job(job)
+            self._whole.end(number - 1)
         if not self._stop.requested:
             self._outputs.write_joined(jobs)
             self._outputs.require_present()
         self._say_how_it_ended(len(jobs))
         return self._exit_code()
 
-    def _run_job(self, job: Job, label: str) -> None:
+    def _run_job(self, job: Job) -> None:
         detection: Detection | None = None
         name = self._current = display_name(job.source)
-        self._console.start_progress(label)
+        self._console.start_progress(self._label)
         try:
             problem = job.problem or self._outputs.problem(job)
             if problem is not None:
@@ -116,7 +119,9 @@ class Batch:
         files.write(event)
         self._report.write(event)
         if isinstance(event, ProgressEvent):
-            self._console.progress(*done_and_total(event, self._options.detect))
+            done, total = done_and_total(event, self._options.detect)
+            words = self._whole.words(self._number, min(1.0, done / total) if total else 0.0)
+            self._console.progress(done, total, label=f"{self._label}{words}")
         elif isinstance(event, WarningEvent) and event.code == MADE_UP:
             # Of the engine, and not of any source.
             if not self._has_warned:

@@ -53,10 +53,14 @@ class Console:
             "[{elapsed}<{remaining}]",
         )
 
-    def progress(self, done_seconds: float, total_seconds: float | None) -> None:
+    def progress(
+        self, done_seconds: float, total_seconds: float | None, *, label: str | None = None
+    ) -> None:
         """Move the bar to so many seconds of the chosen part; None where its end is unknown."""
         if self._bar is None:
             return
+        if label is not None:
+            self._bar.set_description_str(printable(label), refresh=False)
         if total_seconds is None:
             self._bar.bar_format = "{desc} {n:.0f} s [{elapsed}]"
             self._bar.n = done_seconds

@@ -21,6 +21,10 @@ def done_and_total(event: ProgressEvent, options: DetectOptions) -> tuple[float,
     return max(0.0, event.at_seconds - begin), total
 
 
+# Less than this part of all sources tells nothing about the rest.
+_LEAST_PART = 0.02
+
+
 class WholeRun:
     """How long all sources may still take, by the sizes of their files."""
 
@@ -30,25 +34,29 @@ class WholeRun:
         # A source of unknown size counts as a usual one.
         usual = sum(known) / len(known) if known else 1.0
         self._sizes = [usual if size is None else float(size) for size in sizes]
-        self._left = sum(self._sizes)
+        self._all = sum(self._sizes)
         self._done = 0.0
         self._clock = clock
         self._began = clock()
 
     def skip(self, number: int) -> None:
         """A source that an earlier run has done takes no time."""
-        self._left -= self._sizes[number]
+        self._all -= self._sizes[number]
 
     def end(self, number: int) -> None:
         """A source has ended."""
-        self._left -= self._sizes[number]
         self._done += self._sizes[number]
 
-    def words(self) -> str:
-        """`, all in about 3 min`; nothing before the first source has ended."""
-        if self._done <= 0 or self._left <= 0:
+    def words(self, number: int, part: float) -> str:
+        """` (all in about 3 min)` when so large a part of a source is done.
+
+        Nothing while there is too little to judge by.
+        """
+        done = self._done + part * self._sizes[number]
+        if len(self._sizes) < 2 or done < _LEAST_PART * self._all:
             return ""
-        return f", all in about {rough(self._left * (self._clock() - self._began) / self._done)}"
+        seconds = (self._all - done) * (self._clock() - self._began) / done
+        return f" (all in about {rough(seconds)})"
 
 
 def rough(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -125,6 +126,21 @@ def test_wrong_options_get_a_sentence(
 def test_pairs_come_with_the_loss_that_needs_them(options: tuple[str, ...], pairs: int) -> None:
     found = train_options(["a.json", "--features", "f", "-o", "run", *options])
     assert found.preset.train.batch_pairs == pairs
+
+
+def test_labels_alone_are_refused_by_an_evaluation_before_training(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads((dataset / "annotations.json").read_text())
+    for video in document["database"].values():
+        video["labels"] = sorted({one["label"] for one in video.pop("annotations")})
+    (tmp_path / "labels.json").write_text(json.dumps(document))
+    arguments = [str(tmp_path / "labels.json"), "--features", str(dataset / "features")]
+    arguments += ["-o", str(tmp_path / "run"), *QUICK]
+    assert main([*arguments, "--test", "test"]) == 3
+    assert "scores segments: give their times, or train without" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert main([*arguments, "--steps", "1"]) == 0
 
 
 def test_a_baseline_trains_by_its_name_alone(dataset: Path, tmp_path: Path) -> None:

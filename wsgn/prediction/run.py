@@ -14,6 +14,7 @@ from wsgn.errors import InputError, UsageError
 from wsgn.features.options import VideoOptions
 from wsgn.localization.segments import Segment
 from wsgn.methods.config import WsgnConfig
+from wsgn.metrics.annotations import read_truth
 from wsgn.metrics.charades import CharadesResult, evaluate_charades
 from wsgn.metrics.charades_files import CharadesTruth, read_charades, write_submission
 from wsgn.prediction.evaluate import (
@@ -43,7 +44,9 @@ def predict(options: PredictOptions) -> PredictionReport:
     checkpoints = [load_checkpoint(path) for path in options.checkpoints]
     annotations = read_annotations(options.annotations)
     _require_fit(options, checkpoints, annotations)
-    # What is wrong with this file must not be found out after hours of prediction.
+    # What is wrong with these files must not be found out after hours of prediction.
+    if options.protocol is not None:
+        read_truth(options.annotations, options.subset)
     points = None if options.charades is None else read_charades(options.charades)
     predictions = _predictions(options, checkpoints, annotations)
     segments = None

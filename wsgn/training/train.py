@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsgn.data.annotations import Annotations, read_annotations
-from wsgn.errors import MissingExtraError, OutputError
+from wsgn.errors import InputError, MissingExtraError, OutputError
 from wsgn.support.files import new_folder
 from wsgn.support.terminal import say_above_bars
 from wsgn.training.options import TrainOptions
@@ -65,6 +65,7 @@ def train(
     if options.test_subset is not None:
         # A wrong name must not be found out after the training.
         annotations.subset(options.test_subset)
+        _require_segments(options.annotations, options.test_subset)
     # Before the videos are read: a folder that cannot be written must not be found out after.
     with new_folder(options.output):
         try:
@@ -79,6 +80,18 @@ def train(
                 if options.test_subset is not None:
                     on_evaluated(_evaluate(options, options.test_subset, data, path, device))
     return path
+
+
+def _require_segments(path: Path, subset: str) -> None:
+    from wsgn.metrics.annotations import read_truth
+
+    try:
+        read_truth(path, subset)
+    except InputError as error:
+        raise InputError(
+            f"{error} An evaluation on '{subset}' scores segments: give their times, or train "
+            "without it (--test)."
+        ) from error
 
 
 def _require_unused(options: TrainOptions) -> None:

@@ -45,15 +45,20 @@ def test_the_time_left_goes_by_the_sizes_of_files(tmp_path: Path) -> None:
         sources.append(str(path))
     now = 50.0
     whole = WholeRun(sources, clock=lambda: now)
-    assert whole.words() == ""
+    assert whole.words(0, 0.1) == ""
     now = 60.0
+    # 50 of 1000 bytes took 10 s.
+    assert whole.words(0, 0.5) == " (all in about 3 min)"
     whole.end(0)
-    assert whole.words() == ", all in about 2 min"
+    assert whole.words(1, 0.0) == " (all in about 2 min)"
     whole.skip(1)
-    assert whole.words() == ", all in about 60 s"
+    assert whole.words(2, 0.0) == " (all in about 60 s)"
     now = 110.0
-    whole.end(2)
-    assert whole.words() == ""
+    assert whole.words(2, 1.0) == " (all in about 1 s)"
+
+
+def test_one_source_has_its_bar_alone() -> None:
+    assert WholeRun(["-"]).words(0, 0.5) == ""
 
 
 def test_sources_without_a_size_count_as_usual_ones(tmp_path: Path) -> None:
@@ -62,7 +67,7 @@ def test_sources_without_a_size_count_as_usual_ones(tmp_path: Path) -> None:
     whole = WholeRun([str(tmp_path / "a.mp4"), "-", "a\0b"], clock=lambda: now)
     now = 10.0
     whole.end(0)
-    assert whole.words() == ", all in about 20 s"
+    assert whole.words(1, 0.0) == " (all in about 20 s)"
 
 
 @pytest.mark.parametrize(
