@@ -124,7 +124,7 @@ def checked_annotations(
     A duration or a frame rate that no video has, such as 0, counts as unknown, with a notice.
     """
     videos = _with_possible_numbers(where, videos)
-    _require_finite_segments(where, videos)
+    _require_segments(where, videos)
     videos = tuple(_with_segment_labels(v) if labels_from_segments else v for v in videos)
     if not videos:
         raise InputError(f"{where} names no videos.")
@@ -254,7 +254,7 @@ def _with_possible_numbers(
     return tuple(found)
 
 
-def _require_finite_segments(where: str, videos: Iterable[VideoAnnotation]) -> None:
+def _require_segments(where: str, videos: Iterable[VideoAnnotation]) -> None:
     for video in videos:
         spans = [*video.ambiguous, *((start, end) for _, start, end in video.segments)]
         for start, end in spans:
@@ -262,6 +262,11 @@ def _require_finite_segments(where: str, videos: Iterable[VideoAnnotation]) -> N
                 raise InputError(
                     f"{where}: video {video.name!r} has a segment from {start} to {end} where "
                     "finite seconds are needed."
+                )
+            if end < start:
+                raise InputError(
+                    f"{where}: video {video.name!r} has a segment that ends at {end} s, before it "
+                    f"starts at {start} s."
                 )
 
 

@@ -39,7 +39,7 @@ class WtalcBundle:
         self._path = bundle_file(path)
         self._time_base = time_base
         self._streams = streams
-        names = [str(name) for name in read_plain_list(annotation_folder(self._path) / _NAMES_FILE)]
+        names = read_names(annotation_folder(self._path) / _NAMES_FILE)
         items = read_object_array(self._path).items
         if len(items) != len(names) or len(set(names)) != len(names):
             raise InputError(
@@ -141,7 +141,7 @@ def read_wtalc_annotations(folder: Path, *, labels_from_segments: bool = False) 
             name=name,
             subset=subsets[index],
             duration_seconds=durations[index],
-            labels=tuple(sorted(set(all_labels[index]))),
+            labels=tuple(sorted(set(_texts(all_labels[index], folder / "labels_all.npy")))),
             segments=column.segments(name, labels[index], spans[index]),
             frame_rate=None if rates is None else rates[index],
             ambiguous=tuple(ambiguous.pop(name, ())),
@@ -159,10 +159,22 @@ def read_wtalc_annotations(folder: Path, *, labels_from_segments: bool = False) 
         )
         for name, intervals in ambiguous.items()
     ]
-    classes = tuple(str(name) for name in read_plain_list(folder / "classlist.npy"))
+    classes = tuple(read_names(folder / "classlist.npy"))
     return checked_annotations(
         str(folder), classes, videos, labels_from_segments=labels_from_segments
     )
+
+
+def read_names(path: Path) -> list[str]:
+    """The texts of a .npy file; raises `InputError` where it holds anything else."""
+    return _texts(read_plain_list(path), path)
+
+
+def _texts(values: list[Any], path: Path) -> list[str]:
+    for value in values:
+        if not isinstance(value, str) or not value:
+            raise InputError(f"{path} holds {type(value).__name__} where a name is needed.")
+    return values
 
 
 class _Columns:
@@ -170,10 +182,10 @@ class _Columns:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.names = [str(name) for name in read_plain_list(folder / _NAMES_FILE)]
+        self.names = read_names(folder / _NAMES_FILE)
 
     def texts(self, name: str) -> list[str]:
-        return [str(value) for value in self._column(name)]
+        return _texts(self._column(name), self._folder / f"{name}.npy")
 
     def numbers(self, name: str) -> list[float]:
         """One number per video, of a file (V,) or (V, 1)."""
@@ -196,8 +208,10 @@ class _Columns:
         """(label, start_seconds, end_seconds) of each annotation."""
         try:
             return tuple(
-                (str(label), float(start), float(end))
-                for label, (start, end) in zip(labels, spans, strict=True)
+                (label, float(start), float(end))
+                for label, (start, end) in zip(
+                    _texts(labels, self._folder / "labels.npy"), spans, strict=True
+                )
             )
         except (TypeError, ValueError) as error:
             raise InputError(
