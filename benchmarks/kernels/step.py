@@ -29,7 +29,7 @@ class StepPlan:
     class_multiple: int = 1
     # The heads under torch.compile.
     compiled: bool = False
-    # One of FEEDS.
+    # How it is fed: resident, copied or streamed.
     feed: str = "resident"
     # The step as one CUDA graph; for resident features.
     graph: bool = False
@@ -178,9 +178,6 @@ _OPERATORS: dict[str, VideoScores] = {
 }
 
 
-FEEDS = ("resident", "copied", "streamed")
-
-
 class Feed(Protocol):
     """Features (N, D) of one training step after the other, in turn and without an end."""
 
@@ -190,7 +187,7 @@ class Feed(Protocol):
 
 
 def make_feed(name: str, batches: Sequence[Tensor], device: torch.device) -> Feed:
-    """One of FEEDS over batches in host memory."""
+    """The feed of this name (see `Step`) over batches in host memory."""
     if name == "resident":
         return ResidentFeed(batches, device)
     return CopiedFeed(batches, device) if name == "copied" else StreamedFeed(batches, device)

@@ -7,6 +7,7 @@ difference of two logits, which a network in another arithmetic does not keep.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,13 @@ def check_score_parity(
     `tolerance` is for what the network computes; scores follow from it in float32 always.
     """
     comparison = Comparison()
+    session = _session(path)
     check: _WholeVideos | _Streams
     if graph == "whole-video":
-        check = _WholeVideos(subject, path, comparison, tolerance)
+        logits = _session(_without_selection(path))
+        check = _WholeVideos(subject, session, logits, comparison, tolerance)
     else:
-        check = _Streams(subject, path, comparison, tolerance)
+        check = _Streams(subject, session, comparison, tolerance)
     for size in sizes:
         snippets = example_input(subject.manifest, size[0] * size[1])
         check.run(per_video(snippets, size).numpy())
@@ -66,68 +69,66 @@ def _session(graph: Path | bytes) -> Any:
     return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
 
-class _WholeVideos:
-    """Scores in one call, and in a copy of the document the logits that they come from."""
+def _without_selection(path: Path) -> bytes:
+    """A copy of the document that gives the logits which its scores come from."""
+    document = onnx.load(path)
+    (selection,) = [node for node in document.graph.node if node.domain == DOMAIN]
+    del document.graph.output[:]
+    document.graph.output.extend(onnx.ValueInfoProto(name=name) for name in selection.input[:2])
+    return bytes(document.SerializeToString())
 
-    def __init__(
-        self, subject: Exportable, path: Path, comparison: Comparison, tolerance: float
-    ) -> None:
-        self._subject = subject
-        self._comparison = comparison
-        self._tolerance = tolerance
-        self._session = load_package("onnxruntime").InferenceSession(
-            path, providers=["CPUExecutionProvider"]
-        )
-        document = onnx.load(path)
-        (selection,) = [node for node in document.graph.node if node.domain == DOMAIN]
-        del document.graph.output[:]
-        document.graph.output.extend(onnx.ValueInfoProto(name=name) for name in selection.input[:2])
-        self._logits = _session(document.SerializeToString())
+
+@dataclass(frozen=True, eq=False)
+class _WholeVideos:
+    """Scores in one call, and the logits that they come from."""
+
+    subject: Exportable
+    session: Any
+    # Of the document without the selection.
+    logits: Any
+    comparison: Comparison
+    tolerance: float
 
     def run(self, inputs: FloatingArray) -> None:
         """Compare for inputs (B, T, ...)."""
-        given = {self._session.get_inputs()[0].name: inputs}
-        logits, class_logits = self._logits.run(None, given)  # (B, T, C)
+        given = {self.session.get_inputs()[0].name: inputs}
+        logits, class_logits = self.logits.run(None, given)  # (B, T, C)
         with torch.inference_mode():
-            heads = self._subject.graph.heads(torch.from_numpy(inputs).flatten(0, 1))
+            heads = self.subject.graph.heads(torch.from_numpy(inputs).flatten(0, 1))
         for name, want, have in (
             ("selection_logits", heads.selection_logits, logits),
             ("class_logits", heads.class_logits, class_logits),
         ):
-            self._comparison.add(name, want.numpy().reshape(have.shape), have, self._tolerance)
-        rule = self._subject.manifest.selection
+            self.comparison.add(name, want.numpy().reshape(have.shape), have, self.tolerance)
+        rule = self.subject.manifest.selection
         flat = torch.from_numpy(class_logits).double().flatten(0, 1)
         p = class_probabilities(flat, rule.class_activation).numpy().reshape(class_logits.shape)
         wanted = np.stack([frame_scores(*video, rule) for video in zip(logits, p, strict=True)])
-        scores, video_scores = self._session.run(None, given)
-        self._comparison.add("scores", wanted, scores, TOLERANCE)
-        self._comparison.add("video_scores", wanted.mean(axis=1), video_scores, TOLERANCE)
+        scores, video_scores = self.session.run(None, given)
+        self.comparison.add("scores", wanted, scores, TOLERANCE)
+        self.comparison.add("video_scores", wanted.mean(axis=1), video_scores, TOLERANCE)
 
 
+@dataclass(frozen=True, eq=False)
 class _Streams:
     """Streams in one call and in three, whose state is handed on."""
 
-    def __init__(
-        self, subject: Exportable, path: Path, comparison: Comparison, tolerance: float
-    ) -> None:
-        self._subject = subject
-        self._comparison = comparison
-        self._tolerance = tolerance
-        self._session = load_package("onnxruntime").InferenceSession(
-            path, providers=["CPUExecutionProvider"]
-        )
+    subject: Exportable
+    session: Any
+    comparison: Comparison
+    tolerance: float
 
     def run(self, inputs: FloatingArray) -> None:
         """Compare for inputs (B, N, ...)."""
         length = inputs.shape[1]
         with torch.inference_mode():
-            outputs = self._subject.graph(torch.from_numpy(inputs).flatten(0, 1))
+            outputs = self.subject.graph(torch.from_numpy(inputs).flatten(0, 1))
         expected = [output.numpy().reshape(*inputs.shape[:2], -1) for output in outputs]
         for cuts in ((), (length // 3, length // 2)):
             logits, probabilities, scores, states = self._outputs(inputs, cuts)
-            add = self._comparison.add
-            add("selection_logits", expected[0], logits, self._tolerance)
-            add("class_probabilities", expected[1], probabilities, self._tolerance)
+            add = self.comparison.add
+            add("selection_logits", expected[0], logits, self.tolerance)
+            add("class_probabilities", expected[1], probabilities, self.tolerance)
             for stream in zip(logits, probabilities, scores, states, strict=True):
                 self._compare_scores(*stream)
 
@@ -139,24 +140,24 @@ class _Streams:
         state: FloatingArray,
     ) -> None:
         """Of one stream: the causal scores, and the exact ones that follow from its last state."""
-        manifest = self._subject.manifest
+        manifest = self.subject.manifest
         causal = causal_scores(logits, probabilities, manifest)
-        self._comparison.add("scores", causal, scores, STREAM_TOLERANCE)
+        self.comparison.add("scores", causal, scores, STREAM_TOLERANCE)
         exact = frame_scores(
             logits.astype(np.float64), probabilities.astype(np.float64), manifest.selection
         )
         by_state = whole_video_scores(logits, probabilities, state, manifest.selection)
-        self._comparison.add("exact by state", exact, by_state, STREAM_TOLERANCE)
+        self.comparison.add("exact by state", exact, by_state, STREAM_TOLERANCE)
 
     def _outputs(self, inputs: FloatingArray, cuts: tuple[int, ...]) -> list[FloatingArray]:
         """Logits, probabilities, scores (B, N, C) and the last state, of inputs cut into calls."""
-        num_classes = len(self._subject.manifest.classes)
+        num_classes = len(self.subject.manifest.classes)
         state: Any = np.zeros((len(inputs), len(STATE_ROWS), num_classes), dtype=np.float32)
         parts = []
         for part in np.split(inputs, cuts, axis=1):
             if part.shape[1]:
-                given = {self._session.get_inputs()[0].name: part, "state": state}
-                *values, state = self._session.run(None, given)
+                given = {self.session.get_inputs()[0].name: part, "state": state}
+                *values, state = self.session.run(None, given)
                 parts.append(values)
         return [*(np.concatenate(values, axis=1) for values in zip(*parts, strict=True)), state]
 

@@ -29,9 +29,9 @@ def add_video_memory(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--video-memory",
         type=float,
-        default=4.0,
+        default=VideoOptions.memory_bytes / 2**30,
         metavar="GIB",
-        help="GiB of decoded videos that are kept; others are decoded again (default: 4)",
+        help="GiB of decoded videos that are kept; others are decoded again",
     )
 
 

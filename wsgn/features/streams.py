@@ -29,6 +29,7 @@ from wsgn.features.reader import (
     sampling_of,
 )
 from wsgn.support.arrays import AnyArray, Float32Array
+from wsgn.support.files import input_errors
 
 # Snippets. Extractors of flow need one frame more than those of RGB, so that one stream may have
 # one snippet more at its end; a larger difference means that the two are not of the same video.
@@ -201,7 +202,8 @@ def cmcs_files(root: Path, streams: tuple[str, ...] = ()) -> Mapping[str, Mappin
     files: dict[str, dict[str, Path]] = {}
     for stream in streams or STREAMS:
         ending = f"-{stream}.npz"
-        found = [path for path in root.iterdir() if path.name.endswith(ending)]
+        with input_errors(f"the folder {root}"):
+            found = [path for path in root.iterdir() if path.name.endswith(ending)]
         if found:
             files[stream] = {path.name.removesuffix(ending): path for path in found}
     return _in_order(root, files, streams)

@@ -31,8 +31,6 @@ _REMEDIES = {
     "tensorrt": "pip install 'wsgn[tensorrt]'",
     "tensorrt_rtx": "pip install tensorrt_rtx",
 }
-# The library's severities, worst first.
-SEVERITIES = ("INTERNAL_ERROR", "ERROR", "WARNING", "INFO", "VERBOSE")
 # Characters of the library's own words in a sentence of ours.
 _MOST_WORDS = 200
 # Where in its source a line comes from: "[tactic.cpp:264: run] ", " In run at /_src/a.cpp:20)".
@@ -45,7 +43,7 @@ _SHARED_OBJECT = re.compile(r"[\w+-]+\.(?:so[.\d]*|dll)")
 class LogLine:
     """One line of the library."""
 
-    # One of SEVERITIES.
+    # INTERNAL_ERROR, ERROR, WARNING, INFO or VERBOSE.
     severity: str
     text: str
 
