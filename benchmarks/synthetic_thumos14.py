@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -178,12 +179,12 @@ def jobs(arguments: argparse.Namespace) -> list[Job]:
     ]
 
 
-def tuned(preset: Preset, dropout: float, **train: float) -> Preset:
+def tuned(preset: Preset, dropout: float, **train: Any) -> Preset:
     """A row with its dropout and some fields of its training."""
     return replace(
         preset,
         model=replace(preset.model, dropout=dropout),
-        train=replace(preset.train, **train),  # type: ignore[arg-type]
+        train=replace(preset.train, **train),
     )
 
 

@@ -100,7 +100,7 @@ def print_result(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        from ..writers import output_errors
+        from ..writers import result_errors
 
-        with output_errors("standard output"):
+        with result_errors("standard output"):
             raise error

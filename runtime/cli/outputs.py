@@ -19,7 +19,7 @@ from wsgn.support.files import name_problem, no_empty_folder, require_present
 
 from ..events import Event
 from ..pipeline import Detection
-from ..writers import ResultFile, SourceResult, Writer, open_writer, output_errors
+from ..writers import ResultFile, SourceResult, Writer, open_writer, result_errors
 from .joined import JOINED_FORMATS, JOINED_NAME, earlier_result, write_joined
 from .options import OutputOptions
 from .sources import Job
@@ -72,7 +72,7 @@ class Outputs:
         options = self._options
         if options is None:
             return
-        with output_errors(options.directory):
+        with result_errors(options.directory):
             options.directory.mkdir(parents=True, exist_ok=True)
         ResultFile(options.directory / "writable").discard()
         if options.overwrite or options.resume:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ..events import Event
 from .documents import render_csv, render_json, render_srt, render_vtt
-from .files import ResultFile, output_errors
+from .files import ResultFile, result_errors
 from .jsonl import LineNumbers
 from .result import ResultCollector, SourceResult
 
@@ -20,9 +20,9 @@ __all__ = [
     "SourceResult",
     "Writer",
     "open_writer",
-    "output_errors",
     "render_csv",
     "render_json",
+    "result_errors",
 ]
 
 _DOCUMENTS: dict[str, Callable[[SourceResult], str]] = {

@@ -16,12 +16,12 @@ class ResultFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = AtomicFile(path)
-        with output_errors(path):
+        with result_errors(path):
             self._file.open()
 
     def write(self, content: str | bytes) -> None:
         """Write, through to the operating system; text as UTF-8."""
-        with output_errors(self.path):
+        with result_errors(self.path):
             self._file.write(content.encode() if isinstance(content, str) else content)
 
     def commit(self, *, partial: bool = False) -> None:
@@ -30,7 +30,7 @@ class ResultFile:
         What was cut short is named `a.partial.jsonl` instead, until a whole `a.jsonl` replaces it.
         """
         leftover = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
-        with output_errors(leftover if partial else self.path):
+        with result_errors(leftover if partial else self.path):
             self._file.commit(leftover.name if partial else None)
             if not partial:
                 leftover.unlink(missing_ok=True)
@@ -41,7 +41,7 @@ class ResultFile:
 
 
 @contextlib.contextmanager
-def output_errors(path: Path | str) -> Iterator[None]:
+def result_errors(path: Path | str) -> Iterator[None]:
     """Turn what the operating system says about a path into an `OutputError`."""
     try:
         yield

@@ -16,7 +16,7 @@ from outcomes import Run
 
 from wsgn.runtime.cli import outputs
 from wsgn.runtime.cli.main import main
-from wsgn.runtime.writers import Writer, open_writer, output_errors
+from wsgn.runtime.writers import Writer, open_writer, result_errors
 from wsgn.support.files import AtomicFile
 
 FORMATS = "json,jsonl,csv,vtt,srt"
@@ -355,7 +355,7 @@ def test_what_the_disk_refuses_leaves_nothing_behind(
 
     def refuse(kind: str, path: Path, name: str) -> Writer:
         if path.name == "a.csv":
-            with output_errors(path):
+            with result_errors(path):
                 raise OSError(number, os.strerror(number))
         return open_writer(kind, path, name)
 
