@@ -275,3 +275,45 @@ def test_overwriting_keeps_the_earlier_model_until_a_step_is_done(
     assert main(arguments) == 3
     assert "NaN" in capsys.readouterr().err
     assert (output / "model.safetensors").read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def one_class(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The dataset with the first of its classes only, and the videos without it."""
+    folder = tmp_path_factory.mktemp("one_class")
+    document = json.loads((dataset / "annotations.json").read_text())
+    label = sorted({a["label"] for v in document["database"].values() for a in v["annotations"]})[0]
+    document["classes"] = [label]
+    for video in document["database"].values():
+        video["annotations"] = [one for one in video["annotations"] if one["label"] == label]
+        video["labels"] = [label] if video["annotations"] else []
+    (folder / "annotations.json").write_text(json.dumps(document))
+    (folder / "features").symlink_to(dataset / "features")
+    return folder
+
+
+def test_one_class_is_told_what_its_softmax_is(
+    one_class: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ("--steps", "2", "--threads", "1")
+    assert main(command(one_class, tmp_path / "softmax", *few)) == 0
+    assert "--class-activation sigmoid learns whether it happens" in capsys.readouterr().err
+    sigmoid = ("--class-activation", "sigmoid")
+    assert main(command(one_class, tmp_path / "sigmoid", *few, *sigmoid)) == 0
+    assert "softmax" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--method", "untrimmednets"), ("--method", "wtalc"), ("--components", "none")],
+)
+def test_what_would_learn_nothing_of_one_class_is_refused(
+    one_class: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+) -> None:
+    assert main(command(one_class, tmp_path / "run", *QUICK, *options)) == 2
+    said = capsys.readouterr().err
+    assert "one class only, so it would learn nothing" in said
+    assert "--class-activation sigmoid" in said

@@ -32,7 +32,9 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise the sentence; `run_command` and `wsgn-run` say it."""
-        raise UsageError(f"{self._sentence(message)}; see {self.prog} --help.")
+        # Scripts are called by their path, which stands in the user's own line.
+        name = f"{self.prog} " if self.prog.startswith("wsgn") else ""
+        raise UsageError(f"{self._sentence(message)}; see {name}--help.")
 
     def _sentence(self, message: str) -> str:
         """argparse's message in the words of other sentences; as it is where it has another one."""

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.errors import UsageError
 from wsgn.manifest import COMPONENTS
-from wsgn.methods.config import WsgnConfig
+from wsgn.methods.config import MethodConfig, UntrimmedNetsConfig, WsgnConfig, WtalcConfig
 from wsgn.methods.interface import Losses, Targets
 from wsgn.methods.losses import normalised_labels
 from wsgn.model import WeakDetector
@@ -49,8 +49,21 @@ def open_objective(
     return DistributedDataParallel(objective, find_unused_parameters=unused)
 
 
+def _needs_classes(method: MethodConfig) -> bool:
+    """Whether nothing but a softmax over the classes says what a video holds."""
+    if isinstance(method, WsgnConfig):
+        return method.class_activation == "softmax" and not method.components
+    return isinstance(method, (UntrimmedNetsConfig, WtalcConfig))
+
+
 def require_consistent(model: ModelConfig, train: TrainConfig) -> None:
-    """Refuse a co-activity loss without pairs of videos, and a supervised baseline."""
+    """Refuse what cannot learn: a co-activity loss without pairs, say, or a supervised baseline."""
+    if len(model.classes) == 1 and _needs_classes(model.method):
+        raise UsageError(
+            f"the method '{model.method.name}' tells classes apart by a softmax over them, and the "
+            "data has one class only, so it would learn nothing: take wsgn with class_activation "
+            "sigmoid, or stpn."
+        )
     weight = getattr(model.method, "coactivity_weight", 0.0)
     if weight > 0 and train.batch_pairs == 0:
         raise UsageError(

@@ -114,11 +114,21 @@ def _prepare(
 
     data = open_data(options.data, annotations, progress=world.is_first and options.progress)
     model = model_config(options, data)
+    if world.is_first and options.progress:
+        _tell_of_one_class(model)
     if options.test_subset is not None and model.features is not None:
         # What is missing must not be found out after the training; here headers tell.
         data.source(options.test_subset, model)
     source = data.source(options.subset, model)
     return data, _trainer(options, model, source, world, device, dataset=annotations.dataset)
+
+
+def _tell_of_one_class(model: ModelConfig) -> None:
+    if len(model.classes) == 1 and getattr(model.method, "class_activation", "") == "softmax":
+        say_above_bars(
+            f"there is one class only, '{model.classes[0]}', and a softmax over it is 1 "
+            "everywhere: --class-activation sigmoid learns whether it happens."
+        )
 
 
 def _trainer(
