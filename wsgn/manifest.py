@@ -42,7 +42,7 @@ SYNTHETIC = ("synthetic videos", "synthetic features")
 _LARGEST = 1e9
 # A variance or deviation is divided by.
 _SMALLEST_DIVISOR = 1e-30
-_FRAME_RATES = (1e-3, 1e4)
+_FRAME_RATES = (1e-3, 1e3)
 _MOST_FRAMES = 1_000_000
 _MOST_PIXELS_A_SIDE = 1 << 14
 # Of one snippet: 16 frames of 1920 x 1080 are 95 MiB.
