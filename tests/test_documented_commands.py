@@ -142,6 +142,7 @@ COMMANDS: dict[str, Run | NotHere] = {
 MENTIONS = {
     "python -m wsgn.export.to_onnx",
     "wsgn-predict --each-output --segments many",
+    "wsgn-predict --json",
     "wsgn-predict -o",
     "wsgn-run -f json",
     "wsgn-run manifest",
