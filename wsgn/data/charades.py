@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wsgn.data.annotations import Annotations, VideoAnnotation, checked_annotations
 from wsgn.errors import InputError
-from wsgn.support.files import no_regular_file
+from wsgn.support.files import require_file
 
 NUM_CLASSES = 157
 CLASSES = tuple(f"c{index:03d}" for index in range(NUM_CLASSES))
@@ -34,8 +34,7 @@ class CharadesRow:
 def charades_rows(path: Path) -> Iterator[CharadesRow]:
     """The rows of a CSV with the columns id, actions and length (others are not looked at)."""
     try:
-        if what := no_regular_file(path):
-            raise InputError(f"{path} is {what} where a file is needed.")
+        require_file(path, path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
             columns = list(reader.fieldnames or ())

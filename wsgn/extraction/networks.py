@@ -19,7 +19,7 @@ from wsgn.extraction.config import ExtractionConfig
 from wsgn.extraction.snippets import Frame
 from wsgn.support.arrays import Float32Array
 from wsgn.support.counts import checked_count
-from wsgn.support.files import input_errors, no_regular_file
+from wsgn.support.files import input_errors, require_file
 from wsgn.torch_device import open_device
 from wsgn.weights.converted import load_backbone_weights
 
@@ -122,7 +122,6 @@ def _trained_backbone(path: Path) -> dict[str, Tensor] | None:
 def file_sha256(path: Path) -> str:
     """Hash of a file of weights, in hexadecimal digits; raises `InputError`."""
     with input_errors(f"the weights {path}"):
-        if what := no_regular_file(path):
-            raise InputError(f"the weights {path} are {what} where a file is needed.")
+        require_file(path, f"the file of weights {path}")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

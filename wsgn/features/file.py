@@ -17,7 +17,7 @@ import numpy as np
 from wsgn.errors import InputError, MissingExtraError, UsageError
 from wsgn.manifest import Sampling
 from wsgn.support.arrays import AnyArray, Float32Array
-from wsgn.support.files import no_regular_file, write_whole_file
+from wsgn.support.files import require_file, write_whole_file
 from wsgn.support.json_input import read_object
 from wsgn.support.records import record_from_dict, record_to_dict
 
@@ -127,8 +127,7 @@ def _opened(path: Path) -> Any:
     except ImportError as error:
         raise MissingExtraError("reading feature files (safetensors)", "train") from error
     try:
-        if what := no_regular_file(path):
-            raise InputError(f"{path} is {what} where a file is needed.")
+        require_file(path, path)
         return safe_open(path, framework="numpy")
     except InputError:
         raise

@@ -18,7 +18,7 @@ import numpy as np
 
 from wsgn.errors import InputError
 from wsgn.support.arrays import AnyArray, UInt8Array
-from wsgn.support.files import input_errors, no_regular_file
+from wsgn.support.files import input_errors, require_file
 
 _HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -106,8 +106,7 @@ def require_values(header: ArrayHeader, where: str) -> None:
 def opened(path: Path) -> Iterator[IO[bytes]]:
     """A file to read; what the system says against it becomes an `InputError`."""
     with input_errors(path):
-        if what := no_regular_file(path):
-            raise InputError(f"{path} is {what} where a file is needed.")
+        require_file(path, path)
         with path.open("rb") as file:
             yield file
 

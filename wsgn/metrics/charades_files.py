@@ -12,7 +12,7 @@ from wsgn.data.charades import CLASSES as CHARADES_CLASSES
 from wsgn.data.charades import NUM_CLASSES, CharadesRow, charades_rows, finite_number
 from wsgn.errors import InputError, UsageError
 from wsgn.support.arrays import BoolArray, FloatArray
-from wsgn.support.files import AtomicFile, no_regular_file, output_errors
+from wsgn.support.files import AtomicFile, output_errors, require_file
 
 NUM_POINTS = 25
 
@@ -126,8 +126,7 @@ def _labels(row: CharadesRow) -> BoolArray:
 
 def _submission_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
     try:
-        if what := no_regular_file(path):
-            raise InputError(f"{str(path)!r} is {what} where a file is needed.")
+        require_file(path, repr(str(path)))
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 fields = line.split()

@@ -300,6 +300,12 @@ def no_regular_file(path: Path) -> str:
     return next((words for is_kind, words in kinds if is_kind(mode)), "no file")
 
 
+def require_file(path: Path, what: Path | str) -> None:
+    """Refuse as an input, named `what`, what `no_regular_file` finds. Raises `OSError` as that."""
+    if kind := no_regular_file(path):
+        raise InputError(f"{what} is {kind} where a file is needed.")
+
+
 def size_in_words(num_bytes: int) -> str:
     """ "2.35 MB", and "8.1 kB" where that would be nearly nothing."""
     if num_bytes < 100_000:

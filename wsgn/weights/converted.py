@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from wsgn.backbones.config import BackboneConfig
 from wsgn.errors import InputError
-from wsgn.support.files import no_regular_file, write_whole_file
+from wsgn.support.files import require_file, write_whole_file
 from wsgn.support.json_input import read_object
 from wsgn.support.records import record_from_dict, record_to_dict
 from wsgn.weights.identify import OWN, expected_shapes, kind_of
@@ -62,8 +62,8 @@ def write_weights(path: Path, weights: ConvertedWeights, *, layout: str = OWN) -
 
 def read_weights(path: Path) -> ConvertedWeights:
     """Read what `wsgn-weights convert` wrote; an `InputError` says what is wrong with others."""
-    if path.exists() and (what := no_regular_file(path)):
-        raise InputError(f"the file of weights {path} is {what} where a file is needed.")
+    if path.exists():
+        require_file(path, f"the file of weights {path}")
     if not path.is_file():
         raise InputError(f"the file of weights {path} does not exist.")
     try:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from wsgn.errors import InputError
-from wsgn.support.files import no_regular_file
+from wsgn.support.files import require_file
 from wsgn.weights.i3d_layouts import (
     KINETICS_I3D,
     from_tensorflow,
@@ -34,8 +34,8 @@ def source_files(path: Path) -> tuple[Path, ...]:
     index, data = path.with_name(stem + INDEX_SUFFIX), path.with_name(stem + _DATA_SUFFIX)
     files = (index, data) if stem != path.name or index.is_file() else (path,)
     for file in files:
-        if file.exists() and (what := no_regular_file(file)):
-            raise InputError(f"{file} is {what} where a file is needed.")
+        if file.exists():
+            require_file(file, file)
         if not file.is_file():
             beside = "" if file == path else f"; {path} needs it beside it"
             raise InputError(f"the file {file} does not exist{beside}.")
