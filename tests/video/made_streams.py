@@ -45,6 +45,13 @@ XVID = Container(suffix="avi", format="avi", codec="mpeg4")
 TS = Container(suffix="ts", format="mpegts")
 MPEG_TS = Container(suffix="ts", format="mpegts", codec="mpeg2video")
 PROGRAM = Container(suffix="mpg", format="vob", codec="mpeg2video")
+# What is rarely met, and has no index that libavformat could use.
+RARE = [
+    Container(suffix="swf", format="swf", codec="flv1"),
+    Container(suffix="wtv", format="wtv", codec="mpeg2video"),
+    Container(suffix="mpjpeg", format="mpjpeg", codec="mjpeg", pixel_format="yuvj420p"),
+    Container(suffix="mjpg", format="smjpeg", codec="mjpeg", pixel_format="yuvj420p"),
+]
 
 
 def encoder_options(codec: str, num_b_frames: int, keyframe_distance: int) -> dict[str, str]:

@@ -22,6 +22,7 @@ from made_streams import (
     MP4,
     MPEG_TS,
     PROGRAM,
+    RARE,
     TS,
     XVID,
     Container,
@@ -123,6 +124,14 @@ def test_a_part_is_cut_out_of_the_whole(
     assert part.indices == list(range(first, 80))
     assert part.numbers == [3 * index for index in part.indices]
     assert part.codes == []
+
+
+@pytest.mark.parametrize("container", RARE, ids=lambda container: container.format)
+@pytest.mark.parametrize("start_seconds", [1.43, 3.6])
+def test_a_part_is_there_where_seeks_mislead(container: Container, start_seconds: float) -> None:
+    data = made(range(125), container, rate=Fraction(25))
+    part = read(io.BytesIO(data), at_rate(25), start_seconds=start_seconds)
+    assert part.numbers == list(range(math.ceil(start_seconds * 25), 125))
 
 
 @pytest.mark.parametrize("container", [AVI, XVID], ids=lambda container: container.codec)

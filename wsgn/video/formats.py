@@ -13,8 +13,13 @@ _IMAGE_FORMATS = ("image2", "image2pipe")
 _IMAGE_PIPE_SUFFIX = "_pipe"
 # AVI numbers its chunks in the order of decoding, and has nothing else.
 _WITHOUT_PTS = ("avi",)
-# Decoding times alone are stored; behind a seek the guessed ones are others for a while.
-_GUESSED_BEHIND_SEEKS = ("asf",)
+# Demuxers in which a seek leads to the frame that it should. Others guess other times behind one
+# (ASF), show other frames (WTV, filmstrips) or find nothing any more (SWF, RoQ).
+_WITH_SEEKS = (
+    *("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv", "ogg", "mxf", "nut", "rm", "gxf"),
+    *("dv", "gif", "apng", "ivf", "yuv4mpegpipe", "hls", "concat"),
+    *("h264", "hevc", "m4v", "mpegvideo", "mjpeg", "obu"),
+)
 # Clocks of 33 bits that wrap within a day and may begin anew anywhere, without an index.
 _MPEG_FORMATS = ("mpegts", "mpeg")
 _MPEG_CLOCK_TICKS = 1 << 33
@@ -48,7 +53,7 @@ def format_clock(container: InputContainer, *, fragmented: bool) -> FormatClock:
         has_times=has_times,
         has_pts=name not in _WITHOUT_PTS,
         wrap_ticks=_MPEG_CLOCK_TICKS if is_mpeg else None,
-        seeks=not is_mpeg and name not in _GUESSED_BEHIND_SEEKS,
+        seeks=name in _WITH_SEEKS,
         sparse=name == "mpeg",
         declares_end=has_times and not is_mpeg and not fragmented,
     )
