@@ -94,6 +94,19 @@ class Exportable:
     manifest: Manifest
 
 
+def parity_input(subject: Exportable, num_snippets: int) -> Tensor:
+    """Random input of the scale that the model knows, the same for the same size.
+
+    Features of a small scale are standardised to numbers near 1. Others, magnified as much, would
+    show nothing but the rounding of float32.
+    """
+    inputs = example_input(subject.manifest, num_snippets)
+    standardise = subject.graph.model.standardise
+    if subject.manifest.frames is not None or standardise is None:
+        return inputs
+    return inputs * standardise.deviation + standardise.mean
+
+
 def exportable(checkpoint: Checkpoint) -> Exportable:
     """A trained model as it is: on frames if it was trained on them, else on features."""
     model = checkpoint.build()

@@ -11,7 +11,7 @@ import torch
 
 from wsgn.engines.tensors import graph_tensors
 from wsgn.errors import EngineError
-from wsgn.export.graphs.document import Exportable, example_input
+from wsgn.export.graphs.document import Exportable, parity_input
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import FloatingArray
 from wsgn.support.packages import load_package
@@ -58,7 +58,7 @@ def check_parity(
     name, names = tensors.inputs[0].name, tensors.output_names
     comparison = Comparison()
     for size in sizes:
-        inputs = example_input(subject.manifest, size)
+        inputs = parity_input(subject, size)
         with torch.inference_mode():
             expected = [output.numpy() for output in subject.graph(inputs)]
         found = session.run(names, {name: inputs.numpy()})

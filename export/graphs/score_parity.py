@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import torch
 
-from wsgn.export.graphs.document import Exportable, example_input
+from wsgn.export.graphs.document import Exportable, parity_input
 from wsgn.export.graphs.networks import per_video
 from wsgn.export.graphs.parity import TOLERANCE, Comparison, ParityRow, parity_sizes
 from wsgn.export.graphs.selection_function import DOMAIN
@@ -59,7 +59,7 @@ def check_score_parity(
     else:
         check = _Streams(subject, session, comparison, tolerance)
     for size in sizes:
-        snippets = example_input(subject.manifest, size[0] * size[1])
+        snippets = parity_input(subject, size[0] * size[1])
         check.run(per_video(snippets, size).numpy())
     return comparison.rows()
 

@@ -15,7 +15,8 @@ from toy import CLASSES, SIZE, ToySource, feature_model, frame_model, short_trai
 from wsgn.checkpoint import Calibration, Checkpoint, save_checkpoint
 from wsgn.config import ModelConfig
 from wsgn.errors import EngineError, UsageError
-from wsgn.export.graphs.document import export_graph, exportable, save_graph
+from wsgn.export.graphs.document import export_graph, exportable, parity_input, save_graph
+from wsgn.export.graphs.file import export_onnx
 from wsgn.export.graphs.parity import SIZES, check_parity
 from wsgn.export.to_onnx import main
 from wsgn.manifest import METADATA_KEY, DetectionRule, Manifest, Prior
@@ -157,3 +158,19 @@ def test_an_unfinished_training_cannot_be_exported() -> None:
     trainer = Trainer(feature_model(), short_training(), ToySource(3))
     with pytest.raises(UsageError, match="--resume"):
         export_graph(exportable(trainer.checkpoint()))
+
+
+@pytest.mark.parametrize("graph", ["snippet", "whole-video", "streaming"])
+def test_standardised_features_are_compared_at_their_own_scale(tmp_path: Path, graph: str) -> None:
+    """Numbers near 1 would be near a thousand behind the layer, where float32 has fewer digits."""
+    checkpoint = random_checkpoint(feature_model(standardise=True))
+    checkpoint.weights["standardise.deviation"].fill_(1e-3)
+    checkpoint.weights["standardise.mean"].fill_(0.02)
+    subject = exportable(checkpoint)
+    assert subject.graph.model.standardise is not None
+    behind = subject.graph.model.standardise(parity_input(subject, 1000))
+    assert abs(behind.mean()) < 0.1
+    assert 0.9 < behind.std() < 1.1
+    report = export_onnx(checkpoint, tmp_path / "m.onnx", graph=graph)
+    (logits,) = [row for row in report.parity if row.output == "selection_logits"]
+    assert 0.1 < logits.largest_value < 100
