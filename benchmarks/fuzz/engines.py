@@ -92,7 +92,12 @@ def _segments(text: str) -> list[Any]:
 
 def _damaged_bytes(draw: Draw, bases: Path) -> Case:
     data = (DEMO / "demo.onnx").read_bytes()
-    if draw.random() < 0.3:
+    kind = draw.random()
+    if kind < 0.4:
+        # Somewhere in the weights, mostly, where nothing but the checksum tells.
+        place = draw.randrange(len(data))
+        data = data[:place] + bytes([data[place] ^ 1 << draw.randrange(8)]) + data[place + 1 :]
+    elif kind < 0.7:
         cut = len(data) - _TAIL_BYTES
         data = data[:cut] + damaged_bytes(draw, data[cut:])
     else:

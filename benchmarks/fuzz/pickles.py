@@ -226,44 +226,54 @@ _GLOBALS = (
     b"cnumpy.core.multiarray\nscalar\n", b"c_codecs\nencode\n", b"c__builtin__\nbytes\n",
     b"cnumpy.core.numeric\n_frombuffer\n", b"cos\nsystem\n",
 )  # fmt: skip
-_ARGUMENTS: dict[bytes, int] = {
-    b"K": 1, b"M": 2, b"J": 4, b"G": 8, b"q": 1, b"r": 4, b"h": 1, b"j": 4, b"\x80": 1,
-}  # fmt: skip
-_OPCODES = (
-    b"N", b"\x88", b"\x89", b"K", b"M", b"J", b"G", b"(", b")", b"\x85", b"\x86", b"\x87", b"t",
-    b"]", b"l", b"a", b"e", b"}", b"s", b"u", b"q", b"h", b"\x94", b"\x93", b"R", b"b",
-    b"0", b"1", b"2", b"\x81", b"i", b"o", b"Q", b"P", b"\x97",
+# Opcodes with the bytes behind them, what they take from the stack, and what they leave there.
+_PUSHES = (
+    b"N", b"\x88", b"K\x03", b"M\x01\x02", b"J\xff\xff\xff\xff", b"G" + bytes(8), b")", b"]", b"}",
+    b"U\x02f4", b"U\x01<", b"C\x01b", b"\x8c\x06latin1", b"\x8a\x02\xff\x7f", b"h\0", b"h\x01",
 )  # fmt: skip
+_OPERATIONS = (
+    (b"\x85", 1, 1), (b"\x86", 2, 1), (b"\x87", 3, 1), (b"a", 2, 1), (b"s", 3, 1), (b"R", 2, 1),
+    (b"b", 2, 1), (b"q\0", 1, 1), (b"q\x01", 1, 1), (b"\x94", 1, 1), (b"\x93", 2, 1),
+)  # fmt: skip
+# That no plain array has.
+_OTHERS = (b"0", b"1", b"2", b"\x81", b"i", b"o", b"Q", b"P", b"\x97", b"(", b"t", b"e", b"u", b"l")
 
 
 def _random_program(draw: Draw) -> bytes:
-    program = b"\x80\x02"
+    """Opcodes of which most find on the stack what they take, and one value at the end."""
+    program, depth = b"", 0
     for _ in range(draw.randint(1, 60)):
-        kind = draw.random()
-        if kind < 0.15:
-            program += draw.choice(_GLOBALS)
-        elif kind < 0.3:
-            text = draw.choice((b"f4", b"latin1", b"x", b"<", b"b", b"O8", draw.randbytes(6)))
-            program += draw.choice((b"U", b"C", b"\x8c")) + bytes([len(text)]) + text
+        if draw.random() < 0.01:
+            program += draw.choice(_OTHERS)
+        fitting = [one for one in _OPERATIONS if one[1] <= depth or draw.random() < 0.01]
+        if fitting and draw.random() < 0.6:
+            code, taken, left = draw.choice(fitting)
+            program, depth = program + code, max(0, depth - taken) + left
         else:
-            code = draw.choice(_OPCODES)
-            size = _ARGUMENTS.get(code, 0)
-            few = draw.random() < 0.8
-            program += code + (bytes([draw.randrange(5)]) + bytes(size))[:size] if few else (
-                code + draw.randbytes(size)
-            )  # fmt: skip
-    return program + b"."
+            program += draw.choice(_GLOBALS if draw.random() < 0.2 else _PUSHES)
+            depth += 1
+    # All that is left becomes one.
+    for _ in range(depth - 1):
+        program += b"\x86"
+    return program
+
+
+def _random_pickle(draw: Draw) -> bytes:
+    if draw.random() < 0.3:
+        return b"\x80\x02" + _random_program(draw) + b"."
+    items = b"".join(_random_program(draw) for _ in range(3))
+    return b"\x80\x02" + _array_of((3,), b"](" + items + b"e", b"O8") + b"."
 
 
 def _random(draw: Draw, bases: Path) -> Case:
     if draw.random() < 0.5:
-        return _in_a_place(draw, _random_program(draw), "random opcodes")
+        return _in_a_place(draw, _random_pickle(draw), "random opcodes")
     arrays = list(random_features().values())
     whole = python2_pickle(arrays) if draw.random() < 0.5 else python3_pickle(arrays, 2)
     if draw.random() < 0.3:
         whole = pickle.dumps([["a"], [[1.0, 2.0]], {"b": 1}], protocol=draw.choice((2, 4)))
     # Its opcodes, not the numbers behind them.
-    return _in_a_place(draw, damaged_bytes(draw, whole, within=400), "bytes of a pickle")
+    return _in_a_place(draw, damaged_bytes(draw, whole, most=2, within=400), "bytes of a pickle")
 
 
 SURFACES = (

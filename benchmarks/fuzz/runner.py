@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import shutil
@@ -85,6 +86,9 @@ class Runner:
             self._require(ending, f"{surface.name}: what is not damaged")
             _load(json.loads((self._place("whole") / "modules.json").read_text()))
             shutil.rmtree(self._place("whole"))
+        # A collection in a child would write to, and so copy, all that it shares with this one.
+        gc.collect()
+        gc.freeze()
 
     def run(
         self, surface: Surface, numbers: Sequence[int], seed: int, jobs: int
