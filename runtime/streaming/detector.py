@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,8 @@ from .state import SavedState, State, Stateful, damaged, opened, read_arrays, se
 
 # 2 has a checksum.
 STATE_VERSION = 2
+# Fields of SnippetLogits (n, C).
+_OUTPUTS = ("selection_logits", "class_probabilities")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +131,14 @@ class Detector:
         )
 
     def _check(self, snippets: SnippetLogits) -> None:
-        starts, epochs = np.asarray(snippets.start_seconds), np.asarray(snippets.epoch)
+        starts, epochs, *outputs = (
+            _real_numbers(name, getattr(snippets, name))
+            for name in ("start_seconds", "epoch", *_OUTPUTS)
+        )
+        if starts.ndim != 1:
+            raise ValueError(f"start_seconds must have shape (n,), got {starts.shape}.")
         shape = (len(starts), self._num_classes)
-        for name in ("selection_logits", "class_probabilities"):
-            values = np.asarray(getattr(snippets, name))
+        for name, values in zip(_OUTPUTS, outputs, strict=True):
             if values.shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {values.shape}.")
             # As it is kept: what float32 cannot hold is infinite there.
@@ -298,6 +305,14 @@ class Detector:
 def _in_range(score: float) -> float:
     """From 0 to 1, past which rounding and engines scored by `mean_one` may come."""
     return min(max(score, 0.0), 1.0)
+
+
+def _real_numbers(name: str, values: object) -> npt.NDArray[Any]:
+    """An array; a `ValueError` unless it holds real numbers."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must be real numbers, got {array.dtype}.")
+    return array
 
 
 def _require_rows(good: BoolArray, message: str) -> None:

@@ -67,6 +67,16 @@ def changed(name: str, index: Any, value: object) -> SnippetLogits:
         (changed("epoch", slice(0, 10), 1), "epoch must not fall"),
         (replace(snippets(), start_seconds=np.zeros((NUM, 1))), "start_seconds must have shape"),
         (replace(snippets(), epoch=np.zeros(NUM - 1, dtype=np.int64)), "epoch must have shape"),
+        (replace(snippets(), start_seconds=np.float64(0.4)), r"start_seconds must have .*got \(\)"),
+        (replace(snippets(), epoch=np.array(None)), "epoch must be real numbers, got object"),
+        (
+            replace(snippets(), start_seconds=np.arange(NUM).astype("U9")),
+            "start_seconds must be real numbers, got <U9",
+        ),
+        (
+            replace(snippets(), selection_logits=np.zeros((NUM, 3), dtype=np.complex64)),
+            "selection_logits must be real numbers, got complex64",
+        ),
     ],
 )
 def test_what_no_engine_and_no_clock_gives_is_refused_and_nothing_of_it_taken(
