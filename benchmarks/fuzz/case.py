@@ -35,13 +35,18 @@ class Place:
     """Where a case runs; its folder is the current one."""
 
     bases: Path
-    # What the process prints goes here.
-    stdout: Path
+    # What the process prints and says goes to files here.
+    outputs: Path
 
     def printed(self) -> str:
         """All that has been printed on stdout."""
         sys.stdout.flush()
-        return self.stdout.read_text(encoding="utf-8", errors="surrogateescape")
+        return (self.outputs / "stdout").read_text(encoding="utf-8", errors="surrogateescape")
+
+    def said(self) -> str:
+        """All that has been said on stderr."""
+        sys.stderr.flush()
+        return (self.outputs / "stderr").read_text(encoding="utf-8", errors="replace")
 
 
 @dataclass(frozen=True, kw_only=True)

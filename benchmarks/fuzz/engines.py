@@ -22,7 +22,7 @@ from benchmarks.fuzz.case import (
     run,
 )
 from benchmarks.fuzz.damage import damaged_bytes, damaged_document
-from benchmarks.fuzz.videos import DEMO, read_events, run_words
+from benchmarks.fuzz.videos import DEMO, read_events
 from wsgn.manifest import METADATA_KEY
 
 ENGINE = "engine.onnx"
@@ -35,8 +35,9 @@ _TAIL_BYTES = 6000
 
 def demo_words(scores: str = "exact") -> tuple[str, ...]:
     """Words of wsgn-run for the case's engine and the packaged sample."""
-    words = run_words(ENGINE, f"{BASES}/demo.mp4")
-    return (*words, "--end", str(_SECONDS), "--scores", scores)
+    # Without -q, which would leave out what is told of a changed manifest.
+    words = ("--engine", ENGINE, "--threads", "1", "--no-progress", "--scores", scores)
+    return (f"{BASES}/demo.mp4", *words, "--end", str(_SECONDS))
 
 
 def whole_engine(bases: Path) -> Case:
@@ -109,7 +110,9 @@ def _read_damaged(place: Place, words: Sequence[str]) -> int:
     code = read_events(place, words)
     scores = words[words.index("--scores") + 1]
     wanted = (place.bases / f"segments-{scores}" / "demo.jsonl").read_text()
-    if code == 0 and _segments(place.printed()) != _segments(wanted):
+    # One with another manifest, which somebody may have wanted, runs and is told.
+    is_told = "is not the one that was exported" in place.said()
+    if code == 0 and not is_told and _segments(place.printed()) != _segments(wanted):
         raise SilentlyWrongError("the segments are not those of the undamaged engine")
     return code
 

@@ -156,7 +156,7 @@ class Runner:
 
     def _read(self, surface: Surface, words: Sequence[str], place: Path) -> int:
         given = [word.replace(BASES, str(self._bases)) for word in words]
-        return surface.read(Place(bases=self._bases, stdout=place / "stdout"), given)
+        return surface.read(Place(bases=self._bases, outputs=place), given)
 
     def _write(self, case: Case, folder: Path) -> None:
         for name, data in case.files.items():

@@ -19,6 +19,7 @@ from wsgn.errors import WsgnError
 from wsgn.manifest import Manifest
 from wsgn.runtime.streaming.detector import Detector, SnippetLogits
 from wsgn.runtime.streaming.rules import DetectorOptions
+from wsgn.runtime.streaming.state import sealed
 
 _MODES = {
     "exact": DetectorOptions(),
@@ -80,12 +81,16 @@ def _damaged(draw: Draw, bases: Path) -> Case:
     state, snippets = _state(mode), _snippets(_NUM_BEFORE, _NUM_AFTER)
     arrays = state if draw.random() < 0.75 else snippets
     changes = [_change(draw, arrays) for _ in range(draw.randint(1, 2))]
+    if arrays is state and draw.random() < 0.5:
+        # Behind the checksum is looked at everything once more.
+        state.pop("checksum", None)
+        state = dict(sealed(state))
     return _case(mode, state, snippets, f"{mode}: {'; '.join(changes)}")
 
 
 def _change(draw: Draw, arrays: Arrays) -> str:
     # What says for whom a state was made is looked at before all else.
-    names = [name for name in arrays if name not in ("version", "made_for")]
+    names = [name for name in arrays if name not in ("version", "made_for", "checksum")]
     name = draw.choice(names if draw.random() < 0.95 else [*arrays])
     value = arrays[name]
     kind = draw.randrange(9)

@@ -263,6 +263,29 @@ def test_graphs_in_graphs_are_walked_without_end(tmp_path: Path) -> None:
         describe_engine(path)
 
 
+def test_what_cannot_be_loaded_leaves_stdout_alone(
+    sealed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ONNX Runtime's own second try would print to where results go."""
+    document = onnx.load(sealed)
+    document.graph.node[0].op_type = "NoOperator"
+    data = rewritten_bytes(document).replace(b"NoOperator", b"No\xffperator")
+    (tmp_path / "a.onnx").write_bytes(data)
+    with pytest.raises(EngineError, match="cannot load the engine"):
+        open_engine(tmp_path / "a.onnx")
+    assert capsys.readouterr().out == ""
+
+
+def rewritten_bytes(document: Any) -> bytes:
+    """The file of an engine without checksums."""
+    (text,) = [entry.value for entry in document.metadata_props if entry.key == METADATA_KEY]
+    manifest = json.loads(text)
+    del manifest["checksum"]
+    helper.set_model_props(document, {METADATA_KEY: json.dumps(manifest)})
+    content: bytes = document.SerializeToString()
+    return content
+
+
 def _varint(value: int) -> bytes:
     found = bytearray()
     while value > 0x7F:
