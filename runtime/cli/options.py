@@ -185,6 +185,8 @@ def _output_options(words: Namespace) -> OutputOptions | None:
             if getattr(words, name):
                 raise UsageError(f"--{name.replace('_', '-')} needs --output DIR.")
         return None
+    if "\0" in words.output:
+        raise UsageError("--output holds a null character, which no folder's name can.")
     formats = _listed("--format", words.format) or ("jsonl",)
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
