@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import sys
 from argparse import Namespace
@@ -185,8 +186,7 @@ def _output_options(words: Namespace) -> OutputOptions | None:
             if getattr(words, name):
                 raise UsageError(f"--{name.replace('_', '-')} needs --output DIR.")
         return None
-    if "\0" in words.output:
-        raise UsageError("--output holds a null character, which no folder's name can.")
+    _require_name("--output", words.output)
     formats = _listed("--format", words.format) or ("jsonl",)
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
@@ -202,6 +202,17 @@ def _output_options(words: Namespace) -> OutputOptions | None:
         overwrite=words.overwrite,
         resume=words.resume,
     )
+
+
+def _require_name(option: str, text: str) -> None:
+    """Raise a `UsageError` for what only a program can ask for: no file can be called so."""
+    try:
+        os.fsencode(text)
+        is_name = "\0" not in text
+    except UnicodeEncodeError:
+        is_name = False
+    if not is_name:
+        raise UsageError(f"{option} holds a character that no name of a file can have.")
 
 
 def _labels(words: Sequence[str] | None) -> tuple[str, ...] | None:
