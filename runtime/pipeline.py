@@ -155,6 +155,9 @@ class Detection:
         name: str | None = None,
         stop: StopFlag | None = None,
     ) -> None:
+        if not hasattr(engine, "manifest"):
+            kind = type(engine).__name__
+            raise TypeError(f"an engine is what wsgn.runtime.open_engine gives, got a {kind}.")
         self._source = source
         self._name = name if name is not None else _source_name(source)
         self._engine = engine

@@ -19,7 +19,7 @@ from outcomes import Run
 
 from wsgn.engines.engine import Engine
 from wsgn.errors import UsageError
-from wsgn.runtime import detect, open_engine
+from wsgn.runtime import detect, detect_frames, open_engine
 from wsgn.video import VideoError
 
 
@@ -185,3 +185,11 @@ def test_a_path_of_bytes_that_are_no_text_is_read(
     Path(path).parent.mkdir()
     shutil.copy(video_path, path)
     assert labels(path, engine) == ["red", "blue"]
+
+
+@pytest.mark.parametrize("not_opened", ["demo.onnx", Path("demo.onnx"), None, 3])
+def test_an_engine_that_was_not_opened_is_refused(not_opened: Any, video_path: Path) -> None:
+    with pytest.raises(TypeError, match="open_engine"):
+        detect(video_path, not_opened)
+    with pytest.raises(TypeError, match="open_engine"):
+        detect_frames([], not_opened)
