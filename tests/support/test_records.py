@@ -26,6 +26,8 @@ class Outer:
     ratio: float = 1.0
     ratios: tuple[float, ...] = ()
     words: dict[str, str] | None = None
+    sizes: tuple[int, ...] = ()
+    choices: dict[str, int | bool | None] | None = None
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,8 @@ class Outer:
         ({"pairs": [[1], ["a"]]}, "'pairs' must be a list of lists, got [[1], [\"a\"]]."),
         ({"ratios": [0.5, "a"]}, "'ratios' must be a list of numbers, got [0.5, \"a\"]."),
         ({"ratio": True}, "'ratio' must be a number, got true."),
+        ({"parts": [{"size": True}]}, "'parts.size' must be a whole number, got true."),
+        ({"sizes": [1, False]}, "whole number"),
         ({"names": "a" * 500}, 'got "' + "a" * 56 + "...."),
         ({"ratio": 10**400}, "'ratio' must be a finite number, got 1000"),
         ({"ratio": float("inf")}, "'ratio' must be a finite number, got Infinity."),
@@ -75,3 +79,8 @@ def test_a_value_that_is_nested_too_deeply_is_refused() -> None:
 def test_a_manifest_that_is_nested_too_deeply_is_refused() -> None:
     with pytest.raises(UsageError, match="the manifest is nested too deeply"):
         Manifest.from_json("[" * 100_000)
+
+
+def test_true_stays_true_where_it_may_stand() -> None:
+    values = {"a": True, "b": 3, "c": None, "d": False}
+    assert record_from_dict(Outer, {"choices": values}, what="it").choices == values

@@ -105,6 +105,8 @@ def _exact_float(value: Any) -> float:
 
 
 def _bounded_int(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise dacite.WrongTypeError(int, value)
     if isinstance(value, int) and abs(value) >= _BOUND:
         raise dacite.WrongTypeError(_Bounded, value)
     return value
