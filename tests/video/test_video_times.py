@@ -126,6 +126,15 @@ def test_a_part_is_cut_out_of_the_whole(
     assert part.codes == []
 
 
+@pytest.mark.parametrize("num_b_frames", [0, 2, 3])
+def test_few_timestamps_begin_no_new_epoch(num_b_frames: int) -> None:
+    container = Container(suffix="mpg", format="mpeg")
+    data = made(range(150), container, rate=Fraction(25), num_b_frames=num_b_frames)
+    reading = read(io.BytesIO(data), at_rate(25))
+    assert set(reading.epochs) == {0}
+    assert "unlikely_timestamps" not in reading.codes
+
+
 @pytest.mark.parametrize("container", RARE, ids=lambda container: container.format)
 @pytest.mark.parametrize("start_seconds", [1.43, 3.6])
 def test_a_part_is_there_where_seeks_mislead(container: Container, start_seconds: float) -> None:

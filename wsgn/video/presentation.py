@@ -116,6 +116,9 @@ class PresentationTimes:
         if self._lag is None:
             own = [packet.dts for packet in self._packets if packet.dts is not None]
             found = [packet.dts for packet in self._packets if packet.pts == pts]
+            if self._sparse and (pts is None or not found):
+                # Which packet this frame was cannot be known.
+                return None
             begin = found[0] if found and pts is not None else next(iter(own), dts)
             self._lag = max(0, dts - (dts if begin is None else begin))
             self._packets.clear()
