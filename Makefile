@@ -5,9 +5,10 @@
 
 PYTHON ?= python3
 PINS ?= constraints.txt
-# Two workers with one thread each: threads of several processes in turn would only wait for cores.
-# Each begins with one half of the tests, so that what the tests of a file share is made once.
-PYTEST_ARGS ?= -n 2 --dist worksteal
+# Workers with one thread each: threads of several processes in turn would only wait for cores; one
+# more than two cores, for tests that wait themselves. Each begins with its share of the tests as they
+# lie, so that what the tests of a file share is made once.
+PYTEST_ARGS ?= -n 3 --dist worksteal
 
 # pip reads both; the second pins what builds the package, in newer versions of pip.
 export PIP_CONSTRAINT := $(PINS)
