@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -141,7 +142,7 @@ def _change_field(draw: Draw, document: Any) -> str:
         return f"{place} is left out"
     if kind == 1 and isinstance(parent, dict):
         name = draw.choice(("", "x", "\ud800", "__class__", "\0", str(key).upper()))
-        parent[name] = parent[key]
+        parent[name] = copy.deepcopy(parent[key])
         return f"{place} also as {name!r}"
     if kind == 2 and isinstance(parent, list):
         parent.extend([parent[key]] * draw.choice((1, 10, 10_000)))
@@ -152,7 +153,8 @@ def _change_field(draw: Draw, document: Any) -> str:
     if kind == 4 and isinstance(parent[key], int | float) and abs(parent[key]) < 1e200:
         parent[key] = draw.choice((-1, 1e-9, 0.5, 3, 1e4, 1e6, 1e9)) * parent[key]
         return f"{place} becomes {parent[key]!r}"
-    parent[key] = draw.choice(SPECIAL)
+    # A copy: the next change may go into it, and must not put it into itself.
+    parent[key] = copy.deepcopy(draw.choice(SPECIAL))
     return f"{place} becomes {str(parent[key])[:40]!r}"
 
 
