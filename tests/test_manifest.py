@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from manifests import small_manifest
 
 from wsgn.errors import UsageError
-from wsgn.manifest import Manifest
+from wsgn.manifest import Manifest, MultiThresholdRule, VideoScore
 
 
 def document() -> dict[str, Any]:
@@ -49,6 +50,23 @@ def test_equal_manifests_give_equal_bytes() -> None:
         (("detection", "open_thresholds"), [0.1, float("nan"), 0.1], "finite"),
         (("detection", "close_thresholds"), [0.1, 0.9, 0.1], "above"),
         (("detection", "minimum_duration_seconds"), -1.0, "negative"),
+        (("selection", "components"), ["attention", "local_gaussian"], "alone"),
+        (("selection", "weight_scale"), "mean", "average, per_frame"),
+        (("selection", "weight_scale"), "average", "prior.mean_local has 0 values"),
+        (("selection", "gate"), "open", "open"),
+        (("selection", "gate"), "product", "average only"),
+        (("selection", "gate_level"), -0.1, "gate_level"),
+        (("selection", "class_activation"), "tanh", "identity"),
+        (("selection", "video_score"), {"pooling": "median"}, "pooling"),
+        (("selection", "video_score"), {"of": "logits"}, "nothing else"),
+        (("selection", "video_score"), {"snippets_per_pick": 0}, "snippets_per_pick"),
+        (("selection", "video_score"), {"pooling": "top", "bias": [0.0]}, "video_score.bias"),
+        (("prior", "mean_local"), [0.5, 0.5, 1.5], "mean_local"),
+        (("prior", "mean_global"), [0.5], "prior.mean_global"),
+        (("proposals",), {"thresholds": [1.0]}, "shares"),
+        (("proposals",), {"thresholds": [0.5] * 1001}, "at most 1000"),
+        (("proposals",), {"smoothing_snippets": 20_001}, "at most 10001"),
+        (("proposals",), {"outer_share": 1e10}, "outer_share"),
     ],
 )
 def test_wrong_documents_are_refused(path: tuple[str, ...], value: object, words: str) -> None:
@@ -59,6 +77,27 @@ def test_wrong_documents_are_refused(path: tuple[str, ...], value: object, words
     place[path[-1]] = value
     with pytest.raises(UsageError, match=words):
         Manifest.from_json(json.dumps(changed))
+
+
+def test_what_came_later_is_written_only_where_it_says_something() -> None:
+    before = document()
+    assert "proposals" not in before
+    assert not before["selection"].keys() & {"weight_scale", "gate", "gate_level", "video_score"}
+    assert not before["prior"].keys() & {"mean_local", "mean_global"}
+    manifest = small_manifest()
+    later = replace(
+        manifest,
+        selection=replace(
+            manifest.selection,
+            weight_scale="average",
+            gate="cut",
+            gate_level=0.2,
+            video_score=VideoScore(pooling="top", of="logits", bias=(0.1, 0.0, -0.1)),
+        ),
+        prior=replace(manifest.prior, mean_local=(0.5,) * 3, mean_global=(0.2, 0.3, 0.4)),
+        proposals=MultiThresholdRule(smoothing_snippets=5),
+    )
+    assert Manifest.from_json(later.to_json()) == later
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "null"])

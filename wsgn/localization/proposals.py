@@ -8,13 +8,11 @@ has the rule of the paper.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from wsgn.errors import UsageError
 from wsgn.localization.nms import nms, soft_nms
 from wsgn.localization.segments import (
     Segment,
@@ -23,51 +21,10 @@ from wsgn.localization.segments import (
     epoch_slices,
     smoothed_scores,
 )
+from wsgn.manifest import MultiThresholdRule
 from wsgn.support.arrays import FloatArray, IntArray
 
-
-@dataclass(frozen=True, kw_only=True)
-class MultiThresholdRule:
-    """How proposals follow from frame scores; checkpoints store these names."""
-
-    # Shares of the range between the smallest and the largest score of a class in the video.
-    thresholds: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-    # Share of a proposal's length that its surroundings reach on either side (AutoLoc: 0.25).
-    outer_share: float = 0.25
-    # A proposal goes when its tIoU with a better one of its class is this or more.
-    suppression_tiou: float = 0.5
-    # Soft-NMS with this sigma instead: scores fall with overlap and no proposal goes. 0 is hard.
-    soft_sigma: float = 0.0
-    # Only strictly longer proposals are kept.
-    minimum_duration_seconds: float = 0.0
-    # A class must reach this share of the video's largest video score.
-    video_score_gate: float = 0.1
-    # Weight of the video score in a proposal's score (BaS-Net: 0.2).
-    video_score_weight: float = 0.2
-    # Frame scores are averaged over this many neighbouring snippets (odd); 1 leaves them alone.
-    smoothing_snippets: int = 1
-
-    def __post_init__(self) -> None:
-        if not self.thresholds or not all(0 <= share < 1 for share in self.thresholds):
-            raise UsageError(
-                f"thresholds must be one or more shares in [0, 1), got {list(self.thresholds)}."
-            )
-        if not 0 < self.suppression_tiou <= 1:
-            raise UsageError(f"suppression_tiou must lie in (0, 1], got {self.suppression_tiou}.")
-        for name in (
-            "outer_share",
-            "soft_sigma",
-            "minimum_duration_seconds",
-            "video_score_gate",
-            "video_score_weight",
-        ):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise UsageError(f"{name} must not be negative, got {value}.")
-        if self.smoothing_snippets < 1 or self.smoothing_snippets % 2 == 0:
-            raise UsageError(
-                f"smoothing_snippets must be odd and positive, got {self.smoothing_snippets}."
-            )
+__all__ = ["MultiThresholdRule", "proposals"]
 
 
 def proposals(

@@ -1,0 +1,86 @@
+"""What an engine takes: how a video becomes snippets, and what a snippet is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from wsgn.manifest.bounds import (
+    FRAME_RATES,
+    MOST_CHANNELS,
+    MOST_FRAMES,
+    MOST_PIXELS_A_SIDE,
+    require,
+)
+from wsgn.manifest.names import RESIZE_MODES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How a video becomes snippets: a time grid of frames, cut into overlapping runs."""
+
+    # Frames per second of the time grid on which the video is sampled.
+    frame_rate: float
+    # Frames in a snippet, L.
+    snippet_length: int
+    # Frames from the start of a snippet to the start of the next.
+    snippet_stride: int
+
+    def __post_init__(self) -> None:
+        require(
+            math.isfinite(self.frame_rate) and self.frame_rate > 0,
+            f"frame_rate must be a positive number of frames per second, got {self.frame_rate}.",
+        )
+        slowest, fastest = FRAME_RATES
+        require(
+            slowest <= self.frame_rate <= fastest,
+            f"frame_rate must be {slowest:g} to {fastest:g} frames per second, got "
+            f"{self.frame_rate:g}.",
+        )
+        for name in ("snippet_length", "snippet_stride"):
+            value = getattr(self, name)
+            require(value >= 1, f"{name} must be at least 1 frame, got {value}.")
+            require(
+                value <= MOST_FRAMES, f"{name} must be at most {MOST_FRAMES} frames, got {value}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameInput:
+    """Engine input `frames` (N, L, height, width, 3) uint8 RGB."""
+
+    # Pixels.
+    height: int
+    width: int
+    # How a frame of another shape gets there: one of RESIZE_MODES.
+    resize: str = "stretch"
+
+    def __post_init__(self) -> None:
+        require(
+            self.height >= 1 and self.width >= 1,
+            f"input height and width must be positive, got {self.height} x {self.width}.",
+        )
+        require(
+            max(self.height, self.width) <= MOST_PIXELS_A_SIDE,
+            f"input height and width must be at most {MOST_PIXELS_A_SIDE} pixels, got "
+            f"{self.height} x {self.width}.",
+        )
+        require(
+            self.resize in RESIZE_MODES,
+            f"resize must be one of {', '.join(RESIZE_MODES)}, got '{self.resize}'.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureInput:
+    """Engine input `features` (N, size) float32."""
+
+    # Channels of a feature vector, D.
+    size: int
+
+    def __post_init__(self) -> None:
+        require(self.size >= 1, f"feature size must be at least 1, got {self.size}.")
+        require(
+            self.size <= MOST_CHANNELS,
+            f"feature size must be at most {MOST_CHANNELS}, got {self.size}.",
+        )
