@@ -116,6 +116,7 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-synthesize features synthetic_thumos14 --annotations thumos14.json": Run(),
     "wsgn-synthesize features hard256 --annotations thumos14.json --feature-size 256 "
     "--difficulty hard --seed 1": Run(),
+    "wsgn-synthesize features quiet --annotations thumos14.json --establishing-strength 0": Run(),
     # docs/tensorrt.md
     "python export/to_onnx.py model.safetensors -o wsgn.onnx": Run(),
     "python export/to_tensorrt.py wsgn.onnx -o wsgn.plan": Run(),

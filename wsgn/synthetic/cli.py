@@ -87,6 +87,14 @@ def _add_features_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--difficulty", choices=DIFFICULTIES, default="medium", help="of the classes"
     )
+    parser.add_argument(
+        "--establishing-strength",
+        type=float,
+        metavar="X",
+        help="of a scene shown without its action, for moments: by default that of the difficulty "
+        f"({', '.join(f'{preset(name).establishing_strength:g}' for name in DIFFICULTIES)}), "
+        "0 for none",
+    )
     parser.add_argument("--feature-size", type=int, default=usual.feature_size, help="channels")
     parser.add_argument("--seed", type=int, default=usual.seed, help="decides everything drawn")
     parser.add_argument(
@@ -159,8 +167,11 @@ def _make_features(arguments: argparse.Namespace) -> str:
         raise MissingExtraError("making features (with safetensors)", "train")
     from wsgn.synthetic.features.dataset import write_features
 
+    usual = preset(arguments.difficulty)
+    strength = arguments.establishing_strength
     config = dataclasses.replace(
-        preset(arguments.difficulty),
+        usual,
+        establishing_strength=usual.establishing_strength if strength is None else strength,
         feature_size=arguments.feature_size,
         seed=arguments.seed,
         sampling=Sampling(

@@ -23,6 +23,7 @@ SILENT = SyntheticFeaturesConfig(
     context_spread=0.0,
     stray_video_fraction=0.0,
     distractor_strength=0.0,
+    establishing_strength=0.0,
     shot_spread=0.0,
     shift_std=0.0,
     gain_spread=0.0,

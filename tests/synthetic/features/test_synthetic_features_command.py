@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,8 +51,24 @@ def test_the_record_says_how_the_set_was_made(tmp_path: Path) -> None:
     assert record["videos"] == 3
     assert record["config"]["seed"] == 7
     assert record["config"]["weak_fraction"] == 0.25
+    assert record["config"]["establishing_strength"] == 3.0
     assert record["config"]["sampling"]["snippet_stride"] == 16
     assert record["annotations"]["file"] == "annotations.json"
+
+
+def test_establishing_shots_can_be_left_out_and_nothing_else_moves(tmp_path: Path) -> None:
+    def features(name: str, *arguments: str) -> list[Any]:
+        assert make(tmp_path / name, *arguments) == 0
+        return [read_feature_file(tmp_path / name / f"{video}.safetensors")[1] for video in "abc"]
+
+    usual, without = features("usual"), features("without", "--establishing-strength", "0")
+    record = json.loads((tmp_path / "without" / "synthetic_features.json").read_text())
+    assert record["config"]["establishing_strength"] == 0
+    moved = [(one != other).any(axis=1) for one, other in zip(usual, without, strict=True)]
+    # Videos of 40 s and 25 s with pauses of 32 and 24; the last one carries no class.
+    assert 0 < moved[0].mean() < 0.5
+    assert moved[1].mean() < 0.5
+    assert not moved[2].any()
 
 
 def test_same_seed_same_bytes_other_seed_other_bytes(tmp_path: Path) -> None:
@@ -104,6 +121,7 @@ def test_a_video_of_which_nothing_is_known_is_left_out_and_named(
     [
         (["--feature-size", "2"], 2),
         (["--seed", "-1"], 2),
+        (["--establishing-strength", "-1"], 2),
         (["--snippet-stride", "0"], 2),
         (["--subset", "nowhere"], 3),
     ],

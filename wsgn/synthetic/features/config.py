@@ -22,6 +22,7 @@ _FRACTIONS = (
     "distractor_shot_fraction",
     "stray_video_fraction",
     "stray_shot_fraction",
+    "establishing_fraction",
 )
 
 
@@ -84,6 +85,11 @@ class SyntheticFeaturesConfig:
     mean_shot_seconds: float = 10.0
     shot_spread: float = 0.2
 
+    # Share of a video in establishing shots (runs of 2 to 6 s without an action in which the scene
+    # of a class that it carries is seen once more), and their median strength; 0 leaves them out.
+    establishing_fraction: float = 0.15
+    establishing_strength: float = 1.5
+
     # Standard deviation over videos of a channel's offset, and of the logarithm of the gain.
     shift_std: float = 0.12
     gain_spread: float = 0.1
@@ -127,13 +133,15 @@ class SyntheticFeaturesConfig:
 
 
 # What each difficulty changes; medium is the dataclass itself. Easy: an action is far stronger than
-# its scene and looks much the same everywhere. Hard: the scene is stronger than the action, a
-# quarter of the actions is weak, and related classes differ less.
+# its scene and looks much the same everywhere. Medium: an establishing shot is about as loud as an
+# action in its scene. Hard: it is louder, the scene is stronger than the action, a quarter of the
+# actions is weak, and related classes differ less.
 _CHANGES: dict[str, dict[str, Any]] = {
     "easy": {
         "action_strength": 2.2,
         "weak_fraction": 0.05,
         "context_strength": 0.8,
+        "establishing_strength": 0.5,
         "appearance_variation": 0.3,
         "family_share": 0.5,
     },
@@ -142,6 +150,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
         "action_strength": 1.3,
         "weak_fraction": 0.25,
         "context_strength": 1.6,
+        "establishing_strength": 3.0,
         "appearance_variation": 0.5,
         "family_share": 0.7,
     },

@@ -15,9 +15,10 @@ from wsgn.manifest import Sampling
 from wsgn.support.arrays import FloatArray
 from wsgn.synthetic.features.actions import action_features, draw_strengths
 from wsgn.synthetic.features.config import SyntheticFeaturesConfig
+from wsgn.synthetic.features.establishing import draw_establishing_shots, establishing_features
 from wsgn.synthetic.features.patterns import Patterns, of_video
 from wsgn.synthetic.features.randomness import named_generator
-from wsgn.synthetic.features.shots import draw_shots, shot_features
+from wsgn.synthetic.features.shots import Shot, draw_shots, shot_features
 
 # Features are multiples of this. Sums of another order, as another machine's, then give the same
 # bits, and float16 holds all values below 8 exactly; the noise is far larger.
@@ -130,12 +131,21 @@ def _shots(
     patterns: Patterns,
     config: SyntheticFeaturesConfig,
 ) -> FloatArray:
-    generator = named_generator(config.seed, "shots", video.name)
-    shots = draw_shots(generator, video, duration, patterns.classes, config)
-    contexts = {
+    shots = draw_shots(
+        named_generator(config.seed, "shots", video.name),
+        video, duration, patterns.classes, config,
+    )  # fmt: skip
+    establishing: list[Shot] = []
+    if config.establishing_strength:
+        generator = named_generator(config.seed, "establishing shots", video.name)
+        establishing = draw_establishing_shots(generator, video, duration, config)
+    scenes = {
         name: of_video(
             patterns.contexts[patterns.classes.index(name)], ("scene", name, video.name), config
         )
-        for name in {shot.context for shot in shots if shot.context is not None}
+        for name in {shot.context for shot in [*shots, *establishing]}
+        if name is not None
     }
-    return shot_features(shots, times.centre_seconds, contexts, patterns.distractors)
+    usual = shot_features(shots, times.centre_seconds, scenes, patterns.distractors)
+    loud = establishing_features(establishing, times.centre_seconds, scenes, config.feature_size)
+    return usual + loud
