@@ -53,7 +53,7 @@ from wsgn.synthetic.features.dataset import write_features
 from wsgn.training.trainer import Trainer
 
 PROTOCOLS = ("activitynet-210", "thumos-2015")
-# The paper's threshold, on scores smoothed or not, and many thresholds with the same smoothings.
+# One threshold in the middle, on scores smoothed or not, and many with the same smoothings.
 RULES = ("middle, 1", "middle, 3", "many, 1", "many, 3")
 LEARNING_RATES, DROPOUTS = (1e-3, 3e-3, 1e-2), (0.0, 0.5)
 TUNING_SEED = 7

@@ -37,11 +37,11 @@ class ModelSettings:
     # (the paper); and every how many frames a trained model scores.
     time_unit: str = one_of(TIME_UNITS, "snippet")
     scoring_step: int = 1
-    # Neighbouring snippets whose scores are averaged when segments are cut; 1 is the paper.
+    # Neighbouring snippets whose scores are averaged when segments are cut; 1 is none.
     smoothing_snippets: int = 5
-    # A class must reach this share of its opening threshold somewhere; 0 is the paper.
+    # A class must reach this share of its opening threshold somewhere; 0 is off.
     peak_gate: float = DetectionRule.peak_gate
-    # Cut segments of whole videos by many thresholds instead of the paper's one.
+    # Cut segments of whole videos by many thresholds instead of one in the middle.
     proposals: MultiThresholdRule | None = None
 
     def __post_init__(self) -> None:

@@ -91,7 +91,8 @@ _CHARADES = Preset(
     train=TrainConfig(num_steps=10000, batch_videos=32, thinning=1, learning_rate=1e-4),
 )
 
-# The paper as it stands in print: section 4's settings, eq. 7 unscaled, its rule for segments.
+# Section 4's settings and the equations as they stand in print. How segments are cut is this
+# project's decision, but for "longer than 1 s": the paper names no threshold.
 _PAPER_METHOD = WsgnConfig(softmax_scale="sum_one", scoring_softmax_scale="sum_one")
 _PAPER_EPOCHS = 80
 _PAPER_MODEL = ModelSettings(
@@ -123,17 +124,17 @@ PRESETS = {
     "wsgn+": _WSGN_PLUS,
     "charades": _CHARADES,
     "paper-thumos14": Preset(
-        description="the literal paper on THUMOS14 (I3D features)",
+        description="the paper's equations and settings to the letter, on THUMOS14 (I3D features)",
         model=_PAPER_MODEL,
         train=_PAPER_TRAIN,
     ),
     "paper-thumos14-casl": Preset(
-        description="the literal paper on THUMOS14 with the co-activity loss",
+        description="paper-thumos14 with the co-activity loss",
         model=replace(_PAPER_MODEL, method=replace(_PAPER_METHOD, coactivity_weight=0.5)),
         train=replace(_PAPER_TRAIN, batch_pairs=3),
     ),
     "paper-charades": Preset(
-        description="the literal paper on Charades (I3D features)",
+        description="the same on Charades (I3D features)",
         model=_PAPER_MODEL,
         # 63 updates for 7,985 videos, 80 times.
         train=replace(_PAPER_TRAIN, num_steps=_PAPER_EPOCHS * 63),

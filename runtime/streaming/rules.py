@@ -79,7 +79,7 @@ def online_rule(manifest: Manifest, options: DetectorOptions) -> SegmenterRule:
 def whole_video_rule(
     manifest: Manifest, options: DetectorOptions, scores: FloatArray
 ) -> SegmenterRule:
-    """The paper's thresholds of one whole video with frame scores (T, C), or the user's.
+    """The middle thresholds of one whole video with frame scores (T, C), or the user's.
 
     They are known only when the video has ended: a closing threshold of the user's that lies above
     one of them is lowered to it.

@@ -35,7 +35,7 @@ def wavy(seed: int, count: int, num_classes: int) -> FloatArray:
     return result
 
 
-def test_boundaries_are_those_of_the_paper_s_segments() -> None:
+def test_boundaries_are_those_of_one_threshold() -> None:
     scores = wavy(0, 60, 3)
     times = second_by_second(60, [0] * 25 + [1] * 35)
     for share in (0.3, 0.5, 0.8):

@@ -1,4 +1,4 @@
-"""Offline segments: planted answers by hand, and the paper's thresholds."""
+"""Offline segments: planted answers by hand, and the thresholds of a whole video."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_score_is_the_mean_of_frames_and_video() -> None:
     st.lists(st.tuples(*[st.floats(0, 1)] * 2), min_size=2, max_size=20),
     st.floats(0, 1e6),
 )
-def test_scores_stay_between_0_and_1_in_the_order_of_the_paper(
+def test_scores_stay_between_0_and_1_in_the_order_of_the_plain_sum(
     parts: list[tuple[float, float]], weight: float
 ) -> None:
     """The order of mean + weight * video score, which decides every mAP."""
@@ -116,18 +116,18 @@ def test_scores_stay_between_0_and_1_in_the_order_of_the_paper(
 
 
 def test_no_map_depends_on_the_scale() -> None:
-    """Segments of the paper's scores and of ours, against one truth."""
+    """Segments scored by the plain sum and by ours, against one truth."""
     random = np.random.default_rng(0)
     truth: dict[str, list[Segment]] = {}
     ours: dict[str, list[Segment]] = {}
-    paper: dict[str, list[Segment]] = {}
+    plain: dict[str, list[Segment]] = {}
     for video in map(str, range(20)):
         starts = 4.0 * np.arange(10)
         made = [("ab"[int(random.integers(2))], s, s + 3) for s in starts]
         truth[video] = [
             Segment(label=a, start_seconds=s, end_seconds=e, score=1) for a, s, e in made
         ]
-        for found, scale in ((ours, 1.2), (paper, 1.0)):
+        for found, scale in ((ours, 1.2), (plain, 1.0)):
             draw = np.random.default_rng(int(video))
             found[video] = [
                 Segment(
@@ -138,7 +138,7 @@ def test_no_map_depends_on_the_scale() -> None:
                 )
                 for _, s, e in made
             ]
-    assert _mean_ap(ours, truth) == _mean_ap(paper, truth)
+    assert _mean_ap(ours, truth) == _mean_ap(plain, truth)
 
 
 def _mean_ap(found: dict[str, list[Segment]], truth: dict[str, list[Segment]]) -> list[float]:
@@ -172,7 +172,7 @@ def _tiou(one: Segment, other: Segment) -> float:
     return max(0.0, shared) / (lengths - max(0.0, shared))
 
 
-def test_the_paper_s_thresholds() -> None:
+def test_the_thresholds_of_a_whole_video() -> None:
     rule = DetectionRule(
         open_thresholds=(0.5, 0.1, 0.41),
         close_thresholds=(0, 0, 0),

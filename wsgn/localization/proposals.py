@@ -3,7 +3,7 @@
 The recipe of methods after W-TALC, for comparison with them: candidates are cut at several
 thresholds, scored by how far the class's curve stands above its surroundings (Shou et al., AutoLoc,
 ECCV 2018), and lesser ones that overlap a better one are removed. `segments` beside this
-has the rule of the paper.
+has the rule of one threshold in the middle.
 """
 
 from __future__ import annotations

@@ -41,12 +41,13 @@ class SnippetTimes:
 def video_thresholds(
     scores: FloatArray, rule: DetectionRule, video_scores: FloatArray | None = None
 ) -> FloatArray:
-    """The paper's threshold of each class in one video, infinite for a class that is not there.
+    """The threshold of each class in one video, infinite for a class that is not there.
 
     `scores` is (T, C), smoothed or not. A class is there when its video score (C,), by default the
     mean of `scores` over time, reaches the rule's share of the largest one, and its largest frame
     score the rule's share of the opening threshold from training; the threshold is the middle
-    between the class's smallest and largest frame score.
+    between the class's smallest and largest frame score, as in W-TALC's code. The paper does not
+    say which threshold it takes.
     """
     if video_scores is None:
         video_scores = scores.mean(axis=0)  # (C,)
@@ -139,8 +140,8 @@ def scores_to_segments(
 def segment_score(mean_score: float, video_score: float, video_score_weight: float) -> float:
     """The mean of a segment's frame scores and of its class's video score, the latter so weighted.
 
-    Of scores from 0 to 1 it lies there too. The paper's sum of the two is this times 1 + weight,
-    the same for all segments, so that their order is that of the paper.
+    Of scores from 0 to 1 it lies there too. The plain sum (BaS-Net's code) is this times
+    1 + weight, so that the order of segments is the same.
     """
     return (mean_score + video_score_weight * video_score) / (1 + video_score_weight)
 

@@ -1,4 +1,8 @@
-"""How segments follow from frame scores."""
+"""How segments follow from frame scores.
+
+Of these rules the paper has one: segments are longer than 1 s. It says that a threshold cuts them,
+not which one.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +28,18 @@ class DetectionRule:
     open_thresholds: tuple[float, ...]
     close_thresholds: tuple[float, ...]
     # Frame scores are averaged over this many neighbouring snippets (odd) before they meet a
-    # threshold; 1 leaves them alone (the paper).
+    # threshold; 1 leaves them alone (the paper smooths nothing).
     smoothing_snippets: int = 1
-    # A class must also reach this share of the video's largest video score (paper: 0.1).
+    # A class must also reach this share of the video's largest video score (as in STPN's code).
     video_score_gate: float = 0.1
     # Whole videos: its score must somewhere reach this share of the class's opening threshold, or
-    # the class is not there; 0 leaves this out (the paper).
+    # the class is not there; 0 leaves this out.
     peak_gate: float = 0.75
     # Only strictly longer segments are kept (paper: 1 s).
     minimum_duration_seconds: float = 1.0
     # How long the score must stay low before a segment ends.
     merge_gap_seconds: float = 0.0
-    # Weight of the video score in a segment's score (paper: 0.2).
+    # Weight of the video score in a segment's score (0.2 as in BaS-Net's code).
     video_score_weight: float = 0.2
 
     def __post_init__(self) -> None:

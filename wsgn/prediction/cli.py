@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "--segments",
         choices=SEGMENT_RULES,
         default="trained",
-        help="by the model's own rule, the paper's threshold in the middle, or many thresholds",
+        help="by the model's own rule, one threshold in the middle, or many thresholds",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="JSON", help="write the segments")
     parser.add_argument(

@@ -127,7 +127,7 @@ def trained_rule(checkpoint: Checkpoint) -> Rule:
 def chosen_rule(name: str, checkpoint: Checkpoint) -> Rule:
     """The rule for segments of this name, out of SEGMENT_RULES; raises `UsageError`.
 
-    'trained' is the model's own, 'middle' the paper's threshold in the middle of a video's scores,
+    'trained' is the model's own, 'middle' one threshold in the middle of a video's scores,
     'many' thresholds as the configuration has them or as usual.
     """
     trained, model = trained_rule(checkpoint), checkpoint.model
@@ -149,7 +149,7 @@ def find_segments(
     Args:
         predictions: of `predict_videos`.
         classes: in the order of the score columns.
-        rule: `checkpoint.calibration.detection`, the paper's (a class whose video score is high
+        rule: `checkpoint.calibration.detection`, one threshold (a class whose video score is high
             enough, where its smoothed frame score lies above the middle between its smallest and
             largest), or a `wsgn.localization.proposals.MultiThresholdRule`.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from wsgn.errors import UsageError
 from wsgn.features.options import DataOptions
 
-# How segments are found: by the model's own rule, by the paper's, or by many thresholds.
+# How segments are found: by the model's own rule, by a threshold in the middle, or by many.
 SEGMENT_RULES = ("trained", "middle", "many")
 # Overlaps under which papers report their mAP.
 USUAL_TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)

@@ -113,7 +113,7 @@ def _array(values: Tensor) -> FloatArray:
 def predicted_segments(
     prediction: VideoPrediction, classes: tuple[str, ...], rule: DetectionRule | MultiThresholdRule
 ) -> list[Segment]:
-    """Segments of one video: by the paper's rule on smoothed scores, or by many thresholds."""
+    """Segments of one video: by one threshold in the middle of smoothed scores, or by many."""
     if isinstance(rule, MultiThresholdRule):
         return proposals(
             prediction.scores, prediction.times, classes, prediction.pooled_scores(), rule
