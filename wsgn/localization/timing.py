@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar
 
 from wsgn.localization.segments import SnippetTimes
@@ -30,3 +31,10 @@ def snippet_times(start_seconds: FloatArray, epoch: IntArray, sampling: Sampling
         end_seconds=start_seconds + snippet_duration_seconds(sampling),
         epoch=epoch,
     )
+
+
+def smoothing_snippets(seconds: float, sampling: Sampling) -> int:
+    """The odd number of neighbouring snippets that comes nearest to so many seconds, at least 1."""
+    snippets = seconds * sampling.frame_rate / sampling.snippet_stride
+    # From one even number to the next the odd one between them is the nearest.
+    return 2 * math.floor(snippets / 2) + 1
