@@ -68,7 +68,9 @@ def run(kernel: Any, grid: tuple[int, ...], *arguments: object, **constants: obj
 
 def supports(x: Tensor, options: Options) -> bool:
     """Whether the kernels take these logits; float64 and very many classes are the reference's."""
-    return x.dtype != torch.float64 and options.num_classes <= MOST_CLASSES
+    plain = not options.average and options.gate == "none"
+    plain = plain and options.class_activation != "identity"
+    return plain and x.dtype != torch.float64 and options.num_classes <= MOST_CLASSES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,8 +32,9 @@ def example(
     return x, h, offsets, mu, normal(num_classes).abs() + 0.5
 
 
-@pytest.mark.parametrize("scale", ["mean_one", "max_one"])
+@pytest.mark.parametrize("scale", ["mean_one", "max_one", "average"])
 def test_video_selection_and_its_gradient_are_those_of_frame_selection(scale: str) -> None:
+    options = {"weight_scale": scale} if scale == "average" else {"softmax_scale": scale}
     gradients = []
     values = []
     for both in (True, False):
@@ -41,10 +42,10 @@ def test_video_selection_and_its_gradient_are_those_of_frame_selection(scale: st
         leaves = [value.requires_grad_() for value in (x, h, mu, sigma)]
         if both:
             # Frame scores that are used with weight 0 go the general way.
-            selection = frame_selection(x, h, offsets, mu, sigma, softmax_scale=scale)
+            selection = frame_selection(x, h, offsets, mu, sigma, **options)
             scores = selection.video_scores + 0 * selection.scores.sum()
         else:
-            scores = video_selection(x, h, offsets, mu, sigma, softmax_scale=scale)
+            scores = video_selection(x, h, offsets, mu, sigma, **options)
         values.append(scores)
         gradients.append(torch.autograd.grad(scores.square().sum(), leaves))
     torch.testing.assert_close(values[0], values[1], rtol=1e-12, atol=1e-14)
@@ -75,8 +76,11 @@ def test_halves_of_one_buffer_need_no_copy() -> None:
     assert torch.equal(got.scores, expected.scores)
 
 
+@pytest.mark.parametrize("scale", ["per_frame", "average"])
 @pytest.mark.parametrize("elements", [1, 60, 100, 10**6])
-def test_blocks_of_any_size_give_one_result(elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_any_size_give_one_result(
+    elements: int, scale: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Videos in one block, alone, or in pieces."""
     generator = torch.Generator().manual_seed(0)
     weights = torch.randn(NUM_SNIPPETS, 3, generator=generator, dtype=torch.float64)
@@ -84,7 +88,9 @@ def test_blocks_of_any_size_give_one_result(elements: int, monkeypatch: pytest.M
 
     def run() -> list[Tensor]:
         leaves = [value.clone().requires_grad_() for value in (x, h, mu, sigma)]
-        selection = frame_selection(*leaves[:2], offsets, *leaves[2:], softmax_scale="mean_one")
+        selection = frame_selection(
+            *leaves[:2], offsets, *leaves[2:], softmax_scale="mean_one", weight_scale=scale
+        )
         loss = (selection.scores * weights).sum() + selection.video_scores.square().sum()
         return [selection.scores, *torch.autograd.grad(loss, leaves)]
 
@@ -124,9 +130,12 @@ def test_a_block_of_videos_reduces_like_the_packed_batch() -> None:
     assert torch.equal(alone.spread(per_video[:1]).expand_as(x), whole.spread(per_video[:1]))
 
 
-@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_little_is_kept_for_the_backward(activation: str) -> None:
-    """Beside the inputs two numbers for a snippet and nine for a video and class."""
+@pytest.mark.parametrize(
+    ("activation", "scale", "numbers"),
+    [("softmax", "per_frame", 9), ("sigmoid", "average", 17), ("identity", "per_frame", 9)],
+)
+def test_little_is_kept_for_the_backward(activation: str, scale: str, numbers: int) -> None:
+    """Beside the inputs two numbers for a snippet and a few for a video and class."""
     x, h, offsets, mu, sigma = example(num_classes=40, dtype=torch.float32)
     inputs = (x.requires_grad_(), h.requires_grad_(), offsets, mu, sigma)
     kept: list[Tensor] = []
@@ -136,24 +145,30 @@ def test_little_is_kept_for_the_backward(activation: str) -> None:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        video_selection(*inputs, class_activation=activation)
+        video_selection(*inputs, class_activation=activation, weight_scale=scale)
     addresses = {value.data_ptr() for value in inputs}
     extra = sum(value.numel() for value in kept if value.data_ptr() not in addresses)
     assert len(kept) >= len(inputs)
-    assert extra == (2 * NUM_SNIPPETS if activation == "softmax" else 0) + 9 * len(LENGTHS) * 40
+    assert (
+        extra == (2 * NUM_SNIPPETS if activation == "softmax" else 0) + numbers * len(LENGTHS) * 40
+    )
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_it_compiles_without_a_break(dynamic: bool) -> None:
+    def loss(*values: Tensor) -> Tensor:
+        scores = video_selection(*values, num_classes=3, weight_scale="average")
+        return scores.square().sum()
+
     compiled = torch.compile(
-        lambda *values: video_selection(*values, num_classes=3).square().sum(),
+        loss,
         backend="aot_eager",
         fullgraph=True,
         dynamic=dynamic,
     )
     x, h, offsets, mu, sigma = example(width=5)
     gradients = []
-    for function in (compiled, lambda *v: video_selection(*v, num_classes=3).square().sum()):
+    for function in (compiled, loss):
         leaves = [value.clone().requires_grad_() for value in (x, h)]
         gradients.append(torch.autograd.grad(function(*leaves, offsets, mu, sigma), leaves))
     for got, expected in zip(*gradients, strict=True):
@@ -175,12 +190,14 @@ def test_autocast_hands_half_logits_over_as_they_are() -> None:
     assert layer.weight.grad is not None
 
 
+@pytest.mark.parametrize("scale", ["per_frame", "average"])
 @pytest.mark.parametrize("name", ["frame_selection", "video_selection"])
-def test_opcheck(name: str) -> None:
+def test_opcheck(name: str, scale: str) -> None:
     x, h, offsets, mu, sigma = example(width=5)
     leaves = [value.requires_grad_() for value in (x, h, mu, sigma)]
     arguments = (
-        *leaves[:2], offsets, *leaves[2:], 3, True, True, True, "max_one", "sigmoid", 1e-6
+        *leaves[:2], offsets, *leaves[2:], 3, True, True, True, "max_one", "sigmoid", 1e-6,
+        scale, "none", 0.1,
     )  # fmt: skip
     torch.library.opcheck(getattr(torch.ops.wsgn, name).default, arguments)
 

@@ -9,6 +9,18 @@ For one video with T snippets and one class, x the selection logits and p the cl
     global_gaussian   l = exp(-v^2), v = (x - mu) / sigma                                 (eq. 5)
     temporal_softmax  q = softmax_t x, times T (mean_one) or over its maximum (max_one)   (eq. 7)
     scores            w p with w the mean of the chosen ones;  video score (1/T) sum_t w p  (eq. 2)
+
+That is the weight scale `per_frame`. Under `average` each of the three is divided by its mean over
+the video, so that w has the mean 1, the softmax needs no scale, and the video score is a weighted
+average of the p_t, with the weights a_t = w_t / T = (z_t / sum z + l_t / sum l + softmax x_t) / 3.
+A Gaussian that is 0 everywhere, its mean below the smallest normal number of float32, counts 0.
+
+A gate changes w in the frame scores that are returned, never in the video scores:
+
+    cut               min(w, 1) p
+    soft              w / (w + level) p
+    hard              p where w >= level, else 0
+    product           the `per_frame` w of max_one times p; under `average` alone
 """
 
 from __future__ import annotations
@@ -19,7 +31,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from wsgn.manifest import CLASS_ACTIVATIONS, COMPONENTS, SOFTMAX_SCALES
+from wsgn.manifest import ACTIVATIONS, COMPONENTS, GATES, SOFTMAX_SCALES, WEIGHT_SCALES
 from wsgn.selection.operator import frame_selection_operator, video_selection_operator
 from wsgn.selection.packing import check_offsets
 
@@ -43,7 +55,10 @@ def frame_selection(
     num_classes: int | None = None,
     components: tuple[str, ...] = COMPONENTS,
     softmax_scale: str = "max_one",
+    weight_scale: str = "per_frame",
     class_activation: str = "softmax",
+    gate: str = "none",
+    gate_level: float = 0.1,
     epsilon: float = 1e-6,
 ) -> Selection:
     """Select frames in a packed batch of B videos and pool their scores.
@@ -59,8 +74,13 @@ def frame_selection(
         num_classes: C, at most W (default: W). Columns beyond it are ignored and get the gradient
             zero, so that a padded linear layer needs no copy.
         components: non-empty subset of `wsgn.manifest.COMPONENTS` whose mean is the weight.
-        softmax_scale: one of `wsgn.manifest.SOFTMAX_SCALES`.
-        class_activation: one of `wsgn.manifest.CLASS_ACTIVATIONS`.
+        softmax_scale: one of `wsgn.manifest.SOFTMAX_SCALES`; of `per_frame` alone.
+        weight_scale: one of `wsgn.manifest.WEIGHT_SCALES`.
+        class_activation: one of `wsgn.manifest.ACTIVATIONS`; with `identity` p is h, and scores may
+            be negative.
+        gate: one of `wsgn.manifest.GATES`. Frame scores behind any but `none` have no gradient:
+            a backward through them raises a ValueError.
+        gate_level: of the gates `soft` (positive) and `hard`.
         epsilon: added to the variance of the local Gaussian; positive.
 
     Returns:
@@ -70,9 +90,8 @@ def frame_selection(
         ValueError: on shapes, types, offsets or names that do not fit; it says what was given.
     """
     tensors = (selection_logits, class_logits, cu_seqlens, mu, sigma)
-    arguments = _checked_arguments(
-        tensors, num_classes, components, softmax_scale, class_activation, epsilon
-    )
+    names = softmax_scale, class_activation, weight_scale, gate
+    arguments = _checked_arguments(tensors, num_classes, components, names, epsilon, gate_level)
     scores, video_scores, _, _ = frame_selection_operator(*arguments)
     return Selection(scores=scores, video_scores=video_scores)
 
@@ -87,25 +106,25 @@ def video_selection(
     num_classes: int | None = None,
     components: tuple[str, ...] = COMPONENTS,
     softmax_scale: str = "max_one",
+    weight_scale: str = "per_frame",
     class_activation: str = "softmax",
     epsilon: float = 1e-6,
 ) -> Tensor:
-    """Pool the video scores of `frame_selection` without its frame scores.
+    """Pool the video scores of `frame_selection`, which no gate touches, without its frame scores.
 
     Args:
         selection_logits, class_logits, cu_seqlens, mu, sigma: as in `frame_selection`.
-        num_classes, components, softmax_scale, class_activation, epsilon: likewise.
+        num_classes, components, softmax_scale, weight_scale, class_activation, epsilon: likewise.
 
     Returns:
-        Video scores (B, C) of eq. 2, in float32, or in float64 for float64 logits.
+        Video scores (B, C), in float32, or in float64 for float64 logits.
 
     Raises:
         ValueError: as in `frame_selection`.
     """
     tensors = (selection_logits, class_logits, cu_seqlens, mu, sigma)
-    arguments = _checked_arguments(
-        tensors, num_classes, components, softmax_scale, class_activation, epsilon
-    )
+    names = softmax_scale, class_activation, weight_scale, "none"
+    arguments = _checked_arguments(tensors, num_classes, components, names, epsilon, 0.0)
     video_scores: Tensor = video_selection_operator(*arguments)[0]
     return video_scores
 
@@ -114,18 +133,22 @@ def _checked_arguments(
     tensors: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
     num_classes: int | None,
     components: tuple[str, ...],
-    softmax_scale: str,
-    class_activation: str,
+    names: tuple[str, str, str, str],
     epsilon: float,
+    gate_level: float,
 ) -> tuple[object, ...]:
-    """The operators' plain arguments."""
+    """The operators' plain arguments, in the order of `wsgn.selection.terms.Options`."""
     _check_tensors(*tensors, num_classes)
-    _check_names(components, softmax_scale, class_activation)
+    _check_names(components, names)
     if not 0 < epsilon < math.inf:
         raise ValueError(f"epsilon must be a positive number, got {epsilon}.")
+    softmax_scale, class_activation, weight_scale, gate = names
+    if not 0 <= gate_level < math.inf or (gate == "soft" and gate_level == 0):
+        raise ValueError(f"gate_level must be a positive number, got {gate_level}.")
     used = (name in components for name in COMPONENTS)
     # mu has as many entries as there are classes.
-    return (*tensors, len(tensors[3]), *used, softmax_scale, class_activation, epsilon)
+    options = (len(tensors[3]), *used, softmax_scale, class_activation, epsilon)
+    return (*tensors, *options, weight_scale, gate, gate_level)
 
 
 def _check_tensors(
@@ -163,14 +186,19 @@ def _check_tensors(
     check_offsets(cu_seqlens, x.shape[0])
 
 
-def _check_names(components: tuple[str, ...], softmax_scale: str, class_activation: str) -> None:
+def _check_names(components: tuple[str, ...], names: tuple[str, str, str, str]) -> None:
     if not components or not set(components) <= set(COMPONENTS):
         raise ValueError(
             f"components must be a non-empty subset of {COMPONENTS}, got {components}."
         )
-    if softmax_scale not in SOFTMAX_SCALES:
-        raise ValueError(f"softmax_scale must be one of {SOFTMAX_SCALES}, got '{softmax_scale}'.")
-    if class_activation not in CLASS_ACTIVATIONS:
-        raise ValueError(
-            f"class_activation must be one of {CLASS_ACTIVATIONS}, got '{class_activation}'."
-        )
+    softmax_scale, class_activation, weight_scale, gate = names
+    for what, name, choices in (
+        ("softmax_scale", softmax_scale, SOFTMAX_SCALES),
+        ("class_activation", class_activation, ACTIVATIONS),
+        ("weight_scale", weight_scale, WEIGHT_SCALES),
+        ("gate", gate, GATES),
+    ):
+        if name not in choices:
+            raise ValueError(f"{what} must be one of {choices}, got '{name}'.")
+    if gate == "product" and weight_scale != "average":
+        raise ValueError("the gate 'product' is of the weight_scale 'average' alone.")

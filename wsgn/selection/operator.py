@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from wsgn.selection.reference import (
-    NUM_STATISTICS,
     ForwardResult,
     Gradients,
     Inputs,
@@ -38,7 +37,7 @@ __all__ = [
 _ARGUMENTS = (
     "Tensor x, Tensor h, Tensor cu_seqlens, Tensor mu, Tensor sigma, SymInt num_classes, "
     "bool use_local, bool use_global, bool use_softmax, str softmax_scale, str class_activation, "
-    "float epsilon"
+    "float epsilon, str weight_scale, str gate, float gate_level"
 )
 _KEPT = "Tensor? grad_scores, Tensor? grad_video_scores, Tensor row_numbers, Tensor statistics"
 _NUM_TENSORS = 5
@@ -89,6 +88,9 @@ def gradients_by(
 
     It returns the gradients of x, h, mu and sigma; without a gradient of frame scores it takes a
     single walk.
+
+    Raises:
+        ValueError: a gradient of frame scores that have passed a gate.
     """
 
     def run(
@@ -99,6 +101,11 @@ def gradients_by(
         *arguments: Any,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         inputs, options = split_arguments(arguments)
+        if grad_scores is not None and options.gate != "none":
+            raise ValueError(
+                f"frame scores behind the gate '{options.gate}' have no gradient: train on those "
+                "with the gate 'none', or on the video scores."
+            )
         got = backward(inputs, options, row_numbers, statistics, grad_scores, grad_video_scores)
         return got.x, got.h, got.mu, got.sigma
 
@@ -150,7 +157,7 @@ def _empty_result(inputs: Inputs, options: Options) -> ForwardResult:
         scores=None,
         video_scores=x.new_empty(shape, dtype=dtype),
         row_numbers=x.new_empty((rows, 2), dtype=dtype),
-        statistics=x.new_empty((NUM_STATISTICS, *shape), dtype=dtype),
+        statistics=x.new_empty((options.num_statistics, *shape), dtype=dtype),
     )
 
 

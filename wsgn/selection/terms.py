@@ -13,9 +13,20 @@ from torch import Tensor
 # The rows of `ForwardResult.statistics`. Of the local Gaussian and the softmax:
 MEAN, INVERSE_SD, MAXIMUM, SOFTMAX_FACTOR = range(4)
 # Over time: mean p z u, mean p z u^2, mean p l v, mean p l v^2, and sum p s (max_one: sum p q
-# over the number of snippets that attain the maximum).
+# over the number of snippets that attain the maximum). Under the weighted average z and l have the
+# mean 1 here, and p is less its own average, mean p z or mean p l, which then follows as well.
 LOCAL_SLOPE, LOCAL_CURVE, GLOBAL_SLOPE, GLOBAL_CURVE, SOFTMAX_SHARE = range(4, 9)
-NUM_STATISTICS = 9
+LOCAL_SHARE, GLOBAL_SHARE = range(9, 11)
+# Of the weighted average alone: 1 / mean z and 1 / mean l, by which both are multiplied, and then
+# mean z u, mean z u^2, mean l v, mean l v^2.
+LOCAL_FACTOR, GLOBAL_FACTOR = range(11, 13)
+LOCAL_MEAN_U, LOCAL_MEAN_U2, GLOBAL_MEAN_V, GLOBAL_MEAN_V2 = range(13, 17)
+NUM_STATISTICS = LOCAL_SHARE
+NUM_STATISTICS_OF_AVERAGE = 17
+
+# A Gaussian whose mean over a video is less than the smallest normal number of float32 selects
+# nothing, whatever the type: its factor is 0, and so are its weight and its gradient.
+SMALLEST_MEAN = torch.finfo(torch.float32).tiny
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,10 @@ class Options:
     softmax_scale: str
     class_activation: str
     epsilon: float
+    weight_scale: str = "per_frame"
+    # Of the frame scores that are returned.
+    gate: str = "none"
+    gate_level: float = 0.1
 
     @property
     def num_components(self) -> int:
@@ -38,7 +53,27 @@ class Options:
     @property
     def max_one(self) -> bool:
         """Whether the gradient of the softmax goes through the maximum."""
-        return self.softmax_scale == "max_one"
+        return self.softmax_scale == "max_one" and not self.average
+
+    @property
+    def mean_one(self) -> bool:
+        """Whether the temporal softmax has the mean 1 in each video."""
+        return self.softmax_scale == "mean_one" or self.average
+
+    @property
+    def average(self) -> bool:
+        """Whether every component has the mean 1 in each video."""
+        return self.weight_scale == "average"
+
+    @property
+    def num_statistics(self) -> int:
+        """Rows of `ForwardResult.statistics`."""
+        return NUM_STATISTICS_OF_AVERAGE if self.average else NUM_STATISTICS
+
+    @property
+    def results(self) -> slice:
+        """Those of them that a gradient of the frame scores replaces by its own."""
+        return slice(LOCAL_SLOPE, LOCAL_FACTOR if self.average else NUM_STATISTICS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +95,7 @@ class ForwardResult:
     scores: Tensor | None
     video_scores: Tensor
     # Kept for the backward: (N, 2) maximum of h over classes and 1 / sum exp(h - maximum), empty
-    # for the sigmoid; (NUM_STATISTICS, B, C).
+    # but for the softmax over classes; (num_statistics, B, C).
     row_numbers: Tensor
     statistics: Tensor
 
@@ -81,7 +116,7 @@ def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def class_probabilities(class_logits: Tensor, class_activation: str) -> Tensor:
-    """p (N, C) from class logits: softmax over classes, or sigmoid for multi-label data."""
+    """p (N, C) from class logits: softmax over classes, sigmoid for multi-label data, or h."""
     if class_activation == "softmax":
         return class_logits.softmax(dim=1)
-    return class_logits.sigmoid()
+    return class_logits.sigmoid() if class_activation == "sigmoid" else class_logits
