@@ -60,7 +60,12 @@ def test_equal_manifests_give_equal_bytes() -> None:
         (("selection", "video_score"), {"pooling": "median"}, "pooling"),
         (("selection", "video_score"), {"of": "logits"}, "nothing else"),
         (("selection", "video_score"), {"snippets_per_pick": 0}, "snippets_per_pick"),
-        (("selection", "video_score"), {"pooling": "top", "bias": [0.0]}, "video_score.bias"),
+        (("selection", "video_score"), {"pooling": "top", "bias": [0.0] * 3}, "no bounds"),
+        (
+            ("selection", "video_score"),
+            {"pooling": "top", "activation": "sigmoid", "bias": [0.0]},
+            "video_score.bias has 1",
+        ),
         (("prior", "mean_local"), [0.5, 0.5, 1.5], "mean_local"),
         (("prior", "mean_global"), [0.5], "prior.mean_global"),
         (("proposals",), {"thresholds": [1.0]}, "shares"),
@@ -92,7 +97,9 @@ def test_what_came_later_is_written_only_where_it_says_something() -> None:
             weight_scale="average",
             gate="cut",
             gate_level=0.2,
-            video_score=VideoScore(pooling="top", of="logits", bias=(0.1, 0.0, -0.1)),
+            video_score=VideoScore(
+                pooling="top", of="logits", activation="sigmoid", bias=(0.1, 0.0, -0.1)
+            ),
         ),
         prior=replace(manifest.prior, mean_local=(0.5,) * 3, mean_global=(0.2, 0.3, 0.4)),
         proposals=MultiThresholdRule(smoothing_snippets=5),

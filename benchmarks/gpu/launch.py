@@ -30,7 +30,7 @@ from wsgn.engines.kernels.launcher import SelectionKernels
 from wsgn.errors import WsgnError
 from wsgn.export.to_cubin import main as compile_ahead
 from wsgn.kernels.ahead_of_time.bundle import TARGETS
-from wsgn.localization.statistics import frame_scores
+from wsgn.localization.scoring import frame_scores
 from wsgn.manifest import COMPONENTS, SelectionRule
 from wsgn.selection.api import frame_selection
 from wsgn.support.arrays import AnyArray

@@ -102,7 +102,9 @@ class StreamingGraph(_SelectingGraph):
 
     def __init__(self, snippets: SnippetGraph, manifest: Manifest) -> None:
         super().__init__(snippets, manifest)
-        self.register_buffer("prior", torch.from_numpy(prior_rows(manifest.prior)))
+        self.register_buffer(
+            "prior", torch.from_numpy(prior_rows(manifest.prior, manifest.selection))
+        )
 
     def forward(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """For the export only: in torch itself scores and state are undefined."""

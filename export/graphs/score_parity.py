@@ -19,7 +19,8 @@ from wsgn.export.graphs.document import Exportable, parity_input
 from wsgn.export.graphs.networks import per_video
 from wsgn.export.graphs.parity import TOLERANCE, Comparison, ParityRow, parity_sizes
 from wsgn.export.graphs.selection_function import DOMAIN
-from wsgn.localization.statistics import SelectionStatistics, frame_scores, selection_weights
+from wsgn.localization.scoring import frame_scores
+from wsgn.localization.statistics import SelectionStatistics, selection_weights
 from wsgn.localization.streaming_state import STATE_ROWS, whole_video_scores
 from wsgn.manifest import Manifest
 from wsgn.selection.operator import class_probabilities

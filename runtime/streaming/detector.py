@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from wsgn.errors import UsageError
-from wsgn.localization.segments import (
-    SnippetTimes,
-    scores_to_segments,
-    segment_score,
-    smoothed_scores,
-)
+from wsgn.localization.scoring import bounded
+from wsgn.localization.segments import SnippetTimes, segment_score
 from wsgn.localization.timing import snippet_centre_seconds, snippet_duration_seconds
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import BoolArray, Float32Array, FloatArray, IntArray, UInt8Array
 
 from ..events import Event, SegmentEvent, StartEvent
 from .history import History
-from .rules import DetectorOptions, online_rule, whole_video_rule
+from .rules import DetectorOptions, online_rule
 from .scorer import CausalScorer, WindowScorer
 from .segmenter import Boundary, Closing, OnlineSegmenter, Opening
 from .smoother import Smoother, SnippetScore
 from .state import SavedState, State, Stateful, damaged, opened, read_arrays, sealed
+from .whole_video import final_segments
 
 # 2 has a checksum.
 STATE_VERSION = 2
@@ -114,18 +111,9 @@ class Detector:
             if isinstance(boundary, Closing) and self._open_ids[boundary.column] >= 0:
                 self._history.remember(self._segment_event(boundary), rev=-1)
                 self._open_ids[boundary.column] = -1
-        self.frame_scores, times = self._history.frame_scores()
-        self.snippet_times = times
-        detection = self._manifest.detection
-        smooth = smoothed_scores(self.frame_scores, times.epoch, detection.smoothing_snippets)
-        segments = scores_to_segments(
-            smooth,
-            times,
-            self._manifest.classes,
-            video_score_weight=detection.video_score_weight,
-            **vars(whole_video_rule(self._manifest, self._options, smooth)),
-        )
-        segments = [replace(segment, score=_in_range(segment.score)) for segment in segments]
+        scores = self._history.scores()
+        self.frame_scores, self.snippet_times = scores.frames, scores.times
+        segments = final_segments(self._manifest, self._options, scores)
         return self._history.revise(
             segments, next_id=self._next_id, at_seconds=self._at_seconds, reason=reason
         )
@@ -224,10 +212,11 @@ class Detector:
             label=self._manifest.classes[closing.column],
             start_seconds=closing.start_seconds,
             end_seconds=closing.end_seconds,
-            score=_in_range(
+            score=bounded(
                 segment_score(
                     closing.score, video_score, self._manifest.detection.video_score_weight
-                )
+                ),
+                self._manifest.selection,
             ),
             final=self._history is None,
             at_seconds=self._at_seconds,
@@ -300,11 +289,6 @@ class Detector:
         if self._history is not None:
             parts["history"] = self._history
         return parts
-
-
-def _in_range(score: float) -> float:
-    """From 0 to 1, past which rounding and engines scored by `mean_one` may come."""
-    return min(max(score, 0.0), 1.0)
 
 
 def _real_numbers(name: str, values: object) -> npt.NDArray[Any]:

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wsgn.localization.segments import Segment, SnippetTimes
-from wsgn.localization.statistics import frame_scores
+from wsgn.localization.scoring import frame_scores, video_scores
+from wsgn.localization.segments import Segment
 from wsgn.localization.timing import snippet_times
 from wsgn.manifest import Manifest
-from wsgn.support.arrays import Float32Array, FloatArray
+from wsgn.support.arrays import Float32Array
 
 from ..events import Event, RetractEvent, SegmentEvent
 from .state import SavedState, State, damaged
+from .whole_video import StreamScores
 
 
 class History:
@@ -50,13 +51,16 @@ class History:
         """Keep an announced segment; `rev` is -1 where only its start was announced."""
         self._provisional.append((rev, event))
 
-    def frame_scores(self) -> tuple[FloatArray, SnippetTimes]:
-        """Scores (T, C) of the whole stream, as in training, and where the snippets lie."""
+    def scores(self) -> StreamScores:
+        """Scores of the whole stream, as in training, and where its snippets lie."""
         epochs = np.array(self._epochs, dtype=np.int64)
         times = snippet_times(np.array(self._starts), epochs, self._manifest.sampling)
         logits = self._rows(self._logits).astype(np.float64)
         probabilities = self._rows(self._probabilities).astype(np.float64)
-        return frame_scores(logits, probabilities, self._manifest.selection), times
+        rule = self._manifest.selection
+        frames = frame_scores(logits, probabilities, rule)
+        videos = video_scores(logits, probabilities, rule, frames)
+        return StreamScores(frames=frames, videos=videos, times=times)
 
     def _rows(self, outputs: array[float]) -> Float32Array:
         width = len(self._manifest.classes)

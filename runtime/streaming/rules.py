@@ -68,6 +68,8 @@ def online_rule(manifest: Manifest, options: DetectorOptions) -> SegmenterRule:
     opening = np.asarray(detection.open_thresholds)
     closing = np.asarray(detection.close_thresholds)
     rule = _rule(manifest, options, opening, closing)
+    if manifest.proposals is not None and options.scores == "exact":
+        _check_many(options)
     if (rule.close_thresholds > rule.open_thresholds).any():
         raise UsageError(
             f"the closing threshold {options.close_threshold} lies above an opening threshold "
@@ -77,14 +79,19 @@ def online_rule(manifest: Manifest, options: DetectorOptions) -> SegmenterRule:
 
 
 def whole_video_rule(
-    manifest: Manifest, options: DetectorOptions, scores: FloatArray
+    manifest: Manifest,
+    options: DetectorOptions,
+    scores: FloatArray,
+    video_scores: FloatArray | None = None,
 ) -> SegmenterRule:
     """The middle thresholds of one whole video with frame scores (T, C), or the user's.
+
+    `video_scores` (C,) are the mean of `scores` where they are not given.
 
     They are known only when the video has ended: a closing threshold of the user's that lies above
     one of them is lowered to it.
     """
-    middle = video_thresholds(scores, manifest.detection)
+    middle = video_thresholds(scores, manifest.detection, video_scores)
     rule = _rule(manifest, options, middle, middle)
     closing = np.minimum(rule.close_thresholds, rule.open_thresholds)
     return replace(rule, close_thresholds=closing)
@@ -132,6 +139,14 @@ def _override(
     )
     named = np.array([label in threshold for label in manifest.classes])
     return chosen, np.where(named, chosen, closing)
+
+
+def _check_many(options: DetectorOptions) -> None:
+    if options.close_threshold is not None and options.open_threshold is None:
+        raise UsageError(
+            "the engine cuts whole videos at many thresholds, beside which a closing threshold "
+            "means nothing: give an opening threshold too, or choose causal scores."
+        )
 
 
 def _check_labels(manifest: Manifest, options: DetectorOptions) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from wsgn.localization.statistics import SelectionStatistics, selection_weights
-from wsgn.manifest import Manifest
+from wsgn.localization.scoring import snippet_scores
+from wsgn.localization.statistics import SelectionStatistics
+from wsgn.manifest import AVERAGE, Manifest, SelectionRule
 from wsgn.support.arrays import FloatArray
 
 from .state import SavedState, State, damaged
 
 _STATISTICS = ("mean", "squared_deviations", "log_sum_exponential", "maximum")
+# Under AVERAGE only: states of other engines stay what they were.
+_SUMS = ("sum_local", "sum_global")
 
 
 class CausalScorer:
@@ -24,12 +29,13 @@ class CausalScorer:
         self, start_seconds: float, logits: FloatArray, probabilities: FloatArray
     ) -> FloatArray:
         """Frame scores (C,) of the next snippet."""
-        self._statistics = self._statistics.updated(logits)
-        return selection_weights(logits, self._statistics, self._rule) * probabilities
+        self._statistics = self._statistics.updated(logits).counting(logits[None], self._rule)
+        return snippet_scores(logits, probabilities, self._statistics, self._rule)
 
     def state_dict(self) -> State:
         """The state as arrays, exact."""
-        state: State = {name: getattr(self._statistics, name) for name in _STATISTICS}
+        names = _names(self._rule)
+        state: State = {name: getattr(self._statistics, name) for name in names}
         return state | {"count": np.array(self._statistics.count)}
 
     def restore(self, state: SavedState) -> None:
@@ -38,12 +44,13 @@ class CausalScorer:
         shape = self._statistics.mean.shape
         # Of nothing, two of them are minus infinity.
         arrays = {
-            name: state.take(name, np.float64, shape, finite=count > 0) for name in _STATISTICS
+            name: state.take(name, np.float64, shape, finite=count > 0)
+            for name in _names(self._rule)
         }
         state.require_all_taken()
         if count < 0:
             raise damaged(f"it has counted {count} snippets")
-        self._statistics = SelectionStatistics(count=count, **arrays)
+        self._statistics = replace(self._statistics, count=count, **arrays)
 
 
 class WindowScorer:
@@ -70,7 +77,8 @@ class WindowScorer:
         missing = self._prior.count - len(self._logits)
         prior = SelectionStatistics.from_prior(self._prior, missing)
         statistics = prior.merged(SelectionStatistics.of(self._logits))
-        return selection_weights(logits, statistics, self._rule) * probabilities
+        statistics = statistics.counting(self._logits, self._rule)
+        return snippet_scores(logits, probabilities, statistics, self._rule)
 
     def state_dict(self) -> State:
         """The state as arrays, exact."""
@@ -82,3 +90,7 @@ class WindowScorer:
         logits = state.take("logits", np.float64, (len(starts), self._logits.shape[1]))
         state.require_all_taken()
         self._starts, self._logits = starts, logits
+
+
+def _names(rule: SelectionRule) -> tuple[str, ...]:
+    return (*_STATISTICS, *_SUMS) if rule.weight_scale == AVERAGE else _STATISTICS

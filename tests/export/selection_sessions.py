@@ -111,6 +111,6 @@ def streaming_session(rule: SelectionRule, prior: Prior = PRIOR) -> onnxruntime.
         "selection_logits": values, "class_probabilities": values, "scores": values,
         "state": state, "next_state": state,
     }  # fmt: skip
-    constants = {"mu": rule.global_mean, "sigma": rule.global_std, "prior": prior_rows(prior)}
+    constants = {"mu": rule.global_mean, "sigma": rule.global_std, "prior": prior_rows(prior, rule)}
     function = streaming_selection.streaming_selection_function(rule)
     return _session(node, function, shapes, constants)

@@ -22,7 +22,7 @@ from toy import ToySource, feature_model, short_training
 from wsgn.checkpoint import load_checkpoint
 from wsgn.export.graphs.document import describe as describe_model
 from wsgn.export.graphs.document import export_graph, exportable
-from wsgn.localization.statistics import frame_scores
+from wsgn.localization.scoring import frame_scores
 from wsgn.localization.streaming_state import whole_video_scores
 from wsgn.manifest import COMPONENTS, GATE_HALF, Manifest, Prior, SelectionRule
 from wsgn.runtime.streaming.scorer import CausalScorer

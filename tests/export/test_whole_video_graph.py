@@ -18,7 +18,7 @@ from toy import ToySource, feature_model, short_training
 
 from wsgn.checkpoint import load_checkpoint
 from wsgn.export.graphs.document import export_graph, exportable
-from wsgn.localization.statistics import frame_scores
+from wsgn.localization.scoring import frame_scores
 from wsgn.manifest import COMPONENTS, SOFTMAX_SCALES, SelectionRule
 from wsgn.prediction.predict import predict_videos
 from wsgn.selection.api import frame_selection

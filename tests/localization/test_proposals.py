@@ -99,7 +99,7 @@ def test_the_video_score_is_added_with_its_weight() -> None:
     without = proposals(scores, times, ["wave"], np.array([0.6]), rule_of())
     rule = rule_of(video_score_weight=0.5)
     within = proposals(scores, times, ["wave"], np.array([0.6]), rule)
-    assert within[0].score == pytest.approx(without[0].score + 0.3)
+    assert within[0].score == pytest.approx((without[0].score + 0.3) / 1.5)
 
 
 def test_classes_under_the_gate_are_not_there() -> None:

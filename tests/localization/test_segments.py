@@ -195,7 +195,7 @@ def test_a_class_that_just_reaches_the_gates_is_there() -> None:
         peak_gate=0.75,
     )
     # Video scores 1 and 0.5; the second class's largest frame score is 0.75.
-    thresholds = video_thresholds(np.array([[1.0, 0.75], [1.0, 0.25]]), rule)
+    thresholds = video_thresholds(np.array([[1.5, 0.75], [0.5, 0.25]]), rule)
     np.testing.assert_array_equal(thresholds, [1.0, 0.5])
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from wsgn.errors import UsageError
-from wsgn.localization.statistics import SelectionStatistics, frame_scores
+from wsgn.localization.scoring import frame_scores
+from wsgn.localization.statistics import SelectionStatistics
 from wsgn.localization.streaming_state import (
     STATE_ROWS,
     prior_rows,
@@ -75,7 +76,7 @@ def test_zeros_are_statistics_of_nothing() -> None:
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        (np.zeros((2, 5, 3)), r"\(5, C\), got \(2, 5, 3\)"),
+        (np.zeros((2, 5, 3)), r"\(7, C\) under the weight_scale average, got \(2, 5, 3\)"),
         (np.zeros((4, 3)), r"got \(4, 3\)"),
         (np.eye(5), "one count of snippets, got 0.0 to 1.0"),
         (np.full((5, 2), -1.0), "got -1.0 to -1.0"),
@@ -97,7 +98,7 @@ def test_a_prior_in_rows_is_the_prior(log_mean: float) -> None:
         log_mean_exponential=(log_mean, 0.0),
         maximum=(3.0, -2.0),
     )
-    rows = prior_rows(prior)
+    rows = prior_rows(prior, RULES[0])
     wanted = SelectionStatistics.from_prior(prior, prior.count)
     assert rows.dtype == np.float32
     as_state = statistics_of_state(rows[: len(STATE_ROWS)])
@@ -110,6 +111,6 @@ def test_a_prior_in_rows_is_the_prior(log_mean: float) -> None:
 def test_a_prior_of_nothing_lies_below_every_logit() -> None:
     zeros = (0.0, 0.0)
     prior = Prior(count=0.0, mean=zeros, variance=zeros, log_mean_exponential=zeros, maximum=zeros)
-    rows = prior_rows(prior)
+    rows = prior_rows(prior, RULES[0])
     assert (rows[[3, 5]] == np.finfo(np.float32).min).all()
     assert not rows[[0, 1, 2, 4]].any()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from wsgn.errors import UsageError
-from wsgn.localization.statistics import frame_scores
+from wsgn.localization.scoring import frame_scores
 from wsgn.manifest import COMPONENTS, SelectionRule
 from wsgn.methods.config import WsgnConfig
 from wsgn.methods.interface import HeadOutput, Targets

@@ -8,21 +8,27 @@ has the rule of one threshold in the middle.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from wsgn.localization.nms import nms, soft_nms
 from wsgn.localization.segments import (
+    SMALLEST_RANGE,
     Segment,
     SnippetTimes,
     crossing_seconds,
     epoch_slices,
+    segment_score,
     smoothed_scores,
 )
 from wsgn.manifest import MultiThresholdRule
 from wsgn.support.arrays import FloatArray, IntArray
+
+# Numbers of one array of classes, thresholds and snippets; long streams go class by class.
+_MOST_AT_ONCE = 1 << 24
 
 __all__ = ["MultiThresholdRule", "proposals"]
 
@@ -33,13 +39,18 @@ def proposals(
     classes: Sequence[str],
     video_scores: FloatArray,
     rule: MultiThresholdRule,
+    *,
+    merge_gap_seconds: float = 0.0,
+    maximum_duration_seconds: float = math.inf,
 ) -> list[Segment]:
     """Proposals of one video from its frame scores (T, C) and video scores (C,).
 
     A class's curve runs straight from snippet centre to snippet centre and level to the edges of
-    the epoch; a proposal lies where it is above a threshold. The score is the mean of the curve
-    inside, minus its mean in the surroundings as far as the epoch reaches (0 where there are none),
-    plus the weighted video score. A curve without ups and downs has no proposals.
+    the epoch; a proposal lies where it is above a threshold. Two of a threshold that are closer
+    than the merge gap are one, and longer ones than the maximum are none. The contrast is the mean
+    of the curve inside, minus its mean in the surroundings as far as the epoch reaches (0 where
+    there are none); the score is `segment_score` of its positive part and the video score. A curve
+    without ups and downs has no proposals.
 
     Returns them by start, then by class order.
     """
@@ -50,18 +61,42 @@ def proposals(
         )
     if scores.size == 0:
         return []
-    present = np.flatnonzero(video_scores >= rule.video_score_gate * video_scores.max())
-    curves = smoothed_scores(scores[:, present], times.epoch, rule.smoothing_snippets).T  # (C, T)
-    lowest, highest = curves.min(axis=1), curves.max(axis=1)
+    smooth = smoothed_scores(scores, times.epoch, rule.smoothing_snippets)
+    lowest, highest = smooth.min(axis=0), smooth.max(axis=0)
+    present = np.flatnonzero(
+        (video_scores >= rule.video_score_gate * video_scores.max())
+        & (highest - lowest >= SMALLEST_RANGE * highest)
+    )
+    curves, lowest, highest = smooth.T[present], lowest[present], highest[present]  # (C, T)
     shares = np.unique(rule.thresholds)
     thresholds = lowest[:, None] + shares * (highest - lowest)[:, None]  # (C, K)
-    parts = []
+    limits = _Limits(
+        outer_share=rule.outer_share,
+        minimum_seconds=rule.minimum_duration_seconds,
+        maximum_seconds=maximum_duration_seconds,
+        merge_gap_seconds=merge_gap_seconds,
+    )
+    parts = [_Candidates.none()]
     for rows in epoch_slices(times.epoch):
-        curve = _EpochCurves.of(curves[:, rows], times, rows)
-        parts.append(curve.candidates(thresholds, rule))
+        width = max(1, _MOST_AT_ONCE // (len(shares) * (rows.stop - rows.start)))
+        for first in range(0, len(curves), width):
+            some = slice(first, first + width)
+            curve = _EpochCurves.of(curves[some, rows], times, rows)
+            parts.append(curve.candidates(thresholds[some], limits).shifted(first))
     found = _Candidates.joined(parts)
-    score = found.contrast + rule.video_score_weight * video_scores[present][found.column]
+    video_score = video_scores[present][found.column]
+    score = segment_score(np.maximum(found.contrast, 0.0), video_score, rule.video_score_weight)
     return _segments(found, score, rule, [classes[int(column)] for column in present])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Limits:
+    """What a candidate must be, beside lying above a threshold; seconds, and a share of it."""
+
+    outer_share: float
+    minimum_seconds: float
+    maximum_seconds: float
+    merge_gap_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +108,20 @@ class _Candidates:
     end_seconds: FloatArray
     # Mean inside minus mean in the surroundings.
     contrast: FloatArray
+
+    @staticmethod
+    def none() -> _Candidates:
+        nothing = np.zeros(0)
+        return _Candidates(
+            column=np.zeros(0, dtype=np.int64),
+            start_seconds=nothing,
+            end_seconds=nothing,
+            contrast=nothing,
+        )
+
+    def shifted(self, columns: int) -> _Candidates:
+        """The same of classes that lie so much further behind."""
+        return replace(self, column=self.column + columns)
 
     @staticmethod
     def joined(parts: Sequence[_Candidates]) -> _Candidates:
@@ -109,7 +158,7 @@ class _EpochCurves:
         integral = np.pad(np.cumsum(areas, axis=1), ((0, 0), (1, 0)))
         return _EpochCurves(seconds=seconds, scores=scores, integral=integral)
 
-    def candidates(self, thresholds: FloatArray, rule: MultiThresholdRule) -> _Candidates:
+    def candidates(self, thresholds: FloatArray, limits: _Limits) -> _Candidates:
         """Where the curves are above thresholds (C, K), and their contrast."""
         above = self.scores[:, None, 1:-1] > thresholds[:, :, None]  # (C, K, T)
         steps = np.diff(np.pad(above, ((0, 0), (0, 0), (1, 1))).astype(np.int8), axis=2)
@@ -119,13 +168,18 @@ class _EpochCurves:
         threshold = thresholds[column, level]
         start = self._crossing(column, rise, threshold)
         end = self._crossing(column, fall, threshold)
-        long = end - start > rule.minimum_duration_seconds
-        column, start, end = column[long], start[long], end[long]
+        # The first of each run of close ones of a class and threshold, and where the last ends.
+        is_first = np.ones(len(start), dtype=np.bool_)
+        is_first[1:] = (np.diff(column) != 0) | (np.diff(level) != 0)
+        is_first[1:] |= np.maximum(start[1:] - end[:-1], 0.0) >= limits.merge_gap_seconds
+        column, start, end = column[is_first], start[is_first], end[np.roll(is_first, -1)]
+        fits = (end - start > limits.minimum_seconds) & (end - start <= limits.maximum_seconds)
+        column, start, end = column[fits], start[fits], end[fits]
         return _Candidates(
             column=column,
             start_seconds=start,
             end_seconds=end,
-            contrast=self._contrast(column, start, end, rule.outer_share),
+            contrast=self._contrast(column, start, end, limits.outer_share),
         )
 
     def _crossing(self, column: IntArray, point: IntArray, threshold: FloatArray) -> FloatArray:

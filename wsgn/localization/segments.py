@@ -13,6 +13,10 @@ import numpy as np
 from wsgn.manifest import DetectionRule
 from wsgn.support.arrays import FloatArray, IntArray
 
+# A class whose smoothed scores vary by less than this share of their largest is everywhere or
+# nowhere: nothing can be cut.
+SMALLEST_RANGE = 1e-4
+
 Number = TypeVar("Number", float, FloatArray)
 
 
@@ -51,11 +55,12 @@ def video_thresholds(
     """
     if video_scores is None:
         video_scores = scores.mean(axis=0)  # (C,)
-    largest = scores.max(axis=0)
+    lowest, largest = scores.min(axis=0), scores.max(axis=0)
     present = (video_scores >= rule.video_score_gate * video_scores.max()) & (
         largest >= rule.peak_gate * np.asarray(rule.open_thresholds)
     )
-    middle = (scores.min(axis=0) + largest) / 2
+    present &= largest - lowest >= SMALLEST_RANGE * largest
+    middle = (lowest + largest) / 2
     return np.where(present, middle, np.inf)
 
 
@@ -137,7 +142,7 @@ def scores_to_segments(
     return [segment for _, _, segment in sorted(found, key=lambda entry: entry[:2])]
 
 
-def segment_score(mean_score: float, video_score: float, video_score_weight: float) -> float:
+def segment_score(mean_score: Number, video_score: Number, video_score_weight: float) -> Number:
     """The mean of a segment's frame scores and of its class's video score, the latter so weighted.
 
     Of scores from 0 to 1 it lies there too. The plain sum (BaS-Net's code) is this times

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from wsgn.localization.segments import SnippetTimes
 from wsgn.manifest import Sampling
+from wsgn.manifest.bounds import MOST_SMOOTHING
 from wsgn.support.arrays import FloatArray, IntArray
 
 
@@ -37,4 +38,4 @@ def smoothing_snippets(seconds: float, sampling: Sampling) -> int:
     """The odd number of neighbouring snippets that comes nearest to so many seconds, at least 1."""
     snippets = seconds * sampling.frame_rate / sampling.snippet_stride
     # From one even number to the next the odd one between them is the nearest.
-    return 2 * math.floor(snippets / 2) + 1
+    return 2 * math.floor(min(snippets, MOST_SMOOTHING - 1) / 2) + 1

@@ -57,6 +57,11 @@ class VideoScore:
             "a mean of frame_scores is of nothing else and has neither activation nor bias: choose "
             "the pooling weighted or top for those.",
         )
+        require(
+            self.activation != "none" or (self.of == "probabilities" and not self.bias),
+            "a video score of logits, or with a bias, needs the activation sigmoid or softmax: it "
+            "would know no bounds.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +131,22 @@ class SelectionRule:
             self.gate != "product" or is_average,
             f"the gate product is of the weight_scale {AVERAGE} only.",
         )
+        require(
+            self.class_activation != IDENTITY
+            or self.video_score.pooling == "frame_scores"
+            or self.video_score.activation != "none",
+            f"under the class_activation {IDENTITY} a video score needs the activation sigmoid or "
+            "softmax.",
+        )
 
     @property
     def is_bounded(self) -> bool:
-        """Whether its scores lie from 0 to 1, but for rounding: class logits know no bound."""
-        return self.class_activation != IDENTITY
+        """Whether frame scores lie from 0 to 1; class logits, and weights of mean 1, know no bound.
+
+        Weights at `mean_one` pass 1 too: scores of such engines were always cut there.
+        """
+        is_open = self.weight_scale == AVERAGE and self.gate == "none" and bool(self.components)
+        return self.class_activation != IDENTITY and not is_open
 
 
 @dataclass(frozen=True, kw_only=True)

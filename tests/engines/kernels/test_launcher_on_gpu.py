@@ -13,7 +13,7 @@ from wsgn.engines.cuda.open import BINDINGS, open_device
 from wsgn.engines.kernels.launcher import SelectionKernels
 from wsgn.errors import EngineError
 from wsgn.kernels.ahead_of_time.bundle import TARGETS, compile_bundle, options_for, write_bundle
-from wsgn.localization.statistics import frame_scores
+from wsgn.localization.scoring import frame_scores
 from wsgn.manifest import SelectionRule
 
 pytestmark = pytest.mark.skipif(DEVICE != "cuda", reason="there is no GPU")

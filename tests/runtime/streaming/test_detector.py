@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from manifests import CLASSES, small_manifest
 
 from wsgn.errors import UsageError
-from wsgn.localization.statistics import frame_scores
+from wsgn.localization.scoring import frame_scores
 from wsgn.manifest import COMPONENTS, SOFTMAX_SCALES, Manifest
 from wsgn.runtime.events import Event, RetractEvent, SegmentEvent, StartEvent
 from wsgn.runtime.streaming.detector import Detector, SnippetLogits

@@ -19,7 +19,7 @@ from kernel_device import DEVICE, ROUNDINGS
 
 from wsgn.engines.kernels.bundle import read_bundle
 from wsgn.engines.kernels.launcher import SelectionKernels, class_logits_of
-from wsgn.localization.statistics import frame_scores
+from wsgn.localization.scoring import frame_scores
 from wsgn.manifest import SelectionRule
 
 pytestmark = pytest.mark.skipif(
