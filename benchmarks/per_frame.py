@@ -25,17 +25,18 @@ from benchmarks.measuring import Watch, mean_and_deviation
 from benchmarks.results import describe_machine, publish
 from benchmarks.tables import table
 from wsgn.checkpoint import Checkpoint
-from wsgn.data.annotations import Annotations, label_vector, read_annotations
+from wsgn.data.annotations import Annotations, label_vector
 from wsgn.data.frames import FrameDataset
+from wsgn.data.layouts import read_annotations
 from wsgn.localization.segments import Segment
 from wsgn.manifest import FrameInput, Sampling
+from wsgn.metrics.annotations import truth_of
 from wsgn.metrics.classification import evaluate_classification
 from wsgn.prediction.evaluate import (
     classification_map,
     find_segments,
     score_segments,
     trained_rule,
-    truth_of,
 )
 from wsgn.prediction.predict import predict_videos
 from wsgn.presets import preset

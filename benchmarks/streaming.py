@@ -20,13 +20,15 @@ import numpy as np
 from benchmarks.results import add_output, describe_machine, publish
 from benchmarks.tables import NOTHING, table
 from wsgn.checkpoint import load_checkpoint
-from wsgn.data.annotations import Annotations, read_annotations
+from wsgn.data.annotations import Annotations
 from wsgn.data.frames import FrameDataset
+from wsgn.data.layouts import read_annotations
 from wsgn.engines.engine import Engine
 from wsgn.errors import UsageError
 from wsgn.localization.segments import Segment
 from wsgn.manifest import DetectionRule, Manifest
-from wsgn.prediction.evaluate import FEW_TIOU, score_segments, truth_of
+from wsgn.metrics.annotations import truth_of
+from wsgn.prediction.evaluate import FEW_TIOU, score_segments
 from wsgn.prediction.predict import VideoPrediction, predict_videos, predicted_segments
 from wsgn.runtime import Detector, DetectorOptions, SnippetLogits, open_engine
 from wsgn.runtime.events import Event, SegmentEvent

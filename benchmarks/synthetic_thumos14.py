@@ -33,7 +33,8 @@ from benchmarks.measuring import mean_and_deviation
 from benchmarks.results import describe_machine, publish
 from benchmarks.synthetic_thumos14_rows import BUDGET, EXTRA_ROWS, ROWS, settings
 from benchmarks.tables import table
-from wsgn.data.annotations import label_vector, read_annotations
+from wsgn.data.annotations import label_vector
+from wsgn.data.layouts import read_annotations
 from wsgn.errors import UsageError
 from wsgn.features.dataset import FeatureDataset
 from wsgn.features.layouts import open_features

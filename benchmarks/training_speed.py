@@ -29,7 +29,8 @@ from benchmarks.measuring import Spread, digits, seconds_of, spread_of
 from benchmarks.results import add_output, describe_machine, publish
 from benchmarks.tables import table
 from wsgn.config import ModelConfig, TrainConfig
-from wsgn.data.annotations import VideoAnnotation, label_vector, read_annotations
+from wsgn.data.annotations import VideoAnnotation, label_vector
+from wsgn.data.layouts import read_annotations
 from wsgn.data.samples import VideoSample, sample_rows
 from wsgn.errors import UsageError
 from wsgn.localization.timing import snippet_times

@@ -27,8 +27,8 @@ from benchmarks.results import describe_machine, publish
 from benchmarks.tables import table
 from wsgn.checkpoint import load_checkpoint
 from wsgn.config import DEFAULT_FRAMES, DEFAULT_SAMPLING, ModelConfig, TrainConfig
-from wsgn.data.annotations import read_annotations
 from wsgn.data.frames import FrameDataset
+from wsgn.data.layouts import read_annotations
 from wsgn.errors import UsageError
 from wsgn.manifest import COMPONENTS
 from wsgn.methods.config import WsgnConfig

@@ -22,7 +22,7 @@ from wsgn.support.packages import switch_off_telemetry
 
 if TYPE_CHECKING:
     from wsgn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-    from wsgn.data.annotations import read_annotations
+    from wsgn.data.layouts import read_annotations
     from wsgn.dataset import open_data
     from wsgn.engines.open import open_engine
     from wsgn.export.graphs.file import export_onnx
@@ -89,7 +89,7 @@ __all__ = [
 # Where the public names lie.
 _HOMES = {
     "wsgn.checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
-    "wsgn.data.annotations": ("read_annotations",),
+    "wsgn.data.layouts": ("read_annotations",),
     "wsgn.dataset": ("open_data",),
     "wsgn.engines.open": ("open_engine",),
     "wsgn.export.graphs.file": ("export_onnx",),

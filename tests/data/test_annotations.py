@@ -13,10 +13,10 @@ from wsgn.data.annotations import (
     Annotations,
     VideoAnnotation,
     checked_annotations,
-    read_annotations,
     snippet_labels,
     write_annotations,
 )
+from wsgn.data.layouts import read_annotations
 from wsgn.errors import InputError
 
 DATABASE = {

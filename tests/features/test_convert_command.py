@@ -26,7 +26,7 @@ from leftovers import left_by_a_killed_run
 from places import SHARED
 from safetensors.numpy import load_file
 
-from wsgn.data.annotations import read_annotations
+from wsgn.data.layouts import read_annotations
 from wsgn.features.cli import main
 from wsgn.features.file import read_feature_info
 from wsgn.features.layouts import open_features

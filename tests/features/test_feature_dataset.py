@@ -12,7 +12,8 @@ import torch
 from layouts_on_disk import NAMES, SAMPLING, random_features, write_npy, write_safetensors
 from places import SHARED
 
-from wsgn.data.annotations import VideoAnnotation, read_annotations
+from wsgn.data.annotations import VideoAnnotation
+from wsgn.data.layouts import read_annotations
 from wsgn.errors import InputError, UsageError
 from wsgn.features.dataset import FeatureDataset
 from wsgn.features.file import write_feature_file

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wsgn.data.annotations import VideoAnnotation, read_annotations, write_annotations
+from wsgn.data.annotations import VideoAnnotation, write_annotations
+from wsgn.data.layouts import read_annotations
 from wsgn.errors import InputError
 from wsgn.features.annotation_layouts import read_any_annotations
 

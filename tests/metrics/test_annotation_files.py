@@ -127,7 +127,7 @@ def test_a_wrong_result_file_is_one_sentence(tmp_path, document, word):
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         read_detections(tmp_path / "none.json")
-    with pytest.raises(InputError, match="directory"):
+    with pytest.raises(InputError, match="holds no videos"):
         read_truth(tmp_path)
     binary = tmp_path / "binary.json"
     binary.write_bytes(b"\x80\x04\x95")

@@ -14,8 +14,9 @@ from wsgn.data.annotations import Annotations, VideoAnnotation
 from wsgn.errors import UsageError
 from wsgn.localization.proposals import MultiThresholdRule
 from wsgn.manifest import DetectionRule, Prior
+from wsgn.metrics.annotations import truth_of
 from wsgn.metrics.charades_files import CharadesTruth
-from wsgn.prediction.evaluate import charades_scores, chosen_rule, classification_map, truth_of
+from wsgn.prediction.evaluate import charades_scores, chosen_rule, classification_map
 
 MIDDLE = DetectionRule(open_thresholds=(0.1, 0.2, 0.3), close_thresholds=(0.1, 0.2, 0.3))
 OWN = MultiThresholdRule(thresholds=(0.25, 0.5), smoothing_snippets=5)

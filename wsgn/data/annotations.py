@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -51,6 +50,8 @@ class VideoAnnotation:
     frame_rate: float | None = None
     # (start_seconds, end_seconds) in which nobody can say what happens.
     ambiguous: tuple[tuple[float, float], ...] = ()
+    # The recording, person or camera that it comes from; empty where the file does not say.
+    group: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,20 +72,12 @@ class Annotations:
         return videos
 
 
-def read_annotations(
-    path: str | os.PathLike[str], *, labels_from_segments: bool = False
-) -> Annotations:
-    """Read a dataset's classes and videos from ActivityNet-style JSON.
-
-    Args:
-        path: the file; docs/datasets.md lists its fields. Times are seconds.
-        labels_from_segments: take video-level labels from the segments always; by default only
-            where a video has no `labels`.
+def read_activitynet(path: Path, *, labels_from_segments: bool = False) -> Annotations:
+    """Read a dataset's classes and videos from ActivityNet-style JSON; times are seconds.
 
     Raises:
         InputError: the file cannot be read, or a field is wrong; it says which.
     """
-    path = Path(path)
     document = read_object(path)
     where = repr(str(path))
     database = as_object(member(document, "database", where), f"{where}: 'database'")
@@ -97,15 +90,20 @@ def read_annotations(
         listed = as_list(named, f"{where}: 'classes'")
         classes = tuple(as_text(name, f"{where}: a class") for name in listed)
     found = checked_annotations(where, classes, videos, labels_from_segments=labels_from_segments)
-    return replace(found, dataset=_dataset_name(path, document))
+    return replace(found, dataset=_synthetic_name(document) or dataset_name(path))
 
 
-def _dataset_name(path: Path, document: dict[str, Any]) -> str:
-    """That the videos are drawn or made up, where the file says so; else the file's own name."""
+def _synthetic_name(document: dict[str, Any]) -> str:
+    """That the videos are drawn or made up, where the file says so."""
     version = document.get("version")
     for name, prefix in SYNTHETIC_VERSIONS.items():
         if isinstance(version, str) and version.startswith(prefix):
             return name
+    return ""
+
+
+def dataset_name(path: Path) -> str:
+    """What people call a dataset whose annotations lie here: the file's own name."""
     path = path.absolute()
     name = path.parent.name if path.stem == "annotations" else path.stem
     # It goes into engines, whose names are text.
@@ -146,7 +144,7 @@ def checked_annotations(
 
 
 def write_annotations(path: Path, annotations: Annotations) -> None:
-    """Write ActivityNet-style JSON that `read_annotations` reads back as it was."""
+    """Write ActivityNet-style JSON that `read_activitynet` reads back as it was."""
     database = {video.name: _entry(video) for video in annotations.videos}
     document: dict[str, Any] = {"classes": annotations.classes, "database": database}
     if annotations.dataset in SYNTHETIC_VERSIONS:
@@ -200,6 +198,7 @@ def _video(where: str, name: str, value: Any) -> VideoAnnotation:
             as_segment(span, f"{where}: an ambiguous interval")
             for span in as_list(entry.get("ambiguous") or [], f"{where}: 'ambiguous'")
         ),
+        group=as_text(entry["group"], f"{where}: 'group'") if entry.get("group") else "",
     )
 
 
@@ -271,7 +270,8 @@ def _require_segments(where: str, videos: Iterable[VideoAnnotation]) -> None:
 
 
 def _entry(video: VideoAnnotation) -> dict[str, Any]:
-    return {
+    group = {"group": video.group} if video.group else {}
+    return group | {
         "subset": video.subset,
         "duration": video.duration_seconds,
         "fps": video.frame_rate,

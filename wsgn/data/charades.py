@@ -31,6 +31,16 @@ class CharadesRow:
     actions: tuple[tuple[str, float, float], ...]
 
 
+def is_charades(path: Path) -> bool:
+    """Whether the first row of a CSV has the columns of Charades."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            heading = next(csv.reader(file), [])
+    except (OSError, csv.Error, UnicodeDecodeError):
+        return False
+    return {"id", "actions"} <= set(heading)
+
+
 def charades_rows(path: Path) -> Iterator[CharadesRow]:
     """The rows of a CSV with the columns id, actions and length (others are not looked at)."""
     try:

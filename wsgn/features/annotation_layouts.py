@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsgn.data.annotations import Annotations, read_annotations
-from wsgn.data.charades import read_charades_annotations
-from wsgn.errors import InputError, UsageError
+from wsgn.data.annotations import Annotations
+from wsgn.data.charades import is_charades, read_charades_annotations
+from wsgn.data.layouts import read_annotations
+from wsgn.data.table import is_table
+from wsgn.errors import UsageError
 from wsgn.features.wtalc import is_wtalc_annotations, read_wtalc_annotations
 
 # In the names of the CSV files as Charades is published.
@@ -17,14 +19,15 @@ _CSV_SUBSETS = ("train", "test")
 def read_any_annotations(
     items: Sequence[str], *, labels_from_segments: bool = False
 ) -> Annotations:
-    """Read an ActivityNet-style JSON, a folder of W-TALC's annotations, or Charades' CSV files.
+    """Read annotations of `read_annotations`, a folder of W-TALC's, or Charades' CSV files.
 
-    A CSV may be given as `SUBSET=PATH`; without that, 'train' or 'test' in its name decides.
+    One of Charades may be given as `SUBSET=PATH`; without that, 'train' or 'test' in its name
+    decides.
     """
     if not items:
         raise UsageError("no annotations are named; give a JSON, a CSV or a folder.")
     paths = [Path(item) for item in items]
-    if all(_is_csv(item) for item in items):
+    if all(_is_csv(item) for item in items) and not _is_single_table(items):
         return read_charades_annotations(
             _by_subset(items), labels_from_segments=labels_from_segments
         )
@@ -32,16 +35,17 @@ def read_any_annotations(
         raise UsageError("only the CSV files of Charades may be several; name one path.")
     if is_wtalc_annotations(paths[0]):
         return read_wtalc_annotations(paths[0], labels_from_segments=labels_from_segments)
-    if paths[0].is_dir():
-        raise InputError(
-            f"{paths[0]} is a folder without videoname.npy and classlist.npy, which W-TALC's "
-            "annotations have; name the file or folder that holds the annotations."
-        )
     return read_annotations(paths[0], labels_from_segments=labels_from_segments)
 
 
 def _is_csv(item: str) -> bool:
     return item.lower().endswith(".csv")
+
+
+def _is_single_table(items: Sequence[str]) -> bool:
+    """Whether it is one table that is not of Charades."""
+    path = Path(items[0])
+    return len(items) == 1 and is_table(path) and path.is_file() and not is_charades(path)
 
 
 def _by_subset(items: Sequence[str]) -> dict[str, Path]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from wsgn.data.annotations import Annotations, write_annotations
+from wsgn.data.split import SplitOptions, split_annotations
 from wsgn.errors import UsageError
 from wsgn.features.annotation_layouts import read_any_annotations
 from wsgn.features.arguments import stream_names
@@ -67,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         "--annotations",
         nargs="+",
         metavar="[SUBSET=]PATH",
-        help="JSON, W-TALC's folder, or Charades' CSVs: only their videos are converted, with "
+        help="JSON, a table (CSV), a folder for each class, W-TALC's folder, or Charades' CSVs: "
+        "only their videos are converted, with "
         "their durations (and frame rates, for the layout opentad)",
     )
     parser.add_argument(
@@ -76,9 +79,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--labels-from-segments", action="store_true", help="video-level labels out of the segments"
     )
+    _add_split(parser)
     parser.add_argument("--overwrite", action="store_true", help="convert whole files again too")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
     return parser
+
+
+def _add_split(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--share",
+        type=_share,
+        action="append",
+        metavar="SUBSET=SHARE",
+        help="draw subsets anew, such as test=0.2; the other videos are of 'train'",
+    )
+    parser.add_argument(
+        "--group-by",
+        metavar="PATTERN",
+        help="keep videos together in whose names this regular expression finds the same, such as "
+        "the person or the camera (default: the column 'group' of a table)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of --share (default: 0)")
 
 
 def _options(arguments: argparse.Namespace) -> ConvertOptions:
@@ -89,6 +110,7 @@ def _options(arguments: argparse.Namespace) -> ConvertOptions:
             items=tuple(arguments.annotations),
             labels_from_segments=arguments.labels_from_segments,
             output=arguments.annotations_out,
+            split=_split(arguments),
         )
     if arguments.source is not None:
         features = TargetOptions(
@@ -98,6 +120,24 @@ def _options(arguments: argparse.Namespace) -> ConvertOptions:
             overwrite=arguments.overwrite,
         )
     return ConvertOptions(annotations=annotations, features=features, quiet=arguments.quiet)
+
+
+def _share(text: str) -> tuple[str, float]:
+    subset, _, share = text.rpartition("=")
+    try:
+        return subset, float(share)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be SUBSET=SHARE, got '{text}'") from error
+
+
+def _split(arguments: argparse.Namespace) -> SplitOptions | None:
+    if not arguments.share:
+        if arguments.group_by is not None:
+            raise UsageError("--group-by needs --share, such as --share test=0.2.")
+        return None
+    return SplitOptions(
+        shares=dict(arguments.share), group_pattern=arguments.group_by, seed=arguments.seed
+    )
 
 
 def _require_task(arguments: argparse.Namespace) -> None:
@@ -148,11 +188,15 @@ def _annotations(options: AnnotationOptions) -> Annotations:
     annotations = read_any_annotations(
         options.items, labels_from_segments=options.labels_from_segments
     )
+    if options.split is not None:
+        annotations = split_annotations(annotations, options.split)
     if options.output is not None:
         write_annotations(options.output, annotations)
+        subsets = Counter(video.subset for video in annotations.videos)
+        counts = ", ".join(f"{count} {name}" for name, count in subsets.items())
         print_lines(
-            f"annotations: {len(annotations.videos)} videos, {len(annotations.classes)} classes "
-            f"-> {options.output}",
+            f"annotations: {len(annotations.videos)} videos ({counts}), "
+            f"{len(annotations.classes)} classes -> {options.output}",
         )
     return annotations
 

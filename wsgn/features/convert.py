@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from wsgn.data.annotations import VideoAnnotation
+from wsgn.data.split import SplitOptions
 from wsgn.errors import InputError
 from wsgn.features.file import SUFFIX, FeatureInfo, read_feature_info, write_feature_file
 from wsgn.features.options import FeatureOptions
@@ -33,6 +34,8 @@ class AnnotationOptions:
     labels_from_segments: bool = False
     # The ActivityNet-style JSON; None where they only serve the features.
     output: Path | None = None
+    # Subsets drawn anew (`wsgn.data.split`); None keeps those of the annotations.
+    split: SplitOptions | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from wsgn.data.annotations import VideoAnnotation
+from wsgn.data.layouts import read_annotations
+from wsgn.data.table import is_table
 from wsgn.errors import InputError
 from wsgn.support.arrays import FloatArray, IntArray
 from wsgn.support.json_input import (
@@ -73,18 +76,20 @@ class Truth:
 
 
 def read_truth(path: str | Path, subset: str | None = None) -> Truth:
-    """Read a ground truth file in ActivityNet's layout.
+    """Read the ground truth of a dataset.
 
     Args:
-        path: a JSON object with `database[video] = {subset, annotations: [{label, segment}]}`,
-            times in seconds; `classes` (all labels) and each video's `ambiguous` intervals are
-            optional.
+        path: a table with `start` and `end` (`wsgn.data.table`), or a JSON object with
+            `database[video] = {subset, annotations: [{label, segment}]}`, times in seconds;
+            `classes` (all labels) and each video's `ambiguous` intervals are optional.
         subset: selects videos; None takes all.
 
     Raises:
         InputError: the file cannot be read, a field is wrong, or no video is in the subset.
     """
     path = Path(path)
+    if path.is_dir() or is_table(path):
+        return _annotated_truth(path, subset)
     document = read_object(path)
     where = repr(str(path))
     database = as_object(member(document, "database", where), f"{where}: 'database'")
@@ -104,6 +109,46 @@ def read_truth(path: str | Path, subset: str | None = None) -> Truth:
     return columns.truth(
         subsets=tuple(sorted({subset_of[video] for video in chosen})),
         other_videos=frozenset(entries.keys() - chosen.keys()),
+    )
+
+
+def truth_of(videos: Sequence[VideoAnnotation], classes: Sequence[str]) -> Truth:
+    """The segments of annotated videos as the metric wants them."""
+    rows = [
+        (index, classes.index(label), start, end)
+        for index, video in enumerate(videos)
+        for label, start, end in video.segments
+    ]
+    columns = np.array(rows, dtype=np.float64).reshape(-1, 4)
+    return Truth(
+        videos=tuple(video.name for video in videos),
+        classes=tuple(classes),
+        instance_videos=columns[:, 0].astype(np.int64),
+        instance_classes=columns[:, 1].astype(np.int64),
+        instance_start_seconds=columns[:, 2],
+        instance_end_seconds=columns[:, 3],
+    )
+
+
+def _annotated_truth(path: Path, subset: str | None) -> Truth:
+    """The truth of a table, or of a folder for each class, which has no segments to give."""
+    annotations = read_annotations(path)
+    where = repr(str(path))
+    chosen = [video for video in annotations.videos if subset in (None, video.subset)]
+    if not chosen:
+        raise InputError(
+            _nothing_chosen(where, subset, (video.subset for video in annotations.videos))
+        )
+    for video in chosen:
+        if video.labels and not video.segments:
+            raise InputError(
+                f"{where}: video {video.name!r} has labels only, and no times of them."
+            )
+    names = {video.name for video in chosen}
+    return replace(
+        truth_of(chosen, annotations.classes),
+        subsets=tuple(sorted({video.subset for video in chosen})),
+        other_videos=frozenset(v.name for v in annotations.videos if v.name not in names),
     )
 
 

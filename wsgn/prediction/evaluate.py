@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from wsgn.checkpoint import Checkpoint
-from wsgn.data.annotations import Annotations, VideoAnnotation, label_vector
+from wsgn.data.annotations import Annotations, label_vector
 from wsgn.data.charades import NUM_CLASSES
 from wsgn.data.samples import VideoSource
 from wsgn.errors import InputError, UsageError
@@ -19,7 +19,7 @@ from wsgn.features.options import DataOptions, FeatureOptions
 from wsgn.localization.proposals import MultiThresholdRule
 from wsgn.localization.segments import Segment
 from wsgn.manifest import DetectionRule
-from wsgn.metrics.annotations import Truth, read_truth
+from wsgn.metrics.annotations import Truth, read_truth, truth_of
 from wsgn.metrics.charades_files import CharadesTruth, points_seconds
 from wsgn.metrics.classification import evaluate_classification
 from wsgn.metrics.detection import DetectionResult, evaluate_detection, evaluated_videos
@@ -198,24 +198,6 @@ def charades_scores(truth: CharadesTruth, predictions: Sequence[VideoPrediction]
         for column in range(NUM_CLASSES):
             scores[row, :, column] = np.interp(points, centres, prediction.scores[:, column])
     return scores
-
-
-def truth_of(videos: Sequence[VideoAnnotation], classes: Sequence[str]) -> Truth:
-    """The segments of annotated videos as the metric wants them."""
-    rows = [
-        (index, classes.index(label), start, end)
-        for index, video in enumerate(videos)
-        for label, start, end in video.segments
-    ]
-    columns = np.array(rows, dtype=np.float64).reshape(-1, 4)
-    return Truth(
-        videos=tuple(video.name for video in videos),
-        classes=tuple(classes),
-        instance_videos=columns[:, 0].astype(np.int64),
-        instance_classes=columns[:, 1].astype(np.int64),
-        instance_start_seconds=columns[:, 2],
-        instance_end_seconds=columns[:, 3],
-    )
 
 
 def save_detections(path: Path, segments: Mapping[str, Sequence[Segment]]) -> None:

@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from wsgn.checkpoint import Checkpoint, load_checkpoint
-from wsgn.data.annotations import Annotations, read_annotations
+from wsgn.data.annotations import Annotations
 from wsgn.data.charades import CLASSES as CHARADES_CLASSES
+from wsgn.data.layouts import read_annotations
 from wsgn.dataset import open_data
 from wsgn.errors import InputError, UsageError
 from wsgn.features.options import VideoOptions

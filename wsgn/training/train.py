@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsgn.data.annotations import Annotations, read_annotations
+from wsgn.data.annotations import Annotations
+from wsgn.data.layouts import read_annotations
 from wsgn.errors import InputError, MissingExtraError, OutputError
 from wsgn.support.files import new_folder
 from wsgn.support.terminal import say_above_bars

@@ -11,7 +11,8 @@ import pytest
 from places import SHARED
 from synthetic_feature_sets import video, write_annotations
 
-from wsgn.data.annotations import VideoAnnotation, read_annotations
+from wsgn.data.annotations import VideoAnnotation
+from wsgn.data.layouts import read_annotations
 from wsgn.features.file import read_feature_file, read_feature_info
 from wsgn.manifest import Sampling
 from wsgn.synthetic.cli import main

@@ -7,7 +7,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsgn.data.annotations import Annotations, VideoAnnotation, read_annotations
+from wsgn.data.annotations import Annotations, VideoAnnotation
+from wsgn.data.layouts import read_annotations
 from wsgn.errors import InputError, UsageError
 from wsgn.features.file import SUFFIX, write_feature_file
 from wsgn.support.files import write_whole_file
