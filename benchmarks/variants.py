@@ -135,6 +135,7 @@ def run(job: Job) -> dict[str, Any]:
         path = run_training(trainer, job.folder)
         seconds = time.perf_counter() - started
         detection = evaluate(load_checkpoint(path), sources[1]).detection
+        assert detection is not None
         result = {
             "variant": job.variant,
             "seed": job.seed,

@@ -176,6 +176,27 @@ def test_a_training_that_has_not_ended_is_refused_before_any_video_is_read(
     assert "resume it first" in capsys.readouterr().err
 
 
+def test_labels_alone_score_videos(
+    dataset: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads((dataset / "annotations.json").read_text())
+    for video in document["database"].values():
+        video["labels"] = sorted({one["label"] for one in video.pop("annotations")})
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps(document))
+    model = str(trained / "model.safetensors")
+    arguments = [str(labels), model, "--features", str(dataset / "features"), "-q"]
+    assert main([*arguments, "--protocol", "activitynet", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["localised"] is False
+    assert "mAP" not in report
+    assert report["video_level"]["videos"] == 12
+    # Chance is 33.
+    assert report["video_level"]["accuracy"] > 60
+    assert main([*arguments, "--protocol", "activitynet"]) == 0
+    assert "localisation was not scored" in capsys.readouterr().out
+
+
 def test_python_gets_the_report_as_a_record(dataset: Path, trained: Path, tmp_path: Path) -> None:
     report = predict_with(
         PredictOptions(

@@ -128,19 +128,37 @@ def test_pairs_come_with_the_loss_that_needs_them(options: tuple[str, ...], pair
     assert found.preset.train.batch_pairs == pairs
 
 
-def test_labels_alone_are_refused_by_an_evaluation_before_training(
+def _without_times(dataset: Path, folder: Path, subset: str, *, kept: int = 0) -> Path:
+    """Annotations that have labels only in a subset, but for its first videos."""
+    document = json.loads((dataset / "annotations.json").read_text())
+    chosen = [video for video in document["database"].values() if video["subset"] == subset]
+    for video in chosen[kept:]:
+        video["labels"] = sorted({one["label"] for one in video.pop("annotations")})
+    path = folder / "labels.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_labels_alone_score_videos_and_say_so(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    document = json.loads((dataset / "annotations.json").read_text())
-    for video in document["database"].values():
-        video["labels"] = sorted({one["label"] for one in video.pop("annotations")})
-    (tmp_path / "labels.json").write_text(json.dumps(document))
-    arguments = [str(tmp_path / "labels.json"), "--features", str(dataset / "features")]
-    arguments += ["-o", str(tmp_path / "run"), *QUICK]
+    arguments = [str(_without_times(dataset, tmp_path, "test"))]
+    arguments += ["--features", str(dataset / "features"), "-o", str(tmp_path / "run"), *QUICK]
+    assert main([*arguments, "--test", "test"]) == 0
+    said = capsys.readouterr().out
+    assert "localisation was not scored" in said
+    assert "of 12 videos" in said
+    assert "detection mAP" not in said
+
+
+def test_times_of_some_videos_are_refused_before_training(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(_without_times(dataset, tmp_path, "test", kept=1))]
+    arguments += ["--features", str(dataset / "features"), "-o", str(tmp_path / "run"), *QUICK]
     assert main([*arguments, "--test", "test"]) == 3
-    assert "scores segments: give their times, or train without" in capsys.readouterr().err
+    assert "scores segments: give the times of all videos" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
-    assert main([*arguments, "--steps", "1"]) == 0
 
 
 def test_a_baseline_trains_by_its_name_alone(dataset: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from wsgn.checkpoint import Checkpoint
-from wsgn.data.annotations import Annotations, label_vector
+from wsgn.data.annotations import Annotations, VideoAnnotation, label_vector
 from wsgn.data.charades import NUM_CLASSES
 from wsgn.data.samples import VideoSource
 from wsgn.errors import InputError, UsageError
@@ -25,6 +25,7 @@ from wsgn.metrics.classification import evaluate_classification
 from wsgn.metrics.detection import DetectionResult, evaluate_detection, evaluated_videos
 from wsgn.metrics.detections import Detections
 from wsgn.metrics.protocol import detection_protocol
+from wsgn.metrics.video_level import VideoLevelResult, evaluate_video_level
 from wsgn.prediction.predict import VideoPrediction, predict_videos, predicted_segments
 from wsgn.support.arrays import FloatArray
 from wsgn.support.files import write_whole_file
@@ -32,6 +33,12 @@ from wsgn.support.tables import columns
 
 # Overlaps of short tables, such as that at the end of a training.
 FEW_TIOU = (0.1, 0.3, 0.5, 0.7)
+
+# What is said where the annotations have no times.
+NOT_LOCALISED = (
+    "the annotations have labels and no times: localisation was not scored, only whether the "
+    "right videos score highest"
+)
 
 # How segments are found in scores.
 Rule = DetectionRule | MultiThresholdRule
@@ -42,13 +49,19 @@ class Evaluation:
     """What was found in each video, and how well it fits the truth."""
 
     segments: dict[str, list[Segment]]
-    detection: DetectionResult
+    # None where the annotations have labels only.
+    detection: DetectionResult | None
+    # None where no video has a label.
+    video_level: VideoLevelResult | None = None
     # Videos of the truth that were not there, whose instances count as missed.
     num_missing: int = 0
 
     def result_table(self) -> str:
-        """Two lines: thresholds and mAP in percent."""
+        """Overlaps and mAP in percent, or what video-level labels say where there are no times."""
         result = self.detection
+        if result is None:
+            known = [] if self.video_level is None else [self.video_level.as_text()]
+            return "\n".join([NOT_LOCALISED, *known])
         rows = [
             ["tIoU", *(f"{tiou:.1f}" for tiou in result.tiou)],
             ["mAP", *(f"{value:.1f}" for value in result.map_percent)],
@@ -74,18 +87,42 @@ def evaluate(
     `rule` is the one that training left behind by default. `truth` are the source's own
     annotations by default; they hold no ambiguous intervals, which some protocols need.
     """
-    segments = find_segments(
-        predict_videos(checkpoint.build().to(device), source),
-        source.classes,
-        rule or trained_rule(checkpoint),
-    )
-    if truth is None:
+    rule = rule or trained_rule(checkpoint)
+    segments: dict[str, list[Segment]] = {}
+    scores: dict[str, FloatArray] = {}
+    # One after the other: frame scores of all videos may be more than the memory holds.
+    for prediction in predict_videos(checkpoint.build().to(device), source):
+        segments[prediction.name] = predicted_segments(prediction, source.classes, rule)
+        scores[prediction.name] = prediction.pooled_scores()
+    video_level = video_level_result(source.videos, source.classes, scores)
+    if truth is None and has_segments(source.videos):
         truth = truth_of(source.videos, source.classes)
+    if truth is None:
+        return Evaluation(segments=segments, detection=None, video_level=video_level)
     return Evaluation(
         segments=segments,
         detection=score_segments(segments, truth, protocol, tiou),
+        video_level=video_level,
         num_missing=num_missing_videos(truth, segments, protocol),
     )
+
+
+def has_segments(videos: Iterable[VideoAnnotation]) -> bool:
+    """Whether the times of actions are known, or only labels."""
+    return any(video.segments for video in videos)
+
+
+def video_level_result(
+    videos: Sequence[VideoAnnotation],
+    classes: tuple[str, ...],
+    video_scores: Mapping[str, FloatArray],
+) -> VideoLevelResult | None:
+    """How scores (C,) of videos by name fit their labels; None where no video has one."""
+    labels = {video.name: label_vector(video.labels, classes) for video in videos}
+    rows = np.stack([labels[name] for name in video_scores]).astype(np.bool_)
+    if not rows.any():
+        return None
+    return evaluate_video_level(np.stack([*video_scores.values()]), rows, classes)
 
 
 def counted_videos(result: DetectionResult, num_missing: int) -> str:

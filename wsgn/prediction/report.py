@@ -9,7 +9,8 @@ from pathlib import Path
 
 from wsgn.metrics.charades import CharadesResult
 from wsgn.metrics.detection import DetectionResult
-from wsgn.prediction.evaluate import counted_videos
+from wsgn.metrics.video_level import VideoLevelResult
+from wsgn.prediction.evaluate import NOT_LOCALISED, counted_videos
 from wsgn.support.tables import columns
 
 
@@ -36,6 +37,8 @@ class SegmentReport:
     written: Path | None
     # None where they were not scored.
     scores: DetectionReport | None
+    # What labels alone say of the video scores, where they are all that is known.
+    video_level: VideoLevelResult | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,6 +80,8 @@ def _segments_object(report: SegmentReport) -> dict[str, object]:
     document: dict[str, object] = {"segments": report.num_segments}
     if report.written is not None:
         document["written"] = str(report.written)
+    if report.video_level is not None:
+        document |= {"localised": False, "video_level": report.video_level.as_object()}
     if report.scores is not None:
         result = report.scores.result
         document |= {
@@ -99,6 +104,8 @@ def _segments_object(report: SegmentReport) -> dict[str, object]:
 def _segments_lines(report: SegmentReport) -> list[str]:
     where = "" if report.written is None else f", written to {report.written}"
     lines = [f"{report.num_segments} segments{where}"]
+    if report.video_level is not None:
+        lines += [NOT_LOCALISED, report.video_level.as_text()]
     if report.scores is not None:
         result = report.scores.result
         lines.append(

@@ -23,10 +23,12 @@ from wsgn.prediction.evaluate import (
     chosen_rule,
     classification_map,
     find_segments,
+    has_segments,
     num_missing_videos,
     save_detections,
     score_segments,
     scored_truth,
+    video_level_result,
 )
 from wsgn.prediction.options import PredictOptions
 from wsgn.prediction.predict import VideoPrediction, fused, predict_videos
@@ -46,7 +48,8 @@ def predict(options: PredictOptions) -> PredictionReport:
     annotations = read_annotations(options.annotations)
     _require_fit(options, checkpoints, annotations)
     # What is wrong with these files must not be found out after hours of prediction.
-    if options.protocol is not None:
+    localised = has_segments(annotations.subset(options.subset))
+    if options.protocol is not None and localised:
         read_truth(options.annotations, options.subset)
     points = None if options.charades is None else read_charades(options.charades)
     predictions = _predictions(options, checkpoints, annotations)
@@ -117,8 +120,12 @@ def _segment_report(
     segments = find_segments(predictions, checkpoint.model.classes, rule)
     if options.output is not None:
         save_detections(options.output, segments)
-    scores = None
-    if options.protocol is not None:
+    scores = video_level = None
+    videos = annotations.subset(options.subset)
+    if options.protocol is not None and not has_segments(videos):
+        pooled = {prediction.name: prediction.pooled_scores() for prediction in predictions}
+        video_level = video_level_result(videos, annotations.classes, pooled)
+    elif options.protocol is not None:
         truth = scored_truth(options.annotations, options.subset, options.data, segments)
         score = partial(
             score_segments,
@@ -137,7 +144,10 @@ def _segment_report(
             outputs={name: score(alone) for name, alone in apart.items()},
         )
     return SegmentReport(
-        num_segments=sum(map(len, segments.values())), written=options.output, scores=scores
+        num_segments=sum(map(len, segments.values())),
+        written=options.output,
+        scores=scores,
+        video_level=video_level,
     )
 
 

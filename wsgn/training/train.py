@@ -64,9 +64,8 @@ def train(
         options.annotations, labels_from_segments=options.labels_from_segments
     )
     if options.test_subset is not None:
-        # A wrong name must not be found out after the training.
-        annotations.subset(options.test_subset)
-        _require_segments(options.annotations, options.test_subset)
+        # A wrong name, or a time that is missing, must not be found out after the training.
+        _require_scorable(options.annotations, annotations, options.test_subset)
     # Before the videos are read: a folder that cannot be written must not be found out after.
     with new_folder(options.output):
         try:
@@ -83,15 +82,19 @@ def train(
     return path
 
 
-def _require_segments(path: Path, subset: str) -> None:
+def _require_scorable(path: Path, annotations: Annotations, subset: str) -> None:
+    """Refuse a subset of whose videos some have times and others not."""
     from wsgn.metrics.annotations import read_truth
 
+    videos = annotations.subset(subset)
+    if not any(video.segments for video in videos):
+        return
     try:
         read_truth(path, subset)
     except InputError as error:
         raise InputError(
-            f"{error} An evaluation on '{subset}' scores segments: give their times, or train "
-            "without it (--test)."
+            f"{error} An evaluation on '{subset}' scores segments: give the times of all videos, "
+            "or of none to score their labels."
         ) from error
 
 
@@ -199,7 +202,12 @@ def _evaluate(
     options: TrainOptions, subset: str, data: Dataset, path: Path, device: torch.device
 ) -> Evaluation:
     from wsgn.checkpoint import load_checkpoint
-    from wsgn.prediction.evaluate import evaluate, save_detections, scored_truth
+    from wsgn.prediction.evaluate import (
+        evaluate,
+        has_segments,
+        save_detections,
+        scored_truth,
+    )
 
     checkpoint = load_checkpoint(path)
     source = data.source(subset, checkpoint.model)
@@ -207,7 +215,9 @@ def _evaluate(
     evaluation = evaluate(
         checkpoint,
         source,
-        truth=scored_truth(options.annotations, subset, options.data, present),
+        truth=scored_truth(options.annotations, subset, options.data, present)
+        if has_segments(source.videos)
+        else None,
         protocol=options.protocol,
         device=device,
     )
