@@ -44,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Find the segments of annotated videos with trained models. Several models "
         "(of RGB and of flow, say) are fused: the mean of their frame scores.",
     )
-    parser.add_argument("annotations", type=Path, help="ActivityNet-style JSON")
+    parser.add_argument(
+        "annotations", type=Path, help="JSON, a table (CSV), or a folder for each class"
+    )
     parser.add_argument("checkpoints", type=Path, nargs="+", help="model.safetensors of wsgn-train")
     add_data_source(parser)
     add_feature_options(parser.add_argument_group("features"))

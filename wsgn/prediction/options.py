@@ -21,7 +21,7 @@ class PredictOptions:
     Raises `UsageError` where nothing is asked for, or something without what it needs.
     """
 
-    # ActivityNet-style JSON.
+    # JSON, a table or a folder for each class (docs/datasets.md).
     annotations: Path
     # Models of wsgn-train, whose scores are averaged.
     checkpoints: tuple[Path, ...]

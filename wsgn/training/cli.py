@@ -90,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         "preset decides whatever is not given: the defaults of the model and of the training are "
         f"those of the preset '{DEFAULT_PRESET}'; docs/training.md names where the others are.",
     )
-    result.add_argument("annotations", type=Path, help="ActivityNet-style JSON")
+    result.add_argument(
+        "annotations", type=Path, help="JSON, a table (CSV), or a folder for each class"
+    )
     result.add_argument(
         "-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the training"
     )

@@ -18,7 +18,7 @@ from wsgn.support.counts import checked_count
 class TrainOptions:
     """Everything about one training; the defaults are those of `wsgn-train`."""
 
-    # ActivityNet-style JSON.
+    # JSON, a table or a folder for each class (docs/datasets.md).
     annotations: Path
     # The files of its videos.
     data: DataOptions
