@@ -154,6 +154,43 @@ def test_only_strictly_longer_proposals_are_kept() -> None:
     assert len(proposals_of([0, 1, 0], minimum_duration_seconds=0.999)) == 1
 
 
+def test_close_proposals_of_a_threshold_are_one_and_long_ones_none() -> None:
+    # Gaps of one second and of two.
+    curve = [0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0]
+    apart = bounds(proposals_of(curve))
+    assert apart == [(1.0, 3.0), (4.0, 6.0), (8.0, 9.0)]
+    scores, times = np.array(curve)[:, None], second_by_second(len(curve))
+    settings = scores, times, ["wave"], np.ones(1), rule_of()
+    assert bounds(proposals(*settings, merge_gap_seconds=1.0)) == apart
+    joined = proposals(*settings, merge_gap_seconds=1.5)
+    assert bounds(joined) == [(1.0, 6.0), (8.0, 9.0)]
+    assert bounds(proposals(*settings, merge_gap_seconds=9.0)) == [(1.0, 9.0)]
+    assert bounds(proposals(*settings, maximum_duration_seconds=1.5)) == [(8.0, 9.0)]
+    found = proposals(*settings, merge_gap_seconds=1.5, maximum_duration_seconds=2.0)
+    assert bounds(found) == [(8.0, 9.0)]
+
+
+def test_a_class_that_hardly_varies_has_none() -> None:
+    curve = [0.5, 0.5, 0.5, 0.5]
+    for height, expected in ((0.9e-4, 0), (1.1e-4, 1)):
+        assert len(proposals_of([*curve, 0.5 / (1 - height), *curve])) == expected
+
+
+def test_in_parts_long_videos_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = wavy(5, 70, 4), second_by_second(70, [0] * 30 + [1] * 40), list("abcd"), np.ones(4)
+    expected = proposals(*given, MultiThresholdRule())
+    monkeypatch.setattr("wsgn.localization.proposals._MOST_AT_ONCE", 800)
+    assert proposals(*given, MultiThresholdRule()) == expected
+
+
+def test_scores_lie_from_0_to_1_whatever_the_surroundings() -> None:
+    random = np.random.default_rng(0)
+    given = random.random((300, 3)), second_by_second(300), list("abc"), random.random(3)
+    found = [s.score for s in proposals(*given, rule_of(thresholds=(0.1, 0.5), outer_share=2.0))]
+    assert min(found) == 0.0
+    assert max(found) < 1.0
+
+
 @pytest.mark.parametrize("curve", [[], [0.0], [0.7], [0.3, 0.3, 0.3], [0.0, 0.0]])
 def test_a_level_curve_has_no_proposals(curve: list[float]) -> None:
     assert proposals_of(curve, thresholds=(0.0, 0.5, 0.9)) == []

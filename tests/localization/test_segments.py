@@ -187,6 +187,12 @@ def test_the_thresholds_of_a_whole_video() -> None:
     assert np.isinf(thresholds[1:]).all()
 
 
+def test_a_class_that_hardly_varies_is_not_there() -> None:
+    rule = DetectionRule(open_thresholds=(0.1,) * 2, close_thresholds=(0.1,) * 2)
+    scores = np.array([[1.0, 1.0], [1.0 - 0.9e-4, 1.0 - 1.1e-4]])
+    assert np.isfinite(video_thresholds(scores, rule)).tolist() == [False, True]
+
+
 def test_a_class_that_just_reaches_the_gates_is_there() -> None:
     rule = DetectionRule(
         open_thresholds=(0.5, 1.0),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from manifests import METHOD_RULES
 
 from wsgn.localization.segments import SnippetTimes
 from wsgn.prediction.predict import VideoPrediction
@@ -56,6 +59,20 @@ def test_the_prior_is_of_the_logits_within_videos() -> None:
     expected = np.log(np.exp([0.0, 2.0, 4.0, 6.0]).mean())
     assert prior.log_mean_exponential == pytest.approx((expected, 1.0))
     assert prior.maximum == pytest.approx((4.0, 1.0))
+
+
+def test_the_prior_of_an_average_has_the_mean_weights_of_a_typical_video() -> None:
+    rule = replace(
+        METHOD_RULES["wsgn, average, cut"], global_mean=(1.0, 1.0), global_std=(2.0, 2.0)
+    )
+    prior = calibrate(VIDEOS, LABELS, rule=rule, smoothing_snippets=1).prior
+    # Both snippets lie one deviation from their mean, or on it where the class does not vary.
+    assert prior.mean_local == pytest.approx((np.exp(-1), 1.0), rel=1e-5)
+    near, far = np.exp(-0.25), (np.exp(-2.25) + np.exp(-6.25)) / 2
+    assert prior.mean_global == pytest.approx(((near + far) / 2, 1.0))
+    for other in (None, METHOD_RULES["untrimmednets"], METHOD_RULES["wsgn, per frame"]):
+        prior = calibrate(VIDEOS, LABELS, rule=other, smoothing_snippets=1).prior
+        assert (prior.mean_local, prior.mean_global) == ((), ())
 
 
 def test_a_class_without_positive_videos_takes_all_videos() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from wsgn.checkpoint import Calibration
 from wsgn.localization.segments import smoothed_scores
 from wsgn.localization.statistics import SelectionStatistics
-from wsgn.manifest import DetectionRule, Prior
+from wsgn.manifest import AVERAGE, DetectionRule, Prior, SelectionRule
 from wsgn.prediction.predict import VideoPrediction
 from wsgn.support.arrays import FloatArray
 
@@ -23,18 +23,20 @@ def calibrate(
     predictions: Iterable[VideoPrediction],
     labels: FloatArray,
     *,
+    rule: SelectionRule | None = None,
     smoothing_snippets: int,
     peak_gate: float = DetectionRule.peak_gate,
     prior_count: float = PRIOR_COUNT,
 ) -> Calibration:
     """Calibrate on predictions of B training videos with video-level labels (B, C).
 
-    Of each video a summary is kept, so that the dataset may be larger than memory.
+    `rule` is that of the scores; one that averages wants more of the prior. Of each video a summary
+    is kept, so that the dataset may be larger than memory.
     """
-    summaries = [_Summary.of(prediction, smoothing_snippets) for prediction in predictions]
+    summaries = [_Summary.of(prediction, rule, smoothing_snippets) for prediction in predictions]
     thresholds = _mean_over_positives(np.stack([s.middle for s in summaries]), labels)
     return Calibration(
-        prior=_prior(summaries, prior_count),
+        prior=_prior(summaries, rule, prior_count),
         detection=DetectionRule(
             open_thresholds=_floats(thresholds),
             close_thresholds=_floats(thresholds),
@@ -53,16 +55,21 @@ class _Summary:
     middle: FloatArray
 
     @staticmethod
-    def of(prediction: VideoPrediction, smoothing_snippets: int) -> _Summary:
+    def of(
+        prediction: VideoPrediction, rule: SelectionRule | None, smoothing_snippets: int
+    ) -> _Summary:
         epoch = prediction.times.epoch
         scores = smoothed_scores(prediction.scores, epoch, smoothing_snippets)
+        statistics = SelectionStatistics.of(prediction.selection_logits)
+        if rule is not None:
+            statistics = statistics.counting(prediction.selection_logits, rule)
         return _Summary(
-            statistics=SelectionStatistics.of(prediction.selection_logits),
+            statistics=statistics,
             middle=(scores.min(axis=0) + scores.max(axis=0)) / 2,
         )
 
 
-def _prior(summaries: Sequence[_Summary], count: float) -> Prior:
+def _prior(summaries: Sequence[_Summary], rule: SelectionRule | None, count: float) -> Prior:
     videos = [summary.statistics for summary in summaries]
     pooled = functools.reduce(SelectionStatistics.merged, videos)
     # The variance within videos: what the local Gaussian of a whole video would see.
@@ -73,7 +80,20 @@ def _prior(summaries: Sequence[_Summary], count: float) -> Prior:
         variance=_floats(variance),
         log_mean_exponential=_floats(pooled.log_sum_exponential - np.log(pooled.count)),
         maximum=_floats(np.mean([video.maximum for video in videos], axis=0)),
+        mean_local=_mean_weights(videos, rule, "local_gaussian"),
+        mean_global=_mean_weights(videos, rule, "global_gaussian"),
     )
+
+
+def _mean_weights(
+    videos: Sequence[SelectionStatistics], rule: SelectionRule | None, component: str
+) -> tuple[float, ...]:
+    """Mean over videos of a component's mean weight in each; empty where the rule has no use."""
+    if rule is None or rule.weight_scale != AVERAGE or component not in rule.components:
+        return ()
+    name = f"sum_{component.removesuffix('_gaussian')}"
+    means = [getattr(video, name) / video.count for video in videos]
+    return _floats(np.mean(means, axis=0))
 
 
 def _mean_over_positives(values: FloatArray, labels: FloatArray) -> FloatArray:
