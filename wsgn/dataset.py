@@ -66,9 +66,10 @@ class Dataset:
         if len(kept) < len(videos) and self.progress and subset not in self._told:
             self._told.add(subset)
             left_out = [video.name for video in videos if video.name not in present]
+            have, are = ("has", "is") if len(left_out) == 1 else ("have", "are")
             say_above_bars(
-                f"{len(left_out)} of {len(videos)} videos of '{subset}' have no features and are "
-                f"left out, the first is '{left_out[0]}'."
+                f"{len(left_out)} of {len(videos)} videos of '{subset}' {have} no features and "
+                f"{are} left out, the first is '{left_out[0]}'."
             )
         return kept
 

@@ -279,3 +279,27 @@ def test_a_truth_without_instances_is_an_input_error():
     scene = Scene(instances=[], detections=[])
     with pytest.raises(InputError, match="no instance"):
         evaluate_detection(as_truth(scene, ["v"], ["run"]), as_detections(scene), "activitynet")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "in_ambiguous", "elsewhere"),
+    [
+        *((name, "left out", "left out") for name in (*ACTIVITYNET[:3], "wtalc")),
+        *((name, "left out", "false") for name in THUMOS),
+        ("activitynet", "false", "false"),
+    ],
+)
+def test_what_becomes_of_detections_in_the_video_with_ambiguous_intervals_only(
+    protocol, in_ambiguous, elsewhere
+):
+    """As docs/datasets.md says of video_test_0001292."""
+    for span, becomes in (((40, 47), in_ambiguous), ((10, 20), elsewhere)):
+        scene = Scene(
+            instances=[("v", "run", 0, 16)],
+            detections=[("v", "run", 0, 16, 0.5), ("video_test_0001292", "run", *span, 0.9)],
+            ambiguous={"video_test_0001292": [(39.9, 47.4)]},
+        )
+        truth = as_truth(scene, ["v", "video_test_0001292"], ["run"])
+        found = evaluate_detection(truth, as_detections(scene), protocol, [0.5])
+        # One false detection before the only true one halves the precision.
+        assert found.map_percent[0] == pytest.approx(100 if becomes == "left out" else 50)

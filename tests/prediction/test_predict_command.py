@@ -246,11 +246,15 @@ def test_what_is_missing_is_counted_as_such(
     assert main(predict(few, *options, "--json")) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["videos"], report["missing_videos"], report["instances"]) == (12, 5, 12)
+    assert (report["missing_instances"], report["left_out_videos"]) == (5, 0)
     assert report["classification_videos"] == 7
     # In the table too, although -q leaves out the notice.
     assert main(predict(few, *options)) == 0
     said = capsys.readouterr()
-    assert "12 videos, 12 instances (5 of the videos have no features and count as mi" in said.out
+    assert (
+        "12 videos, 12 instances (5 of the videos, with 5 of the instances, have no features and "
+        "count as missed"
+    ) in said.out
     assert "classification mAP" in said.out
     assert "% of 7 videos" in said.out
     assert said.err == ""
@@ -261,9 +265,15 @@ def test_only_what_is_present_is_scored_where_that_is_asked_for(
 ) -> None:
     capsys.readouterr()
     model = str(trained / "model.safetensors")
-    assert main(predict(few, model, "--protocol", "activitynet", "--only-present", "--json")) == 0
+    options = (model, "--protocol", "activitynet", "--only-present")
+    assert main(predict(few, *options, "--json")) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["videos"], report["missing_videos"], report["instances"]) == (7, 0, 7)
+    assert (report["left_out_videos"], report["left_out_instances"]) == (5, 5)
+    # What was left out is said, not only left out.
+    assert main(predict(few, *options)) == 0
+    said = capsys.readouterr().out
+    assert "7 videos, 7 instances (5 more, with 5 instances, have no features and are" in said
 
 
 def test_several_models_say_once_what_is_missing(

@@ -9,6 +9,7 @@ import numpy as np
 
 from wsgn.metrics.charades import CharadesResult
 from wsgn.metrics.detection import DetectionResult
+from wsgn.prediction.absent import Absent
 from wsgn.prediction.report import DetectionReport, PredictionReport, SegmentReport
 
 
@@ -39,7 +40,7 @@ WHOLE = PredictionReport(
             result=result(75.0, 12.5),
             classification_map_percent=62.5,
             num_classified=3,
-            num_missing=1,
+            absent=Absent(num_videos=1, num_instances=2),
             outputs={"temporal_softmax": result(25.0, 0.0)},
         ),
     ),
@@ -53,8 +54,11 @@ def test_the_keys_of_the_json() -> None:
         "written": "found.json",
         "protocol": "activitynet",
         "videos": 4,
-        "missing_videos": 1,
         "instances": 7,
+        "missing_videos": 1,
+        "missing_instances": 2,
+        "left_out_videos": 0,
+        "left_out_instances": 0,
         "tiou": [0.3, 0.5],
         "mAP": [75.0, 12.5],
         "classification_mAP": 62.5,
@@ -67,8 +71,9 @@ def test_the_keys_of_the_json() -> None:
 def test_the_lines_of_the_text() -> None:
     assert WHOLE.as_text().splitlines() == [
         "9 segments, written to found.json",
-        "detection mAP (%), protocol activitynet, 4 videos, 7 instances (1 of the videos have no "
-        "features and count as missed; --only-present leaves them out)",
+        "detection mAP (%), protocol activitynet, 4 videos, 7 instances (1 of the videos, with 2 "
+        "of the instances, has no features and counts as missed; --only-present leaves out what is "
+        "missing)",
         "  tIoU                   0.3    0.5",
         "  mAP                   75.0   12.5",
         "  temporal_softmax      25.0    0.0",

@@ -81,6 +81,25 @@ def test_what_is_missing_is_said_before_training(
     assert not (tmp_path / "run" / "detections.json").exists()
 
 
+def test_the_table_says_what_is_missing_and_what_is_left_out(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    annotations = dataset / "annotations.json"
+    database = json.loads(annotations.read_text())["database"]
+    missing = next(name for name, video in database.items() if video["subset"] == "test")
+    for path in (dataset / "features").iterdir():
+        if path.stem != missing:
+            (few / path.name).symlink_to(path)
+    arguments = [str(annotations), "--features", str(few), "-o", str(tmp_path / "run"), *QUICK]
+    arguments += ["--steps", "1", "--test", "test"]
+    assert main([*arguments, "--skip-missing"]) == 0
+    assert "on 12 videos, 12 instances (1 of the videos, with 1 of" in capsys.readouterr().out
+    assert main([*arguments, "--only-present", "--overwrite"]) == 0
+    assert "on 11 videos, 11 instances (1 more, with 1 instances" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

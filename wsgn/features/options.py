@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.errors import UsageError
@@ -26,6 +26,8 @@ class VideoOptions:
     folder: Path
     # Bytes of decoded videos that are kept; others are decoded again.
     memory_bytes: int = 4 << 30
+    # A video that is missing is an error.
+    only_present: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +14,17 @@ from wsgn.checkpoint import Checkpoint
 from wsgn.data.annotations import Annotations, VideoAnnotation, label_vector
 from wsgn.data.charades import NUM_CLASSES
 from wsgn.data.samples import VideoSource
-from wsgn.errors import InputError, UsageError
-from wsgn.features.options import DataOptions, FeatureOptions
+from wsgn.errors import UsageError
 from wsgn.localization.proposals import MultiThresholdRule
 from wsgn.localization.segments import Segment
 from wsgn.manifest import DetectionRule
-from wsgn.metrics.annotations import Truth, read_truth, truth_of
+from wsgn.metrics.annotations import Truth, truth_of
 from wsgn.metrics.charades_files import CharadesTruth, points_seconds
 from wsgn.metrics.classification import evaluate_classification
-from wsgn.metrics.detection import DetectionResult, evaluate_detection, evaluated_videos
+from wsgn.metrics.detection import DetectionResult, evaluate_detection
 from wsgn.metrics.detections import Detections
-from wsgn.metrics.protocol import detection_protocol
 from wsgn.metrics.video_level import VideoLevelResult, evaluate_video_level
+from wsgn.prediction.absent import Absent, scored_truth
 from wsgn.prediction.predict import VideoPrediction, predict_videos, predicted_segments
 from wsgn.support.arrays import FloatArray
 from wsgn.support.files import write_whole_file
@@ -53,8 +52,8 @@ class Evaluation:
     detection: DetectionResult | None
     # None where no video has a label.
     video_level: VideoLevelResult | None = None
-    # Videos of the truth that were not there, whose instances count as missed.
-    num_missing: int = 0
+    # Videos of the truth that were not there.
+    absent: Absent = field(default_factory=Absent)
 
     def result_table(self) -> str:
         """Overlaps and mAP in percent, or what video-level labels say where there are no times."""
@@ -67,7 +66,7 @@ class Evaluation:
             ["mAP", *(f"{value:.1f}" for value in result.map_percent)],
         ]
         return (
-            f"detection mAP (%) on {counted_videos(result, self.num_missing)}, "
+            f"detection mAP (%) on {self.absent.counted(result)}, "
             f"protocol {result.protocol}\n{columns(rows, least=5)}"
         ).removesuffix("\n")
 
@@ -78,6 +77,7 @@ def evaluate(
     *,
     rule: Rule | None = None,
     truth: Truth | None = None,
+    only_present: bool = False,
     protocol: str = "activitynet",
     tiou: Sequence[float] = FEW_TIOU,
     device: str | torch.device = "cpu",
@@ -85,7 +85,8 @@ def evaluate(
     """Predict every video of a source and score the segments.
 
     `rule` is the one that training left behind by default. `truth` are the source's own
-    annotations by default; they hold no ambiguous intervals, which some protocols need.
+    annotations by default; they hold no ambiguous intervals, which some protocols need. Videos of
+    the truth that the source lacks count as missed, or not at all with `only_present`.
     """
     rule = rule or trained_rule(checkpoint)
     segments: dict[str, list[Segment]] = {}
@@ -99,11 +100,12 @@ def evaluate(
         truth = truth_of(source.videos, source.classes)
     if truth is None:
         return Evaluation(segments=segments, detection=None, video_level=video_level)
+    truth, absent = scored_truth(truth, segments, protocol, only_present=only_present)
     return Evaluation(
         segments=segments,
         detection=score_segments(segments, truth, protocol, tiou),
         video_level=video_level,
-        num_missing=num_missing_videos(truth, segments, protocol),
+        absent=absent,
     )
 
 
@@ -123,35 +125,6 @@ def video_level_result(
     if not rows.any():
         return None
     return evaluate_video_level(np.stack([*video_scores.values()]), rows, classes)
-
-
-def counted_videos(result: DetectionResult, num_missing: int) -> str:
-    """How many videos and instances a mAP is of, for its table."""
-    words = f"{result.num_videos} videos, {result.num_instances} instances"
-    if not num_missing:
-        return words
-    return (
-        f"{words} ({num_missing} of the videos have no features and count as missed; "
-        "--only-present leaves them out)"
-    )
-
-
-def num_missing_videos(truth: Truth, predicted: Collection[str], protocol: str) -> int:
-    """Videos that the protocol counts and nobody predicted."""
-    counted = evaluated_videos(truth, detection_protocol(protocol))
-    pairs = zip(truth.videos, counted, strict=True)
-    return sum(bool(is_counted) and name not in predicted for name, is_counted in pairs)
-
-
-def scored_truth(path: Path, subset: str, data: DataOptions, predicted: Collection[str]) -> Truth:
-    """The annotations of a subset, without what is missing where the options say so."""
-    truth = read_truth(path, subset)
-    if not (isinstance(data, FeatureOptions) and data.only_present):
-        return truth
-    present = truth.only(predicted)
-    if not present.videos:
-        raise InputError(f"none of the {len(truth.videos)} videos of '{subset}' is there.")
-    return present
 
 
 def trained_rule(checkpoint: Checkpoint) -> Rule:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wsgn.metrics.charades import CharadesResult
 from wsgn.metrics.detection import DetectionResult
 from wsgn.metrics.video_level import VideoLevelResult
-from wsgn.prediction.evaluate import NOT_LOCALISED, counted_videos
+from wsgn.prediction.absent import Absent
+from wsgn.prediction.evaluate import NOT_LOCALISED
 from wsgn.support.tables import columns
 
 
@@ -24,8 +25,8 @@ class DetectionReport:
     num_classified: int
     # Of each output of the model by itself, by its name; empty where that was not asked for.
     outputs: Mapping[str, DetectionResult]
-    # Videos of the result that were not there, whose instances count as missed.
-    num_missing: int = 0
+    # Videos of the truth that were not there.
+    absent: Absent = field(default_factory=Absent)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,8 +88,8 @@ def _segments_object(report: SegmentReport) -> dict[str, object]:
         document |= {
             "protocol": result.protocol,
             "videos": result.num_videos,
-            "missing_videos": report.scores.num_missing,
             "instances": result.num_instances,
+            **report.scores.absent.as_object(),
             "tiou": list(result.tiou),
             "mAP": result.map_percent.tolist(),
             "classification_mAP": report.scores.classification_map_percent,
@@ -109,8 +110,7 @@ def _segments_lines(report: SegmentReport) -> list[str]:
     if report.scores is not None:
         result = report.scores.result
         lines.append(
-            f"detection mAP (%), protocol {result.protocol}, "
-            f"{counted_videos(result, report.scores.num_missing)}"
+            f"detection mAP (%), protocol {result.protocol}, {report.scores.absent.counted(result)}"
         )
         rows = {"tIoU": list(result.tiou), "mAP": result.map_percent.tolist()}
         for name, alone in report.scores.outputs.items():

@@ -18,16 +18,15 @@ from wsgn.methods.config import WsgnConfig
 from wsgn.metrics.annotations import read_truth
 from wsgn.metrics.charades import CharadesResult, evaluate_charades
 from wsgn.metrics.charades_files import CharadesTruth, read_charades, write_submission
+from wsgn.prediction.absent import scored_truth
 from wsgn.prediction.evaluate import (
     charades_scores,
     chosen_rule,
     classification_map,
     find_segments,
     has_segments,
-    num_missing_videos,
     save_detections,
     score_segments,
-    scored_truth,
     video_level_result,
 )
 from wsgn.prediction.options import PredictOptions
@@ -126,7 +125,10 @@ def _segment_report(
         pooled = {prediction.name: prediction.pooled_scores() for prediction in predictions}
         video_level = video_level_result(videos, annotations.classes, pooled)
     elif options.protocol is not None:
-        truth = scored_truth(options.annotations, options.subset, options.data, segments)
+        truth, absent = scored_truth(
+            read_truth(options.annotations, options.subset), segments, options.protocol,
+            only_present=options.data.only_present,
+        )  # fmt: skip
         score = partial(
             score_segments,
             truth=truth,
@@ -138,7 +140,7 @@ def _segment_report(
             apart = segments_of_each_output(checkpoint, predictions, rule)
         scores = DetectionReport(
             result=score(segments),
-            num_missing=num_missing_videos(truth, segments, options.protocol),
+            absent=absent,
             classification_map_percent=classification_map(annotations, predictions),
             num_classified=len(predictions),
             outputs={name: score(alone) for name, alone in apart.items()},

@@ -202,22 +202,16 @@ def _evaluate(
     options: TrainOptions, subset: str, data: Dataset, path: Path, device: torch.device
 ) -> Evaluation:
     from wsgn.checkpoint import load_checkpoint
-    from wsgn.prediction.evaluate import (
-        evaluate,
-        has_segments,
-        save_detections,
-        scored_truth,
-    )
+    from wsgn.metrics.annotations import read_truth
+    from wsgn.prediction.evaluate import evaluate, has_segments, save_detections
 
     checkpoint = load_checkpoint(path)
     source = data.source(subset, checkpoint.model)
-    present = {video.name for video in source.videos}
     evaluation = evaluate(
         checkpoint,
         source,
-        truth=scored_truth(options.annotations, subset, options.data, present)
-        if has_segments(source.videos)
-        else None,
+        truth=read_truth(options.annotations, subset) if has_segments(source.videos) else None,
+        only_present=options.data.only_present,
         protocol=options.protocol,
         device=device,
     )
