@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     group.add_argument("--threads", type=int, help="CPU threads of the network (default: all)")
     group.add_argument("--overwrite", action="store_true", help="extract finished videos again")
-    group.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+    group.add_argument("-q", "--quiet", action="store_true", help="no progress bar and notices")
     return result
 
 

@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     again = result.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from DIR/last.safetensors")
     again.add_argument("--overwrite", action="store_true", help="start afresh in a used DIR")
-    result.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
+    result.add_argument("-q", "--quiet", action="store_true", help="no progress bars and notices")
     _add_data_options(result.add_argument_group("data"))
     _add_model_options(result.add_argument_group("model"))
     _add_training_options(result.add_argument_group("training"))
