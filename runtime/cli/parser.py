@@ -81,10 +81,15 @@ def _add_detection(group: Any) -> None:
     group.add_argument(
         "--threshold",
         metavar="X|FILE",
-        help="score above which a segment opens: a number, or a JSON file {label: number}",
+        help="score above which a segment opens: a number, or a JSON file {label: number}; of the "
+        "classes named it takes the place of the engine's own rule",
     )
     group.add_argument(
-        "--exit-threshold", type=float, metavar="X", help="score at or below which it ends"
+        "--exit-threshold",
+        type=float,
+        metavar="X",
+        help="score at or below which it ends; in exact mode engines that cut at many thresholds "
+        "want --threshold with it",
     )
     group.add_argument(
         "--min-duration", type=float, metavar="S", help="only segments longer than this"
@@ -92,7 +97,12 @@ def _add_detection(group: Any) -> None:
     group.add_argument(
         "--merge-gap", type=float, metavar="S", help="join segments of a class closer than this"
     )
-    group.add_argument("--max-duration", type=float, metavar="S", help="cut segments at this")
+    group.add_argument(
+        "--max-duration",
+        type=float,
+        metavar="S",
+        help="cut segments at this; at many thresholds leave longer ones out",
+    )
 
 
 def _add_input(group: Any) -> None:
