@@ -10,7 +10,11 @@ from wsgn.backbones.build import build_backbone
 from wsgn.backbones.parts import features_in_parts
 from wsgn.config import ModelConfig
 from wsgn.data.samples import VideoSource
+from wsgn.methods.basnet import Basnet
+from wsgn.methods.co2net import Co2net
 from wsgn.methods.config import (
+    BasnetConfig,
+    Co2netConfig,
     MethodConfig,
     StpnConfig,
     UntrimmedNetsConfig,
@@ -94,3 +98,7 @@ def _build_method(config: MethodConfig, feature_size: int, num_classes: int) -> 
             return Stpn(config, feature_size, num_classes)
         case WtalcConfig():
             return Wtalc(config, feature_size, num_classes)
+        case BasnetConfig():
+            return Basnet(config, feature_size, num_classes)
+        case Co2netConfig():
+            return Co2net(config, feature_size, num_classes)

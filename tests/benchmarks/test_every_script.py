@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -23,6 +24,8 @@ from tiny_demo import TinyDemo, make_tiny_demo
 from benchmarks.fuzz.surfaces import SURFACES
 from benchmarks.kernels.workload import INTERPRETER_SHAPES
 from benchmarks.killed_commands import COMMANDS
+from wsgn.features.file import write_feature_file
+from wsgn.manifest import Sampling
 
 pytest.importorskip("triton")
 
@@ -104,11 +107,22 @@ def check_per_frame(outcome: Outcome) -> None:
     assert "| random segments" in outcome.table()
 
 
+def check_table(outcome: Outcome) -> None:
+    """A row with what was chosen for it, under all rules, and one that takes the same choice."""
+    document = json.loads(outcome.stem.with_suffix(".json").read_text())
+    assert outcome.figures("chosen", "*", "setting", "learning_rate") == [1e-3, 1e-3]
+    searched = {path.name.split("_")[0] for path in (outcome.stem.parent / "search").iterdir()}
+    assert searched == {"naive", "UntrimmedNets"}
+    assert set(document["results"]) == {"naive", "UntrimmedNets"}
+    assert len(outcome.figures("results", "naive", "map", "*")) == 2 * 10 * 7
+    assert "| naive" in outcome.table()
+
+
 def check_thumos14(outcome: Outcome) -> None:
-    """Two protocols and four rules for each row."""
-    maps = outcome.figures("results", "*", "map", "*", "*")
-    assert len(maps) == 2 * 2 * 4 * 7
-    assert outcome.table().count("| wsgn+") == 2 * 4
+    """Two seeds of training on the first features, one on the second; all under the same choice."""
+    results = json.loads(outcome.stem.with_suffix(".json").read_text())["results"]
+    assert [len(results[seed]["naive"]) for seed in ("1", "2")] == [2, 1]
+    assert outcome.table().count("| naive") == 2
 
 
 def check_streaming(outcome: Outcome) -> None:
@@ -223,6 +237,27 @@ def thumos14(path: Path) -> Path:
     return path
 
 
+def toy_features(folder: Path) -> list[Path]:
+    """Annotations and features of a few videos whose actions are plain to see."""
+    folder.mkdir()
+    sampling = Sampling(frame_rate=10.0, snippet_length=4, snippet_stride=4)
+    random = np.random.default_rng(0)
+    database = {}
+    for number in range(8):
+        label = number % 2
+        features = random.normal(size=(30, 6)).astype(np.float32)
+        features[5:15, label] += 4
+        write_feature_file(folder / f"{number}.safetensors", features, sampling)
+        database[str(number)] = {
+            "subset": "test" if number > 5 else "validation",
+            "duration": 12.0,
+            "annotations": [{"label": "ab"[label], "segment": [2.0, 6.0]}],
+        }
+    annotations = folder.with_suffix(".json")
+    annotations.write_text(json.dumps({"database": database}))
+    return [annotations, folder]
+
+
 SCRIPTS = {
     "benchmarks.backbones": Script(
         options=lambda demo, stem: [
@@ -292,9 +327,17 @@ SCRIPTS = {
     "benchmarks.synthetic_thumos14": Script(
         options=lambda demo, stem: [
             thumos14(stem.with_name("thumos14.json")), "-o", stem.parent, "--rows", "naive",
-            "wsgn+", "--seeds", 0, "--steps", 2, "--feature-size", 16, "--workers", 1,
+            "--seeds", 0, 1, "--feature-seeds", 1, 2, "--steps", 2, "--feature-size", 16,
+            "--quick", "--workers", 1,
         ],
         check=check_thumos14,
+    ),
+    "benchmarks.table": Script(
+        options=lambda demo, stem: [
+            *toy_features(stem.with_name("toy")), "-o", stem.parent, "--rows", "naive",
+            "UntrimmedNets", "--seeds", 0, 1, "--steps", 2, "--quick", "--workers", 1,
+        ],
+        check=check_table,
     ),
     "benchmarks.throughput": Script(
         options=lambda demo, stem: [
@@ -409,6 +452,8 @@ def test_a_tiny_demo_never_replaces_the_packaged_one() -> None:
         ("streaming", ["none", "--checkpoint", "none.st", "--engine", "x"], 3, "none.st"),
         ("training_speed", ["--batch-videos", "2"], 2, "--batch-videos at least 6"),
         ("synthetic_thumos14", ["none.json", "-o", "{folder}"], 3, "none.json"),
+        ("table", ["none.json", "none", "-o", "{folder}"], 3, "none.json"),
+        ("table", ["none.json", "none", "-o", "x", "--rows", "moon"], 2, "there is no row 'moon'"),
         ("variants", ["none", "-o", "{folder}", "--workers", "1"], 3, "none"),
         ("kernels.cli", ["--figure", "bars.txt"], 2, "must end in .svg, .png, .pdf"),
     ],

@@ -23,14 +23,33 @@ from toy import ToySource
 
 from wsgn.data.annotations import label_vector
 from wsgn.errors import UsageError
-from wsgn.methods.config import StpnConfig, UntrimmedNetsConfig, WtalcConfig
+from wsgn.methods.basnet import Basnet
+from wsgn.methods.co2net import Co2net
+from wsgn.methods.config import (
+    BasnetConfig,
+    Co2netConfig,
+    StpnConfig,
+    UntrimmedNetsConfig,
+    WtalcConfig,
+)
 from wsgn.methods.interface import Method, Targets
 from wsgn.methods.stpn import Stpn
 from wsgn.methods.untrimmednets import UntrimmedNets
 from wsgn.methods.wtalc import Wtalc
 from wsgn.selection.packing import Packing
 
-Baseline = UntrimmedNets | Stpn | Wtalc
+Baseline = UntrimmedNets | Stpn | Wtalc | Basnet | Co2net
+
+
+def _co2net(size: int, classes: int) -> Co2net:
+    """Without dropout; the first stream is the smaller one."""
+    config = Co2netConfig(dropout=0.0, attention_size=16, first_stream_size=size // 2 - 1)
+    method = Co2net(config, size, classes)
+    for module in method.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return method
+
 
 BUILDERS: dict[str, Callable[[int, int], Baseline]] = {
     "untrimmednets": lambda size, classes: UntrimmedNets(UntrimmedNetsConfig(), size, classes),
@@ -39,6 +58,18 @@ BUILDERS: dict[str, Callable[[int, int], Baseline]] = {
     "wtalc": lambda size, classes: Wtalc(
         WtalcConfig(dropout=0.0, coactivity_weight=0.0), size, classes
     ),
+    "wtalc by sigmoids, linear": lambda size, classes: Wtalc(
+        WtalcConfig(dropout=0.0, coactivity_weight=0.0, loss="sigmoid", hidden_layer=False),
+        size,
+        classes,
+    ),
+    "untrimmednets, soft gate, hidden": lambda size, classes: UntrimmedNets(
+        UntrimmedNetsConfig(gate="soft", hidden_layer=True), size, classes
+    ),
+    "basnet": lambda size, classes: Basnet(
+        BasnetConfig(dropout=0.0, attention_size=16), size, classes
+    ),
+    "co2net": _co2net,
     "wtalc with co-activity": lambda size, classes: Wtalc(
         WtalcConfig(dropout=0.0, coactivity_weight=0.5), size, classes
     ),
@@ -62,7 +93,9 @@ def test_it_is_a_method(build: Build) -> None:
     features = packed_features().float()
     heads = method.heads(features)
     assert heads.selection_logits.shape == (sum(LENGTHS), CLASSES)
-    assert heads.class_logits.shape == (sum(LENGTHS), CLASSES)
+    # A background class may stand behind the others.
+    assert heads.class_logits.shape[0] == sum(LENGTHS)
+    assert heads.class_logits.shape[1] >= CLASSES
     scores = method.frame_scores(heads, offsets_of())
     video_scores = method.video_scores(heads, offsets_of())
     assert scores.shape == (sum(LENGTHS), CLASSES)
@@ -207,3 +240,11 @@ def test_wrong_settings_are_refused() -> None:
         WtalcConfig(coactivity_weight=1.0)
     with pytest.raises(UsageError, match="dropout"):
         WtalcConfig(dropout=1.0)
+    with pytest.raises(UsageError, match="loss must be one of softmax, sigmoid"):
+        WtalcConfig(loss="hinge")
+    with pytest.raises(UsageError, match="gate must be one of hard, soft"):
+        UntrimmedNetsConfig(gate="open")
+    with pytest.raises(UsageError, match="initial_attention_logit must be a number"):
+        StpnConfig(initial_attention_logit=float("nan"))
+    with pytest.raises(UsageError, match="the first cannot have 6 of the features' 6 channels"):
+        Co2net(Co2netConfig(first_stream_size=6), 6, 3)

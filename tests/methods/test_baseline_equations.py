@@ -21,8 +21,16 @@ from packed import (
     weights_of,
 )
 
+from wsgn.methods.basnet import Basnet
+from wsgn.methods.co2net import Co2net
 from wsgn.methods.coactivity import coactivity_losses
-from wsgn.methods.config import StpnConfig, UntrimmedNetsConfig, WtalcConfig
+from wsgn.methods.config import (
+    BasnetConfig,
+    Co2netConfig,
+    StpnConfig,
+    UntrimmedNetsConfig,
+    WtalcConfig,
+)
 from wsgn.methods.interface import Targets
 from wsgn.methods.stpn import Stpn
 from wsgn.methods.untrimmednets import UntrimmedNets
@@ -193,3 +201,151 @@ def test_without_co_activity_wtalc_has_no_pairs() -> None:
     method = Wtalc(WtalcConfig(coactivity_weight=0.0), SIZE, CLASSES).double()
     _, losses = losses_of(method, packed_features())
     assert losses.per_pair.shape == (0,)
+
+
+def test_top_k_by_sigmoids_is_a_binary_cross_entropy_per_class() -> None:
+    config = WtalcConfig(coactivity_weight=0.0, loss="sigmoid", hidden_layer=False, dropout=0.0)
+    method = randomised(Wtalc(config, SIZE, CLASSES))
+    assert isinstance(method, Wtalc)
+    weights = weights_of(method)
+    features = packed_features()
+    heads, losses = losses_of(method, features)
+    activations = features.numpy() @ weights["classifier.weight"].T + weights["classifier.bias"]
+    np.testing.assert_allclose(
+        method.frame_scores(heads, offsets_of()).detach(), 1 / (1 + np.exp(-activations))
+    )
+    for video in VIDEOS:
+        pooled = top_of(activations[rows_of(video)], 8)
+        found = method.video_scores(heads, offsets_of())[video].detach()
+        np.testing.assert_allclose(found, [sigmoid(value) for value in pooled])
+        loss = -sum(
+            math.log(sigmoid(value if label else -value))
+            for value, label in zip(pooled, LABELS[video], strict=True)
+        )
+        assert losses.per_video[video].item() == pytest.approx(loss, rel=1e-10)
+
+
+def test_the_soft_gate_of_untrimmednets_is_half_open_at_its_threshold() -> None:
+    config = UntrimmedNetsConfig(attention_threshold=0.2, gate="soft")
+    method = randomised(UntrimmedNets(config, SIZE, CLASSES))
+    assert isinstance(method, UntrimmedNets)
+    weights = weights_of(method)
+    features = packed_features()
+    scores = method.frame_scores(method.heads(features), offsets_of()).detach().numpy()
+    for video in VIDEOS:
+        snippets = features[rows_of(video)].numpy()
+        share = len(snippets) * softmax(snippets @ weights["selection.weight"][0])
+        for time, snippet in enumerate(snippets):
+            logits = weights["classifier.weight"] @ snippet + weights["classifier.bias"]
+            expected = share[time] / (share[time] + 0.2) * softmax(logits)
+            np.testing.assert_allclose(scores[rows_of(video)][time], expected, rtol=1e-10)
+
+
+def test_stpn_may_start_with_its_attention_near_one() -> None:
+    method = Stpn(StpnConfig(initial_attention_logit=4.0), SIZE, CLASSES)
+    torch.nn.init.zeros_(method.attention_output.weight)
+    attention = method.heads(torch.randn(5, SIZE)).selection_logits.sigmoid()
+    torch.testing.assert_close(attention, torch.full_like(attention, sigmoid(4.0)))
+
+
+def top_of(activations: FloatArray, snippets_per_pick: int) -> FloatArray:
+    """(T, C) to (C,): the mean of each column's largest."""
+    picks = math.ceil(len(activations) / snippets_per_pick)
+    largest: FloatArray = np.sort(activations, axis=0)[::-1][:picks].mean(axis=0)
+    return largest
+
+
+def leaky(values: FloatArray) -> FloatArray:
+    return np.where(values > 0, values, 0.2 * values)
+
+
+def with_background(labels: tuple[int, ...], background: int) -> FloatArray:
+    """Labels and the background's, divided by their sum."""
+    wanted = np.array([*labels, background], dtype=np.float64)
+    return wanted / max(1.0, wanted.sum())
+
+
+def test_basnet_suppresses_the_background_in_its_second_branch() -> None:
+    config = BasnetConfig(
+        dropout=0.0, attention_size=4, snippets_per_pick=4, sparsity_weight=0.01,
+        sparsity_snippets=50,
+    )  # fmt: skip
+    method = randomised(Basnet(config, SIZE, CLASSES))
+    assert isinstance(method, Basnet)
+    weights = weights_of(method)
+    features = packed_features()
+    heads, losses = losses_of(method, features)
+
+    def classify(snippets: FloatArray) -> FloatArray:
+        hidden = leaky(snippets @ weights["hidden.weight"].T + weights["hidden.bias"])
+        return hidden @ weights["classifier.weight"].T  # type: ignore[no-any-return]
+
+    for video in VIDEOS:
+        snippets = features[rows_of(video)].numpy()
+        filtered = leaky(
+            snippets @ weights["filter_hidden.weight"].T + weights["filter_hidden.bias"]
+        )
+        logits = filtered @ weights["filter_output.weight"].T + weights["filter_output.bias"]
+        attention = 1 / (1 + np.exp(-logits))  # (T, 1)
+        loss = 0.01 * 50 * attention.mean()
+        for activations, background in (
+            (classify(snippets), 1), (classify(attention * snippets), 0),
+        ):  # fmt: skip
+            scores = softmax(top_of(activations, 4))
+            wanted = with_background(LABELS[video], background)
+            loss -= np.mean(wanted * np.log(scores) + (1 - wanted) * np.log(1 - scores))
+        assert losses.per_video[video].item() == pytest.approx(loss, rel=1e-10)
+        actions = classify(attention * snippets)[:, :CLASSES]
+        np.testing.assert_allclose(
+            method.frame_scores(heads, offsets_of())[rows_of(video)].detach(),
+            np.maximum(actions, 0),
+        )
+        np.testing.assert_allclose(
+            method.video_scores(heads, offsets_of())[video].detach(), softmax(top_of(actions, 4))
+        )
+
+
+def test_co2net_filters_each_stream_by_both() -> None:
+    config = Co2netConfig(
+        dropout=0.0, attention_size=4, first_stream_size=2, sparsity_weight=0.3, guide_weight=0.7
+    )
+    method = randomised(Co2net(config, SIZE, CLASSES)).eval()
+    assert isinstance(method, Co2net)
+    weights = weights_of(method)
+    features = packed_features()
+    heads, losses = losses_of(method, features)
+
+    def layer(name: str, values: FloatArray) -> FloatArray:
+        return values @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]  # type: ignore[no-any-return]
+
+    def filtered(name: str, main: FloatArray, other: FloatArray) -> tuple[FloatArray, FloatArray]:
+        gate = leaky(layer(f"{name}.own", main)) * leaky(layer(f"{name}.other", other))
+        left = main / (1 + np.exp(-gate))
+        logits = layer(f"{name}.attention_output", leaky(layer(f"{name}.attention_hidden", left)))
+        return left, 1 / (1 + np.exp(-logits[:, 0]))
+
+    for video in VIDEOS:
+        snippets = features[rows_of(video)].numpy()
+        one, two = snippets[:, :2], snippets[:, 2:]
+        first, first_attention = filtered("first", one, two)
+        second, second_attention = filtered("second", two, one)
+        attention = (first_attention + second_attention) / 2
+        base = layer("classifier", leaky(layer("fusion", np.hstack([first, second]))))
+        suppressed = attention[:, None] * base
+        loss = np.mean((first_attention - second_attention) ** 2)
+        for activations, background in ((base, 1), (suppressed, 0)):
+            wanted = with_background(LABELS[video], background)
+            loss -= np.sum(wanted * np.log(softmax(top_of(activations, 7))))
+        away = 1 - np.array([softmax(row)[-1] for row in base])
+        for one_attention in (first_attention, second_attention, attention):
+            loss += 0.3 * one_attention.mean() / 3
+            loss += 0.7 * np.abs(away - one_attention).mean() / 3
+        assert losses.per_video[video].item() == pytest.approx(loss, rel=1e-10)
+        actions = suppressed[:, :CLASSES]
+        np.testing.assert_allclose(
+            method.frame_scores(heads, offsets_of())[rows_of(video)].detach(),
+            np.maximum(actions, 0),
+        )
+        np.testing.assert_allclose(
+            method.video_scores(heads, offsets_of())[video].detach(), softmax(top_of(actions, 7))
+        )

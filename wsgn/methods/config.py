@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from wsgn.errors import UsageError
 from wsgn.manifest import CLASS_ACTIVATIONS, SCORING_SCALES, SOFTMAX_SCALES, SelectionRule
-from wsgn.support.choices import one_of
+from wsgn.support.choices import one_of, require_choices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,15 +62,29 @@ def require_count(name: str, value: int) -> None:
         raise UsageError(f"{name} must be at least 1, got {value}.")
 
 
+def require_dropout(value: float) -> None:
+    """Refuse a share of units that is dropped outside of [0, 1)."""
+    if not 0 <= value < 1:
+        raise UsageError(f"dropout must lie in [0, 1), got {value}.")
+
+
+ATTENTION_GATES = ("hard", "soft")
+
+
 @dataclass(frozen=True, kw_only=True)
 class UntrimmedNetsConfig:
     """UntrimmedNets with soft selection (wsgn.methods.untrimmednets)."""
 
     name: Literal["untrimmednets"] = "untrimmednets"
-    # Snippets with less attention than this share of an even spread, 1 / T, score 0.
+    # Whether both modules share a hidden layer; the paper's are linear in the features.
+    hidden_layer: bool = False
+    # Snippets with less attention than this share of an even spread, 1 / T, score 0 ('hard'), or a
+    # snippet with that share scores half of its class probability ('soft': m / (m + share)).
     attention_threshold: float = 0.1
+    gate: str = one_of(ATTENTION_GATES, "hard")
 
     def __post_init__(self) -> None:
+        require_choices(self)
         require_weight("attention_threshold", self.attention_threshold)
 
 
@@ -77,17 +93,28 @@ class StpnConfig:
     """Sparse temporal pooling (wsgn.methods.stpn)."""
 
     name: Literal["stpn"] = "stpn"
+    # Whether attention and classifier share a hidden layer; the paper's classifier is linear.
+    hidden_layer: bool = False
     # Hidden units of the attention.
     attention_size: int = 256
     # Weight beta of the attention's L1 norm (paper: 1e-4).
     sparsity_weight: float = 1e-4
     # The norm counts as that of a video of so many snippets (the paper samples 400 of each).
     sparsity_snippets: int = 400
+    # Bias of the attention before training: 0 starts at 1/2 everywhere, 3 near 1, as a mean of all.
+    initial_attention_logit: float = 0.0
 
     def __post_init__(self) -> None:
         require_weight("sparsity_weight", self.sparsity_weight)
+        if not math.isfinite(self.initial_attention_logit):
+            raise UsageError(
+                f"initial_attention_logit must be a number, got {self.initial_attention_logit}."
+            )
         require_count("attention_size", self.attention_size)
         require_count("sparsity_snippets", self.sparsity_snippets)
+
+
+TOP_K_LOSSES = ("softmax", "sigmoid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +122,11 @@ class WtalcConfig:
     """Top-k multiple-instance learning with co-activity (wsgn.methods.wtalc)."""
 
     name: Literal["wtalc"] = "wtalc"
+    # The paper's hidden layer; without it the classifier is linear in the features.
+    hidden_layer: bool = True
+    # Of the pooled activations: 'softmax' over classes and cross-entropy (the paper), or 'sigmoid'
+    # and a binary cross-entropy per class, which pushes down what is like a class that is absent.
+    loss: str = one_of(TOP_K_LOSSES, "softmax")
     # A video's activation is the mean of its k = ceil(T / snippets_per_pick) largest (paper: 8).
     snippets_per_pick: int = 8
     # Share of the hidden layer that is dropped in training (the authors' code: 0.7).
@@ -104,11 +136,73 @@ class WtalcConfig:
     coactivity_weight: float = 0.5
 
     def __post_init__(self) -> None:
+        require_choices(self)
         require_count("snippets_per_pick", self.snippets_per_pick)
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"dropout must lie in [0, 1), got {self.dropout}.")
+        require_dropout(self.dropout)
         if not 0 <= self.coactivity_weight < 1:
             raise UsageError(f"coactivity_weight must lie in [0, 1), got {self.coactivity_weight}.")
 
 
-MethodConfig = WsgnConfig | UntrimmedNetsConfig | StpnConfig | WtalcConfig
+@dataclass(frozen=True, kw_only=True)
+class BasnetConfig:
+    """Background suppression (wsgn.methods.basnet)."""
+
+    name: Literal["basnet"] = "basnet"
+    # Under the classifier; the paper has two temporal convolutions.
+    hidden_layer: bool = True
+    # Share of the classifier's input that is dropped in training (the authors' code: 0.7).
+    dropout: float = 0.7
+    # Hidden units of the filtering module.
+    attention_size: int = 512
+    # A video's activation is the mean of its k = ceil(T / snippets_per_pick) largest (paper: 8).
+    snippets_per_pick: int = 8
+    # Weight of the attention's L1 norm (paper: 1e-4), which counts as that of a video of so many
+    # snippets (the paper samples 750 of each).
+    sparsity_weight: float = 1e-4
+    sparsity_snippets: int = 750
+
+    def __post_init__(self) -> None:
+        require_weight("sparsity_weight", self.sparsity_weight)
+        for name in ("attention_size", "snippets_per_pick", "sparsity_snippets"):
+            require_count(name, getattr(self, name))
+        require_dropout(self.dropout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Co2netConfig:
+    """Cross-modal consensus of two streams (wsgn.methods.co2net)."""
+
+    name: Literal["co2net"] = "co2net"
+    # The fusion layer between the filtered streams and the classifier.
+    hidden_layer: bool = True
+    # Share of the classifier's input that is dropped in training (the authors' code: 0.7).
+    dropout: float = 0.7
+    # Hidden units of each stream's attention.
+    attention_size: int = 512
+    # A video's activation is the mean of its k = ceil(T / snippets_per_pick) largest (paper: 7).
+    snippets_per_pick: int = 7
+    # Channels of the first stream, which come first; 0: of two streams in a file the first's, and
+    # half of all where it has others.
+    first_stream_size: int = 0
+    # Of the attentions' mean, and of their distance from 1 - p(background) (paper: 0.8 each).
+    sparsity_weight: float = 0.8
+    guide_weight: float = 0.8
+
+    def __post_init__(self) -> None:
+        for name in ("sparsity_weight", "guide_weight", "first_stream_size"):
+            require_weight(name, getattr(self, name))
+        for name in ("attention_size", "snippets_per_pick"):
+            require_count(name, getattr(self, name))
+        require_dropout(self.dropout)
+
+
+MethodConfig = (
+    WsgnConfig | UntrimmedNetsConfig | StpnConfig | WtalcConfig | BasnetConfig | Co2netConfig
+)
+
+
+def with_streams(method: MethodConfig, sizes: Sequence[int]) -> MethodConfig:
+    """The method on features that two streams of these sizes make up, where it tells them apart."""
+    if isinstance(method, Co2netConfig) and not method.first_stream_size and len(sizes) == 2:
+        return replace(method, first_stream_size=sizes[0])
+    return method

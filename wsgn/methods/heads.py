@@ -30,6 +30,13 @@ class Head(nn.Module):
         return hidden, _padded_linear(self.output, hidden)
 
 
+def shared_layer(feature_size: int, *, hidden_layer: bool) -> nn.Module:
+    """A hidden layer (N, D) to (N, D) that a method's linear layers share, or nothing."""
+    if not hidden_layer:
+        return nn.Identity()
+    return nn.Sequential(initialised(nn.Linear(feature_size, feature_size)), nn.ReLU())
+
+
 def initialised(layer: nn.Linear) -> nn.Linear:
     """The layer with Xavier-uniform weights and zero bias (section 4)."""
     nn.init.xavier_uniform_(layer.weight)

@@ -9,7 +9,9 @@ temporal class activation map psi = lambda * sigmoid(a), a = W x.
 Deviations: where the paper samples 400 snippets of each video, all are used; so the weighted sum of
 features is divided by T, and the norm counts as that of 400 snippets. A bias is added to the
 video's logits, not to the activation map. Two streams enter as one feature vector instead of being
-scored apart and joined.
+scored apart and joined. Not the paper's are a hidden layer under all, and an attention that starts
+near 1 (`initial_attention_logit`): standardised features have mean 0, so that lambda and 1 - lambda
+say the same of a video, and some trainings that start at 1/2 end upside down.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, relu
 
 from wsgn.methods.config import StpnConfig
-from wsgn.methods.heads import initialised
+from wsgn.methods.heads import initialised, shared_layer
 from wsgn.methods.interface import HeadOutput, Losses, Targets
 from wsgn.methods.pooling import at_least_single
 from wsgn.selection.packing import check_offsets, mean_per_video
@@ -32,14 +34,17 @@ class Stpn(nn.Module):
         super().__init__()
         self.config = config
         self.num_classes = num_classes
+        self.shared = shared_layer(feature_size, hidden_layer=config.hidden_layer)
         self.attention_hidden = initialised(nn.Linear(feature_size, config.attention_size))
         self.attention_output = initialised(nn.Linear(config.attention_size, 1))
+        nn.init.constant_(self.attention_output.bias, config.initial_attention_logit)
         self.classifier = nn.Linear(feature_size, num_classes, bias=False)
         nn.init.xavier_uniform_(self.classifier.weight)
         self.class_bias = nn.Parameter(torch.zeros(num_classes))
 
     def heads(self, features: Tensor) -> HeadOutput:
         """Attention logits and class activations a of shared features (N, D)."""
+        features = self.shared(features)
         logits = self.attention_output(relu(self.attention_hidden(features)))  # (N, 1)
         return HeadOutput(
             selection_logits=logits.expand(-1, self.num_classes),

@@ -10,6 +10,7 @@ layers is trained; soft selection only. The selection layer has no bias, which a
 would cancel. For localisation the paper drops clips of little attention and thresholds the class
 scores of the others, both by fixed values; here attention is measured against that of an even
 spread, 1 / T, as videos differ in length, and the class scores are thresholded as every method's.
+Not the paper's are a hidden layer under both modules, and the soft gate in place of the cut.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from wsgn.methods.config import UntrimmedNetsConfig
-from wsgn.methods.heads import initialised
+from wsgn.methods.heads import initialised, shared_layer
 from wsgn.methods.interface import HeadOutput, Losses, Targets
 from wsgn.methods.losses import normalised_labels
 from wsgn.methods.pooling import at_least_single, temporal_softmax
@@ -35,12 +36,14 @@ class UntrimmedNets(nn.Module):
         super().__init__()
         self.config = config
         self.num_classes = num_classes
+        self.shared = shared_layer(feature_size, hidden_layer=config.hidden_layer)
         self.classifier = initialised(nn.Linear(feature_size, num_classes))
         self.selection = nn.Linear(feature_size, 1, bias=False)
         nn.init.xavier_uniform_(self.selection.weight)
 
     def heads(self, features: Tensor) -> HeadOutput:
         """Both layers on shared features (N, D); one attention stands for all classes."""
+        features = self.shared(features)
         return HeadOutput(
             selection_logits=self.selection(features).expand(-1, self.num_classes),
             class_logits=self.classifier(features),
@@ -48,12 +51,14 @@ class UntrimmedNets(nn.Module):
         )
 
     def frame_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(N, C): class probabilities where there is attention, 0 elsewhere."""
+        """(N, C): class probabilities behind the gate of the attention."""
         check_offsets(cu_seqlens, len(heads.class_logits))
         attention = temporal_softmax(at_least_single(heads.selection_logits[:, :1]), cu_seqlens)
         lengths = Packing(cu_seqlens).spread(cu_seqlens.diff()[:, None])  # (N, 1)
-        attended = attention * lengths >= self.config.attention_threshold
-        return attended * self._probabilities(heads)
+        share, threshold = attention * lengths, self.config.attention_threshold
+        if self.config.gate == "hard":
+            return (share >= threshold) * self._probabilities(heads)
+        return share / (share + threshold) * self._probabilities(heads)
 
     def video_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
         """(B, C) class probabilities; each row sums to 1."""

@@ -9,13 +9,19 @@ labels plus 1 - lambda times the co-activity loss (wsgn.methods.coactivity), lam
 Deviations: all snippets of a video are used, where the paper samples from long ones. The
 co-activity loss is averaged over classes within each pair, then over pairs. The paper cuts segments
 from the activations themselves; here activations under 0 count as 0, as scores are not negative in
-this harness.
+this harness. Two variants are not the paper's: no hidden layer, and in place of the cross-entropy a
+binary one per class, summed over classes, with sigmoid activations as frame scores.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn.functional import log_softmax, relu
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    relu,
+    softmax,
+)
 
 from wsgn.methods.coactivity import coactivity_losses
 from wsgn.methods.config import WtalcConfig
@@ -33,30 +39,41 @@ class Wtalc(nn.Module):
         super().__init__()
         self.config = config
         self.num_classes = num_classes
-        self.shared = initialised(nn.Linear(feature_size, feature_size))
+        self.shared: nn.Linear | None = None
+        if config.hidden_layer:
+            self.shared = initialised(nn.Linear(feature_size, feature_size))
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = initialised(nn.Linear(feature_size, num_classes))
 
     def heads(self, features: Tensor) -> HeadOutput:
         """Class activations of shared features (N, D); they are the attention logits too."""
-        hidden = self.dropout(relu(self.shared(features)))
+        hidden = features
+        if self.shared is not None:
+            hidden = self.dropout(relu(self.shared(features)))
         activations = self.classifier(hidden)
         return HeadOutput(selection_logits=activations, class_logits=activations, hidden=hidden)
 
     def frame_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(N, C): the positive part of the class activations, without an upper bound."""
+        """(N, C): the positive part of the class activations, or their sigmoid."""
         check_offsets(cu_seqlens, len(heads.class_logits))
-        return relu(self._activations(heads))
+        activations = self._activations(heads)
+        return activations.sigmoid() if self.config.loss == "sigmoid" else relu(activations)
 
     def video_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(B, C) class probabilities; each row sums to 1."""
-        return self._log_probabilities(heads, cu_seqlens).exp()
+        """(B, C) class probabilities; with the softmax each row sums to 1."""
+        pooled = self._pooled(heads, cu_seqlens)
+        return pooled.sigmoid() if self.config.loss == "sigmoid" else softmax(pooled, dim=1)
 
     def losses(self, heads: HeadOutput, cu_seqlens: Tensor, targets: Targets) -> Losses:
         """Cross-entropy with the normalised labels, and the co-activity of the pairs."""
         weight = self.config.coactivity_weight
-        log_probabilities = self._log_probabilities(heads, cu_seqlens)
-        per_video = -(normalised_labels(targets.labels) * log_probabilities).sum(dim=1)
+        pooled = self._pooled(heads, cu_seqlens)
+        if self.config.loss == "sigmoid":
+            per_video = binary_cross_entropy_with_logits(
+                pooled, targets.labels, reduction="none"
+            ).sum(dim=1)
+        else:
+            per_video = cross_entropy(pooled, normalised_labels(targets.labels), reduction="none")
         per_pair = per_video.new_zeros(0)
         if weight > 0:
             per_pair = weight * coactivity_losses(
@@ -64,11 +81,10 @@ class Wtalc(nn.Module):
             )
         return Losses(per_video=(1 - weight) * per_video, per_pair=per_pair)
 
-    def _log_probabilities(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(B, C)."""
+    def _pooled(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
+        """(B, C): the mean of each class's largest activations."""
         check_offsets(cu_seqlens, len(heads.class_logits))
-        pooled = top_mean(self._activations(heads), cu_seqlens, self.config.snippets_per_pick)
-        return log_softmax(pooled, dim=1)
+        return top_mean(self._activations(heads), cu_seqlens, self.config.snippets_per_pick)
 
     def _activations(self, heads: HeadOutput) -> Tensor:
         return at_least_single(heads.class_logits[:, : self.num_classes])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from wsgn.config import ModelConfig
 from wsgn.dataset import Dataset
 from wsgn.errors import InputError
 from wsgn.features.options import FeatureOptions
 from wsgn.features.reader import stored_names
 from wsgn.manifest import FeatureInput
+from wsgn.methods.config import with_streams
 from wsgn.training.options import TrainOptions
 
 
@@ -24,6 +27,8 @@ def model_config(options: TrainOptions, data: Dataset) -> ModelConfig:
             f"{options.data.path} has features of none of the videos of '{options.subset}'."
         )
     info = data.features.info(first)
+    sizes = [stream.size for stream in info.streams]
+    settings = replace(settings, method=with_streams(settings.method, sizes))
     return settings.on(
         classes=classes,
         sampling=info.sampling,

@@ -11,7 +11,14 @@ from torch.nn.parallel import DistributedDataParallel
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.errors import UsageError
 from wsgn.manifest import COMPONENTS
-from wsgn.methods.config import MethodConfig, UntrimmedNetsConfig, WsgnConfig, WtalcConfig
+from wsgn.methods.config import (
+    BasnetConfig,
+    Co2netConfig,
+    MethodConfig,
+    UntrimmedNetsConfig,
+    WsgnConfig,
+    WtalcConfig,
+)
 from wsgn.methods.interface import Losses, Targets
 from wsgn.methods.losses import normalised_labels
 from wsgn.model import WeakDetector
@@ -53,7 +60,9 @@ def _needs_classes(method: MethodConfig) -> bool:
     """Whether nothing but a softmax over the classes says what a video holds."""
     if isinstance(method, WsgnConfig):
         return method.class_activation == "softmax" and not method.components
-    return isinstance(method, (UntrimmedNetsConfig, WtalcConfig))
+    if isinstance(method, WtalcConfig):
+        return method.loss == "softmax"
+    return isinstance(method, (UntrimmedNetsConfig, BasnetConfig, Co2netConfig))
 
 
 def require_consistent(model: ModelConfig, train: TrainConfig) -> None:

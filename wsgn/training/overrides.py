@@ -12,6 +12,8 @@ from wsgn.config import ModelSettings, TrainConfig
 from wsgn.errors import UsageError
 from wsgn.extraction.config import BACKBONES
 from wsgn.methods.config import (
+    BasnetConfig,
+    Co2netConfig,
     MethodConfig,
     StpnConfig,
     UntrimmedNetsConfig,
@@ -26,7 +28,14 @@ TRAINED_BACKBONES = {name: config for name, config in BACKBONES.items() if name 
 
 METHODS: dict[str, MethodConfig] = {
     method.name: method
-    for method in (WsgnConfig(), UntrimmedNetsConfig(), StpnConfig(), WtalcConfig())
+    for method in (
+        WsgnConfig(),
+        UntrimmedNetsConfig(),
+        StpnConfig(),
+        WtalcConfig(),
+        BasnetConfig(),
+        Co2netConfig(),
+    )
 }
 
 

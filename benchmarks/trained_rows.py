@@ -1,0 +1,247 @@
+"""One training of one row of a table, and what its segments are worth under many rules."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.rows import Setting
+from wsgn.config import ModelConfig
+from wsgn.data.annotations import label_vector, read_annotations
+from wsgn.errors import UsageError
+from wsgn.features.dataset import FeatureDataset
+from wsgn.features.file import FeatureInfo
+from wsgn.features.layouts import open_features
+from wsgn.features.reader import FeatureReader
+from wsgn.localization.proposals import MultiThresholdRule
+from wsgn.manifest import FeatureInput, Sampling
+from wsgn.methods.config import with_streams
+from wsgn.metrics.annotations import Truth, read_truth
+from wsgn.metrics.classification import evaluate_classification
+from wsgn.model import WeakDetector
+from wsgn.prediction.evaluate import Rule, find_segments, score_segments, truth_of
+from wsgn.prediction.predict import predict_videos
+from wsgn.presets import Preset
+from wsgn.support.arrays import Float32Array
+from wsgn.support.files import write_whole_file
+from wsgn.training.calibrate import calibrate
+from wsgn.training.trainer import Trainer
+
+TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+# Over how many seconds scores are averaged before segments are cut, by the threshold in the middle
+# or by many.
+SMOOTHING_SECONDS = (0.0, 0.7, 1.3, 2.0, 3.0)
+RULES = tuple(
+    f"{kind}, {seconds:g} s" for kind in ("middle", "many") for seconds in SMOOTHING_SECONDS
+)
+# Enough to tell settings apart.
+FEW_RULES = ("middle, 0.7 s", "middle, 2 s", "many, 1.3 s", "many, 3 s")
+# A row's own, where nothing is chosen for it.
+OWN_RULE = "its own"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Features and annotations, and which of their videos are trained on and tested."""
+
+    annotations: Path
+    features: Path
+    training: str
+    test: str
+    protocol: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training of one row."""
+
+    row: str
+    preset: Preset
+    setting: Setting | None
+    data: Data
+    result: Path
+    # Training videos that are left out of the training and scored in place of the test videos.
+    held_out: tuple[str, ...] = ()
+    rules: tuple[str, ...] = RULES
+    # Whether the row has a rule of its own beside these.
+    own_rule: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a training came to; mAP in percent at TIOU by rule."""
+
+    row: str
+    setting: dict[str, Any] | None
+    method: dict[str, Any]
+    train: dict[str, Any]
+    map: dict[str, list[float]]
+    classification_map: float
+    training_seconds: float
+
+    def average(self, rule: str) -> float:
+        """Mean mAP over the tIoU of TIOU."""
+        return float(np.mean(self.map[rule]))
+
+    @property
+    def best_rule(self) -> str:
+        """The rule with the largest average."""
+        return max(self.map, key=self.average)
+
+
+def run(job: Job) -> Result:
+    """Train, score and write the result, unless it is there. Raises `UsageError` if of others."""
+    if not job.result.exists():
+        result = _trained(job)
+        write_whole_file(job.result, json.dumps(asdict(result), indent=1).encode(), what="a result")
+    result = Result(**json.loads(job.result.read_text(encoding="utf-8")))
+    wanted = _description(job)
+    if any(wanted[key] != getattr(result, key) for key in ("row", "setting", "train", "method")):
+        raise UsageError(f"{job.result} is of other settings: choose another -o, or remove it.")
+    return result
+
+
+def _trained(job: Job) -> Result:
+    torch.set_num_threads(1)
+    job.result.parent.mkdir(parents=True, exist_ok=True)
+    training, scored = sources(job.data, job.held_out)
+    trainer = Trainer(_model(job, training), job.preset.train, training)
+    started = time.perf_counter()
+    for _ in range(job.preset.train.num_steps):
+        trainer.run_step()
+    seconds = time.perf_counter() - started
+    trainer.close()
+    if job.held_out:
+        truth = truth_of(scored.videos, scored.classes)
+    else:
+        truth = read_truth(job.data.annotations, job.data.test)
+    maps, classification_map = _scores(job, trainer.model, training, scored, truth)
+    return Result(
+        map=maps,
+        classification_map=classification_map,
+        training_seconds=seconds,
+        **_description(job),
+    )
+
+
+def _model(job: Job, training: FeatureDataset) -> ModelConfig:
+    settings = job.preset.model
+    streams = _kept_open(job.data.features).info(training.videos[0].name).streams
+    settings = replace(
+        settings, method=with_streams(settings.method, [stream.size for stream in streams])
+    )
+    return settings.on(
+        classes=training.classes,
+        sampling=training.sampling(0),
+        features=FeatureInput(size=training.feature_size),
+    )
+
+
+def _description(job: Job) -> dict[str, Any]:
+    """What a result must be of, as JSON has it."""
+    description = {
+        "row": job.row,
+        "setting": None if job.setting is None else asdict(job.setting),
+        "method": asdict(job.preset.model.method),
+        "train": asdict(job.preset.train),
+    }
+    known: dict[str, Any] = json.loads(json.dumps(description))
+    return known
+
+
+def sources(data: Data, held_out: Sequence[str] = ()) -> tuple[FeatureDataset, FeatureDataset]:
+    """Videos to train on and videos to score, out of those that have features."""
+    annotations = read_annotations(data.annotations)
+    reader = _kept_open(data.features)
+    training, test = (
+        [video for video in annotations.subset(subset) if video.name in set(reader.names)]
+        for subset in (data.training, data.test)
+    )
+    if held_out:
+        test = [video for video in training if video.name in held_out]
+        training = [video for video in training if video.name not in held_out]
+    return (
+        FeatureDataset(reader, training, annotations.classes),
+        FeatureDataset(reader, test, annotations.classes),
+    )
+
+
+class _Remembering:
+    """A reader that reads each video once; see `wsgn.features.reader.FeatureReader`."""
+
+    def __init__(self, reader: FeatureReader) -> None:
+        self._reader = reader
+        self._read: dict[str, Float32Array] = {}
+
+    @property
+    def layout(self) -> str:
+        return self._reader.layout
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self._reader.names
+
+    def info(self, name: str) -> FeatureInfo:
+        return self._reader.info(name)
+
+    def read(self, name: str) -> Float32Array:
+        if name not in self._read:
+            self._read[name] = self._reader.read(name)
+        return self._read[name]
+
+
+@functools.cache
+def _kept_open(features: Path) -> FeatureReader:
+    return _Remembering(open_features(features))
+
+
+def _scores(
+    job: Job, model: WeakDetector, training: FeatureDataset, scored: FeatureDataset, truth: Truth
+) -> tuple[dict[str, list[float]], float]:
+    """mAP by rule, and that of video classification."""
+    predictions = list(predict_videos(model, scored))
+    maps = {}
+    for name, rule in _rules(job, model, training).items():
+        segments = find_segments(predictions, scored.classes, rule)
+        found = score_segments(segments, truth, job.data.protocol, TIOU)
+        maps[name] = [float(value) for value in found.map_percent]
+    labels = np.stack([label_vector(video.labels, scored.classes) for video in scored.videos])
+    videos = np.stack([prediction.pooled_scores() for prediction in predictions])
+    return maps, evaluate_classification(videos, labels).map_percent
+
+
+def _rules(job: Job, model: WeakDetector, training: FeatureDataset) -> dict[str, Rule]:
+    """The rules that are tried, by name; the row's own last."""
+    predictions = list(predict_videos(model, training))
+    labels = np.stack([label_vector(video.labels, training.classes) for video in training.videos])
+    rules: dict[str, Rule] = {}
+    for name in job.rules:
+        kind, seconds = name.removesuffix(" s").split(", ")
+        snippets = smoothing_snippets(float(seconds), training.sampling(0))
+        if kind == "many":
+            rules[name] = MultiThresholdRule(smoothing_snippets=snippets)
+        else:
+            calibration = calibrate(
+                predictions, labels.astype(np.float64), smoothing_snippets=snippets
+            )
+            rules[name] = calibration.detection
+    if job.own_rule:
+        rules[OWN_RULE] = model.config.proposals or replace(
+            calibrate(predictions, labels.astype(np.float64), smoothing_snippets=1).detection,
+            smoothing_snippets=model.config.smoothing_snippets,
+        )
+    return rules
+
+
+def smoothing_snippets(seconds: float, sampling: Sampling) -> int:
+    """The odd number of snippets whose starts span about so many seconds, at least 1."""
+    snippets = seconds * sampling.frame_rate / sampling.snippet_stride
+    return max(1, 2 * round((snippets - 1) / 2) + 1)
