@@ -50,7 +50,7 @@ from wsgn.support.files import write_whole_file
 
 NUM_FOLDS = 3
 # How many of the grid are tried in full.
-FINALISTS = 4
+FINALISTS = 3
 # By what the first trainings of the search are shorter.
 SHORTER = 3
 SHOWN_TIOU = (0.1, 0.3, 0.5, 0.7)

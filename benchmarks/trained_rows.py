@@ -22,7 +22,8 @@ from wsgn.features.file import FeatureInfo
 from wsgn.features.layouts import open_features
 from wsgn.features.reader import FeatureReader
 from wsgn.localization.proposals import MultiThresholdRule
-from wsgn.manifest import FeatureInput, Sampling
+from wsgn.localization.timing import smoothing_snippets
+from wsgn.manifest import FeatureInput
 from wsgn.methods.config import with_streams
 from wsgn.metrics.annotations import Truth, read_truth
 from wsgn.metrics.classification import evaluate_classification
@@ -36,14 +37,14 @@ from wsgn.training.calibrate import calibrate
 from wsgn.training.trainer import Trainer
 
 TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-# Over how many seconds scores are averaged before segments are cut, by the threshold in the middle
-# or by many.
+# Over how many seconds scores are averaged before segments are cut, at the threshold in the middle
+# or at many.
 SMOOTHING_SECONDS = (0.0, 0.7, 1.3, 2.0, 3.0)
 RULES = tuple(
     f"{kind}, {seconds:g} s" for kind in ("middle", "many") for seconds in SMOOTHING_SECONDS
 )
 # Enough to tell settings apart.
-FEW_RULES = ("middle, 0.7 s", "middle, 2 s", "many, 1.3 s", "many, 3 s")
+FEW_RULES = ("middle, 2 s", "many, 2 s")
 # A row's own, where nothing is chosen for it.
 OWN_RULE = "its own"
 
@@ -239,9 +240,3 @@ def _rules(job: Job, model: WeakDetector, training: FeatureDataset) -> dict[str,
             smoothing_snippets=model.config.smoothing_snippets,
         )
     return rules
-
-
-def smoothing_snippets(seconds: float, sampling: Sampling) -> int:
-    """The odd number of snippets whose starts span about so many seconds, at least 1."""
-    snippets = seconds * sampling.frame_rate / sampling.snippet_stride
-    return max(1, 2 * round((snippets - 1) / 2) + 1)

@@ -97,7 +97,7 @@ class Co2net(nn.Module):
         attention_logits = attention.logit(eps=1e-6)
         return ConsensusOutput(
             selection_logits=attention_logits.expand(-1, self.num_classes),
-            class_logits=attention * base_logits,
+            class_logits=(attention * base_logits).to(base_logits.dtype),
             hidden=hidden,
             base_logits=base_logits,
             attention_logits=attention_logits,
