@@ -15,7 +15,8 @@ import torch
 
 from benchmarks.rows import Setting
 from wsgn.config import ModelConfig
-from wsgn.data.annotations import label_vector, read_annotations
+from wsgn.data.annotations import label_vector
+from wsgn.data.layouts import read_annotations
 from wsgn.errors import UsageError
 from wsgn.features.dataset import FeatureDataset
 from wsgn.features.file import FeatureInfo
@@ -25,10 +26,10 @@ from wsgn.localization.proposals import MultiThresholdRule
 from wsgn.localization.timing import smoothing_snippets
 from wsgn.manifest import FeatureInput
 from wsgn.methods.config import with_streams
-from wsgn.metrics.annotations import Truth, read_truth
+from wsgn.metrics.annotations import Truth, read_truth, truth_of
 from wsgn.metrics.classification import evaluate_classification
 from wsgn.model import WeakDetector
-from wsgn.prediction.evaluate import Rule, find_segments, score_segments, truth_of
+from wsgn.prediction.evaluate import Rule, find_segments, score_segments
 from wsgn.prediction.predict import predict_videos
 from wsgn.presets import Preset
 from wsgn.support.arrays import Float32Array
