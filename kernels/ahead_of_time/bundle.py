@@ -72,12 +72,12 @@ def options_for(
         raise UsageError(
             f"the kernels need some of the components {', '.join(COMPONENTS)}, got "
             f"{', '.join(components) or 'none, as of the naive model'}: score with "
-            "wsgn.localization.statistics.frame_scores instead."
+            "wsgn.localization.scoring.frame_scores instead."
         )
     if softmax_scale not in SOFTMAX_SCALES:
         raise UsageError(
             f"the kernels know the softmax scales {', '.join(SOFTMAX_SCALES)}, got "
-            f"'{softmax_scale}': score with wsgn.localization.statistics.frame_scores instead."
+            f"'{softmax_scale}': score with wsgn.localization.scoring.frame_scores instead."
         )
     if class_activation not in CLASS_ACTIVATIONS:
         raise UsageError(

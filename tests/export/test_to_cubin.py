@@ -91,14 +91,14 @@ def test_an_engine_without_a_kernel_is_refused_and_says_who_scores_it(
     assert code == EngineError.exit_code
     said = capsys.readouterr().err
     assert f"no kernel for the engine '{engine}'" in said
-    assert "score with wsgn.localization.statistics.frame_scores" in said
+    assert "score with wsgn.localization.scoring.frame_scores" in said
     assert not (tmp_path / "out").exists()
 
 
 def test_the_help_says_which_models_have_no_kernel(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     words = " ".join(capsys.readouterr().out.split())
-    for word in ("soft_gate", "wsgn+", "naive", "wsgn.localization.statistics.frame_scores"):
+    for word in ("soft_gate", "wsgn+", "naive", "wsgn.localization.scoring.frame_scores"):
         assert word in words
 
 

@@ -174,7 +174,7 @@ class Bundle:
         # Without --targets the command compiles something for every later GPU.
         remedy = "compile them with export/to_cubin.py without --targets."
         if wanted < min(TARGETS):
-            remedy = "there are none for it; score with wsgn.localization.statistics.frame_scores."
+            remedy = "there are none for it; score with wsgn.localization.scoring.frame_scores."
         raise EngineError(
             f"the compiled kernels are for {there}, the GPU has compute capability "
             f"{capability[0]}.{capability[1]}: {remedy}"
