@@ -183,12 +183,21 @@ def test_a_window_that_holds_all_is_the_whole_video(rule: SelectionRule) -> None
 
 
 def test_the_prior_fills_up_a_window_with_its_mean_weights() -> None:
-    rule = replace(METHOD_RULES["wsgn, average of logits"], components=("global_gaussian",))
-    manifest = small_manifest(selection=rule, prior_count=4.0)
-    scorer = WindowScorer(manifest, window_seconds=1000.0)
-    got = scorer.score(0.0, np.zeros(3), np.ones(3))
+    """A first logit of 0, and three snippets of the prior."""
+    rule = METHOD_RULES["wsgn, average of logits"]
+    prior = small_manifest(selection=rule).prior
+    mean = 3 * np.array(prior.mean) / 4
+    variance = 3 * (np.array(prior.variance) + np.square(prior.mean)) / 4 - mean**2
+    z = np.exp(-(mean**2) / (variance + rule.variance_epsilon))
     l = np.exp(-((np.array(rule.global_mean) / rule.global_std) ** 2))  # noqa: E741
-    np.testing.assert_allclose(got, 4 * l / (3 * np.array(manifest.prior.mean_global) + l))
+    wanted = {
+        "local_gaussian": 4 * z / (3 * np.array(prior.mean_local) + z),
+        "global_gaussian": 4 * l / (3 * np.array(prior.mean_global) + l),
+    }
+    for component, weight in wanted.items():
+        one = replace(rule, components=(component,))
+        scorer = WindowScorer(small_manifest(selection=one, prior_count=4.0), window_seconds=1000.0)
+        np.testing.assert_allclose(scorer.score(0.0, np.zeros(3), np.ones(3)), weight)
 
 
 @every_rule
