@@ -58,6 +58,36 @@ def demo_manifest() -> dict[str, Any]:
     return document
 
 
+def averaging_manifest() -> dict[str, Any]:
+    """Its manifest with every field that came later: averages, a gate, many thresholds."""
+    document = demo_manifest()
+    zeros = [0.0] * len(document["classes"])
+    document["selection"] |= {
+        "weight_scale": "average",
+        "gate": "soft",
+        "gate_level": 0.1,
+        "video_score": {
+            "pooling": "top",
+            "of": "logits",
+            "activation": "sigmoid",
+            "snippets_per_pick": 8,
+            "bias": zeros,
+        },
+    }
+    document["prior"] |= {"mean_local": [0.5 for _ in zeros], "mean_global": [0.4 for _ in zeros]}
+    document["proposals"] = {
+        "thresholds": [0.2, 0.5, 0.8],
+        "outer_share": 0.25,
+        "suppression_tiou": 0.5,
+        "soft_sigma": 0.0,
+        "minimum_duration_seconds": 0.0,
+        "video_score_gate": 0.1,
+        "video_score_weight": 0.2,
+        "smoothing_snippets": 5,
+    }
+    return document
+
+
 def with_manifest(model: Any, text: str | bytes) -> bytes:
     """The file of a model with this manifest; bytes that are no text are written too."""
     changed = onnx.ModelProto()
@@ -118,7 +148,8 @@ def _read_damaged(place: Place, words: Sequence[str]) -> int:
 
 
 def _damaged_manifest(draw: Draw, bases: Path) -> Case:
-    text, change = damaged_document(draw, demo_manifest())
+    base = draw.choice((demo_manifest, averaging_manifest))()
+    text, change = damaged_document(draw, base)
     words = ("manifest", ENGINE) if draw.random() < 0.2 else demo_words(draw.choice(_SCORES))
     return Case(files={ENGINE: with_manifest(demo_model(), text)}, words=words, change=change)
 

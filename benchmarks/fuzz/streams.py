@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.fuzz.case import Case, Draw, Place, SilentlyWrongError, Surface, require_finite
+from benchmarks.fuzz.engines import averaging_manifest
 from benchmarks.fuzz.videos import DEMO
 from wsgn.engines.open import read_manifest
 from wsgn.errors import WsgnError
@@ -21,11 +23,13 @@ from wsgn.runtime.streaming.detector import Detector, SnippetLogits
 from wsgn.runtime.streaming.rules import DetectorOptions
 from wsgn.runtime.streaming.state import sealed
 
-_MODES = {
+_OPTIONS = {
     "exact": DetectorOptions(),
     "causal": DetectorOptions(scores="causal"),
     "window": DetectorOptions(scores="window", window_seconds=8.0),
 }
+# Of the packaged engine, and of one that averages and cuts at many thresholds.
+_MODES = tuple(f"{scores}{kind}" for scores in _OPTIONS for kind in ("", " of averages"))
 _NUM_BEFORE, _NUM_AFTER = 30, 40
 _STATE, _SNIPPETS = "state.npz", "snippets.npz"
 
@@ -33,8 +37,14 @@ Arrays = dict[str, Any]
 
 
 @cache
-def _manifest() -> Manifest:
+def _manifest(mode: str = "exact") -> Manifest:
+    if mode.endswith("averages"):
+        return Manifest.from_json(json.dumps(averaging_manifest()))
     return read_manifest(DEMO / "demo.onnx")
+
+
+def _detector(mode: str) -> Detector:
+    return Detector(_manifest(mode), _OPTIONS[mode.split()[0]])
 
 
 def _snippets(first: int, count: int) -> Arrays:
@@ -51,7 +61,7 @@ def _snippets(first: int, count: int) -> Arrays:
 
 
 def _state(mode: str) -> Arrays:
-    detector = Detector(_manifest(), _MODES[mode])
+    detector = _detector(mode)
     detector.push(SnippetLogits(**_snippets(0, _NUM_BEFORE)))
     return dict(detector.state_dict())
 
@@ -77,7 +87,7 @@ def _whole(bases: Path) -> Case:
 
 
 def _damaged(draw: Draw, bases: Path) -> Case:
-    mode = draw.choice(tuple(_MODES))
+    mode = draw.choice(_MODES)
     state, snippets = _state(mode), _snippets(_NUM_BEFORE, _NUM_AFTER)
     arrays = state if draw.random() < 0.75 else snippets
     changes = [_change(draw, arrays) for _ in range(draw.randint(1, 2))]
@@ -127,7 +137,7 @@ def _change(draw: Draw, arrays: Arrays) -> str:
 
 
 def _read(place: Place, words: Sequence[str]) -> int:
-    detector = Detector(_manifest(), _MODES[words[0]])
+    detector = _detector(words[0])
     before = _file(detector.state_dict())
     try:
         detector.restore(_arrays(_STATE))

@@ -50,6 +50,8 @@ class CausalScorer:
         state.require_all_taken()
         if count < 0:
             raise damaged(f"it has counted {count} snippets")
+        if any((arrays[name] < 0).any() for name in _SUMS if name in arrays):
+            raise damaged("its sums of weights are negative")
         self._statistics = replace(self._statistics, count=count, **arrays)
 
 

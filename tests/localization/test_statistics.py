@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from manifests import METHOD_RULES
 
 from wsgn.localization.statistics import SelectionStatistics
 
@@ -38,6 +39,16 @@ def test_one_snippet_at_a_time_is_the_same(seed: int, count: int, scale: float) 
     for row in x:
         running = running.updated(row)
     assert_same(running, SelectionStatistics.of(x))
+
+
+def test_sums_are_added() -> None:
+    rule = METHOD_RULES["wsgn, average, cut"]
+    x = logits(1, 5, 1.0)
+    one, other = (SelectionStatistics.of(part).counting(part, rule) for part in (x[:2], x[2:]))
+    both = one.merged(other)
+    np.testing.assert_allclose(both.sum_local, one.sum_local + other.sum_local)
+    np.testing.assert_allclose(both.sum_global, one.sum_global + other.sum_global)
+    assert (one.sum_local > 0).all()
 
 
 @given(st.integers(0, 99), st.integers(1, 30), st.integers(1, 30))
