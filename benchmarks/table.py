@@ -4,7 +4,7 @@
 
 searches the same grid for every row (learning rate, weight decay, dropout, linear or hidden layers,
 and the rule for segments): two thirds of the training videos are trained on, and segments of the
-others are scored. The whole grid has a third of the updates on one such split, the best few all of
+others are scored. The whole grid has a third of the updates on one such split, the best two all of
 them on two more. Then each row is trained on all training videos over several seeds and scored on
 the test videos by the chosen rule, and beside it by its best rule of all. The preset of this
 project has nothing searched.
@@ -50,7 +50,7 @@ from wsgn.support.files import write_whole_file
 
 NUM_FOLDS = 3
 # How many of the grid are tried in full.
-FINALISTS = 3
+FINALISTS = 2
 # By what the first trainings of the search are shorter.
 SHORTER = 3
 SHOWN_TIOU = (0.1, 0.3, 0.5, 0.7)

@@ -210,11 +210,15 @@ def _scores(
 ) -> tuple[dict[str, list[float]], float]:
     """mAP by rule, and that of video classification."""
     predictions = list(predict_videos(model, scored))
-    maps = {}
+    maps: dict[str, list[float]] = {}
+    # Where snippets are long, several lengths in seconds are one in snippets.
+    known: dict[Rule, list[float]] = {}
     for name, rule in _rules(job, model, training).items():
-        segments = find_segments(predictions, scored.classes, rule)
-        found = score_segments(segments, truth, job.data.protocol, TIOU)
-        maps[name] = [float(value) for value in found.map_percent]
+        if rule not in known:
+            segments = find_segments(predictions, scored.classes, rule)
+            found = score_segments(segments, truth, job.data.protocol, TIOU)
+            known[rule] = [float(value) for value in found.map_percent]
+        maps[name] = known[rule]
     labels = np.stack([label_vector(video.labels, scored.classes) for video in scored.videos])
     videos = np.stack([prediction.pooled_scores() for prediction in predictions])
     return maps, evaluate_classification(videos, labels).map_percent
