@@ -91,7 +91,13 @@ def _calibration() -> Calibration:
     ones = (1.0,) * len(CLASSES)
     return Calibration(
         prior=Prior(
-            count=8.0, mean=zeros, variance=ones, log_mean_exponential=zeros, maximum=zeros
+            count=8.0,
+            mean=zeros,
+            variance=ones,
+            log_mean_exponential=zeros,
+            maximum=zeros,
+            mean_local=ones,
+            mean_global=ones,
         ),
         detection=DetectionRule(open_thresholds=zeros, close_thresholds=zeros),
     )

@@ -240,8 +240,9 @@ def _rules(job: Job, model: WeakDetector, training: FeatureDataset) -> dict[str,
             )
             rules[name] = calibration.detection
     if job.own_rule:
-        rules[OWN_RULE] = model.config.proposals or replace(
-            calibrate(predictions, labels.astype(np.float64), smoothing_snippets=1).detection,
+        rules[OWN_RULE] = replace(
+            model.config.proposals
+            or calibrate(predictions, labels.astype(np.float64), smoothing_snippets=1).detection,
             smoothing_snippets=model.config.smoothing_snippets,
         )
     return rules

@@ -119,6 +119,7 @@ def run(job: Job) -> dict[str, Any]:
             frames=DEFAULT_FRAMES,
             method=WsgnConfig(
                 components=VARIANTS[job.variant][0],
+                weight_scale="per_frame",
                 softmax_scale=job.softmax_scale,
             ),
         )

@@ -68,8 +68,7 @@ COMMANDS: dict[str, Run | NotHere] = {
     ),
     "wsgn-convert I3D-features -o features --frame-rate 25 --snippet-length 16 "
     "--snippet-stride 16": Run(without=("features",), add="--quiet"),
-    "wsgn-train annotations.json --features features --preset wsgn+ --test test "
-    "-o runs/second": TRAIN,
+    "wsgn-train annotations.json --features features --test test -o runs/second": TRAIN,
     "wsgn-predict annotations.json runs/second/model.safetensors --features features "
     "--protocol activitynet": Run(add="--quiet"),
     "wsgn-run --help": Run(),
@@ -122,7 +121,7 @@ COMMANDS: dict[str, Run | NotHere] = {
     "python export/to_tensorrt.py wsgn.onnx -o wsgn.plan": Run(),
     # docs/training.md
     "wsgn-train thumos14.json --features features --subset validation --test test "
-    "--preset wsgn+ --protocol activitynet-210 --skip-missing -o runs/thumos14": TRAIN,
+    "--protocol activitynet-210 --skip-missing -o runs/thumos14": TRAIN,
     "wsgn-eval runs/first/detections.json --truth synthetic/annotations.json --subset test "
     "--protocol activitynet --tiou 0.1 0.3 0.5 0.7": Run(),
     "wsgn-predict thumos14.json runs/thumos14/model.safetensors --features features "

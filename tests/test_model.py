@@ -8,6 +8,8 @@ from torch import nn
 from toy import CLASSES, SIZE, feature_model, frame_model
 
 from wsgn.errors import UsageError
+from wsgn.manifest import MultiThresholdRule
+from wsgn.methods.interface import Targets
 from wsgn.methods.losses import normalised_labels, score_losses
 from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
@@ -46,26 +48,17 @@ def test_the_global_gaussian_may_start_elsewhere() -> None:
     assert method.global_std.tolist() == [0.5, 0.5, 0.5]
 
 
-def test_the_naive_model_is_the_mean_of_class_probabilities() -> None:
-    model = WeakDetector(feature_model(components=())).eval()
-    heads, offsets = model(torch.randn(7, SIZE)), torch.tensor([0, 3, 7])
-    probabilities = heads.class_logits.softmax(dim=1)
-    torch.testing.assert_close(model.method.frame_scores(heads, offsets), probabilities)
-    video_scores = model.method.video_scores(heads, offsets)
-    torch.testing.assert_close(video_scores[1], probabilities[3:].mean(dim=0))
-
-
-def test_a_packed_batch_gives_what_each_video_gives_alone() -> None:
+def test_a_packed_batch_costs_what_each_video_costs_alone() -> None:
     model = WeakDetector(frame_model()).eval()
     frames = torch.randint(0, 256, (9, 8, 16, 24, 3), dtype=torch.uint8)
-    method, together, alone = model.method, model(frames), model(frames[2:])
-    both, one = torch.tensor([0, 2, 9]), torch.tensor([0, 7])
-    torch.testing.assert_close(
-        method.video_scores(together, both)[1:], method.video_scores(alone, one)
+    labels, pairs = torch.tensor([[0.0, 1, 1], [1, 0, 0]]), torch.zeros(0, 2, dtype=torch.int64)
+    together = model.method.losses(
+        model(frames), torch.tensor([0, 2, 9]), Targets(labels=labels, pairs=pairs)
     )
-    torch.testing.assert_close(
-        method.frame_scores(together, both)[2:], method.frame_scores(alone, one)
+    alone = model.method.losses(
+        model(frames[2:]), torch.tensor([0, 7]), Targets(labels=labels[1:], pairs=pairs)
     )
+    torch.testing.assert_close(together.per_video[1:], alone.per_video)
 
 
 def test_dropout_acts_in_training_only_and_on_both_heads() -> None:
@@ -121,7 +114,9 @@ def test_wrong_configurations_are_refused() -> None:
         feature_model(components=("gaussian",))
     with pytest.raises(UsageError, match=r"\[0, 1\)"):
         feature_model(dropout=1.0)
-    with pytest.raises(UsageError, match="odd"):
-        feature_model(smoothing_snippets=4)
+    with pytest.raises(UsageError, match="smoothing_seconds must be 0 or more"):
+        feature_model(smoothing_seconds=-1.0)
+    with pytest.raises(UsageError, match="set smoothing_seconds"):
+        feature_model(proposals=MultiThresholdRule(smoothing_snippets=3))
     with pytest.raises(UsageError, match="peak_gate"):
         feature_model(peak_gate=-1.0)

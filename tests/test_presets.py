@@ -28,7 +28,8 @@ def test_the_literal_paper() -> None:
     assert (method.softmax_scale, method.scoring_softmax_scale) == ("sum_one", "sum_one")
     assert method.coactivity_weight == 0.5
     assert (method.initial_mean, method.initial_std, method.hidden_layer) == (0, 1, True)
-    assert (model.smoothing_snippets, model.peak_gate, model.proposals) == (1, 0, None)
+    assert method.weight_scale == "per_frame"
+    assert (model.smoothing_seconds, model.peak_gate, model.proposals) == (0, 0, None)
     # 7,985 videos in batches of 128 are 63 updates.
     assert preset("paper-charades").train.num_steps == 80 * 63
 
@@ -65,6 +66,13 @@ def test_a_baseline_and_an_option_that_it_does_not_have() -> None:
     assert chosen("--method", "stpn").model.method == StpnConfig()
     with pytest.raises(UsageError, match="--softmax-scale has no meaning for the method 'stpn'"):
         chosen("--method", "stpn", "--softmax-scale", "max_one")
+
+
+def test_the_default_goes_with_the_data() -> None:
+    assert chosen() == preset("wsgn")
+    videos = train_options(["a.json", "-o", "x", "--videos", "v"])
+    assert videos.preset == preset("videos")
+    assert chosen("--preset", "videos") == preset("videos")
 
 
 def test_naive_has_no_components() -> None:

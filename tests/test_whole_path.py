@@ -16,6 +16,7 @@ from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.frames import FrameDataset
 from wsgn.export.graphs.document import export_graph, exportable, save_graph
 from wsgn.manifest import FrameInput, Sampling
+from wsgn.methods.rules import selection_rule
 from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
 from wsgn.prediction.predict import predict_videos, predicted_segments
@@ -71,8 +72,11 @@ def test_wsgn_run_equals_torch(tmp_path: Path, num_frames: int) -> None:
     )
     source = FrameDataset(tmp_path, [video], CLASSES, SAMPLING, FRAMES, progress=False)
     checkpoint = untrained_checkpoint()
-    (prediction,) = predict_videos(checkpoint.build(), source)
-    calibration = calibrate([prediction], np.ones((1, 3)), smoothing_snippets=5)
+    model = checkpoint.build()
+    (prediction,) = predict_videos(model, source)
+    calibration = calibrate(
+        [prediction], np.ones((1, 3)), rule=selection_rule(model), smoothing_snippets=5
+    )
     checkpoint = replace(checkpoint, calibration=calibration)
     save_graph(export_graph(exportable(checkpoint)), tmp_path / "model.onnx")
 

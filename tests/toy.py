@@ -103,11 +103,10 @@ def write_toy_dataset(folder: Path, num_training: int = 24, num_test: int = 12) 
 
 
 def feature_model(**changes: object) -> ModelConfig:
-    """A model on the toy features; fields of WsgnConfig go into its method."""
+    """A model on the toy features, weights per frame; fields of WsgnConfig go into its method."""
     names = {field.name for field in fields(WsgnConfig)}
     method = {name: changes.pop(name) for name in list(changes) if name in names}
-    if method:
-        changes["method"] = WsgnConfig(**method)  # type: ignore[arg-type]
+    changes.setdefault("method", WsgnConfig(**{"weight_scale": "per_frame"} | method))  # type: ignore[arg-type]
     settings: dict[str, object] = {
         "classes": CLASSES,
         "sampling": SAMPLING,
@@ -118,8 +117,13 @@ def feature_model(**changes: object) -> ModelConfig:
 
 
 def frame_model() -> ModelConfig:
-    """A model on small frames."""
-    return ModelConfig(classes=CLASSES, sampling=SAMPLING, frames=FrameInput(height=16, width=24))
+    """A model on small frames, weights per frame."""
+    return ModelConfig(
+        classes=CLASSES,
+        sampling=SAMPLING,
+        frames=FrameInput(height=16, width=24),
+        method=WsgnConfig(weight_scale="per_frame"),
+    )
 
 
 def short_training(**changes: object) -> TrainConfig:

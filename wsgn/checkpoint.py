@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,15 @@ from safetensors.torch import save
 from torch import Tensor
 
 from wsgn.config import ModelConfig, TrainConfig
+from wsgn.earlier_checkpoints import EARLIER_FORMATS, of_today
 from wsgn.errors import InputError, UsageError
-from wsgn.manifest import DetectionRule, Prior
+from wsgn.manifest import DetectionRule, MultiThresholdRule, Prior
 from wsgn.model import WeakDetector
 from wsgn.support.files import no_regular_file, write_whole_file
 from wsgn.support.json_input import read_object
 from wsgn.support.records import record_from_dict, record_to_dict
 
-FORMAT = "wsgn.checkpoint/2"
+FORMAT = "wsgn.checkpoint/3"
 _MOST_STEPS = 10**9
 
 
@@ -30,7 +31,18 @@ class Calibration:
     """What the training videos say about a model's scores; it goes into every manifest."""
 
     prior: Prior
+    # Of streams, and of whole videos that are not cut by many thresholds.
     detection: DetectionRule
+    # Of whole videos, where the model says so, with the smoothing of its data.
+    proposals: MultiThresholdRule | None = None
+
+    def smoothed(self, num_snippets: int) -> Calibration:
+        """Both rules with another smoothing; the thresholds stay those of the one before."""
+        detection = replace(self.detection, smoothing_snippets=num_snippets)
+        if self.proposals is None:
+            return replace(self, detection=detection)
+        proposals = replace(self.proposals, smoothing_snippets=num_snippets)
+        return replace(self, detection=detection, proposals=proposals)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +181,7 @@ def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
             f"{path} is a safetensors file without wsgn's configuration: it was not made by "
             "wsgn-train."
         ) from error
-    if document.get("format") not in (None, FORMAT):
+    if document.get("format") not in (FORMAT, *EARLIER_FORMATS):
         raise UsageError(
             f"{path} has format {document['format']}, this wsgn reads {FORMAT}: train it again, or "
             "use the version that made it."
@@ -182,11 +194,12 @@ def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
         "trained_on": dict | None,
     }
     document.setdefault("trained_on", None)
+    document.setdefault("format", None)
     if not all(name in document and _is(document[name], kind) for name, kind in kinds.items()):
         raise InputError(f"{path} holds no complete configuration of wsgn.")
     if not 0 <= document["step"] <= _MOST_STEPS:
         raise InputError(f"{path} says of no possible number of steps that they are done.")
-    return document
+    return document if document["format"] == FORMAT else of_today(document, what=str(path))
 
 
 def _is(value: object, kind: Any) -> bool:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+import math
+from dataclasses import dataclass, field, fields, replace
 
 from wsgn.backbones.config import BackboneConfig, CompactConfig, I3dConfig
 from wsgn.errors import UsageError
-from wsgn.localization.proposals import MultiThresholdRule
-from wsgn.manifest import DetectionRule, FeatureInput, FrameInput, Sampling
+from wsgn.localization.timing import smoothing_snippets
+from wsgn.manifest import (
+    DetectionRule,
+    FeatureInput,
+    FrameInput,
+    MultiThresholdRule,
+    Sampling,
+)
 from wsgn.methods.config import MethodConfig, WsgnConfig
 from wsgn.support.choices import one_of, require_choices
 
@@ -37,20 +44,26 @@ class ModelSettings:
     # (the paper); and every how many frames a trained model scores.
     time_unit: str = one_of(TIME_UNITS, "snippet")
     scoring_step: int = 1
-    # Neighbouring snippets whose scores are averaged when segments are cut; 1 is none.
-    smoothing_snippets: int = 5
+    # The time over which scores are averaged before segments are cut; 0 is none.
+    smoothing_seconds: float = 2.0
     # A class must reach this share of its opening threshold somewhere; 0 is off.
     peak_gate: float = DetectionRule.peak_gate
-    # Cut segments of whole videos by many thresholds instead of one in the middle.
+    # Cut segments of whole videos by many thresholds, after the same smoothing, instead of one in
+    # the middle.
     proposals: MultiThresholdRule | None = None
 
     def __post_init__(self) -> None:
         require_choices(self)
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout must lie in [0, 1), got {self.dropout}.")
-        if self.smoothing_snippets < 1 or self.smoothing_snippets % 2 == 0:
+        if not 0 <= self.smoothing_seconds < math.inf:
             raise UsageError(
-                f"smoothing_snippets must be odd and positive, got {self.smoothing_snippets}."
+                f"smoothing_seconds must be 0 or more seconds, got {self.smoothing_seconds}."
+            )
+        if self.proposals is not None and self.proposals.smoothing_snippets != 1:
+            raise UsageError(
+                "the smoothing of many thresholds is that of the model: leave their "
+                "smoothing_snippets at 1, and set smoothing_seconds."
             )
         if not self.peak_gate >= 0:
             raise UsageError(f"peak_gate must not be negative, got {self.peak_gate}.")
@@ -107,6 +120,14 @@ class ModelConfig(ModelSettings):
     def feature_size(self) -> int:
         """Channels of the shared features, D."""
         return self.backbone.feature_size if self.features is None else self.features.size
+
+    @property
+    def smoothing_snippets(self) -> int:
+        """The odd number of scores, of snippets or of frames, over which they are averaged."""
+        sampling = self.sampling
+        if self.time_unit == "frame":
+            sampling = replace(sampling, snippet_stride=self.scoring_step)
+        return smoothing_snippets(self.smoothing_seconds, sampling)
 
 
 def _require_frames(backbone: BackboneConfig, frames: FrameInput) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from wsgn.backbones.config import CompactConfig, ResNetConfig
 from wsgn.config import ModelSettings, TrainConfig
 from wsgn.errors import UsageError
-from wsgn.localization.proposals import MultiThresholdRule
+from wsgn.manifest import PER_FRAME, MultiThresholdRule
 from wsgn.methods.config import WsgnConfig, WtalcConfig
 
 
@@ -24,7 +24,11 @@ class Preset:
     train: TrainConfig = field(default_factory=TrainConfig)
 
 
-_VIDEOS = Preset(description="pixels through the compact backbone, on a CPU (the default)")
+# Its figures in docs/results.md are of weights per frame.
+_VIDEOS = Preset(
+    description="pixels through the compact backbone, on a CPU (the default with --videos)",
+    model=ModelSettings(method=WsgnConfig(weight_scale=PER_FRAME)),
+)
 
 # docs/features.md has what it reaches beside chance, and what lone frames do not.
 _FRAMES = Preset(
@@ -35,7 +39,7 @@ _FRAMES = Preset(
         # Top-k pooling alone: the co-activity loss needs pairs. More dropout leaves too little of
         # the few features.
         method=WtalcConfig(coactivity_weight=0.0, dropout=0.3),
-        proposals=MultiThresholdRule(smoothing_snippets=5),
+        proposals=MultiThresholdRule(),
     ),
     train=TrainConfig(num_steps=1000, batch_videos=8, thinning=4, learning_rate=2e-3),
 )
@@ -57,28 +61,47 @@ _IMAGES = Preset(
     ),
 )
 
+# Two losses on one class head: of the largest logits of each class, which pushes down what looks
+# most like a class where it is not, and of WSGN's weighted average of the logits.
+_WSGN = Preset(
+    description="WSGN's selection beside top-k pooling, on features (the default with --features)",
+    model=ModelSettings(
+        method=WsgnConfig(
+            class_activation="sigmoid",
+            scoring="probabilities",
+            pooling="logits",
+            top_k_weight=1.0,
+        ),
+        standardise=True,
+        dropout=0.7,
+        proposals=MultiThresholdRule(),
+    ),
+    train=TrainConfig(num_steps=400, batch_videos=16, thinning=2, learning_rate=3e-3),
+)
+
 # A search on synthetic features chose the settings.
 _THUMOS14 = Preset(
-    description="WSGN with all components on features such as I3D",
-    model=ModelSettings(standardise=True, dropout=0.5, smoothing_snippets=3),
+    description="the paper's model with all components on features such as I3D",
+    model=ModelSettings(standardise=True, dropout=0.5),
     train=TrainConfig(num_steps=800, batch_videos=16, thinning=2, learning_rate=1e-3),
 )
 
 # Beyond the paper: class-wise attention (the temporal softmax with an average weight of 1 in
 # training), linear heads, and frame scores in which that attention is a soft gate on the class
-# probabilities.
+# probabilities. Its smoothing was chosen on synthetic features, on which none is best.
 _WSGN_PLUS = Preset(
     description="wsgn+, beyond the paper: attention as a soft gate, linear heads",
     model=ModelSettings(
         method=WsgnConfig(
             components=("temporal_softmax",),
+            weight_scale=PER_FRAME,
             softmax_scale="mean_one",
             scoring_softmax_scale="soft_gate",
             hidden_layer=False,
         ),
         standardise=True,
         dropout=0.0,
-        smoothing_snippets=3,
+        smoothing_seconds=0.0,
         proposals=MultiThresholdRule(),
     ),
     train=TrainConfig(num_steps=800, batch_videos=16, thinning=2, learning_rate=1e-2),
@@ -93,10 +116,12 @@ _CHARADES = Preset(
 
 # Section 4's settings and the equations as they stand in print. How segments are cut is this
 # project's decision, but for "longer than 1 s": the paper names no threshold.
-_PAPER_METHOD = WsgnConfig(softmax_scale="sum_one", scoring_softmax_scale="sum_one")
+_PAPER_METHOD = WsgnConfig(
+    weight_scale=PER_FRAME, softmax_scale="sum_one", scoring_softmax_scale="sum_one"
+)
 _PAPER_EPOCHS = 80
 _PAPER_MODEL = ModelSettings(
-    method=_PAPER_METHOD, dropout=0.8, time_unit="frame", smoothing_snippets=1, peak_gate=0
+    method=_PAPER_METHOD, dropout=0.8, time_unit="frame", smoothing_seconds=0, peak_gate=0
 )
 _PAPER_TRAIN = TrainConfig(
     # Two updates for 200 videos, 80 times.
@@ -113,13 +138,15 @@ _PAPER_TRAIN = TrainConfig(
     gradient_clip=0,
 )
 
-# Of `wsgn-train`.
+# Of `wsgn-train`, on videos and on features.
 DEFAULT_PRESET = "videos"
+DEFAULT_FEATURE_PRESET = "wsgn"
 
 PRESETS = {
     "videos": _VIDEOS,
     "frames": _FRAMES,
     "images": _IMAGES,
+    "wsgn": _WSGN,
     "thumos14": _THUMOS14,
     "wsgn+": _WSGN_PLUS,
     "charades": _CHARADES,

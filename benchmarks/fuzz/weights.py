@@ -40,7 +40,10 @@ def _prepare_checkpoint(bases: Path) -> None:
     features = FeatureInput(size=_NUM_CHANNELS)
     model = ModelConfig(classes=("wave", "jump"), sampling=sampling, features=features)
     low, high = (0.0, 0.0), (1.0, 1.0)
-    prior = Prior(count=8.0, mean=low, variance=high, log_mean_exponential=low, maximum=high)
+    prior = Prior(
+        count=8.0, mean=low, variance=high, log_mean_exponential=low, maximum=high,
+        mean_local=high, mean_global=high,
+    )  # fmt: skip
     rule = DetectionRule(open_thresholds=high, close_thresholds=low)
     weights = WeakDetector(model).state_dict()
     checkpoint = Checkpoint(

@@ -27,8 +27,9 @@ from wsgn.export.graphs.networks import (
     wsgn_config,
 )
 from wsgn.export.graphs.selection_function import OPSET
-from wsgn.manifest import FORMAT_VERSION, METADATA_KEY, Manifest, SelectionRule
-from wsgn.methods.wsgn import Wsgn
+from wsgn.localization.timing import smoothing_snippets
+from wsgn.manifest import FORMAT_VERSION, METADATA_KEY, Manifest
+from wsgn.methods.rules import selection_rule
 from wsgn.model import WeakDetector
 from wsgn.support.files import write_whole_file
 
@@ -40,24 +41,21 @@ def describe(checkpoint: Checkpoint, model: WeakDetector) -> Manifest:
             "the checkpoint holds no thresholds: it is one to resume from. Export the "
             "model.safetensors beside it; if there is none yet, wsgn-train --resume makes it."
         )
-    config = checkpoint.model
-    method = wsgn_config(config)
-    assert isinstance(model.method, Wsgn)
-    rule = SelectionRule(
-        components=method.components,
-        softmax_scale=method.scoring_softmax_scale,
-        class_activation=method.class_activation,
-        variance_epsilon=method.variance_epsilon,
-        global_mean=tuple(model.method.global_mean.tolist()),
-        global_std=tuple(model.method.global_std.tolist()),
-    )
+    config, calibration = checkpoint.model, checkpoint.calibration
+    wsgn_config(config)
+    if config.time_unit == "frame":
+        # An engine scores snippets, not the frames between them.
+        calibration = calibration.smoothed(
+            smoothing_snippets(config.smoothing_seconds, config.sampling)
+        )
     return Manifest(
         format_version=FORMAT_VERSION,
         classes=config.classes,
         sampling=config.sampling,
-        selection=rule,
-        prior=checkpoint.calibration.prior,
-        detection=checkpoint.calibration.detection,
+        selection=selection_rule(model),
+        prior=calibration.prior,
+        detection=calibration.detection,
+        proposals=calibration.proposals,
         frames=config.frames,
         features=config.features,
         provenance=_provenance(checkpoint),

@@ -36,7 +36,10 @@ def trained_model(backbone: BackboneConfig, length: int, height: int, width: int
         elif name.endswith("running_var"):
             value.uniform_(0.1, 0.3)
     zeros, ones = (0.0,) * 3, (1.0,) * 3
-    prior = Prior(count=1, mean=zeros, variance=ones, log_mean_exponential=zeros, maximum=ones)
+    prior = Prior(
+        count=1, mean=zeros, variance=ones, log_mean_exponential=zeros, maximum=ones,
+        mean_local=ones, mean_global=ones,
+    )  # fmt: skip
     rule = DetectionRule(open_thresholds=ones, close_thresholds=zeros)
     return Checkpoint(
         model=config,

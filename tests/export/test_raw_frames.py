@@ -26,6 +26,7 @@ from wsgn.extraction.cli import main as extract
 from wsgn.extraction.config import BACKBONES
 from wsgn.features.file import read_feature_file
 from wsgn.manifest import FeatureInput, FrameInput, Sampling
+from wsgn.methods.config import WsgnConfig
 from wsgn.runtime import open_engine
 from wsgn.runtime.pipeline import Detection
 from wsgn.selection.operator import class_probabilities
@@ -52,7 +53,8 @@ def weights_file(path: Path, config: BackboneConfig = RESNET, gain: float = 30.0
 def heads(size: int = 512, **changes: object) -> Checkpoint:
     """A model on features, with random weights."""
     settings: dict[str, object] = {
-        "classes": CLASSES, "sampling": SAMPLING, "features": FeatureInput(size=size)
+        "classes": CLASSES, "sampling": SAMPLING, "features": FeatureInput(size=size),
+        "method": WsgnConfig(weight_scale="per_frame"),
     }  # fmt: skip
     return random_checkpoint(ModelConfig(**(settings | changes)))  # type: ignore[arg-type]
 

@@ -48,7 +48,13 @@ def random_checkpoint(config: ModelConfig, seed: int = 0) -> Checkpoint:
         optimizer={},
         calibration=Calibration(
             prior=Prior(
-                count=8.0, mean=ZERO, variance=(1.0,) * 3, log_mean_exponential=ZERO, maximum=ZERO
+                count=8.0,
+                mean=ZERO,
+                variance=(1.0,) * 3,
+                log_mean_exponential=ZERO,
+                maximum=ZERO,
+                mean_local=(0.6,) * 3,
+                mean_global=(0.6,) * 3,
             ),
             detection=DetectionRule(open_thresholds=ZERO, close_thresholds=ZERO),
         ),

@@ -29,6 +29,7 @@ from wsgn.export.plan.input import PlanInput, read_plan_input
 from wsgn.export.plan.parity import check_plan_parity
 from wsgn.export.plan.profiles import Limits, plan_profiles
 from wsgn.manifest import GRAPHS, FeatureInput, FrameInput, Manifest
+from wsgn.methods.config import WsgnConfig
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +109,7 @@ def test_models_on_published_backbones(
         sampling=replace(SAMPLING, snippet_length=length),
         frames=FrameInput(height=32, width=32),
         backbone=backbone,
+        method=WsgnConfig(weight_scale="per_frame"),
     )
     document = export_graph(exportable(random_checkpoint(config)), graph)
     assert built(document, tmp_path / "m.onnx") == ()

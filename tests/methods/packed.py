@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from wsgn.localization.scoring import frame_scores, video_scores
 from wsgn.methods.interface import HeadOutput, Losses, Method, Targets
+from wsgn.methods.rules import method_rule
 from wsgn.support.arrays import FloatArray
 
 SIZE = 6
@@ -52,3 +54,28 @@ def losses_of(method: Method, features: Tensor) -> tuple[HeadOutput, Losses]:
     """Heads and losses of the whole batch."""
     heads = method.heads(features)
     return heads, method.losses(heads, offsets_of(), targets_of())
+
+
+def scored(
+    method: Method, heads: HeadOutput, offsets: Tensor | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Frame scores (N, C) and video scores (B, C) of a batch, as hosts compute them."""
+    rule = method_rule(method)
+    x, h = (
+        values.detach().double().numpy() for values in (heads.selection_logits, heads.class_logits)
+    )
+    # A background class may stand behind the others.
+    p = h = h[:, : x.shape[1]]
+    if rule.class_activation == "sigmoid":
+        p = 1 / (1 + np.exp(-h))
+    elif rule.class_activation == "softmax":
+        exponentials = np.exp(h - h.max(axis=1, keepdims=True))
+        p = exponentials / exponentials.sum(axis=1, keepdims=True)
+    bounds = (offsets_of() if offsets is None else offsets).tolist()
+    videos = [slice(*pair) for pair in itertools.pairwise(bounds)]
+    scores = [frame_scores(x[rows], p[rows], rule) for rows in videos]
+    of_videos = [
+        video_scores(x[rows], p[rows], rule, score)
+        for rows, score in zip(videos, scores, strict=True)
+    ]
+    return np.concatenate(scores), np.stack(of_videos)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from packed import (
@@ -14,6 +15,7 @@ from packed import (
     offsets_of,
     packed_features,
     rows_of,
+    scored,
     targets_of,
 )
 from torch import Tensor, nn
@@ -96,8 +98,7 @@ def test_it_is_a_method(build: Build) -> None:
     # A background class may stand behind the others.
     assert heads.class_logits.shape[0] == sum(LENGTHS)
     assert heads.class_logits.shape[1] >= CLASSES
-    scores = method.frame_scores(heads, offsets_of())
-    video_scores = method.video_scores(heads, offsets_of())
+    scores, video_scores = scored(method, heads)
     assert scores.shape == (sum(LENGTHS), CLASSES)
     assert video_scores.shape == (len(LENGTHS), CLASSES)
     assert scores.min() >= 0
@@ -109,14 +110,14 @@ def test_a_packed_batch_gives_what_each_video_gives_alone(build: Build) -> None:
     method = build(SIZE, CLASSES).double()
     features = packed_features()
     heads, losses = losses_of(method, features)
-    scores = method.frame_scores(heads, offsets_of())
-    video_scores = method.video_scores(heads, offsets_of())
+    scores, video_scores = scored(method, heads)
     for video in range(len(LENGTHS)):
         rows = rows_of(video)
         alone = method.heads(features[rows])
         offsets = offsets_of((video,))
-        torch.testing.assert_close(method.frame_scores(alone, offsets), scores[rows])
-        torch.testing.assert_close(method.video_scores(alone, offsets)[0], video_scores[video])
+        scores_alone, (video_scores_alone,) = scored(method, alone, offsets)
+        np.testing.assert_allclose(scores_alone, scores[rows])
+        np.testing.assert_allclose(video_scores_alone, video_scores[video])
         lonely = method.losses(alone, offsets, targets_of((video,), ()))
         torch.testing.assert_close(lonely.per_video[0], losses.per_video[video])
 
@@ -165,14 +166,13 @@ def test_extreme_logits_stay_finite(build: Build) -> None:
 
 
 @every_baseline
-def test_half_precision_heads_are_scored_in_single(build: Build) -> None:
+def test_half_precision_heads_have_losses_in_single(build: Build) -> None:
     method = build(SIZE, CLASSES)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         heads = method.heads(packed_features().float())
         losses = method.losses(heads, offsets_of(), targets_of())
     assert heads.class_logits.dtype == torch.bfloat16
     assert losses.per_video.dtype.itemsize >= 4
-    assert method.frame_scores(heads, offsets_of()).dtype == torch.float32
 
 
 def packed_toys(num_videos: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -209,8 +209,7 @@ def test_it_learns_where_the_actions_are(build: Build) -> None:
     features, offsets, labels, inside = packed_toys(30, seed=1)
     with torch.no_grad():
         heads = method.heads(features)
-        scores = method.frame_scores(heads, offsets)
-        video_scores = method.video_scores(heads, offsets)
+        scores, video_scores = map(torch.from_numpy, scored(method, heads, offsets))
     assert (video_scores.argmax(dim=1) == labels.argmax(dim=1)).float().mean() > 0.8
     column = Packing(offsets).spread(labels).argmax(dim=1)
     curve = scores.gather(1, column[:, None])[:, 0]

@@ -18,6 +18,7 @@ from packed import (
     offsets_of,
     packed_features,
     rows_of,
+    scored,
     weights_of,
 )
 
@@ -73,8 +74,7 @@ def test_untrimmednets_is_soft_selection() -> None:
     weights = weights_of(method)
     features = packed_features()
     heads, losses = losses_of(method, features)
-    scores = method.frame_scores(heads, offsets_of())
-    video_scores = method.video_scores(heads, offsets_of())
+    scores, video_scores = scored(method, heads)
     for video in VIDEOS:
         snippets = features[rows_of(video)].numpy()
         attention = softmax(np.array([weights["selection.weight"][0] @ x for x in snippets]))
@@ -83,8 +83,8 @@ def test_untrimmednets_is_soft_selection() -> None:
             logits = weights["classifier.weight"] @ snippet + weights["classifier.bias"]
             expected += attention[time] * softmax(logits)
             score = softmax(logits) if attention[time] >= 0.5 / len(snippets) else 0 * logits
-            np.testing.assert_allclose(scores[rows_of(video)][time].detach(), score, rtol=1e-10)
-        np.testing.assert_allclose(video_scores[video].detach(), expected, rtol=1e-10)
+            np.testing.assert_allclose(scores[rows_of(video)][time], score, rtol=1e-10)
+        np.testing.assert_allclose(video_scores[video], expected, rtol=1e-10)
         loss = cross_entropy(expected, LABELS[video])
         assert losses.per_video[video].item() == pytest.approx(loss, rel=1e-10)
     # Both sides of the threshold occur.
@@ -96,8 +96,8 @@ def test_attention_that_just_reaches_the_threshold_counts() -> None:
     torch.nn.init.zeros_(method.selection.weight)
     # Four snippets with even attention, 1 / 4 each, exactly.
     heads = method.heads(torch.ones(4, SIZE))
-    scores = method.frame_scores(heads, torch.tensor([0, 4]))
-    torch.testing.assert_close(scores.sum(dim=1), torch.ones(4))
+    scores, _ = scored(method, heads, torch.tensor([0, 4]))
+    np.testing.assert_allclose(scores.sum(axis=1), np.ones(4))
 
 
 def test_stpn_is_attention_weighted_pooling_with_sparsity() -> None:
@@ -107,8 +107,7 @@ def test_stpn_is_attention_weighted_pooling_with_sparsity() -> None:
     weights = weights_of(method)
     features = packed_features()
     heads, losses = losses_of(method, features)
-    scores = method.frame_scores(heads, offsets_of())
-    video_scores = method.video_scores(heads, offsets_of())
+    scores, video_scores = scored(method, heads)
     for video in VIDEOS:
         snippets = features[rows_of(video)].numpy()
         pooled = np.zeros(SIZE)
@@ -121,14 +120,14 @@ def test_stpn_is_attention_weighted_pooling_with_sparsity() -> None:
             norm += attention
             activation = weights["classifier.weight"] @ snippet
             np.testing.assert_allclose(
-                scores[rows_of(video)][time].detach(),
+                scores[rows_of(video)][time],
                 [attention * sigmoid(a) for a in activation],
                 rtol=1e-10,
             )
         pooled /= len(snippets)
         logits = weights["classifier.weight"] @ pooled + weights["class_bias"]
         expected = [sigmoid(x) for x in logits]
-        np.testing.assert_allclose(video_scores[video].detach(), expected, rtol=1e-10)
+        np.testing.assert_allclose(video_scores[video], expected, rtol=1e-10)
         entropy = -sum(
             math.log(p if label else 1 - p)
             for p, label in zip(expected, LABELS[video], strict=True)
@@ -158,15 +157,14 @@ def test_wtalc_is_the_mean_of_the_largest_activations(weight: float) -> None:
     weights = weights_of(method)
     features = packed_features()
     heads, losses = losses_of(method, features)
-    scores = method.frame_scores(heads, offsets_of())
-    video_scores = method.video_scores(heads, offsets_of())
+    scores, video_scores = scored(method, heads)
     for video in VIDEOS:
         activations = []
         for time, snippet in enumerate(features[rows_of(video)].numpy()):
             hidden = np.maximum(weights["shared.weight"] @ snippet + weights["shared.bias"], 0)
             activations.append(weights["classifier.weight"] @ hidden + weights["classifier.bias"])
             np.testing.assert_allclose(
-                scores[rows_of(video)][time].detach(), np.maximum(activations[-1], 0), rtol=1e-10
+                scores[rows_of(video)][time], np.maximum(activations[-1], 0), rtol=1e-10
             )
         picks = math.ceil(LENGTHS[video] / 8)
         pooled = np.array(
@@ -175,7 +173,7 @@ def test_wtalc_is_the_mean_of_the_largest_activations(weight: float) -> None:
                 for column in range(CLASSES)
             ]
         )
-        np.testing.assert_allclose(video_scores[video].detach(), softmax(pooled), rtol=1e-10)
+        np.testing.assert_allclose(video_scores[video], softmax(pooled), rtol=1e-10)
         loss = (1 - weight) * cross_entropy(softmax(pooled), LABELS[video])
         assert losses.per_video[video].item() == pytest.approx(loss, rel=1e-10)
 
@@ -211,12 +209,10 @@ def test_top_k_by_sigmoids_is_a_binary_cross_entropy_per_class() -> None:
     features = packed_features()
     heads, losses = losses_of(method, features)
     activations = features.numpy() @ weights["classifier.weight"].T + weights["classifier.bias"]
-    np.testing.assert_allclose(
-        method.frame_scores(heads, offsets_of()).detach(), 1 / (1 + np.exp(-activations))
-    )
+    np.testing.assert_allclose(scored(method, heads)[0], 1 / (1 + np.exp(-activations)))
     for video in VIDEOS:
         pooled = top_of(activations[rows_of(video)], 8)
-        found = method.video_scores(heads, offsets_of())[video].detach()
+        found = scored(method, heads)[1][video]
         np.testing.assert_allclose(found, [sigmoid(value) for value in pooled])
         loss = -sum(
             math.log(sigmoid(value if label else -value))
@@ -231,7 +227,7 @@ def test_the_soft_gate_of_untrimmednets_is_half_open_at_its_threshold() -> None:
     assert isinstance(method, UntrimmedNets)
     weights = weights_of(method)
     features = packed_features()
-    scores = method.frame_scores(method.heads(features), offsets_of()).detach().numpy()
+    scores = scored(method, method.heads(features))[0]
     for video in VIDEOS:
         snippets = features[rows_of(video)].numpy()
         share = len(snippets) * softmax(snippets @ weights["selection.weight"][0])
@@ -297,12 +293,10 @@ def test_basnet_suppresses_the_background_in_its_second_branch() -> None:
         assert losses.per_video[video].item() == pytest.approx(loss, rel=1e-10)
         actions = classify(attention * snippets)[:, :CLASSES]
         np.testing.assert_allclose(
-            method.frame_scores(heads, offsets_of())[rows_of(video)].detach(),
+            scored(method, heads)[0][rows_of(video)],
             np.maximum(actions, 0),
         )
-        np.testing.assert_allclose(
-            method.video_scores(heads, offsets_of())[video].detach(), softmax(top_of(actions, 4))
-        )
+        np.testing.assert_allclose(scored(method, heads)[1][video], softmax(top_of(actions, 4)))
 
 
 def test_co2net_filters_each_stream_by_both() -> None:
@@ -343,9 +337,7 @@ def test_co2net_filters_each_stream_by_both() -> None:
         assert losses.per_video[video].item() == pytest.approx(loss, rel=1e-10)
         actions = suppressed[:, :CLASSES]
         np.testing.assert_allclose(
-            method.frame_scores(heads, offsets_of())[rows_of(video)].detach(),
+            scored(method, heads)[0][rows_of(video)],
             np.maximum(actions, 0),
         )
-        np.testing.assert_allclose(
-            method.video_scores(heads, offsets_of())[video].detach(), softmax(top_of(actions, 7))
-        )
+        np.testing.assert_allclose(scored(method, heads)[1][video], softmax(top_of(actions, 7)))

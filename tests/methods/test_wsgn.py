@@ -1,24 +1,27 @@
-"""WSGN's own scoring: the soft gate in torch against NumPy's, linear heads, the paper's losses."""
+"""WSGN's losses against the paper's equations in float64 NumPy, linear heads, its rules."""
 
 from __future__ import annotations
 
-from itertools import combinations
+import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from packed import scored
 
 from wsgn.errors import UsageError
-from wsgn.localization.scoring import frame_scores
-from wsgn.manifest import COMPONENTS, SelectionRule
+from wsgn.manifest import COMPONENTS
 from wsgn.methods.config import WsgnConfig
 from wsgn.methods.interface import HeadOutput, Targets
+from wsgn.methods.rules import method_rule
 from wsgn.methods.wsgn import Wsgn
+from wsgn.support.arrays import FloatArray
 
 LENGTHS = (1, 4, 19)
 OFFSETS = torch.tensor([0, 1, 5, 24])
 NUM_CLASSES = 3
-SUBSETS = [s for size in (1, 2, 3) for s in combinations(COMPONENTS, size)]
+LABELS = np.array([[1.0, 0, 0], [0, 1, 1], [0, 0, 0]])
 
 
 def method(config: WsgnConfig) -> Wsgn:
@@ -26,7 +29,8 @@ def method(config: WsgnConfig) -> Wsgn:
     result = Wsgn(config, 6, NUM_CLASSES)
     with torch.no_grad():
         result.global_mean.normal_()
-        result.global_log_std.normal_()
+        # Wide enough that no Gaussian is 0 in float32.
+        result.global_log_std.normal_(1.0, 0.3)
     return result
 
 
@@ -39,47 +43,218 @@ def random_heads() -> HeadOutput:
     )
 
 
-@pytest.mark.parametrize("components", SUBSETS)
-def test_the_soft_gate_equals_the_runtime_s(components: tuple[str, ...]) -> None:
-    config = WsgnConfig(
-        components=components, softmax_scale="mean_one", scoring_softmax_scale="soft_gate"
+def sigmoid(values: FloatArray) -> FloatArray:
+    result: FloatArray = 1 / (1 + np.exp(-values))
+    return result
+
+
+def softmax(values: FloatArray, axis: int) -> FloatArray:
+    exponentials = np.exp(values)
+    result: FloatArray = exponentials / exponentials.sum(axis=axis, keepdims=True)
+    return result
+
+
+def equations(wsgn: Wsgn, x: FloatArray) -> dict[str, FloatArray]:
+    """Eqs. 3, 5 and 7 of one video's selection logits (T, C)."""
+    mu = wsgn.global_mean.detach().double().numpy()
+    s = wsgn.global_std.detach().double().numpy()
+    deviation = np.sqrt(x.var(axis=0) + 1e-6)
+    return {
+        "local_gaussian": np.exp(-(((x - x.mean(axis=0)) / deviation) ** 2)),
+        "global_gaussian": np.exp(-(((x - mu) / s) ** 2)),
+        "temporal_softmax": softmax(x, axis=0),
+    }
+
+
+def weights(wsgn: Wsgn, x: FloatArray) -> FloatArray:
+    """The weights (T, C) of one video, each scale as its words are."""
+    config, found = wsgn.config, equations(wsgn, x)
+    if not config.components:
+        return np.ones_like(x)
+    parts = []
+    for name in config.components:
+        value = found[name]
+        if config.weight_scale == "average":
+            value = len(x) * value / value.sum(axis=0)
+        elif name == "temporal_softmax":
+            value = value / value.max(axis=0)
+        parts.append(value)
+    mean: FloatArray = np.mean(parts, axis=0)
+    return mean
+
+
+def cross_entropy(p: FloatArray, y: FloatArray) -> FloatArray:
+    result: FloatArray = -(y * np.log(p) + (1 - y) * np.log(1 - p))
+    return result
+
+
+def videos_of(heads: HeadOutput) -> list[tuple[FloatArray, FloatArray]]:
+    """Selection and class logits (T, C) of each video."""
+    x, h = heads.selection_logits.double().numpy(), heads.class_logits.double().numpy()
+    return [(x[a:b], h[a:b]) for a, b in pairwise(OFFSETS.tolist())]
+
+
+def found_losses(wsgn: Wsgn, heads: HeadOutput, snippet_labels: FloatArray | None) -> FloatArray:
+    targets = Targets(
+        labels=torch.from_numpy(LABELS).float(),
+        snippet_labels=None if snippet_labels is None else torch.from_numpy(snippet_labels).float(),
+        pairs=torch.zeros(0, 2, dtype=torch.long),
     )
-    wsgn, heads = method(config), random_heads()
-    found = wsgn.frame_scores(heads, OFFSETS)
-    rule = SelectionRule(
-        components=components,
-        softmax_scale="soft_gate",
-        class_activation="softmax",
-        global_mean=tuple(wsgn.global_mean.tolist()),
-        global_std=tuple(wsgn.global_std.tolist()),
+    losses = wsgn.losses(heads, OFFSETS, targets)
+    assert losses.per_pair.numel() == 0
+    per_video: FloatArray = losses.per_video.detach().double().numpy()
+    return per_video
+
+
+@pytest.mark.parametrize("is_supervised", [False, True])
+@pytest.mark.parametrize("weight_scale", ["average", "per_frame"])
+@pytest.mark.parametrize("components", [(), COMPONENTS])
+def test_the_loss_is_the_cross_entropy_of_the_weighted_mean(
+    components: tuple[str, ...], weight_scale: str, is_supervised: bool
+) -> None:
+    """Eq. 1, eq. 2, the weighted average; section 4.3, whose frames' predictions are p."""
+    wsgn = method(WsgnConfig(components=components, weight_scale=weight_scale))
+    heads = random_heads()
+    random = np.random.default_rng(3)
+    labels = (random.random((24, NUM_CLASSES)) > 0.5).astype(float)
+    found = found_losses(wsgn, heads, labels if is_supervised else None)
+    for video, (x, h) in enumerate(videos_of(heads)):
+        p, w = softmax(h, axis=1), weights(wsgn, x)
+        expected = cross_entropy((w * p).mean(axis=0), LABELS[video]).mean()
+        if is_supervised:
+            frames = p if weight_scale == "average" else w * p
+            y = labels[slice(*OFFSETS[video : video + 2].tolist())]
+            expected += cross_entropy(frames, y).mean()
+        assert found[video] == pytest.approx(expected, rel=1e-5), video
+
+
+@pytest.mark.parametrize("is_supervised", [False, True])
+@pytest.mark.parametrize("components", [(), ("global_gaussian",), COMPONENTS])
+def test_logits_are_pooled_by_the_weights_and_by_the_largest(
+    components: tuple[str, ...], is_supervised: bool
+) -> None:
+    wsgn = method(
+        WsgnConfig(
+            components=components,
+            class_activation="sigmoid",
+            pooling="logits",
+            top_k_weight=0.7,
+            snippets_per_pick=4,
+        )
     )
-    for video, rows in enumerate(heads.selection_logits.split(LENGTHS)):
-        first, last = OFFSETS[video : video + 2].tolist()
-        probabilities = heads.class_logits[first:last].softmax(dim=1)
-        expected = frame_scores(rows.double().numpy(), probabilities.double().numpy(), rule)
-        np.testing.assert_allclose(found[first:last].detach(), expected, atol=1e-6)
-    pooled = wsgn.video_scores(heads, OFFSETS)
-    torch.testing.assert_close(pooled[2], found[5:].mean(dim=0))
+    heads = random_heads()
+    labels = np.zeros((24, NUM_CLASSES))
+    labels[7:12, 1] = 1
+    found = found_losses(wsgn, heads, labels if is_supervised else None)
+    for video, (x, h) in enumerate(videos_of(heads)):
+        pooled = (weights(wsgn, x) * h).mean(axis=0)
+        largest = np.sort(h, axis=0)[-math.ceil(len(h) / 4) :].mean(axis=0)
+        expected = cross_entropy(sigmoid(pooled), LABELS[video]).sum()
+        expected += 0.7 * cross_entropy(sigmoid(largest), LABELS[video]).sum()
+        if is_supervised:
+            y = labels[slice(*OFFSETS[video : video + 2].tolist())]
+            expected += cross_entropy(sigmoid(h), y).sum(axis=1).mean()
+        assert found[video] == pytest.approx(expected, rel=1e-5), video
+
+
+def test_logits_far_from_zero_still_teach() -> None:
+    wsgn = method(WsgnConfig(class_activation="sigmoid", pooling="logits", top_k_weight=1.0))
+    heads = random_heads()
+    class_logits = torch.full((24, NUM_CLASSES), 200.0, requires_grad=True)
+    heads = HeadOutput(
+        selection_logits=heads.selection_logits, class_logits=class_logits, hidden=heads.hidden
+    )
+    targets = Targets(labels=torch.zeros(3, NUM_CLASSES), pairs=torch.zeros(0, 2, dtype=torch.long))
+    loss = wsgn.losses(heads, OFFSETS, targets).per_video
+    torch.testing.assert_close(loss, torch.full((3,), 2 * 200.0 * NUM_CLASSES))
+    loss.sum().backward()
+    assert class_logits.grad is not None
+    # Of each video and class, both terms have the slope 1.
+    assert class_logits.grad.sum().item() == pytest.approx(2 * 3 * NUM_CLASSES, rel=1e-5)
+
+
+SCORINGS = {
+    "cut": lambda w, p: np.minimum(w, 1) * p,
+    "soft_gate": lambda w, p: w / (w + 0.1) * p,
+    "probabilities": lambda w, p: p,
+}
+
+
+@pytest.mark.parametrize("scoring", ["product", *SCORINGS])
+def test_weights_of_mean_one_score_frames_in_four_ways(scoring: str) -> None:
+    wsgn, heads = method(WsgnConfig(scoring=scoring)), random_heads()
+    scores, video_scores = scored(wsgn, heads, OFFSETS)
+    for video, (x, h) in enumerate(videos_of(heads)):
+        p, w = softmax(h, axis=1), weights(wsgn, x)
+        if scoring == "product":
+            found = equations(wsgn, x)
+            q = found["temporal_softmax"] / found["temporal_softmax"].max(axis=0)
+            expected = (found["local_gaussian"] + found["global_gaussian"] + q) / 3 * p
+        else:
+            expected = SCORINGS[scoring](w, p)
+        rows = slice(*OFFSETS[video : video + 2].tolist())
+        np.testing.assert_allclose(scores[rows], expected, rtol=1e-6)
+        # What the loss was of; p alone is the naive model's score.
+        pooled = p.mean(axis=0) if scoring == "probabilities" else (w * p).mean(axis=0)
+        np.testing.assert_allclose(video_scores[video], pooled, rtol=1e-6)
+
+
+def test_what_was_pooled_in_training_scores_videos() -> None:
+    heads = random_heads()
+    (x, h) = videos_of(heads)[2]
+    for top_k_weight in (0.0, 0.5):
+        wsgn = method(
+            WsgnConfig(
+                class_activation="sigmoid",
+                pooling="logits",
+                scoring="soft_gate",
+                top_k_weight=top_k_weight,
+            )
+        )
+        _, video_scores = scored(wsgn, heads, OFFSETS)
+        largest = np.sort(h, axis=0)[-3:].mean(axis=0)
+        pooled = largest if top_k_weight else (weights(wsgn, x) * h).mean(axis=0)
+        np.testing.assert_allclose(video_scores[2], sigmoid(pooled), rtol=1e-6)
 
 
 def test_an_even_spread_opens_the_soft_gate_by_ten_elevenths() -> None:
-    config = WsgnConfig(
-        components=("temporal_softmax",),
-        softmax_scale="mean_one",
-        scoring_softmax_scale="soft_gate",
-    )
     heads = HeadOutput(
         selection_logits=torch.full((4, 3), 7.0),
         class_logits=torch.zeros(4, 3),
         hidden=torch.zeros(4, 6),
     )
-    scores = method(config).frame_scores(heads, torch.tensor([0, 4]))
-    torch.testing.assert_close(scores, torch.full((4, 3), 1 / 1.1 / 3))
+    for config in (
+        WsgnConfig(
+            components=("temporal_softmax",),
+            weight_scale="per_frame",
+            scoring_softmax_scale="soft_gate",
+        ),
+        WsgnConfig(components=("temporal_softmax",), scoring="soft_gate"),
+    ):
+        scores, _ = scored(method(config), heads, torch.tensor([0, 4]))
+        np.testing.assert_allclose(scores, np.full((4, 3), 1 / 1.1 / 3))
 
 
-def test_the_soft_gate_is_not_for_training() -> None:
+def test_the_naive_model_has_one_rule_whatever_the_weights_would_be() -> None:
+    rules = {
+        method_rule(method(WsgnConfig(components=(), weight_scale=scale, scoring=scoring)))
+        for scale in ("average", "per_frame")
+        for scoring in ("product", *SCORINGS)
+    }
+    assert len(rules) == 1
+
+
+def test_what_cannot_be_trained_is_refused() -> None:
     with pytest.raises(UsageError, match="in training"):
         WsgnConfig(softmax_scale="soft_gate")
+    with pytest.raises(UsageError, match="set class_activation to sigmoid"):
+        WsgnConfig(pooling="logits")
+    with pytest.raises(UsageError, match="set class_activation to sigmoid"):
+        WsgnConfig(top_k_weight=1.0)
+    with pytest.raises(UsageError, match="scoring must be one of"):
+        WsgnConfig(scoring="hard")
+    with pytest.raises(UsageError, match="snippets_per_pick"):
+        WsgnConfig(snippets_per_pick=0)
 
 
 def test_heads_may_be_linear() -> None:
@@ -90,35 +265,3 @@ def test_heads_may_be_linear() -> None:
     torch.testing.assert_close(heads.selection_logits, expected)
     assert heads.hidden is features
     assert not any("hidden" in name for name, _ in linear.named_parameters())
-
-
-@pytest.mark.parametrize("components", [(), COMPONENTS])
-def test_the_loss_is_the_cross_entropy_of_eq_2_for_each_video(components: tuple[str, ...]) -> None:
-    wsgn, heads = method(WsgnConfig(components=components)), random_heads()
-    labels = torch.tensor([[1.0, 0, 0], [0, 1, 1], [0, 0, 0]])
-    snippet_labels = (torch.rand(24, NUM_CLASSES) > 0.5).float()
-    scores = wsgn.frame_scores(heads, OFFSETS).double()
-    bce = torch.nn.functional.binary_cross_entropy
-
-    def expected(video: int, *, supervised: bool) -> torch.Tensor:
-        rows = slice(*OFFSETS[video : video + 2].tolist())
-        loss = bce(scores[rows].mean(dim=0), labels[video].double())
-        if supervised:
-            loss = loss + bce(scores[rows], snippet_labels[rows].double())
-        return loss
-
-    for supervised in (False, True):
-        targets = Targets(
-            labels=labels,
-            snippet_labels=snippet_labels if supervised else None,
-            pairs=torch.zeros(0, 2, dtype=torch.long),
-        )
-        found = wsgn.losses(heads, OFFSETS, targets)
-        assert found.per_pair.numel() == 0
-        for video in range(3):
-            torch.testing.assert_close(
-                found.per_video[video].double(),
-                expected(video, supervised=supervised),
-                rtol=1e-5,
-                atol=1e-6,
-            )

@@ -22,7 +22,8 @@ MIDDLE = DetectionRule(open_thresholds=(0.1, 0.2, 0.3), close_thresholds=(0.1, 0
 OWN = MultiThresholdRule(thresholds=(0.25, 0.5), smoothing_snippets=5)
 NONE = (0.0, 0.0, 0.0)
 TRAINED = Checkpoint(
-    model=feature_model(smoothing_snippets=3),
+    # Three snippets of 0.4 s.
+    model=feature_model(smoothing_seconds=1.0),
     train=short_training(),
     step=6,
     weights={},
@@ -32,7 +33,8 @@ TRAINED = Checkpoint(
     ),
     optimizer={},
 )
-WITH_OWN_RULE = replace(TRAINED, model=replace(TRAINED.model, proposals=OWN))
+assert TRAINED.calibration is not None
+WITH_OWN_RULE = replace(TRAINED, calibration=replace(TRAINED.calibration, proposals=OWN))
 
 
 @pytest.mark.parametrize(

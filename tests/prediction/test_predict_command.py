@@ -84,7 +84,12 @@ def test_two_streams_are_fused_late(
     models = []
     for stream in ("rgb", "flow"):
         output = tmp_path / stream
-        assert train.main(command(dataset, output, *QUICK, "--streams", stream)) == 0
+        assert (
+            train.main(
+                command(dataset, output, *QUICK, "--preset", "thumos14", "--streams", stream)
+            )
+            == 0
+        )
         model = load_checkpoint(output / "model.safetensors").model
         assert model.streams == (stream,)
         assert model.features is not None

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from toy import SAMPLING, ToySource, feature_model, frame_model
 
 from wsgn.data.samples import VideoSample
 from wsgn.methods.config import StpnConfig, UntrimmedNetsConfig, WtalcConfig
+from wsgn.methods.interface import Method
+from wsgn.methods.stpn import Stpn
+from wsgn.methods.untrimmednets import UntrimmedNets
 from wsgn.model import WeakDetector
 from wsgn.prediction import predict
 from wsgn.prediction.predict import predict_videos
@@ -21,14 +26,25 @@ def model_with(**changes: object) -> WeakDetector:
     return WeakDetector(feature_model(**changes)).eval()
 
 
+def video_scores(method: Method, x: Tensor, h: Tensor) -> Tensor:
+    """Of one video with selection logits x and class logits h (T, C), as the papers have them."""
+    if isinstance(method, Stpn):
+        return ((x.sigmoid() * h).mean(dim=0) + method.class_bias).sigmoid()
+    if isinstance(method, UntrimmedNets):
+        return (x.softmax(dim=0) * h.softmax(dim=1)).sum(dim=0)
+    picks = math.ceil(len(h) / 8)
+    return h.sort(dim=0, descending=True).values[:picks].mean(dim=0).softmax(dim=0)
+
+
 @pytest.mark.parametrize("method", [StpnConfig(), UntrimmedNetsConfig(), WtalcConfig()])
 def test_a_method_s_own_video_scores_are_those_of_the_prediction(method: object) -> None:
     model, source = model_with(method=method), ToySource(2)
+    if isinstance(model.method, Stpn):
+        torch.nn.init.normal_(model.method.class_bias)
     for index, prediction in enumerate(predict_videos(model, source)):
-        features = source.load(index).inputs
         with torch.inference_mode():
-            offsets = torch.tensor([0, len(features)])
-            expected = model.method.video_scores(model(features), offsets)[0]
+            heads = model(source.load(index).inputs)
+            expected = video_scores(model.method, heads.selection_logits, heads.class_logits)
         np.testing.assert_allclose(prediction.pooled_scores(), expected.numpy(), atol=1e-6)
         # They are not the mean of the frame scores, or nothing would have been shown.
         assert np.abs(prediction.scores.mean(axis=0) - expected.numpy()).max() > 1e-3

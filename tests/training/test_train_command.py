@@ -192,8 +192,8 @@ def test_a_baseline_trains_by_its_name_alone(dataset: Path, tmp_path: Path) -> N
         (("--steps", "0"), "--steps must be at least 1"),
         (("--learning-rate", "nan"), "--learning-rate must be positive"),
         (("--seed", "-1"), "--seed must not be negative"),
-        (("--batch-pairs", "5"), "--batch-pairs=5 pairs do not fit into --batch-videos=8"),
-        (("--smoothing-snippets", "4"), "--smoothing-snippets must be odd"),
+        (("--batch-pairs", "9"), "--batch-pairs=9 pairs do not fit into --batch-videos=16"),
+        (("--smoothing-seconds", "-1"), "--smoothing-seconds must be 0 or more seconds"),
         (("--dropout", "1"), "--dropout must lie in"),
         (("--video-memory", "inf", "--videos", "v"), "--video-memory must be"),
         (("--frame-rate", "fast"), "--frame-rate must be frames per second, or native"),
@@ -207,18 +207,18 @@ def test_messages_name_options(
     assert capsys.readouterr().err.startswith(f"wsgn-train: {sentence}")
 
 
-def test_the_help_has_the_defaults_of_the_default_preset(
+def test_the_help_has_the_defaults_of_the_default_presets(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for option, default in {
-        "--steps N": 1000, "--batch-videos N": 8, "--learning-rate X": 0.001, "--seed N": 0,
-        "--checkpoint-every N": 100, "--dropout X": 0.2, "--smoothing-snippets N": 5,
+        "--steps N": "1000; with --features 400", "--dropout X": "0.2; with --features 0.7",
+        "--checkpoint-every N": 100, "--seed N": 0, "--smoothing-seconds X": 2,
     }.items():  # fmt: skip
-        words = text.partition(f" {option} ")[2].partition(" --")[0]
-        assert f"(default: {default})" in words, option
-    assert "those of the preset 'videos'" in text
+        words = text.partition(f" {option} ")[2]
+        assert f"(default: {default})" in words[:160], option
+    assert "'videos', with --videos, and 'wsgn', with --features" in text
 
 
 def test_a_file_gets_lines_and_no_bars(
@@ -332,7 +332,7 @@ def one_class(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_one_class_is_told_what_its_softmax_is(
     one_class: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    few = ("--steps", "2", "--threads", "1")
+    few = ("--steps", "2", "--threads", "1", "--preset", "thumos14")
     assert main(command(one_class, tmp_path / "softmax", *few)) == 0
     assert "--class-activation sigmoid learns whether it happens" in capsys.readouterr().err
     sigmoid = ("--class-activation", "sigmoid")
@@ -350,7 +350,8 @@ def test_what_would_learn_nothing_of_one_class_is_refused(
     capsys: pytest.CaptureFixture[str],
     options: tuple[str, ...],
 ) -> None:
-    assert main(command(one_class, tmp_path / "run", *QUICK, *options)) == 2
+    options = (*QUICK, "--preset", "thumos14", *options)
+    assert main(command(one_class, tmp_path / "run", *options)) == 2
     said = capsys.readouterr().err
     assert "one class only, so it would learn nothing" in said
     assert "--class-activation sigmoid" in said

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, relu
+from torch.nn.functional import leaky_relu
 
 from wsgn.methods.config import BasnetConfig
 from wsgn.methods.heads import initialised
@@ -74,16 +74,6 @@ class Basnet(nn.Module):
             base_logits=base_logits,
             attention_logits=attention_logits,
         )
-
-    def frame_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(N, C): the positive part of the suppressed activations, without an upper bound."""
-        check_offsets(cu_seqlens, len(heads.class_logits))
-        return relu(at_least_single(heads.class_logits[:, : self.num_classes]))
-
-    def video_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(B, C) probabilities of the actions in the suppression branch; each row sums to 1."""
-        logits = at_least_single(heads.class_logits[:, : self.num_classes])
-        return self._pooled(logits, cu_seqlens).softmax(dim=1)
 
     def losses(self, heads: HeadOutput, cu_seqlens: Tensor, targets: Targets) -> Losses:
         """Cross-entropy of both branches, and the weighted norm of lambda."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, leaky_relu, relu
+from torch.nn.functional import cross_entropy, leaky_relu
 
 from wsgn.errors import UsageError
 from wsgn.methods.basnet import SLOPE, SuppressedOutput
@@ -103,16 +103,6 @@ class Co2net(nn.Module):
             attention_logits=attention_logits,
             stream_attentions=torch.cat([first_attention, second_attention], dim=1),
         )
-
-    def frame_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(N, C): the positive part of the suppressed activations, without an upper bound."""
-        check_offsets(cu_seqlens, len(heads.class_logits))
-        return relu(at_least_single(heads.class_logits[:, : self.num_classes]))
-
-    def video_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(B, C) probabilities of the actions; each row sums to 1."""
-        logits = at_least_single(heads.class_logits[:, : self.num_classes])
-        return self._pooled(logits, cu_seqlens).softmax(dim=1)
 
     def losses(self, heads: HeadOutput, cu_seqlens: Tensor, targets: Targets) -> Losses:
         """The terms named above, each a mean over snippets or a sum over classes."""

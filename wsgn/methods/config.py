@@ -8,8 +8,19 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from wsgn.errors import UsageError
-from wsgn.manifest import CLASS_ACTIVATIONS, SCORING_SCALES, SOFTMAX_SCALES, SelectionRule
+from wsgn.manifest import (
+    AVERAGE,
+    CLASS_ACTIVATIONS,
+    POOLED,
+    SCORING_SCALES,
+    SOFTMAX_SCALES,
+    WEIGHT_SCALES,
+    SelectionRule,
+)
 from wsgn.support.choices import one_of, require_choices
+
+# How frames are scored where weights are a weighted average (wsgn.methods.rules).
+SCORINGS = ("product", "cut", "soft_gate", "probabilities")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +29,24 @@ class WsgnConfig:
 
     name: Literal["wsgn"] = "wsgn"
     components: tuple[str, ...] = ("local_gaussian", "global_gaussian", "temporal_softmax")
-    # Scale of the temporal softmax in training, and when a trained model scores frames.
+    # 'average': each component sums to one over a video, so that the video score is a weighted
+    # average of the frames; 'per_frame': eq. 2 to the letter, over T whatever the weights sum to.
+    weight_scale: str = one_of(WEIGHT_SCALES, AVERAGE)
+    # Under 'average', how a trained model scores frames, with w the weights of mean 1 and p the
+    # class probabilities: 'product', of p and the weights of eqs. 3, 5 and 7 over its largest;
+    # 'cut', min(w, 1) p; 'soft_gate', w / (w + 0.1) p; 'probabilities', p alone.
+    scoring: str = one_of(SCORINGS, "product")
+    # Under 'per_frame', the scale of the temporal softmax in training, and when a trained model
+    # scores frames.
     softmax_scale: str = one_of(SOFTMAX_SCALES, "max_one")
     scoring_softmax_scale: str = one_of(SCORING_SCALES, "max_one")
     class_activation: str = one_of(CLASS_ACTIVATIONS, "softmax")
+    # What of the frames the video score is pooled of in the loss; 'logits' need the sigmoid.
+    pooling: str = one_of(POOLED, "probabilities")
+    # Weight of a second loss, of the mean of a class's k = ceil(T / snippets_per_pick) largest
+    # logits; it needs the sigmoid.
+    top_k_weight: float = 0.0
+    snippets_per_pick: int = 8
     # Whether the heads have a hidden layer (the paper) or are linear.
     hidden_layer: bool = True
     variance_epsilon: float = 1e-6
@@ -35,10 +60,18 @@ class WsgnConfig:
         if not self.initial_std > 0:
             raise UsageError(f"initial_std must be positive, got {self.initial_std}.")
         require_weight("coactivity_weight", self.coactivity_weight)
+        require_weight("top_k_weight", self.top_k_weight)
+        require_count("snippets_per_pick", self.snippets_per_pick)
         if self.softmax_scale not in SOFTMAX_SCALES:
             raise UsageError(
                 f"softmax_scale must be one of {', '.join(SOFTMAX_SCALES)} in training, got "
                 f"'{self.softmax_scale}'."
+            )
+        require_choices(self)
+        if self.class_activation != "sigmoid" and (self.trains_logits or self.top_k_weight):
+            raise UsageError(
+                "a loss on class logits (pooling logits, or a top_k_weight) asks of each class by "
+                "itself whether it is there: set class_activation to sigmoid."
             )
         # The rule checks the names.
         for scale in (self.softmax_scale, self.scoring_softmax_scale):
@@ -48,6 +81,11 @@ class WsgnConfig:
                 class_activation=self.class_activation,
                 variance_epsilon=self.variance_epsilon,
             )
+
+    @property
+    def trains_logits(self) -> bool:
+        """Whether the video score in the loss is pooled of class logits."""
+        return self.pooling == "logits"
 
 
 def require_weight(name: str, value: float) -> None:

@@ -1,4 +1,4 @@
-"""What a method is: layers on shared features, how they score videos and frames, and its loss."""
+"""What a method is: layers on shared features, and its loss; `wsgn.methods.rules` scores."""
 
 from __future__ import annotations
 
@@ -50,12 +50,6 @@ class Method(Protocol):
 
     def heads(self, features: Tensor) -> HeadOutput:
         """The layers on shared features (N, D)."""
-
-    def frame_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(N, C), at least 0: what segments are cut from."""
-
-    def video_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(B, C), at least 0: how surely a class occurs."""
 
     def losses(self, heads: HeadOutput, cu_seqlens: Tensor, targets: Targets) -> Losses:
         """The method's own loss."""

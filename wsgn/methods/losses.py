@@ -1,8 +1,9 @@
-"""Losses on video scores, and on frame scores for the supervised variant."""
+"""Losses on the scores or logits of videos, and of frames for the supervised variant."""
 
 from __future__ import annotations
 
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 # Scores are kept this far from 0 and 1, where the logarithm ends.
 _MARGIN = 1e-7
@@ -16,6 +17,16 @@ def score_losses(scores: Tensor, labels: Tensor) -> Tensor:
     """
     clamped = scores.clamp(_MARGIN, 1 - _MARGIN)
     return -(labels * clamped.log() + (1 - labels) * (-clamped).log1p()).mean(dim=1)
+
+
+def logit_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy of the sigmoid of logits, summed over classes: a loss per row.
+
+    Both are (B, C) of videos, or (N, C) of snippets. A mean would weaken the loss, beside the decay
+    of the weights, the more the more classes there are.
+    """
+    losses = binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none")
+    return losses.sum(dim=1)
 
 
 def normalised_labels(labels: Tensor) -> Tensor:

@@ -52,15 +52,6 @@ class Stpn(nn.Module):
             hidden=features,
         )
 
-    def frame_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(N, C) in (0, 1): the weighted temporal class activation map psi."""
-        check_offsets(cu_seqlens, len(heads.class_logits))
-        return _attention(heads) * self._activations(heads).sigmoid()
-
-    def video_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(B, C) probabilities of each class by itself."""
-        return self._video_logits(heads, cu_seqlens).sigmoid()
-
     def losses(self, heads: HeadOutput, cu_seqlens: Tensor, targets: Targets) -> Losses:
         """Binary cross-entropy, mean over classes, and the weighted norm of the attention."""
         classification = binary_cross_entropy_with_logits(

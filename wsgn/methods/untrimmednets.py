@@ -50,25 +50,11 @@ class UntrimmedNets(nn.Module):
             hidden=features,
         )
 
-    def frame_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(N, C): class probabilities behind the gate of the attention."""
-        check_offsets(cu_seqlens, len(heads.class_logits))
-        attention = temporal_softmax(at_least_single(heads.selection_logits[:, :1]), cu_seqlens)
-        lengths = Packing(cu_seqlens).spread(cu_seqlens.diff()[:, None])  # (N, 1)
-        share, threshold = attention * lengths, self.config.attention_threshold
-        if self.config.gate == "hard":
-            return (share >= threshold) * self._probabilities(heads)
-        return share / (share + threshold) * self._probabilities(heads)
-
-    def video_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(B, C) class probabilities; each row sums to 1."""
-        check_offsets(cu_seqlens, len(heads.class_logits))
-        attention = temporal_softmax(at_least_single(heads.selection_logits[:, :1]), cu_seqlens)
-        return Packing(cu_seqlens).sum(attention * self._probabilities(heads))
-
     def losses(self, heads: HeadOutput, cu_seqlens: Tensor, targets: Targets) -> Losses:
         """Cross-entropy of the video's class probabilities with the normalised labels."""
-        scores = self.video_scores(heads, cu_seqlens)
+        check_offsets(cu_seqlens, len(heads.class_logits))
+        attention = temporal_softmax(at_least_single(heads.selection_logits[:, :1]), cu_seqlens)
+        scores = Packing(cu_seqlens).sum(attention * self._probabilities(heads))  # (B, C)
         labels = normalised_labels(targets.labels)
         per_video = -(labels * scores.clamp(min=_SMALLEST).log()).sum(dim=1)
         return Losses(per_video=per_video, per_pair=per_video.new_zeros(0))

@@ -1,4 +1,4 @@
-"""WSGN: class probabilities, weighed by selections that are normalised in up to three ways."""
+"""WSGN: class predictions, weighed by selections that are normalised in up to three ways."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
-from wsgn.manifest import GATE_HALF, SOFT_GATE
+from wsgn.manifest import AVERAGE, IDENTITY
 from wsgn.methods.coactivity import coactivity_losses
 from wsgn.methods.config import WsgnConfig
 from wsgn.methods.heads import Head
 from wsgn.methods.interface import HeadOutput, Losses, Targets
-from wsgn.methods.losses import score_losses
+from wsgn.methods.losses import logit_losses, score_losses
+from wsgn.methods.pooling import at_least_single, top_mean
 from wsgn.selection.api import frame_selection, video_selection
 from wsgn.selection.operator import class_probabilities
-from wsgn.selection.packing import Packing, check_offsets, mean_per_video
+from wsgn.selection.packing import check_offsets, mean_per_video
 
 
 class SelectionOptions(TypedDict):
@@ -25,6 +26,7 @@ class SelectionOptions(TypedDict):
     num_classes: int
     components: tuple[str, ...]
     softmax_scale: str
+    weight_scale: str
     class_activation: str
     epsilon: float
 
@@ -56,30 +58,52 @@ class Wsgn(nn.Module):
             selection_logits=selection_logits, class_logits=class_logits, hidden=hidden
         )
 
-    def frame_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(N, C) at the scale for scoring."""
-        if self.config.scoring_softmax_scale == SOFT_GATE:
-            return self._gated_scores(heads, cu_seqlens)
-        return self._frame_scores(heads, cu_seqlens, self.config.scoring_softmax_scale)[0]
-
-    def video_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(B, C) at the scale for scoring."""
-        if self.config.scoring_softmax_scale == SOFT_GATE:
-            return mean_per_video(self._gated_scores(heads, cu_seqlens), cu_seqlens)
-        return self._video_scores(heads, cu_seqlens, self.config.scoring_softmax_scale)
-
     def losses(self, heads: HeadOutput, cu_seqlens: Tensor, targets: Targets) -> Losses:
-        """Cross-entropy of the video scores; of the frame scores where their labels are given."""
-        scale = self.config.softmax_scale
-        if targets.snippet_labels is None:
-            video_scores = self._video_scores(heads, cu_seqlens, scale)
-            per_video = score_losses(video_scores, targets.labels)
+        """Cross-entropy of what is pooled, and of the frames where their labels are given."""
+        config = self.config
+        if config.trains_logits:
+            per_video = self._losses_of_logits(heads, cu_seqlens, targets)
+        elif targets.snippet_labels is None:
+            per_video = score_losses(self._video_scores(heads, cu_seqlens), targets.labels)
         else:
-            scores, video_scores = self._frame_scores(heads, cu_seqlens, scale)
-            per_snippet = score_losses(scores, targets.snippet_labels)  # (N,)
-            per_video = score_losses(video_scores, targets.labels)
-            per_video = per_video + mean_per_video(per_snippet[:, None], cu_seqlens)[:, 0]
+            per_video = self._supervised(heads, cu_seqlens, targets.labels, targets.snippet_labels)
+        if config.top_k_weight > 0:
+            largest = top_mean(self._logits(heads), cu_seqlens, config.snippets_per_pick)  # (B, C)
+            per_video = per_video + config.top_k_weight * logit_losses(largest, targets.labels)
         return Losses(per_video=per_video, per_pair=self._coactivity(heads, cu_seqlens, targets))
+
+    def _losses_of_logits(self, heads: HeadOutput, cu_seqlens: Tensor, targets: Targets) -> Tensor:
+        """(B,): the video's logit is the weighted mean of its snippets'."""
+        logits = self._logits(heads)
+        pooled = (
+            self._selected(heads, cu_seqlens, IDENTITY)
+            if self.config.components
+            else mean_per_video(logits, cu_seqlens)
+        )
+        per_video = logit_losses(pooled, targets.labels)
+        if targets.snippet_labels is None:
+            return per_video
+        per_snippet = logit_losses(logits, targets.snippet_labels)  # (N,)
+        return per_video + mean_per_video(per_snippet[:, None], cu_seqlens)[:, 0]
+
+    def _supervised(
+        self, heads: HeadOutput, cu_seqlens: Tensor, labels: Tensor, snippet_labels: Tensor
+    ) -> Tensor:
+        """(B,): the loss of section 4.3. Its frames' predictions are p, as w is 1 there.
+
+        With weights per frame they are w p. Weights of mean 1 are none of a frame by itself.
+        """
+        config = self.config
+        if not config.components or config.weight_scale == AVERAGE:
+            scores = self._probabilities(heads, cu_seqlens)
+            video_scores = self._video_scores(heads, cu_seqlens)
+        else:
+            options = self._options(config.class_activation)
+            selection = frame_selection(*self._operands(heads, cu_seqlens), **options)
+            scores, video_scores = selection.scores, selection.video_scores
+        per_snippet = score_losses(scores, snippet_labels)  # (N,)
+        per_video = score_losses(video_scores, labels)
+        return per_video + mean_per_video(per_snippet[:, None], cu_seqlens)[:, 0]
 
     def _coactivity(self, heads: HeadOutput, cu_seqlens: Tensor, targets: Targets) -> Tensor:
         weight = self.config.coactivity_weight
@@ -90,44 +114,24 @@ class Wsgn(nn.Module):
             heads.hidden, attention_logits, cu_seqlens, targets.labels, targets.pairs
         )
 
-    def _frame_scores(
-        self, heads: HeadOutput, cu_seqlens: Tensor, scale: str
-    ) -> tuple[Tensor, Tensor]:
-        """Scores (N, C) and video scores (B, C)."""
-        if not self.config.components:
-            scores = self._probabilities(heads, cu_seqlens)
-            return scores, mean_per_video(scores, cu_seqlens)
-        selection = frame_selection(*self._operands(heads, cu_seqlens), **self._options(scale))
-        return selection.scores, selection.video_scores
-
-    def _video_scores(self, heads: HeadOutput, cu_seqlens: Tensor, scale: str) -> Tensor:
+    def _video_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
+        """(B, C); eq. 1 where there are no components."""
         if not self.config.components:
             return mean_per_video(self._probabilities(heads, cu_seqlens), cu_seqlens)
-        return video_selection(*self._operands(heads, cu_seqlens), **self._options(scale))
+        return self._selected(heads, cu_seqlens, self.config.class_activation)
 
-    def _gated_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(N, C): the temporal softmax as a soft gate, averaged with the other components."""
-        probabilities = self._probabilities(heads, cu_seqlens)
-        components = self.config.components
-        if "temporal_softmax" not in components:
-            return self._frame_scores(heads, cu_seqlens, "max_one")[0]
-        logits = heads.selection_logits[:, : self.num_classes].float()
-        packing = Packing(cu_seqlens)
-        weights = (logits - packing.spread(packing.max(logits))).exp()
-        weights = weights / packing.spread(packing.mean(weights))  # (N, C), mean 1 in each video
-        scores = weights / (weights + GATE_HALF) * probabilities
-        others = tuple(name for name in components if name != "temporal_softmax")
-        if others:
-            options = self._options("max_one") | {"components": others}
-            selected = frame_selection(*self._operands(heads, cu_seqlens), **options)
-            scores = scores + len(others) * selected.scores
-        return scores / len(components)
+    def _selected(self, heads: HeadOutput, cu_seqlens: Tensor, activation: str) -> Tensor:
+        """(B, C): the mean of w times probabilities, or times logits under IDENTITY."""
+        return video_selection(*self._operands(heads, cu_seqlens), **self._options(activation))
 
     def _probabilities(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """The weights of the naive model are 1: class probabilities (N, C)."""
+        """(N, C)."""
         check_offsets(cu_seqlens, len(heads.class_logits))
-        logits = heads.class_logits[:, : self.num_classes].float()
-        return class_probabilities(logits, self.config.class_activation)
+        return class_probabilities(self._logits(heads), self.config.class_activation)
+
+    def _logits(self, heads: HeadOutput) -> Tensor:
+        """Class logits (N, C)."""
+        return at_least_single(heads.class_logits[:, : self.num_classes])
 
     def _operands(
         self, heads: HeadOutput, cu_seqlens: Tensor
@@ -135,12 +139,13 @@ class Wsgn(nn.Module):
         logits = heads.selection_logits, heads.class_logits
         return *logits, cu_seqlens, self.global_mean, self.global_std
 
-    def _options(self, scale: str) -> SelectionOptions:
+    def _options(self, activation: str) -> SelectionOptions:
         config = self.config
         return SelectionOptions(
             num_classes=self.num_classes,
             components=config.components,
-            softmax_scale=scale,
-            class_activation=config.class_activation,
+            softmax_scale=config.softmax_scale,
+            weight_scale=config.weight_scale,
+            class_activation=activation,
             epsilon=config.variance_epsilon,
         )

@@ -17,17 +17,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn.functional import (
-    binary_cross_entropy_with_logits,
     cross_entropy,
     relu,
-    softmax,
 )
 
 from wsgn.methods.coactivity import coactivity_losses
 from wsgn.methods.config import WtalcConfig
 from wsgn.methods.heads import initialised
 from wsgn.methods.interface import HeadOutput, Losses, Targets
-from wsgn.methods.losses import normalised_labels
+from wsgn.methods.losses import logit_losses, normalised_labels
 from wsgn.methods.pooling import at_least_single, top_mean
 from wsgn.selection.packing import check_offsets
 
@@ -53,25 +51,12 @@ class Wtalc(nn.Module):
         activations = self.classifier(hidden)
         return HeadOutput(selection_logits=activations, class_logits=activations, hidden=hidden)
 
-    def frame_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(N, C): the positive part of the class activations, or their sigmoid."""
-        check_offsets(cu_seqlens, len(heads.class_logits))
-        activations = self._activations(heads)
-        return activations.sigmoid() if self.config.loss == "sigmoid" else relu(activations)
-
-    def video_scores(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
-        """(B, C) class probabilities; with the softmax each row sums to 1."""
-        pooled = self._pooled(heads, cu_seqlens)
-        return pooled.sigmoid() if self.config.loss == "sigmoid" else softmax(pooled, dim=1)
-
     def losses(self, heads: HeadOutput, cu_seqlens: Tensor, targets: Targets) -> Losses:
         """Cross-entropy with the normalised labels, and the co-activity of the pairs."""
         weight = self.config.coactivity_weight
         pooled = self._pooled(heads, cu_seqlens)
         if self.config.loss == "sigmoid":
-            per_video = binary_cross_entropy_with_logits(
-                pooled, targets.labels, reduction="none"
-            ).sum(dim=1)
+            per_video = logit_losses(pooled, targets.labels)
         else:
             per_video = cross_entropy(pooled, normalised_labels(targets.labels), reduction="none")
         per_pair = per_video.new_zeros(0)

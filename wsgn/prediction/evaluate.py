@@ -128,10 +128,10 @@ def video_level_result(
 
 
 def trained_rule(checkpoint: Checkpoint) -> Rule:
-    """The rule for segments that the configuration names, or else training left behind."""
+    """The rule for segments of whole videos that training left behind."""
     if checkpoint.calibration is None:
         raise UsageError("the checkpoint is of a training that has not ended; resume it first.")
-    return checkpoint.model.proposals or checkpoint.calibration.detection
+    return checkpoint.calibration.proposals or checkpoint.calibration.detection
 
 
 def chosen_rule(name: str, checkpoint: Checkpoint) -> Rule:
@@ -140,13 +140,12 @@ def chosen_rule(name: str, checkpoint: Checkpoint) -> Rule:
     'trained' is the model's own, 'middle' one threshold in the middle of a video's scores,
     'many' thresholds as the configuration has them or as usual.
     """
-    trained, model = trained_rule(checkpoint), checkpoint.model
+    trained, calibration = trained_rule(checkpoint), checkpoint.calibration
+    assert calibration is not None
     if name == "many":
-        return model.proposals or MultiThresholdRule(smoothing_snippets=model.smoothing_snippets)
-    if name == "middle":
-        assert checkpoint.calibration is not None
-        return checkpoint.calibration.detection
-    return trained
+        usual = MultiThresholdRule(smoothing_snippets=checkpoint.model.smoothing_snippets)
+        return calibration.proposals or usual
+    return calibration.detection if name == "middle" else trained
 
 
 def find_segments(

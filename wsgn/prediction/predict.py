@@ -13,6 +13,7 @@ from wsgn.config import ModelConfig
 from wsgn.data.samples import VideoSource
 from wsgn.errors import InputError
 from wsgn.localization.proposals import MultiThresholdRule, proposals
+from wsgn.localization.scoring import frame_scores, video_scores
 from wsgn.localization.segments import (
     Segment,
     SnippetTimes,
@@ -20,9 +21,9 @@ from wsgn.localization.segments import (
     smoothed_scores,
     video_thresholds,
 )
-from wsgn.manifest import DetectionRule
-from wsgn.methods.config import WsgnConfig
+from wsgn.manifest import IDENTITY, DetectionRule, SelectionRule
 from wsgn.methods.interface import HeadOutput
+from wsgn.methods.rules import selection_rule
 from wsgn.model import WeakDetector
 from wsgn.selection.operator import class_probabilities
 from wsgn.support.arrays import FloatArray
@@ -38,11 +39,11 @@ class VideoPrediction:
 
     name: str
     times: SnippetTimes
-    # (T, C) each.
+    # (T, C) each; the probabilities are class logits under a class_activation of 'identity'.
     selection_logits: FloatArray
     class_probabilities: FloatArray
     scores: FloatArray
-    # (C,); None where they are the mean of the frame scores, as in WSGN.
+    # (C,); None where they are the mean of the frame scores.
     video_scores: FloatArray | None = None
 
     def pooled_scores(self) -> FloatArray:
@@ -54,39 +55,42 @@ class VideoPrediction:
 
 
 @torch.inference_mode()
-def predict_videos(model: WeakDetector, source: VideoSource) -> Iterator[VideoPrediction]:
-    """Predict the videos of a source one after the other, as the model scores them in training.
+def predict_videos(
+    model: WeakDetector, source: VideoSource, rule: SelectionRule | None = None
+) -> Iterator[VideoPrediction]:
+    """Predict the videos of a source one after the other, as an exported engine scores them.
 
     Args:
         model: of `Checkpoint.build()`, on any device.
         source: of `Dataset.source(subset, checkpoint.model)`.
+        rule: how outputs become scores; by default the model's own (`wsgn.methods.rules`).
 
     Returns:
-        For each video with T snippets and C classes `scores` (T, C), the frame scores of eq. 2
-        before smoothing, the logits and probabilities that they come from, and `times`, in seconds.
+        For each video with T snippets and C classes `scores` (T, C), the frame scores before
+        smoothing, the logits and probabilities that they come from, and `times`, in seconds.
 
     Raises:
         InputError: a file cannot be read.
     """
     model.eval()
-    config, device = model.config, next(model.parameters()).device
-    chunk = _chunk(config)
+    rule, num_classes = rule or selection_rule(model), len(model.config.classes)
+    chunk, device = _chunk(model.config), next(model.parameters()).device
+    has_own = rule.video_score.pooling != "frame_scores"
     for index, video in enumerate(source.videos):
         sample = source.load(index)
         heads = joined([model(part.to(device)) for part in torch.split(sample.inputs, chunk)])
-        offsets = torch.tensor([0, len(sample.inputs)], device=device)
-        class_logits = heads.class_logits[:, : len(config.classes)].float()
-        activation = getattr(config.method, "class_activation", "softmax")
-        pooled = None
-        if not isinstance(config.method, WsgnConfig):
-            pooled = _array(model.method.video_scores(heads, offsets)[0])
+        class_logits = heads.class_logits[:, :num_classes].float()
+        if rule.class_activation != IDENTITY:
+            class_logits = class_probabilities(class_logits, rule.class_activation)
+        outputs = _array(heads.selection_logits[:, :num_classes]), _array(class_logits)
+        scores = frame_scores(*outputs, rule)
         yield VideoPrediction(
             name=video.name,
             times=sample.times,
-            selection_logits=_array(heads.selection_logits[:, : len(config.classes)]),
-            class_probabilities=_array(class_probabilities(class_logits, activation)),
-            scores=_array(model.method.frame_scores(heads, offsets)),
-            video_scores=pooled,
+            selection_logits=outputs[0],
+            class_probabilities=outputs[1],
+            scores=scores,
+            video_scores=video_scores(*outputs, rule, scores) if has_own else None,
         )
 
 

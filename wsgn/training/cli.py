@@ -21,7 +21,7 @@ from wsgn.features.arguments import (
 from wsgn.features.options import NATIVE
 from wsgn.manifest import COMPONENTS, RESIZE_MODES, FrameInput, Sampling
 from wsgn.metrics.protocol import PROTOCOLS
-from wsgn.presets import DEFAULT_PRESET, PRESETS, Preset, preset
+from wsgn.presets import DEFAULT_FEATURE_PRESET, DEFAULT_PRESET, PRESETS, Preset, preset
 from wsgn.support.command import run_command, say
 from wsgn.support.parser import CommandParser, default_text
 from wsgn.support.signals import TERMINATED
@@ -87,8 +87,8 @@ def _parser() -> argparse.ArgumentParser:
         usage="%(prog)s ANNOTATIONS (--videos DIR | --features PATH) -o DIR [options]",
         description="Train an action detector from video-level labels.",
         epilog="DIR gets losses.csv, last.safetensors (to resume) and model.safetensors. The "
-        "preset decides whatever is not given: the defaults of the model and of the training are "
-        f"those of the preset '{DEFAULT_PRESET}'; docs/training.md names where the others are.",
+        "preset decides whatever is not given; the defaults named here are those of the presets "
+        f"'{DEFAULT_PRESET}', with --videos, and '{DEFAULT_FEATURE_PRESET}', with --features.",
     )
     result.add_argument(
         "annotations", type=Path, help="JSON, a table (CSV), or a folder for each class"
@@ -99,10 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--preset",
         choices=PRESETS,
-        default=DEFAULT_PRESET,
         metavar="PRESET",
-        help="; ".join(f"{name}: {PRESETS[name].description}" for name in PRESETS)
-        + f" (default: {DEFAULT_PRESET})",
+        help="; ".join(f"{name}: {PRESETS[name].description}" for name in PRESETS),
     )
     again = result.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from DIR/last.safetensors")
@@ -190,7 +188,9 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
 
 def _add(group: argparse._ArgumentGroup, options: Sequence[Option]) -> None:
     for option in options:
-        words = f"{option.help} (default: {default_text(option.default)})"
+        ours, of_features = map(default_text, option.defaults)
+        also = "" if of_features == ours else f"; with --features {of_features}"
+        words = f"{option.help} (default: {ours}{also})"
         group.add_argument(option.flag, type=option.kind, choices=option.choices, help=words)
 
 
@@ -258,8 +258,9 @@ def _preset(arguments: argparse.Namespace) -> Preset:
         train_fields["normalise_labels"] = True
     if arguments.no_augment:
         train_fields["augment"] = False
+    usual = DEFAULT_PRESET if arguments.features is None else DEFAULT_FEATURE_PRESET
     return overridden(
-        preset(arguments.preset),
+        preset(arguments.preset or usual),
         method=arguments.method,
         backbone=arguments.backbone,
         model_fields=_given(arguments, MODEL_OPTIONS),

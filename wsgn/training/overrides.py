@@ -20,7 +20,7 @@ from wsgn.methods.config import (
     WsgnConfig,
     WtalcConfig,
 )
-from wsgn.presets import DEFAULT_PRESET, PRESETS, Preset
+from wsgn.presets import DEFAULT_FEATURE_PRESET, DEFAULT_PRESET, PRESETS, Preset
 from wsgn.support.choices import choices_of
 
 # I3D on optical flow takes features only.
@@ -61,10 +61,12 @@ class Option:
         return kind
 
     @property
-    def default(self) -> object:
-        """What the default preset says."""
-        default = PRESETS[DEFAULT_PRESET]
-        for config in (default.model.method, default.model, default.train):
+    def defaults(self) -> tuple[object, object]:
+        """What the default presets say, for videos and for features."""
+        return self._of(PRESETS[DEFAULT_PRESET]), self._of(PRESETS[DEFAULT_FEATURE_PRESET])
+
+    def _of(self, preset: Preset) -> object:
+        for config in (preset.model.method, preset.model, preset.train):
             if isinstance(config, self.owner):
                 return getattr(config, self.field)
         raise AssertionError(self.owner)
@@ -89,9 +91,15 @@ def _options(owner: type, table: Mapping[str, str], **flags: str) -> tuple[Optio
 METHOD_OPTIONS = _options(
     WsgnConfig,
     {
-        "softmax_scale": "of the temporal softmax in training; sum_one is the paper",
-        "scoring_softmax_scale": "of the temporal softmax when frames are scored",
+        "weight_scale": "weights sum to one over a video, or each stands by itself as in eq. 2",
+        "scoring": "how weights of average score frames",
+        "softmax_scale": "of the temporal softmax in training under per_frame; sum_one is the "
+        "paper",
+        "scoring_softmax_scale": "of the temporal softmax when frames are scored, likewise",
         "class_activation": "sigmoid for data in which classes share a frame",
+        "pooling": "what of the frames the loss takes the weighted mean of",
+        "top_k_weight": "of a second loss, on the largest logits of each class",
+        "snippets_per_pick": "of that loss: one logit is taken in so many",
         "coactivity_weight": "of the co-activity loss, which takes pairs of videos; wtalc has 0.5",
     },
 )
@@ -102,7 +110,7 @@ MODEL_OPTIONS = _options(
         "dropout": "share of the features dropped",
         "time_unit": "score snippets, or frames between which features are interpolated",
         "scoring_step": "score every n-th frame",
-        "smoothing_snippets": "scores averaged before segments are cut",
+        "smoothing_seconds": "over so long scores are averaged before segments are cut",
     },
 )
 
@@ -157,16 +165,12 @@ def overridden(
     _require_fields(chosen_backbone, backbone_fields, what="backbone")
     chosen_method = replace(chosen_method, **method_fields)
     train = replace(preset.train, **_with_pairs(preset, chosen_method, train_fields))
-    proposals = settings.proposals
-    if proposals is not None and "smoothing_snippets" in model_fields:
-        proposals = replace(proposals, smoothing_snippets=model_fields["smoothing_snippets"])
     return replace(
         preset,
         model=replace(
             settings,
             backbone=replace(chosen_backbone, **backbone_fields),
             method=chosen_method,
-            proposals=proposals,
             **model_fields,
         ),
         train=train,

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 import numpy as np
@@ -20,6 +20,7 @@ from wsgn.data.annotations import label_vector
 from wsgn.data.samples import VideoSource
 from wsgn.errors import InputError, UsageError
 from wsgn.methods.interface import Losses
+from wsgn.methods.rules import selection_rule
 from wsgn.model import WeakDetector
 from wsgn.prediction.predict import predict_videos
 from wsgn.training.calibrate import calibrate
@@ -152,12 +153,17 @@ class Trainer:
 
     def finished(self) -> Checkpoint:
         """The final checkpoint: without the optimiser, calibrated on the training videos."""
+        config, rule = self.model.config, selection_rule(self.model)
         calibration = calibrate(
-            predict_videos(self.model, self._source),
+            predict_videos(self.model, self._source, rule),
             self._labels.astype(np.float64),
-            smoothing_snippets=self.model.config.smoothing_snippets,
-            peak_gate=self.model.config.peak_gate,
+            rule=rule,
+            smoothing_snippets=config.smoothing_snippets,
+            peak_gate=config.peak_gate,
         )
+        if config.proposals is not None:
+            many = replace(config.proposals, smoothing_snippets=config.smoothing_snippets)
+            calibration = replace(calibration, proposals=many)
         return Checkpoint(
             model=self.model.config,
             train=self.train_config,
