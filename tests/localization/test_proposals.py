@@ -170,6 +170,19 @@ def test_close_proposals_of_a_threshold_are_one_and_long_ones_none() -> None:
     assert bounds(found) == [(8.0, 9.0)]
 
 
+def test_no_gap_is_bridged_between_two_thresholds() -> None:
+    curve = [0.0, 1.0, 0.6, 0.0, 0.6, 1.0, 0.0, 0.0, 1.0, 0.0]
+    scores, times = np.array(curve)[:, None], second_by_second(len(curve))
+
+    def found(*thresholds: float) -> list[tuple[float, float]]:
+        # Nothing but an equal goes.
+        rule = rule_of(thresholds=thresholds, suppression_tiou=1.0)
+        given = scores, times, ["wave"], np.ones(1), rule
+        return bounds(proposals(*given, merge_gap_seconds=1.6))
+
+    assert sorted(found(0.3, 0.8)) == sorted(found(0.3) + found(0.8))
+
+
 def test_a_class_that_hardly_varies_has_none() -> None:
     curve = [0.5, 0.5, 0.5, 0.5]
     for height, expected in ((0.9e-4, 0), (1.1e-4, 1)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from wsgn.localization.statistics import SelectionStatistics
 from wsgn.localization.streaming_state import (
     STATE_ROWS,
     prior_rows,
+    state_rows,
     statistics_of_state,
     whole_video_scores,
 )
@@ -41,6 +44,18 @@ def state_of(logits: np.ndarray) -> np.ndarray:
     return np.stack(rows).astype(np.float32)
 
 
+AVERAGE = replace(RULES[0], weight_scale="average", gate="cut")
+
+
+def averaging_state_of(logits: np.ndarray) -> np.ndarray:
+    """The state (7, C): behind the five rows what each snippet weighed when it came."""
+    statistics = SelectionStatistics.empty(2)
+    for row in logits:
+        statistics = statistics.updated(row).counting(row[None], AVERAGE)
+    sums = np.stack([statistics.sum_local, statistics.sum_global]).astype(np.float32)
+    return np.concatenate([state_of(logits), sums])
+
+
 def random_logits(length: int, offset: float = 0.0) -> np.ndarray:
     return np.random.default_rng(length).normal(size=(length, 2)) + offset
 
@@ -63,6 +78,36 @@ def test_exact_scores_follow_from_the_last_state(rule: SelectionRule) -> None:
     wanted = frame_scores(logits, probabilities, rule)
     # The state is float32.
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6 * max(1.0, wanted.max()))
+
+
+def test_under_averages_a_state_has_two_more_rows() -> None:
+    logits = random_logits(50)
+    state = averaging_state_of(logits)
+    assert state_rows(AVERAGE) == (*STATE_ROWS, "sum_local", "sum_global")
+    assert state_rows(RULES[0]) == STATE_ROWS
+    found = statistics_of_state(state)
+    np.testing.assert_allclose([found.sum_local, found.sum_global], state[5:], rtol=1e-6)
+    # The sums of a whole video are others, and are taken anew.
+    whole = SelectionStatistics.of(logits).counting(logits, AVERAGE)
+    assert (abs(found.sum_local - whole.sum_local) > 0.1).all()
+    probabilities = np.random.default_rng(1).random(size=(50, 2))
+    exact = whole_video_scores(logits, probabilities, state, AVERAGE)
+    wanted = frame_scores(logits, probabilities, AVERAGE)
+    np.testing.assert_allclose(exact, wanted, rtol=0, atol=1e-6)
+
+
+def test_under_averages_a_prior_has_its_sums() -> None:
+    prior = Prior(
+        count=8.0,
+        mean=(0.5, -1.0),
+        variance=(2.0, 0.1),
+        log_mean_exponential=(0.3, 0.0),
+        maximum=(3.0, -2.0),
+        mean_local=(0.5, 0.25),
+    )
+    rows = prior_rows(prior, AVERAGE)
+    np.testing.assert_array_equal(rows[:6], prior_rows(prior, RULES[0]))
+    assert rows[6:].tolist() == [[4.0, 2.0], [0.0, 0.0]]
 
 
 def test_zeros_are_statistics_of_nothing() -> None:

@@ -13,7 +13,7 @@ from wsgn.config import ModelConfig
 from wsgn.data.samples import VideoSource
 from wsgn.errors import InputError
 from wsgn.localization.proposals import MultiThresholdRule, proposals
-from wsgn.localization.scoring import frame_scores, video_scores
+from wsgn.localization.scoring import bounded, frame_scores, video_scores
 from wsgn.localization.segments import (
     Segment,
     SnippetTimes,
@@ -45,6 +45,8 @@ class VideoPrediction:
     scores: FloatArray
     # (C,); None where they are the mean of the frame scores.
     video_scores: FloatArray | None = None
+    # By which they were scored; None of scores that are known to lie from 0 to 1.
+    rule: SelectionRule | None = None
 
     def pooled_scores(self) -> FloatArray:
         """Video scores (C,), whichever they are."""
@@ -91,6 +93,7 @@ def predict_videos(
             class_probabilities=outputs[1],
             scores=scores,
             video_scores=video_scores(*outputs, rule, scores) if has_own else None,
+            rule=rule,
         )
 
 
@@ -117,11 +120,24 @@ def _array(values: Tensor) -> FloatArray:
 def predicted_segments(
     prediction: VideoPrediction, classes: tuple[str, ...], rule: DetectionRule | MultiThresholdRule
 ) -> list[Segment]:
-    """Segments of one video: by one threshold in the middle of smoothed scores, or by many."""
+    """Segments of one video: by one threshold in the middle of smoothed scores, or by many.
+
+    They are those that an engine of the model gives at the end of a video.
+    """
     if isinstance(rule, MultiThresholdRule):
-        return proposals(
+        segments = proposals(
             prediction.scores, prediction.times, classes, prediction.pooled_scores(), rule
         )
+    else:
+        segments = _cut_at_one(prediction, classes, rule)
+    if prediction.rule is None:
+        return segments
+    return [replace(one, score=bounded(one.score, prediction.rule)) for one in segments]
+
+
+def _cut_at_one(
+    prediction: VideoPrediction, classes: tuple[str, ...], rule: DetectionRule
+) -> list[Segment]:
     scores = smoothed_scores(prediction.scores, prediction.times.epoch, rule.smoothing_snippets)
     thresholds = video_thresholds(scores, rule, prediction.video_scores)
     return scores_to_segments(
@@ -151,8 +167,11 @@ def fused(predictions: Sequence[VideoPrediction]) -> VideoPrediction:
     pooled = None
     if any(prediction.video_scores is not None for prediction in predictions):
         pooled = np.mean([prediction.pooled_scores() for prediction in predictions], axis=0)
+    rules = [prediction.rule for prediction in predictions]
     return replace(
         first,
+        # A mean has no bound where one of them has none.
+        rule=next((rule for rule in rules if rule is not None and not rule.is_bounded), first.rule),
         selection_logits=np.mean([p.selection_logits for p in predictions], axis=0),
         class_probabilities=np.mean([p.class_probabilities for p in predictions], axis=0),
         scores=np.mean([p.scores for p in predictions], axis=0),
