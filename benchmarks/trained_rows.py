@@ -29,12 +29,12 @@ from wsgn.methods.config import with_streams
 from wsgn.metrics.annotations import Truth, read_truth, truth_of
 from wsgn.metrics.classification import evaluate_classification
 from wsgn.model import WeakDetector
+from wsgn.prediction.calibrate import calibrate
 from wsgn.prediction.evaluate import Rule, find_segments, score_segments
 from wsgn.prediction.predict import predict_videos
 from wsgn.presets import Preset
 from wsgn.support.arrays import Float32Array
 from wsgn.support.files import write_whole_file
-from wsgn.training.calibrate import calibrate
 from wsgn.training.trainer import Trainer
 
 TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)

@@ -126,6 +126,9 @@ COMMANDS: dict[str, Run | NotHere] = {
     "--protocol activitynet --tiou 0.1 0.3 0.5 0.7": Run(),
     "wsgn-predict thumos14.json runs/thumos14/model.safetensors --features features "
     "--skip-missing --protocol thumos-2015 --each-output -o detections.json": Run(add="--quiet"),
+    "wsgn-predict thumos14.json runs/thumos14/model.safetensors --features features "
+    "--skip-missing --subset validation --segments middle --smoothing-seconds 3 "
+    "--write-model middle.safetensors": Run(add="--quiet"),
     "wsgn-synthesize videos --sample a.mp4 --actions wave,jump --duration 12": Run(
         add="--frame-rate 5 --width 96 --height 72"
     ),

@@ -68,6 +68,13 @@ def test_a_baseline_and_an_option_that_it_does_not_have() -> None:
         chosen("--method", "stpn", "--softmax-scale", "max_one")
 
 
+def test_an_option_that_would_be_left_unused_is_refused() -> None:
+    with pytest.raises(UsageError, match="scoring has no meaning under weight_scale per_frame"):
+        chosen("--weight-scale", "per_frame", "--scoring", "cut")
+    with pytest.raises(UsageError, match="softmax_scale has no meaning under weight_scale average"):
+        chosen("--softmax-scale", "sum_one")
+
+
 def test_the_default_goes_with_the_data() -> None:
     assert chosen() == preset("wsgn")
     videos = train_options(["a.json", "-o", "x", "--videos", "v"])

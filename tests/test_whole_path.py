@@ -19,11 +19,11 @@ from wsgn.manifest import FrameInput, Sampling
 from wsgn.methods.rules import selection_rule
 from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
+from wsgn.prediction.calibrate import calibrate
 from wsgn.prediction.predict import predict_videos, predicted_segments
 from wsgn.runtime import open_engine
 from wsgn.runtime.events import SegmentEvent
 from wsgn.runtime.pipeline import Detection
-from wsgn.training.calibrate import calibrate
 
 CLASSES = ("left", "right", "none")
 SAMPLING = Sampling(frame_rate=10.0, snippet_length=8, snippet_stride=4)

@@ -83,6 +83,11 @@ class WsgnConfig:
             )
 
     @property
+    def weighs_average(self) -> bool:
+        """Whether there are weights, of mean 1 over a video."""
+        return bool(self.components) and self.weight_scale == AVERAGE
+
+    @property
     def trains_logits(self) -> bool:
         """Whether the video score in the loss is pooled of class logits."""
         return self.pooling == "logits"

@@ -53,22 +53,21 @@ def method_rule(method: Method) -> SelectionRule:
 
 def _wsgn(method: Wsgn) -> SelectionRule:
     config = method.config
-    is_average = bool(config.components) and config.weight_scale == AVERAGE
-    components, gate = config.components, "none"
+    is_average, components, gate = config.weighs_average, config.components, "none"
     if is_average and config.scoring == "probabilities":
-        components = ()
+        is_average, components = False, ()
     elif is_average:
         gate = _GATES[config.scoring]
     return SelectionRule(
         components=components,
         softmax_scale=config.scoring_softmax_scale,
         class_activation=config.class_activation,
-        weight_scale=AVERAGE if is_average and components else PER_FRAME,
+        weight_scale=AVERAGE if is_average else PER_FRAME,
         gate=gate,
         variance_epsilon=config.variance_epsilon,
         global_mean=tuple(method.global_mean.tolist()),
         global_std=tuple(method.global_std.tolist()),
-        video_score=_wsgn_video_score(config, is_average=is_average and bool(components)),
+        video_score=_wsgn_video_score(config, is_average=is_average),
     )
 
 

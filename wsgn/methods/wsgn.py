@@ -8,7 +8,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
-from wsgn.manifest import AVERAGE, IDENTITY
+from wsgn.manifest import IDENTITY
 from wsgn.methods.coactivity import coactivity_losses
 from wsgn.methods.config import WsgnConfig
 from wsgn.methods.heads import Head
@@ -94,7 +94,7 @@ class Wsgn(nn.Module):
         With weights per frame they are w p. Weights of mean 1 are none of a frame by itself.
         """
         config = self.config
-        if not config.components or config.weight_scale == AVERAGE:
+        if not config.components or config.weighs_average:
             scores = self._probabilities(heads, cu_seqlens)
             video_scores = self._video_scores(heads, cu_seqlens)
         else:

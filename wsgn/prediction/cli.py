@@ -14,6 +14,7 @@ from wsgn.features.arguments import (
     add_video_memory,
     data_options,
 )
+from wsgn.methods.config import SCORINGS
 from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.prediction.options import SEGMENT_RULES, USUAL_TIOU, PredictOptions
 from wsgn.support.command import run_command
@@ -52,12 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     add_feature_options(parser.add_argument_group("features"))
     add_video_memory(parser.add_argument_group("videos"))
     parser.add_argument("--subset", default="test", help="(default: test)")
-    parser.add_argument(
-        "--segments",
-        choices=SEGMENT_RULES,
-        default="trained",
-        help="by the model's own rule, one threshold in the middle, or many thresholds",
-    )
+    _add_rule(parser.add_argument_group("rule"))
     parser.add_argument("-o", "--output", type=Path, metavar="JSON", help="write the segments")
     parser.add_argument(
         "--protocol", choices=tuple(PROTOCOLS), help="print their mAP under this protocol"
@@ -85,6 +81,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_rule(group: argparse._ArgumentGroup) -> None:
+    """How scores become segments, where it is not to be as the model was trained."""
+    group.add_argument(
+        "--segments",
+        choices=SEGMENT_RULES,
+        default="trained",
+        help="by the model's own rule, one threshold in the middle, or many thresholds",
+    )
+    group.add_argument(
+        "--smoothing-seconds",
+        type=float,
+        metavar="S",
+        help="time over which scores are averaged (default: as trained)",
+    )
+    group.add_argument(
+        "--scoring",
+        choices=SCORINGS,
+        help="how weights of the scale average score frames (default: as trained)",
+    )
+    group.add_argument(
+        "--write-model",
+        type=Path,
+        metavar="FILE",
+        help="write the model with the three above as its own; thresholds are set on --subset, so "
+        "name the training videos",
+    )
+
+
 def _options(arguments: argparse.Namespace) -> PredictOptions:
     return PredictOptions(
         annotations=arguments.annotations,
@@ -92,6 +116,9 @@ def _options(arguments: argparse.Namespace) -> PredictOptions:
         data=data_options(arguments),
         subset=arguments.subset,
         segments=arguments.segments,
+        smoothing_seconds=arguments.smoothing_seconds,
+        scoring=arguments.scoring,
+        write_model=arguments.write_model,
         output=arguments.output,
         protocol=arguments.protocol,
         tiou=tuple(arguments.tiou),

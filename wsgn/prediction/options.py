@@ -29,6 +29,13 @@ class PredictOptions:
     subset: str = "test"
     # One of SEGMENT_RULES.
     segments: str = "trained"
+    # Another smoothing, and another way to score frames (of `wsgn.methods.config.SCORINGS`), than
+    # the model's own.
+    smoothing_seconds: float | None = None
+    scoring: str | None = None
+    # Where the model is written to with these three in the place of its own, its thresholds set
+    # anew on the videos of the subset, which are to be training videos.
+    write_model: Path | None = None
     # Where the segments are written to.
     output: Path | None = None
     # One of PROTOCOLS, under which the segments are scored, at these overlaps.
@@ -53,8 +60,15 @@ class PredictOptions:
             raise UsageError("--each-output needs --protocol, and one model.")
         if self.submission and not self.charades:
             raise UsageError("--submission needs --charades, the CSV that gives order and lengths.")
-        if not (self.wants_segments or self.charades):
-            raise UsageError("nothing is asked for: give -o, --protocol or --charades.")
+        if self.write_model and (self.subset == "test" or len(self.checkpoints) > 1):
+            raise UsageError(
+                "--write-model sets thresholds by the labels of training videos: name their subset "
+                "(--subset train), and give one model."
+            )
+        if not (self.wants_segments or self.charades or self.write_model):
+            raise UsageError(
+                "nothing is asked for: give -o, --protocol, --charades or --write-model."
+            )
 
     @property
     def wants_segments(self) -> bool:

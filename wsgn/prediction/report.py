@@ -48,10 +48,14 @@ class PredictionReport:
 
     segments: SegmentReport | None
     charades: CharadesResult | None
+    # Where a model with another rule was written.
+    model: Path | None = None
 
     def as_json(self) -> str:
         """One object in one line; percentages are not rounded."""
         document: dict[str, object] = {}
+        if self.model is not None:
+            document["model"] = str(self.model)
         if self.segments is not None:
             document |= _segments_object(self.segments)
         if self.charades is not None:
@@ -66,6 +70,8 @@ class PredictionReport:
     def as_text(self) -> str:
         """The report for people who read."""
         lines = []
+        if self.model is not None:
+            lines.append(f"model written to {self.model}")
         if self.segments is not None:
             lines += _segments_lines(self.segments)
         if self.charades is not None:

@@ -33,6 +33,7 @@ from wsgn.prediction.options import PredictOptions
 from wsgn.prediction.predict import VideoPrediction, fused, predict_videos
 from wsgn.prediction.report import DetectionReport, PredictionReport, SegmentReport
 from wsgn.prediction.separate_outputs import segments_of_each_output
+from wsgn.prediction.tried import tried, write_tried
 from wsgn.support.progress import progress_bar
 from wsgn.torch_device import open_device
 
@@ -43,7 +44,7 @@ def predict(options: PredictOptions) -> PredictionReport:
     Raises `UsageError` where models, annotations and options do not go together, `InputError` for
     a file that cannot be read, `OutputError` for one that cannot be written.
     """
-    checkpoints = [load_checkpoint(path) for path in options.checkpoints]
+    checkpoints = [tried(load_checkpoint(path), options) for path in options.checkpoints]
     annotations = read_annotations(options.annotations)
     _require_fit(options, checkpoints, annotations)
     # What is wrong with these files must not be found out after hours of prediction.
@@ -55,10 +56,12 @@ def predict(options: PredictOptions) -> PredictionReport:
     segments = None
     if options.wants_segments:
         segments = _segment_report(options, checkpoints[0], annotations, predictions)
+    if options.write_model is not None:
+        write_tried(options.write_model, checkpoints[0], options.segments, annotations, predictions)
     charades = None
     if points is not None:
         charades = _charades(points, predictions, options.submission)
-    return PredictionReport(segments=segments, charades=charades)
+    return PredictionReport(segments=segments, charades=charades, model=options.write_model)
 
 
 def _require_fit(
@@ -73,7 +76,7 @@ def _require_fit(
         raise UsageError("--each-output takes WSGN apart; the model is of another method.")
     if options.charades and first.classes != CHARADES_CLASSES:
         raise UsageError("--charades needs a model of the 157 classes c000 to c156, in order.")
-    if options.wants_segments:
+    if options.wants_segments or options.write_model is not None:
         chosen_rule(options.segments, checkpoints[0])
 
 

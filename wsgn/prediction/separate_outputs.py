@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from wsgn.checkpoint import Checkpoint
 from wsgn.errors import UsageError
+from wsgn.localization.scoring import whole_video_statistics
 from wsgn.localization.segments import Segment
-from wsgn.localization.statistics import SelectionStatistics, selection_weights
+from wsgn.localization.statistics import selection_weights
 from wsgn.manifest import DetectionRule, SelectionRule
 from wsgn.methods.config import WsgnConfig
 from wsgn.methods.wsgn import Wsgn
@@ -62,12 +63,13 @@ def separate_outputs(
         components=config.components,
         softmax_scale=config.scoring_softmax_scale,
         class_activation=config.class_activation,
+        weight_scale=config.weight_scale,
         global_mean=tuple(global_mean),
         global_std=tuple(global_std),
         variance_epsilon=config.variance_epsilon,
     )
     logits = prediction.selection_logits
-    statistics = SelectionStatistics.of(logits)
+    statistics = whole_video_statistics(logits, rule)
     curves = {"class_probabilities": prediction.class_probabilities}
     for component in config.components:
         single = replace(rule, components=(component,))

@@ -164,6 +164,7 @@ def overridden(
     _require_fields(chosen_method, method_fields, what="method")
     _require_fields(chosen_backbone, backbone_fields, what="backbone")
     chosen_method = replace(chosen_method, **method_fields)
+    _require_meaning(chosen_method, method_fields)
     train = replace(preset.train, **_with_pairs(preset, chosen_method, train_fields))
     return replace(
         preset,
@@ -198,6 +199,19 @@ def _with_pairs(
         return train_fields
     room = train_fields.get("batch_videos", preset.train.batch_videos) // 2
     return {**train_fields, "batch_pairs": max(0, min(_USUAL_PAIRS, room))}
+
+
+def _require_meaning(method: MethodConfig, given: Mapping[str, Any]) -> None:
+    """Refuse what the scale of the weights would leave unused."""
+    if not isinstance(method, WsgnConfig):
+        return
+    unused = ("softmax_scale", "scoring_softmax_scale") if method.weighs_average else ("scoring",)
+    for name in unused:
+        if name in given:
+            raise UsageError(
+                f"{name} has no meaning under weight_scale {method.weight_scale}"
+                f"{'' if method.components else ' without components'}."
+            )
 
 
 def _require_fields(

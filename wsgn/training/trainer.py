@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 
 import numpy as np
@@ -22,8 +22,8 @@ from wsgn.errors import InputError, UsageError
 from wsgn.methods.interface import Losses
 from wsgn.methods.rules import selection_rule
 from wsgn.model import WeakDetector
+from wsgn.prediction.calibrate import calibrated
 from wsgn.prediction.predict import predict_videos
-from wsgn.training.calibrate import calibrate
 from wsgn.training.distributed import World
 from wsgn.training.loader import BatchLoader, LoadOptions, MicroBatch, PackedBatch
 from wsgn.training.objective import open_objective, require_consistent
@@ -154,16 +154,8 @@ class Trainer:
     def finished(self) -> Checkpoint:
         """The final checkpoint: without the optimiser, calibrated on the training videos."""
         config, rule = self.model.config, selection_rule(self.model)
-        calibration = calibrate(
-            predict_videos(self.model, self._source, rule),
-            self._labels.astype(np.float64),
-            rule=rule,
-            smoothing_snippets=config.smoothing_snippets,
-            peak_gate=config.peak_gate,
-        )
-        if config.proposals is not None:
-            many = replace(config.proposals, smoothing_snippets=config.smoothing_snippets)
-            calibration = replace(calibration, proposals=many)
+        predictions = predict_videos(self.model, self._source, rule)
+        calibration = calibrated(config, rule, predictions, self._labels.astype(np.float64))
         return Checkpoint(
             model=self.model.config,
             train=self.train_config,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from wsgn.checkpoint import Calibration
+from wsgn.config import ModelConfig
 from wsgn.localization.segments import smoothed_scores
 from wsgn.localization.statistics import SelectionStatistics
 from wsgn.manifest import AVERAGE, DetectionRule, Prior, SelectionRule
@@ -44,6 +45,26 @@ def calibrate(
             peak_gate=peak_gate,
         ),
     )
+
+
+def calibrated(
+    config: ModelConfig,
+    rule: SelectionRule,
+    predictions: Iterable[VideoPrediction],
+    labels: FloatArray,
+) -> Calibration:
+    """What a model of this configuration gets of its training videos, scored by `rule`."""
+    found = calibrate(
+        predictions,
+        labels,
+        rule=rule,
+        smoothing_snippets=config.smoothing_snippets,
+        peak_gate=config.peak_gate,
+    )
+    if config.proposals is None:
+        return found
+    many = replace(config.proposals, smoothing_snippets=config.smoothing_snippets)
+    return replace(found, proposals=many)
 
 
 @dataclass(frozen=True, kw_only=True)

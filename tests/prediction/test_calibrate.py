@@ -9,8 +9,8 @@ import pytest
 from manifests import METHOD_RULES
 
 from wsgn.localization.segments import SnippetTimes
+from wsgn.prediction.calibrate import calibrate
 from wsgn.prediction.predict import VideoPrediction
-from wsgn.training.calibrate import calibrate
 
 
 def planted(scores: list[list[float]], logits: list[list[float]]) -> VideoPrediction:
