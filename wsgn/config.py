@@ -124,10 +124,14 @@ class ModelConfig(ModelSettings):
     @property
     def smoothing_snippets(self) -> int:
         """The odd number of scores, of snippets or of frames, over which they are averaged."""
-        sampling = self.sampling
+        return self.smoothed_over(self.smoothing_seconds)
+
+    def smoothed_over(self, seconds: float, thinning: int | None = None) -> int:
+        """The odd number of scores in so many seconds; in training of every `thinning`-th."""
+        step = self.sampling.snippet_stride * (thinning or 1)
         if self.time_unit == "frame":
-            sampling = replace(sampling, snippet_stride=self.scoring_step)
-        return smoothing_snippets(self.smoothing_seconds, sampling)
+            step = thinning or self.scoring_step
+        return smoothing_snippets(seconds, replace(self.sampling, snippet_stride=step))
 
 
 def _require_frames(backbone: BackboneConfig, frames: FrameInput) -> None:
@@ -172,6 +176,9 @@ class TrainConfig:
     gradient_clip: float = 5.0
     # 'video' uses video-level labels only; 'frame' adds the labels of every snippet.
     supervision: str = one_of(SUPERVISIONS, "video")
+    # The time over which logits are averaged in the loss, as scores are before segments are cut; 0
+    # is none.
+    loss_smoothing_seconds: float = 0.0
     # Labels divided by their sum instead of 0/1.
     normalise_labels: bool = False
     # Of the matrix products; the losses and the selection stay in float32.
@@ -199,5 +206,10 @@ class TrainConfig:
         for name in not_negative:
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must not be negative, got {getattr(self, name)}.")
+        if not 0 <= self.loss_smoothing_seconds < math.inf:
+            raise UsageError(
+                "loss_smoothing_seconds must be 0 or more seconds, got "
+                f"{self.loss_smoothing_seconds}."
+            )
         if not self.learning_rate > 0:
             raise UsageError(f"learning_rate must be positive, got {self.learning_rate}.")

@@ -70,7 +70,7 @@ _WSGN = Preset(
             class_activation="sigmoid",
             scoring="probabilities",
             pooling="logits",
-            top_k_weight=1.0,
+            peak_weight=1.0,
         ),
         standardise=True,
         dropout=0.7,

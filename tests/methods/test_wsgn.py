@@ -128,17 +128,26 @@ def test_the_loss_is_the_cross_entropy_of_the_weighted_mean(
         assert found[video] == pytest.approx(expected, rel=1e-5), video
 
 
-@pytest.mark.parametrize("is_supervised", [False, True])
-@pytest.mark.parametrize("components", [(), ("global_gaussian",), COMPONENTS])
+@pytest.mark.parametrize(
+    ("components", "is_supervised", "peak_pooling"),
+    [
+        ((), False, "top_k"),
+        ((), True, "softmax"),
+        (("global_gaussian",), False, "softmax"),
+        (COMPONENTS, True, "top_k"),
+        (COMPONENTS, False, "softmax"),
+    ],
+)
 def test_logits_are_pooled_by_the_weights_and_by_the_largest(
-    components: tuple[str, ...], is_supervised: bool
+    components: tuple[str, ...], is_supervised: bool, peak_pooling: str
 ) -> None:
     wsgn = method(
         WsgnConfig(
             components=components,
             class_activation="sigmoid",
             pooling="logits",
-            top_k_weight=0.7,
+            peak_weight=0.7,
+            peak_pooling=peak_pooling,
             snippets_per_pick=4,
         )
     )
@@ -149,6 +158,8 @@ def test_logits_are_pooled_by_the_weights_and_by_the_largest(
     for video, (x, h) in enumerate(videos_of(heads)):
         pooled = (weights(wsgn, x) * h).mean(axis=0)
         largest = np.sort(h, axis=0)[-math.ceil(len(h) / 4) :].mean(axis=0)
+        if peak_pooling == "softmax":
+            largest = (softmax(h, axis=0) * h).sum(axis=0)
         expected = cross_entropy(sigmoid(pooled), LABELS[video]).sum()
         expected += 0.7 * cross_entropy(sigmoid(largest), LABELS[video]).sum()
         if is_supervised:
@@ -158,7 +169,7 @@ def test_logits_are_pooled_by_the_weights_and_by_the_largest(
 
 
 def test_logits_far_from_zero_still_teach() -> None:
-    wsgn = method(WsgnConfig(class_activation="sigmoid", pooling="logits", top_k_weight=1.0))
+    wsgn = method(WsgnConfig(class_activation="sigmoid", pooling="logits", peak_weight=1.0))
     heads = random_heads()
     class_logits = torch.full((24, NUM_CLASSES), 200.0, requires_grad=True)
     heads = HeadOutput(
@@ -202,18 +213,18 @@ def test_weights_of_mean_one_score_frames_in_four_ways(scoring: str) -> None:
 def test_what_was_pooled_in_training_scores_videos() -> None:
     heads = random_heads()
     (x, h) = videos_of(heads)[2]
-    for top_k_weight in (0.0, 0.5):
+    for peak_weight in (0.0, 0.5):
         wsgn = method(
             WsgnConfig(
                 class_activation="sigmoid",
                 pooling="logits",
                 scoring="soft_gate",
-                top_k_weight=top_k_weight,
+                peak_weight=peak_weight,
             )
         )
         _, video_scores = scored(wsgn, heads, OFFSETS)
         largest = np.sort(h, axis=0)[-3:].mean(axis=0)
-        pooled = largest if top_k_weight else (weights(wsgn, x) * h).mean(axis=0)
+        pooled = largest if peak_weight else (weights(wsgn, x) * h).mean(axis=0)
         np.testing.assert_allclose(video_scores[2], sigmoid(pooled), rtol=1e-6)
 
 
@@ -250,7 +261,7 @@ def test_what_cannot_be_trained_is_refused() -> None:
     with pytest.raises(UsageError, match="set class_activation to sigmoid"):
         WsgnConfig(pooling="logits")
     with pytest.raises(UsageError, match="set class_activation to sigmoid"):
-        WsgnConfig(top_k_weight=1.0)
+        WsgnConfig(peak_weight=1.0)
     with pytest.raises(UsageError, match="scoring must be one of"):
         WsgnConfig(scoring="hard")
     with pytest.raises(UsageError, match="snippets_per_pick"):

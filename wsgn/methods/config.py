@@ -21,6 +21,7 @@ from wsgn.support.choices import one_of, require_choices
 
 # How frames are scored where weights are a weighted average (wsgn.methods.rules).
 SCORINGS = ("product", "cut", "soft_gate", "probabilities")
+PEAK_POOLINGS = ("top_k", "softmax")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +44,11 @@ class WsgnConfig:
     class_activation: str = one_of(CLASS_ACTIVATIONS, "softmax")
     # What of the frames the video score is pooled of in the loss; 'logits' need the sigmoid.
     pooling: str = one_of(POOLED, "probabilities")
-    # Weight of a second loss, of the mean of a class's k = ceil(T / snippets_per_pick) largest
-    # logits; it needs the sigmoid.
-    top_k_weight: float = 0.0
+    # Weight of a second loss, on the peaks of each class's logits; it needs the sigmoid. Pooled is
+    # the mean of the k = ceil(T / snippets_per_pick) largest, or the logits' mean under their own
+    # softmax over time.
+    peak_weight: float = 0.0
+    peak_pooling: str = one_of(PEAK_POOLINGS, "top_k")
     snippets_per_pick: int = 8
     # Whether the heads have a hidden layer (the paper) or are linear.
     hidden_layer: bool = True
@@ -60,7 +63,7 @@ class WsgnConfig:
         if not self.initial_std > 0:
             raise UsageError(f"initial_std must be positive, got {self.initial_std}.")
         require_weight("coactivity_weight", self.coactivity_weight)
-        require_weight("top_k_weight", self.top_k_weight)
+        require_weight("peak_weight", self.peak_weight)
         require_count("snippets_per_pick", self.snippets_per_pick)
         if self.softmax_scale not in SOFTMAX_SCALES:
             raise UsageError(
@@ -68,9 +71,9 @@ class WsgnConfig:
                 f"'{self.softmax_scale}'."
             )
         require_choices(self)
-        if self.class_activation != "sigmoid" and (self.trains_logits or self.top_k_weight):
+        if self.class_activation != "sigmoid" and (self.trains_logits or self.peak_weight):
             raise UsageError(
-                "a loss on class logits (pooling logits, or a top_k_weight) asks of each class by "
+                "a loss on class logits (pooling logits, or a peak_weight) asks of each class by "
                 "itself whether it is there: set class_activation to sigmoid."
             )
         # The rule checks the names.

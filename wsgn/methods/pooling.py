@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool1d
 
 from wsgn.selection.packing import Packing
 
@@ -31,3 +32,19 @@ def top_mean(values: Tensor, cu_seqlens: Tensor, snippets_per_pick: int) -> Tens
         picks = math.ceil(len(snippets) / snippets_per_pick)
         pooled.append(snippets.topk(picks, dim=0).values.mean(dim=0))
     return torch.stack(pooled)
+
+
+def running_mean(values: Tensor, cu_seqlens: Tensor, num_snippets: int) -> Tensor:
+    """(N, C) -> (N, C): the mean of each and its neighbours in its video, `num_snippets` (odd).
+
+    Neighbours beyond the ends of a video do not exist and do not count.
+    """
+    if num_snippets == 1:
+        return values
+    means = [
+        avg_pool1d(snippets.T[None], num_snippets, 1, num_snippets // 2, count_include_pad=False)[
+            0
+        ].T
+        for snippets in torch.split(values, cu_seqlens.diff().tolist())
+    ]
+    return torch.cat(means)

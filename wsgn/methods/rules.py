@@ -73,7 +73,7 @@ def _wsgn(method: Wsgn) -> SelectionRule:
 
 def _wsgn_video_score(config: WsgnConfig, *, is_average: bool) -> VideoScore:
     """What the loss was of, as far as it is; of the frame scores under eq. 2 to the letter."""
-    if config.top_k_weight > 0:
+    if config.peak_weight > 0:
         return VideoScore(
             pooling="top",
             of="logits",

@@ -8,7 +8,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
-from wsgn.manifest import IDENTITY
+from wsgn.manifest import AVERAGE, IDENTITY
 from wsgn.methods.coactivity import coactivity_losses
 from wsgn.methods.config import WsgnConfig
 from wsgn.methods.heads import Head
@@ -67,9 +67,9 @@ class Wsgn(nn.Module):
             per_video = score_losses(self._video_scores(heads, cu_seqlens), targets.labels)
         else:
             per_video = self._supervised(heads, cu_seqlens, targets.labels, targets.snippet_labels)
-        if config.top_k_weight > 0:
-            largest = top_mean(self._logits(heads), cu_seqlens, config.snippets_per_pick)  # (B, C)
-            per_video = per_video + config.top_k_weight * logit_losses(largest, targets.labels)
+        if config.peak_weight > 0:
+            peaks = self._peaks(heads, cu_seqlens)
+            per_video = per_video + config.peak_weight * logit_losses(peaks, targets.labels)
         return Losses(per_video=per_video, per_pair=self._coactivity(heads, cu_seqlens, targets))
 
     def _losses_of_logits(self, heads: HeadOutput, cu_seqlens: Tensor, targets: Targets) -> Tensor:
@@ -85,6 +85,15 @@ class Wsgn(nn.Module):
             return per_video
         per_snippet = logit_losses(logits, targets.snippet_labels)  # (N,)
         return per_video + mean_per_video(per_snippet[:, None], cu_seqlens)[:, 0]
+
+    def _peaks(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
+        """(B, C): what the largest logits of each class are."""
+        if self.config.peak_pooling == "top_k":
+            return top_mean(self._logits(heads), cu_seqlens, self.config.snippets_per_pick)
+        options = self._options(IDENTITY)
+        options["components"], options["weight_scale"] = ("temporal_softmax",), AVERAGE
+        _, h, *others = self._operands(heads, cu_seqlens)
+        return video_selection(h, h, *others, **options)
 
     def _supervised(
         self, heads: HeadOutput, cu_seqlens: Tensor, labels: Tensor, snippet_labels: Tensor

@@ -21,6 +21,7 @@ from wsgn.methods.config import (
 )
 from wsgn.methods.interface import Losses, Targets
 from wsgn.methods.losses import normalised_labels
+from wsgn.methods.pooling import running_mean
 from wsgn.model import WeakDetector
 from wsgn.training.distributed import World
 
@@ -34,11 +35,18 @@ class Objective(nn.Module):
         self._layers = torch.compile(model, dynamic=True) if compile_layers else model
         self._normalise_labels = train.normalise_labels
         self._half = train.precision == "bfloat16"
+        self._smoothing = model.config.smoothed_over(train.loss_smoothing_seconds, train.thinning)
 
     def forward(self, inputs: Tensor, cu_seqlens: Tensor, targets: Targets) -> Losses:
         """The loss of every video and pair of a packed batch."""
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self._half):
             heads = self._layers(inputs)
+        if self._smoothing > 1:
+            heads = dataclasses.replace(
+                heads,
+                selection_logits=running_mean(heads.selection_logits, cu_seqlens, self._smoothing),
+                class_logits=running_mean(heads.class_logits, cu_seqlens, self._smoothing),
+            )
         if self._normalise_labels:
             targets = dataclasses.replace(targets, labels=normalised_labels(targets.labels))
         return self.model.method.losses(heads, cu_seqlens, targets)
