@@ -9,10 +9,11 @@ from wsgn.checkpoint import Checkpoint
 from wsgn.errors import UsageError
 from wsgn.localization.scoring import whole_video_statistics
 from wsgn.localization.segments import Segment
-from wsgn.localization.statistics import selection_weights
+from wsgn.localization.statistics import gated_weights
 from wsgn.manifest import DetectionRule, SelectionRule
-from wsgn.methods.config import WsgnConfig
+from wsgn.methods.rules import selection_rule
 from wsgn.methods.wsgn import Wsgn
+from wsgn.model import WeakDetector
 from wsgn.prediction.evaluate import Rule, find_segments
 from wsgn.prediction.predict import VideoPrediction
 from wsgn.support.arrays import FloatArray
@@ -28,17 +29,13 @@ def segments_of_each_output(
     Which classes a video has is told by the model's own video scores.
     """
     model = checkpoint.build()
-    assert isinstance(model.method, Wsgn)
     if isinstance(rule, DetectionRule):
         # The thresholds of training are of the product, not of its parts.
         rule = replace(rule, peak_gate=0.0)
-    method = model.method
+    weights = weights_rule(model)
     curves: dict[str, list[VideoPrediction]] = {}
     for prediction in predictions:
-        apart = separate_outputs(
-            prediction, method.config, method.global_mean.tolist(), method.global_std.tolist()
-        )
-        for name, scores in apart.items():
+        for name, scores in separate_outputs(prediction, weights).items():
             alone = replace(prediction, scores=scores, video_scores=prediction.pooled_scores())
             curves.setdefault(name, []).append(alone)
     return {
@@ -46,35 +43,31 @@ def segments_of_each_output(
     }
 
 
-def separate_outputs(
-    prediction: VideoPrediction,
-    config: WsgnConfig,
-    global_mean: Sequence[float],
-    global_std: Sequence[float],
-) -> dict[str, FloatArray]:
-    """Curves (T, C) of one video by name: class probabilities, each component, their mean, scores.
+def weights_rule(model: WeakDetector) -> SelectionRule:
+    """What the frame scores of a WSGN model are weighted by.
 
-    The components are those that the model was trained with. Raises `UsageError` for the naive
-    model, which has none.
+    Raises `UsageError` for the naive model, which has no weights.
     """
+    assert isinstance(model.method, Wsgn)
+    rule, config = selection_rule(model), model.method.config
     if not config.components:
         raise UsageError("the naive model has one output only; there is nothing to take apart.")
-    rule = SelectionRule(
-        components=config.components,
-        softmax_scale=config.scoring_softmax_scale,
-        class_activation=config.class_activation,
-        weight_scale=config.weight_scale,
-        global_mean=tuple(global_mean),
-        global_std=tuple(global_std),
-        variance_epsilon=config.variance_epsilon,
-    )
+    # A model that scores by its probabilities has weights all the same.
+    return replace(rule, components=config.components, weight_scale=config.weight_scale)
+
+
+def separate_outputs(prediction: VideoPrediction, rule: SelectionRule) -> dict[str, FloatArray]:
+    """Curves (T, C) of one video by name: class probabilities, each component, their mean, scores.
+
+    The components are those of the rule, scaled and gated as it says of all of them.
+    """
     logits = prediction.selection_logits
     statistics = whole_video_statistics(logits, rule)
     curves = {"class_probabilities": prediction.class_probabilities}
-    for component in config.components:
+    for component in rule.components:
         single = replace(rule, components=(component,))
-        curves[component] = selection_weights(logits, statistics, single)
-    if len(config.components) > 1:
-        curves["selection"] = selection_weights(logits, statistics, rule)
+        curves[component] = gated_weights(logits, statistics, single)
+    if len(rule.components) > 1:
+        curves["selection"] = gated_weights(logits, statistics, rule)
     curves["scores"] = prediction.scores
     return curves
