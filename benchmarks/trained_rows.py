@@ -105,8 +105,7 @@ def run(job: Job) -> Result:
         result = _trained(job)
         write_whole_file(job.result, json.dumps(asdict(result), indent=1).encode(), what="a result")
     result = Result(**json.loads(job.result.read_text(encoding="utf-8")))
-    wanted = _description(job)
-    if any(wanted[key] != getattr(result, key) for key in ("row", "setting", "train", "method")):
+    if not _is_of(result, job):
         raise UsageError(f"{job.result} is of other settings: choose another -o, or remove it.")
     return result
 
@@ -144,6 +143,16 @@ def _model(job: Job, training: FeatureDataset) -> ModelConfig:
         classes=training.classes,
         sampling=training.sampling(0),
         features=FeatureInput(size=training.feature_size),
+    )
+
+
+def _is_of(result: Result, job: Job) -> bool:
+    """Whether a stored result is of the job's settings, those that were known then."""
+    wanted = _description(job)
+    return (wanted["row"], wanted["setting"]) == (result.row, result.setting) and all(
+        wanted[record].get(name) == value
+        for record in ("method", "train")
+        for name, value in getattr(result, record).items()
     )
 
 
