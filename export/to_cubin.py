@@ -17,7 +17,14 @@ from typing import Any
 from wsgn.engines.kernels.bundle import TARGETS
 from wsgn.engines.tensorrt.sidecar import is_plan, read_sidecar
 from wsgn.errors import EngineError, MissingExtraError, UsageError
-from wsgn.manifest import CLASS_ACTIVATIONS, COMPONENTS, SOFTMAX_SCALES, Manifest
+from wsgn.manifest import (
+    ACTIVATIONS,
+    COMPONENTS,
+    GATES,
+    SOFTMAX_SCALES,
+    WEIGHT_SCALES,
+    Manifest,
+)
 from wsgn.support.command import run_command, say
 from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
@@ -62,7 +69,11 @@ def _parser() -> argparse.ArgumentParser:
         "--components", nargs="+", choices=COMPONENTS, help="of the selection weight (default: all)"
     )
     parser.add_argument("--softmax-scale", choices=SOFTMAX_SCALES, help="(default: max_one)")
-    parser.add_argument("--class-activation", choices=CLASS_ACTIVATIONS, help="(default: softmax)")
+    parser.add_argument("--class-activation", choices=ACTIVATIONS, help="(default: softmax)")
+    parser.add_argument(
+        "--weight-scale", choices=WEIGHT_SCALES, help="of all components (default: per_frame)"
+    )
+    parser.add_argument("--gate", choices=GATES, help="of the weight (default: none)")
     return parser
 
 
@@ -100,7 +111,7 @@ def _compile(arguments: argparse.Namespace) -> int:
 
 def _given(arguments: argparse.Namespace, engine: Path | None) -> dict[str, Any]:
     """What the kernels are specialised on, as arguments of `bundle.options_for`."""
-    names = ("components", "softmax_scale", "class_activation")
+    names = ("components", "softmax_scale", "class_activation", "weight_scale", "gate")
     chosen = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     if engine is None:
         return {"num_classes": arguments.classes, **chosen}

@@ -9,14 +9,17 @@ import triton
 import triton.language as tl
 
 from .tiles import (
+    IDENTITY,
     LANES,
+    SIGMOID,
     SIZES,
     SQRT_LOG2_E,
     UNALIGNED,
+    averaged_gaussian,
     chunk_of_slot,
     clear_outside,
-    gaussian,
     inverse_of_sigma,
+    load_class_logits,
     load_columns,
     load_constants,
     load_row_numbers,
@@ -67,43 +70,62 @@ def _parameter_gradients(
 @triton.jit
 def _load_sums(
     sums_ptr, plane, g, tile, C: tl.constexpr,
-    LOCAL: tl.constexpr, SOFTMAX: tl.constexpr, WEIGHTED: tl.constexpr,
+    LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, AVERAGE: tl.constexpr,
+    WEIGHTED: tl.constexpr,
 ):  # fmt: skip
-    """sqrt(log2 e) mean g p z u, mean g p z u^2 and the softmax's sum, (LANES) each."""
+    """sqrt(log2 e) mean g p z u, mean g p z u^2, the softmax's sum, mean g p z and mean g p l.
+
+    (LANES) each; of the weighted average those that terms.py describes.
+    """
     slope = tl.zeros([LANES], tl.float32)
     curve = slope
     share = slope
+    local_share = slope
+    global_share = slope
     if LOCAL:
         slope = load_columns(sums_ptr, tile, C) * SQRT_LOG2_E
         curve = load_columns(sums_ptr + plane, tile, C)
     if SOFTMAX:
         share = load_columns(sums_ptr + 4 * plane, tile, C)
+    if AVERAGE and LOCAL:
+        local_share = load_columns(sums_ptr + 5 * plane, tile, C)
+    if AVERAGE and GLOBAL:
+        global_share = load_columns(sums_ptr + 6 * plane, tile, C)
     if not WEIGHTED:
         slope *= g
         curve *= g
         share *= g
-    return slope, curve, share
+        local_share *= g
+        global_share *= g
+    return slope, curve, share, local_share, global_share
 
 
 @triton.jit
 def _tile_gradients(
     x, pg, constants, sums,
     LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
+    AVERAGE: tl.constexpr,
 ):  # fmt: skip
     """dx and z + l + q of a tile, (HELD, WARPS, LANES) each, from p g."""
-    mean, scale, mu, global_scale, maximum, factor = constants
-    slope, curve, share = sums
+    mean, scale, mu, global_scale, maximum, factor, local_factor, global_factor = constants
+    slope, curve, share, local_share, global_share = sums
     weight = tl.zeros_like(x)
     dx = tl.zeros_like(x)
     if LOCAL:
-        u, z = gaussian(x, mean, scale)
+        u, z = averaged_gaussian(x, mean, scale, local_factor, AVERAGE)
         weight = z
-        dx = (pg * z - curve[None, None, :]) * u - slope[None, None, :]
+        dw = pg
+        if AVERAGE:
+            dw = pg - local_share[None, None, :]
+        dx = (dw * z - curve[None, None, :]) * u - slope[None, None, :]
         dx *= scale[None, None, :]
     if GLOBAL:
-        v, bell = gaussian(x, mu, global_scale)
+        v, bell = averaged_gaussian(x, mu, global_scale, global_factor, AVERAGE)
         weight = weight + bell if LOCAL else bell
-        dx += pg * bell * v * global_scale[None, None, :]
+        dw = pg
+        if AVERAGE:
+            dw = pg - global_share[None, None, :]
+        dx += dw * bell * v * global_scale[None, None, :]
     dx *= _GAUSSIAN_FACTOR
     if SOFTMAX:
         _, q = temporal_softmax(x, maximum, factor, MAX_ONE)
@@ -126,12 +148,12 @@ def gradients(
     C: tl.constexpr, WIDTH: tl.constexpr, X_STRIDE: tl.constexpr, H_STRIDE: tl.constexpr,
     TILES: tl.constexpr, HELD: tl.constexpr, WARPS: tl.constexpr, CHUNK: tl.constexpr,
     LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
-    SIGMOID: tl.constexpr, WEIGHTED: tl.constexpr,
+    AVERAGE: tl.constexpr, ACTIVATION: tl.constexpr, WEIGHTED: tl.constexpr,
 ):  # fmt: skip
     """Grid (slots + TILES): dx and dh of a chunk; the last programs take mu and sigma.
 
-    Columns from C to WIDTH get zeros. The sums (5, B, C) hold g where WEIGHTED, else they are the
-    forward's and g is one number for a video and class.
+    Columns from C to WIDTH get zeros. The sums (5 or 7, B, C) hold g where WEIGHTED, else they are
+    the forward's and g is one number for a video and class.
     """
     program = tl.program_id(0)
     COMPONENTS: tl.constexpr = LOCAL + GLOBAL + SOFTMAX
@@ -160,12 +182,15 @@ def gradients(
         constants += (
             load_constants(
                 statistics_ptr + video * C, plane, mu_ptr, sigma_ptr, tile, C,
-                LOCAL, GLOBAL, SOFTMAX, MAX_ONE,
+                LOCAL, GLOBAL, SOFTMAX, MAX_ONE, AVERAGE,
             ),
         )  # fmt: skip
         sums += (
-            _load_sums(sums_ptr + video * C, plane, of_video, tile, C, LOCAL, SOFTMAX, WEIGHTED),
-        )
+            _load_sums(
+                sums_ptr + video * C, plane, of_video, tile, C,
+                LOCAL, GLOBAL, SOFTMAX, AVERAGE, WEIGHTED,
+            ),
+        )  # fmt: skip
     size = (stop - begin).to(tl.int32)
     x_ptr += begin * X_STRIDE
     h_ptr += begin * H_STRIDE
@@ -176,22 +201,23 @@ def gradients(
         inside = rows < size
         # Rows beyond the chunk read its last one and are not written.
         rows = tl.minimum(rows, size - 1)
-        maximum, inverse = load_row_numbers(row_numbers_ptr + begin * 2, rows, inside, SIGMOID)
+        maximum, inverse = load_row_numbers(row_numbers_ptr + begin * 2, rows, inside, ACTIVATION)
         p = ()
         dx = ()
         dp = ()
         through_p = tl.zeros([HELD, WARPS, LANES], tl.float32)
         for tile in tl.static_range(TILES):
             x = load_tile(x_ptr, rows, tile, C, WIDTH, X_STRIDE, 0.0)
-            h = load_tile(h_ptr, rows, tile, C, WIDTH, H_STRIDE, float("-inf"))
-            p_tile = probabilities(h, maximum, inverse, inside, SIGMOID)
+            h = load_class_logits(h_ptr, rows, tile, C, WIDTH, H_STRIDE, ACTIVATION)
+            p_tile = probabilities(h, maximum, inverse, inside, ACTIVATION)
             g = grad_video[tile][None, None, :]
             if WEIGHTED:
                 of_frame = load_tile(grad_scores_ptr + begin * C, rows, tile, C, C, C, 0.0)
                 g = g + of_frame * (1 / COMPONENTS)
             dx_tile, weight = _tile_gradients(
-                x, p_tile * g, constants[tile], sums[tile], LOCAL, GLOBAL, SOFTMAX, MAX_ONE
-            )
+                x, p_tile * g, constants[tile], sums[tile], LOCAL, GLOBAL, SOFTMAX, MAX_ONE,
+                AVERAGE,
+            )  # fmt: skip
             weight *= g
             through_p += p_tile * weight
             p += (p_tile,)
@@ -204,7 +230,9 @@ def gradients(
             mask = inside[:, :, None]
             if (tile + 1) * LANES > WIDTH:
                 mask = mask & (columns < WIDTH)[None, None, :]
-            if SIGMOID:
+            if ACTIVATION == IDENTITY:
+                dh = dp[tile]
+            elif ACTIVATION == SIGMOID:
                 dh = p[tile] * (1 - p[tile]) * dp[tile]
             else:
                 # A saturated softmax has p = 1 and a balance of just dp: the difference is 0.

@@ -1,7 +1,8 @@
-"""The second half of the forward: chunks are pooled, then videos finished.
+"""The walk over x and h: chunks are pooled.
 
-They are also the first half of the general backward, with p g in the
-place of p.
+It is also the first walk of the general backward, with p g in the place of p. The weighted average
+is known only when a video is finished (finish_kernels.py): here the sums of z and of p z are taken,
+and its frame scores wait.
 """
 
 # Triton's language has no types that a checker could follow.
@@ -16,25 +17,25 @@ from .tiles import (
     LANES,
     LOG2_E,
     SIZES,
-    SOFTMAX_FACTOR,
-    SQRT_LOG2_E,
     UNALIGNED,
+    averaged_gaussian,
     chunk_of_slot,
-    clear_outside,
     gaussian,
+    load_class_logits,
     load_columns,
     load_constants,
     load_row_numbers,
     load_tile,
     probabilities,
     rows_of_step,
-    slots_of_video,
     store_columns,
     temporal_softmax,
 )
 
-# Numbers of x and h that a chunk hands on, (slots, C) each.
+# Numbers of x and h that a chunk hands on, (slots, C) each, and those of the weighted average.
 NUM_CHUNK_SUMS = 7
+NUM_CHUNK_SUMS_OF_AVERAGE = 13
+# The latter are z, z u', z u'^2, those times p, the same six of l, and p exp(x - maximum).
 
 
 @triton.jit
@@ -54,21 +55,31 @@ def new_row_numbers(h, TILES: tl.constexpr):
 def add_tile(
     sums, x, p, inside, constants,
     LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
+    AVERAGE: tl.constexpr,
 ):  # fmt: skip
-    """The seven sums (WARPS, LANES) of a tile with more snippets, and their p (z + l + q)."""
-    pooled, local_slope, local_curve, global_slope, global_curve, share, ties = sums
-    mean, scale, mu, global_scale, maximum, factor = constants
+    """The nine sums (WARPS, LANES) of a tile with more snippets, and their p (z + l + q)."""
+    (
+        pooled, local_slope, local_curve, global_slope, global_curve, share, ties, local_share,
+        global_share,
+    ) = sums  # fmt: skip
+    mean, scale, mu, global_scale, maximum, factor, local_factor, global_factor = constants
     weight = tl.zeros_like(x)
     if LOCAL:
-        u, z = gaussian(x, mean, scale)
+        u, z = averaged_gaussian(x, mean, scale, local_factor, AVERAGE)
         weight = z
-        slope = p * z * u
+        product = p * z
+        if AVERAGE:
+            local_share += tl.sum(product, 0)
+        slope = product * u
         local_slope += tl.sum(slope, 0)
         local_curve += tl.sum(slope * u, 0)
     if GLOBAL:
-        v, bell = gaussian(x, mu, global_scale)
+        v, bell = averaged_gaussian(x, mu, global_scale, global_factor, AVERAGE)
         weight = weight + bell if LOCAL else bell
-        slope = p * bell * v
+        product = p * bell
+        if AVERAGE:
+            global_share += tl.sum(product, 0)
+        slope = product * v
         global_slope += tl.sum(slope, 0)
         global_curve += tl.sum(slope * v, 0)
     if SOFTMAX:
@@ -81,7 +92,54 @@ def add_tile(
             ties += tl.sum(attains.to(tl.float32), 0)
     score = p * weight
     pooled += tl.sum(score, 0)
-    return (pooled, local_slope, local_curve, global_slope, global_curve, share, ties), score
+    more = (
+        pooled, local_slope, local_curve, global_slope, global_curve, share, ties, local_share,
+        global_share,
+    )  # fmt: skip
+    return more, score
+
+
+@triton.jit
+def _add_powers(sums, x, p, inside, centre, scale):
+    """Sums (WARPS, LANES) of z, z u', z u'^2 and of p times each, with more snippets."""
+    plain, plain_u, plain_u2, weighted, weighted_u, weighted_u2 = sums
+    u, bell = gaussian(x, centre, scale)
+    # p is 0 in rows that are not inside.
+    bell = tl.where(inside[:, :, None], bell, 0.0)
+    plain += tl.sum(bell, 0)
+    weighted += tl.sum(bell * p, 0)
+    bell *= u
+    plain_u += tl.sum(bell, 0)
+    weighted_u += tl.sum(bell * p, 0)
+    bell *= u
+    plain_u2 += tl.sum(bell, 0)
+    weighted_u2 += tl.sum(bell * p, 0)
+    return plain, plain_u, plain_u2, weighted, weighted_u, weighted_u2
+
+
+@triton.jit
+def _add_averaged_tile(
+    sums, x, p, inside, constants,
+    LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr,
+):  # fmt: skip
+    """The thirteen sums (WARPS, LANES) of the weighted average, with more snippets."""
+    of_local, of_global, share = sums
+    mean, scale, mu, global_scale, maximum, factor, _, _ = constants
+    if LOCAL:
+        of_local = _add_powers(of_local, x, p, inside, mean, scale)
+    if GLOBAL:
+        of_global = _add_powers(of_global, x, p, inside, mu, global_scale)
+    if SOFTMAX:
+        from_maximum, _ = temporal_softmax(x, maximum, factor, True)
+        share += tl.sum(p * from_maximum, 0)
+    return of_local, of_global, share
+
+
+@triton.jit
+def _store_sums(out_ptr, plane, sums, tile, first: tl.constexpr, C: tl.constexpr):
+    """Sums (WARPS, LANES) of a tile, from this number of a chunk on."""
+    for place in tl.static_range(len(sums)):
+        store_columns(out_ptr + (first + place) * plane, tl.sum(sums[place], 0), tile, C)
 
 
 @triton.jit(do_not_specialize=SIZES, do_not_specialize_on_alignment=UNALIGNED)
@@ -92,13 +150,15 @@ def pool_chunks(
     C: tl.constexpr, WIDTH: tl.constexpr, X_STRIDE: tl.constexpr, H_STRIDE: tl.constexpr,
     TILES: tl.constexpr, HELD: tl.constexpr, WARPS: tl.constexpr, CHUNK: tl.constexpr,
     LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
-    SIGMOID: tl.constexpr, SCORES: tl.constexpr, WEIGHTED: tl.constexpr,
+    AVERAGE: tl.constexpr, ACTIVATION: tl.constexpr, SCORES: tl.constexpr, WEIGHTED: tl.constexpr,
 ):  # fmt: skip
     """Grid (slots): sums over a chunk of p (z + l + q) and of what the backward needs.
 
     The forward finds the row numbers, and writes frame scores with SCORES. WEIGHTED is the first
     half of the general backward: p g takes the place of p.
     """
+    # The forward of the weighted average does not know its factors yet.
+    POWERS: tl.constexpr = AVERAGE and not WEIGHTED
     slot = tl.program_id(0).to(tl.int64)
     video, length, begin, stop = chunk_of_slot(slot, offsets_ptr, num_videos, num_snippets, CHUNK)
     if begin >= stop:
@@ -112,11 +172,16 @@ def pool_chunks(
     for tile in tl.static_range(TILES):
         constants += (
             load_constants(
-                mine_ptr, plane, mu_ptr, sigma_ptr, tile, C, LOCAL, GLOBAL, SOFTMAX, MAX_ONE
+                mine_ptr, plane, mu_ptr, sigma_ptr, tile, C, LOCAL, GLOBAL, SOFTMAX,
+                MAX_ONE or POWERS, AVERAGE and WEIGHTED,
             ),
-        )
+        )  # fmt: skip
         zero = tl.zeros([WARPS, LANES], tl.float32)
-        sums += ((zero, zero, zero, zero, zero, zero, zero),)
+        if POWERS:
+            six = (zero, zero, zero, zero, zero, zero)
+            sums += ((six, six, zero),)
+        else:
+            sums += ((zero, zero, zero, zero, zero, zero, zero, zero, zero),)
         if WEIGHTED:
             per_row = 1 / (COMPONENTS * length.to(tl.float32))
             grad_video += (load_columns(grad_video_ptr + video * C, tile, C) * per_row,)
@@ -133,9 +198,9 @@ def pool_chunks(
         h = ()
         for tile in tl.static_range(TILES):
             x += (load_tile(x_ptr, rows, tile, C, WIDTH, X_STRIDE, 0.0),)
-            h += (load_tile(h_ptr, rows, tile, C, WIDTH, H_STRIDE, float("-inf")),)
-        if WEIGHTED or SIGMOID:
-            maximum, inverse = load_row_numbers(numbers_ptr, rows, inside, SIGMOID)
+            h += (load_class_logits(h_ptr, rows, tile, C, WIDTH, H_STRIDE, ACTIVATION),)
+        if WEIGHTED or ACTIVATION != 0:
+            maximum, inverse = load_row_numbers(numbers_ptr, rows, inside, ACTIVATION)
         else:
             maximum, inverse = new_row_numbers(h, TILES)
             # Two lanes write: as (HELD, WARPS) they would go through shared memory first.
@@ -149,13 +214,19 @@ def pool_chunks(
             inverse = tl.where(inside, inverse, 0.0)
         more = ()
         for tile in tl.static_range(TILES):
-            p = probabilities(h[tile], maximum, inverse, inside, SIGMOID)
+            p = probabilities(h[tile], maximum, inverse, inside, ACTIVATION)
             if WEIGHTED:
                 g = load_tile(grad_scores_ptr + begin * C, rows, tile, C, C, C, 0.0)
                 p *= g * (1 / COMPONENTS) + grad_video[tile][None, None, :]
-            new, score = add_tile(
-                sums[tile], x[tile], p, inside, constants[tile], LOCAL, GLOBAL, SOFTMAX, MAX_ONE
-            )
+            if POWERS:
+                new = _add_averaged_tile(
+                    sums[tile], x[tile], p, inside, constants[tile], LOCAL, GLOBAL, SOFTMAX
+                )
+            else:
+                new, score = add_tile(
+                    sums[tile], x[tile], p, inside, constants[tile], LOCAL, GLOBAL, SOFTMAX,
+                    MAX_ONE, AVERAGE,
+                )  # fmt: skip
             more += (new,)
             if SCORES:
                 columns = tile * LANES + tl.arange(0, LANES)
@@ -166,88 +237,28 @@ def pool_chunks(
     plane = num_slots.to(tl.int64) * C
     out_ptr = sums_ptr + slot * C
     for tile in tl.static_range(TILES):
-        pooled, local_slope, local_curve, global_slope, global_curve, share, ties = sums[tile]
-        if not WEIGHTED:
-            store_columns(out_ptr, tl.sum(pooled, 0), tile, C)
-        if LOCAL:
-            store_columns(out_ptr + plane, tl.sum(local_slope, 0), tile, C)
-            store_columns(out_ptr + 2 * plane, tl.sum(local_curve, 0), tile, C)
-        if GLOBAL:
-            store_columns(out_ptr + 3 * plane, tl.sum(global_slope, 0), tile, C)
-            store_columns(out_ptr + 4 * plane, tl.sum(global_curve, 0), tile, C)
-        if SOFTMAX:
-            store_columns(out_ptr + 5 * plane, tl.sum(share, 0), tile, C)
-            if MAX_ONE:
-                store_columns(out_ptr + 6 * plane, tl.sum(ties, 0), tile, C)
-
-
-@triton.jit
-def _sum_of_chunks(in_ptr, columns, count, C: tl.constexpr, BLOCK: tl.constexpr):
-    """(LANES): the sum over a video's chunks, in an order that never changes."""
-    total = tl.zeros([BLOCK, LANES], tl.float32)
-    for step in range(0, count, BLOCK):
-        chunks = step + tl.arange(0, BLOCK)
-        inside = (chunks < count)[:, None] & (columns < C)[None, :]
-        total += tl.load(in_ptr + chunks[:, None] * C + columns[None, :], mask=inside, other=0.0)
-    return tl.sum(total, 0)
-
-
-@triton.jit(do_not_specialize=SIZES, do_not_specialize_on_alignment=UNALIGNED)
-def finish_videos(
-    offsets_ptr, sums_ptr, statistics_ptr, scores_ptr, video_scores_ptr, results_ptr,
-    num_snippets, num_videos, num_slots,
-    C: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr,
-    LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
-    MEAN_ONE: tl.constexpr, SCORES: tl.constexpr, WEIGHTED: tl.constexpr,
-):  # fmt: skip
-    """Grid (videos, tiles): video scores, and the five sums (B, C) that the backward needs."""
-    video = tl.program_id(0).to(tl.int64)
-    # Not one condition: the first is decided when compiling.
-    if SCORES:  # noqa: SIM102
-        if video == 0:
-            clear_outside(
-                scores_ptr, offsets_ptr, num_videos, num_snippets, tl.program_id(1), C, BLOCK
-            )
-    length, slot, count = slots_of_video(video, offsets_ptr, num_snippets, num_slots, CHUNK)
-    columns = tl.program_id(1) * LANES + tl.arange(0, LANES)
-    used = columns < C
-    plane = num_slots.to(tl.int64) * C
-    in_ptr = sums_ptr + slot * C
-    num_rows = tl.maximum(length, 1).to(tl.float32)
-    per_row = 1 / num_rows
-    zero = tl.zeros([LANES], tl.float32)
-    local_slope = zero
-    local_curve = zero
-    global_slope = zero
-    global_curve = zero
-    share = zero
-    if not WEIGHTED:
-        score = _sum_of_chunks(in_ptr, columns, count, C, BLOCK) * per_row
-        score *= 1 / (LOCAL + GLOBAL + SOFTMAX)
-        tl.store(video_scores_ptr + video * C + columns, score, mask=used)
-    if LOCAL:
-        local_slope = _sum_of_chunks(in_ptr + plane, columns, count, C, BLOCK)
-        local_curve = _sum_of_chunks(in_ptr + 2 * plane, columns, count, C, BLOCK)
-    if GLOBAL:
-        global_slope = _sum_of_chunks(in_ptr + 3 * plane, columns, count, C, BLOCK)
-        global_curve = _sum_of_chunks(in_ptr + 4 * plane, columns, count, C, BLOCK)
-    if SOFTMAX:
-        share = _sum_of_chunks(in_ptr + 5 * plane, columns, count, C, BLOCK)
-        if MAX_ONE:
-            ties = _sum_of_chunks(in_ptr + 6 * plane, columns, count, C, BLOCK)
-            share = share / tl.maximum(ties, 1.0)
+        if POWERS:
+            of_local, of_global, share = sums[tile]
+            if LOCAL:
+                _store_sums(out_ptr, plane, of_local, tile, 0, C)
+            if GLOBAL:
+                _store_sums(out_ptr, plane, of_global, tile, 6, C)
+            if SOFTMAX:
+                _store_sums(out_ptr, plane, (share,), tile, 12, C)
         else:
-            factor_ptr = statistics_ptr + SOFTMAX_FACTOR * num_videos.to(tl.int64) * C + video * C
-            factor = tl.load(factor_ptr + columns, mask=used, other=0.0)
-            if MEAN_ONE:
-                # Rounded correctly: 1 where the softmax is saturated.
-                factor = tl.div_rn(factor, num_rows)
-            share *= factor
-    out_ptr = results_ptr + video * C + columns
-    plane = num_videos.to(tl.int64) * C
-    # The sums were taken with u' and v': one or two factors sqrt(log2 e) too many.
-    tl.store(out_ptr, local_slope * (per_row / SQRT_LOG2_E), mask=used)
-    tl.store(out_ptr + plane, local_curve * (per_row / LOG2_E), mask=used)
-    tl.store(out_ptr + 2 * plane, global_slope * (per_row / SQRT_LOG2_E), mask=used)
-    tl.store(out_ptr + 3 * plane, global_curve * (per_row / LOG2_E), mask=used)
-    tl.store(out_ptr + 4 * plane, share, mask=used)
+            (
+                pooled, local_slope, local_curve, global_slope, global_curve, share, ties,
+                local_share, global_share,
+            ) = sums[tile]  # fmt: skip
+            if not WEIGHTED:
+                store_columns(out_ptr, tl.sum(pooled, 0), tile, C)
+            if LOCAL:
+                _store_sums(out_ptr, plane, (local_slope, local_curve), tile, 1, C)
+            if GLOBAL:
+                _store_sums(out_ptr, plane, (global_slope, global_curve), tile, 3, C)
+            if SOFTMAX:
+                store_columns(out_ptr + 5 * plane, tl.sum(share, 0), tile, C)
+                if MAX_ONE:
+                    store_columns(out_ptr + 6 * plane, tl.sum(ties, 0), tile, C)
+            if AVERAGE:
+                _store_sums(out_ptr, plane, (local_share, global_share), tile, 7, C)

@@ -1,8 +1,8 @@
 """Launches of the frame-selection kernels, with the interface of `wsgn.selection.reference`.
 
 Five launches for forward and backward of a loss on video scores, seven where frame scores have a
-gradient. Nothing here waits for the device: sizes depend on shapes alone, so that a CUDA graph can
-hold all of it.
+gradient, and one more for frame scores that are weighted averages or pass a gate. Nothing here
+waits for the device: sizes depend on shapes alone, so that a CUDA graph can hold all of it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wsgn.manifest import ACTIVATIONS, GATES
 from wsgn.selection.reference import (
-    LOCAL_SLOPE,
-    NUM_STATISTICS,
     ForwardResult,
     Gradients,
     Inputs,
     Options,
 )
 
-from . import backward_kernels, describe_kernels, forward_kernels
+from . import backward_kernels, describe_kernels, finish_kernels, forward_kernels
 from .tiles import LANES
 
 # More classes than this would leave no registers; the reference takes them.
@@ -44,6 +43,7 @@ class Plan:
     describe_held: int = 8
     pool_held: int = 1
     gradient_held: int = 2
+    score_held: int = 4
     # Chunks that are merged at a time.
     block: int = 32
 
@@ -68,9 +68,19 @@ def run(kernel: Any, grid: tuple[int, ...], *arguments: object, **constants: obj
 
 def supports(x: Tensor, options: Options) -> bool:
     """Whether the kernels take these logits; float64 and very many classes are the reference's."""
-    plain = not options.average and options.gate == "none"
-    plain = plain and options.class_activation != "identity"
-    return plain and x.dtype != torch.float64 and options.num_classes <= MOST_CLASSES
+    return x.dtype != torch.float64 and options.num_classes <= MOST_CLASSES
+
+
+def scores_need_a_walk(options: Options) -> bool:
+    """Whether frame scores wait until their video is finished."""
+    return options.average or options.gate != "none"
+
+
+def num_chunk_sums(options: Options) -> int:
+    """Numbers of x and h that a chunk hands on."""
+    if options.average:
+        return forward_kernels.NUM_CHUNK_SUMS_OF_AVERAGE
+    return forward_kernels.NUM_CHUNK_SUMS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +119,11 @@ class _Problem:
         }
 
     @property
+    def weights(self) -> dict[str, bool]:
+        """The components, and how they are scaled."""
+        return {**self.components, "AVERAGE": self.options.average}
+
+    @property
     def constants(self) -> dict[str, Any]:
         """Of every launch."""
         return {
@@ -129,7 +144,8 @@ class _Problem:
             "TILES": self.num_tiles,
             "HELD": held,
             "WARPS": self.plan.warps,
-            "SIGMOID": self.options.class_activation == "sigmoid",
+            # As tiles.py counts them.
+            "ACTIVATION": ACTIVATIONS.index(self.options.class_activation),
         }
 
     def workspace(self, count: int) -> Tensor:
@@ -157,13 +173,15 @@ def forward(
         scores=empty(x.shape[0], num_classes) if frame_scores else None,
         video_scores=empty(num_videos, num_classes),
         row_numbers=empty(x.shape[0] if options.class_activation == "softmax" else 0, 2),
-        statistics=empty(NUM_STATISTICS, num_videos, num_classes),
+        statistics=empty(options.num_statistics, num_videos, num_classes),
     )
     if options.use_local or options.use_softmax:
         _describe(problem, result.statistics)
     sums = _pool(problem, result, grad_scores=None, grad_video_scores=None)
-    results = result.statistics[LOCAL_SLOPE:]
+    results = result.statistics[options.results]
     _finish(problem, sums, result.statistics, result.scores, result.video_scores, results)
+    if frame_scores and scores_need_a_walk(options):
+        _score(problem, result)
     return result
 
 
@@ -183,7 +201,7 @@ def backward(
     if grad_video_scores is None:
         grad_video_scores = torch.zeros_like(statistics[0])
     grad_video_scores = grad_video_scores.contiguous()
-    sums = statistics[LOCAL_SLOPE:]
+    sums = statistics[options.results]
     if grad_scores is not None:
         grad_scores = grad_scores.contiguous()
         kept = ForwardResult(
@@ -226,7 +244,7 @@ def _describe(problem: _Problem, statistics: Tensor) -> None:
         describe_kernels.describe_videos,
         (problem.num_videos, problem.num_tiles),
         inputs.cu_seqlens, moments, statistics, *problem.sizes, options.epsilon,
-        BLOCK=plan.block, MEAN_ONE=options.softmax_scale == "mean_one", **flags,
+        BLOCK=plan.block, MEAN_ONE=options.mean_one, **flags,
         **problem.constants,
     )  # fmt: skip
 
@@ -238,17 +256,18 @@ def _pool(
     grad_scores: Tensor | None,
     grad_video_scores: Tensor | None,
 ) -> Tensor:
-    """Sums of the chunks (NUM_CHUNK_SUMS, slots, C); fills row numbers and frame scores."""
+    """Sums of the chunks (numbers, slots, C); fills row numbers and frame scores."""
     inputs, plan = problem.inputs, problem.plan
-    sums = problem.workspace(forward_kernels.NUM_CHUNK_SUMS)
+    sums = problem.workspace(num_chunk_sums(problem.options))
+    scores = None if scores_need_a_walk(problem.options) else result.scores
     problem.launch(
         forward_kernels.pool_chunks,
         (problem.num_slots,),
         inputs.x, inputs.h, inputs.cu_seqlens,
-        inputs.mu, inputs.sigma, result.statistics, result.row_numbers, result.scores,
+        inputs.mu, inputs.sigma, result.statistics, result.row_numbers, scores,
         grad_scores, grad_video_scores, sums, *problem.sizes,
-        SCORES=result.scores is not None, WEIGHTED=grad_scores is not None,
-        **problem.of_rows(plan.pool_held), **problem.components, **problem.constants,
+        SCORES=scores is not None, WEIGHTED=grad_scores is not None,
+        **problem.of_rows(plan.pool_held), **problem.weights, **problem.constants,
     )  # fmt: skip
     return sums
 
@@ -263,13 +282,26 @@ def _finish(
 ) -> None:
     options = problem.options
     problem.launch(
-        forward_kernels.finish_videos,
+        finish_kernels.finish_videos,
         (problem.num_videos, problem.num_tiles),
         problem.inputs.cu_seqlens, sums, statistics, scores, video_scores, results,
         *problem.sizes,
-        BLOCK=problem.plan.block, MEAN_ONE=options.softmax_scale == "mean_one",
+        BLOCK=problem.plan.block, MEAN_ONE=options.mean_one,
         SCORES=scores is not None, WEIGHTED=video_scores is None,
-        **problem.components, **problem.constants,
+        **problem.weights, **problem.constants,
+    )  # fmt: skip
+
+
+def _score(problem: _Problem, result: ForwardResult) -> None:
+    """Fill the frame scores from the statistics and the row numbers."""
+    inputs, options = problem.inputs, problem.options
+    problem.launch(
+        finish_kernels.score_chunks,
+        (problem.num_slots,),
+        inputs.x, inputs.h, inputs.cu_seqlens, inputs.mu, inputs.sigma, result.statistics,
+        result.row_numbers, result.scores, *problem.sizes, options.gate_level,
+        GATE=GATES.index(options.gate),
+        **problem.of_rows(problem.plan.score_held), **problem.weights, **problem.constants,
     )  # fmt: skip
 
 
@@ -294,6 +326,6 @@ def _gradients(
         inputs.mu, inputs.sigma, statistics, row_numbers, grad_scores, grad_video_scores, sums,
         dx, dh, d_mu, d_sigma, *problem.sizes,
         WEIGHTED=grad_scores is not None, **problem.of_rows(plan.gradient_held),
-        **problem.components, **problem.constants,
+        **problem.weights, **problem.constants,
     )  # fmt: skip
     return Gradients(x=dx, h=dh, mu=d_mu, sigma=d_sigma)

@@ -1,9 +1,10 @@
 """The forward of equally long videos in one launch, for hosts that may launch only one kernel.
 
 Grid: a program for each video, which walks over its snippets three times: means and maxima, then
-squared distances and sums of exponentials, then scores. `selection.py` is the fast form, which
-spreads a long video over the whole GPU; here B programs work, and no memory beside inputs and
-outputs is needed. The terms are those of tiles.py and forward_kernels.py.
+squared distances and sums of exponentials, then scores. The weighted average takes one walk more,
+for the sums of its Gaussians, before the last. `launch.py` is the fast form, which spreads a long
+video over the whole GPU; here B programs work, and no memory beside inputs and outputs is needed.
+The terms are those of tiles.py and forward_kernels.py.
 """
 
 # Triton's language has no types that a checker could follow.
@@ -14,18 +15,23 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .forward_kernels import add_tile, new_row_numbers
+from .forward_kernels import new_row_numbers
 from .tiles import (
     LANES,
     LOG2_E,
     SQRT_LOG2_E,
     UNALIGNED,
+    factor_of_mean,
+    gated_weight,
+    gaussian,
     inverse_of_sigma,
+    load_class_logits,
     load_columns,
     load_tile,
     probabilities,
     rows_of_step,
     store_columns,
+    weight_of_tile,
 )
 
 
@@ -72,11 +78,27 @@ def _spread_and_total(
 
 
 @triton.jit
+def _factor_of_gaussian(
+    x_ptr, length, centre, scale,
+    tile: tl.constexpr, C: tl.constexpr, HELD: tl.constexpr, WARPS: tl.constexpr,
+):  # fmt: skip
+    """1 over the mean of exp(-u^2), (LANES), of the classes of a tile."""
+    total = tl.zeros([WARPS, LANES], tl.float32)
+    for step in range(0, length, HELD * WARPS):
+        rows = step + rows_of_step(HELD, WARPS)
+        inside = (rows < length)[:, :, None]
+        x = load_tile(x_ptr, tl.minimum(rows, length - 1).to(tl.int64), tile, C, C, C, 0.0)
+        _, bell = gaussian(x, centre, scale)
+        total += tl.sum(tl.where(inside, bell, 0.0), 0)
+    return factor_of_mean(tl.sum(total, 0), length.to(tl.float32))
+
+
+@triton.jit
 def _constants_of_tile(
     x_ptr, length, mu_ptr, sigma_ptr,
     tile: tl.constexpr, C: tl.constexpr, HELD: tl.constexpr, WARPS: tl.constexpr,
     LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
-    MEAN_ONE: tl.constexpr, EPSILON: tl.constexpr,
+    MEAN_ONE: tl.constexpr, AVERAGE: tl.constexpr, EPSILON: tl.constexpr,
 ):  # fmt: skip
     """As `tiles.load_constants`, but found here."""
     nothing = tl.zeros([LANES], tl.float32)
@@ -86,6 +108,8 @@ def _constants_of_tile(
     global_scale = nothing
     maximum = nothing
     factor = nothing
+    local_factor = nothing
+    global_factor = nothing
     TOTAL: tl.constexpr = SOFTMAX and not MAX_ONE
     if LOCAL or SOFTMAX:
         mean, maximum = _mean_and_maximum(x_ptr, length, tile, C, HELD, WARPS)
@@ -99,7 +123,14 @@ def _constants_of_tile(
     if GLOBAL:
         mu = load_columns(mu_ptr, tile, C)
         global_scale = inverse_of_sigma(load_columns(sigma_ptr, tile, C))
-    return mean, scale, mu, global_scale, maximum, factor
+    if AVERAGE:
+        if LOCAL:
+            local_factor = _factor_of_gaussian(x_ptr, length, mean, scale, tile, C, HELD, WARPS)
+        if GLOBAL:
+            global_factor = _factor_of_gaussian(
+                x_ptr, length, mu, global_scale, tile, C, HELD, WARPS
+            )
+    return mean, scale, mu, global_scale, maximum, factor, local_factor, global_factor
 
 
 @triton.jit(do_not_specialize=("num_snippets",), do_not_specialize_on_alignment=UNALIGNED)
@@ -107,12 +138,12 @@ def score_videos(
     x_ptr, h_ptr, mu_ptr, sigma_ptr, num_snippets, scores_ptr, video_scores_ptr,
     C: tl.constexpr, TILES: tl.constexpr, HELD: tl.constexpr, WARPS: tl.constexpr,
     LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
-    MEAN_ONE: tl.constexpr, SIGMOID: tl.constexpr, EPSILON: tl.constexpr,
+    MEAN_ONE: tl.constexpr, AVERAGE: tl.constexpr, ACTIVATION: tl.constexpr, GATE: tl.constexpr,
+    GATE_LEVEL: tl.constexpr, EPSILON: tl.constexpr,
 ):  # fmt: skip
     """Grid (videos): scores (B, T, C) and video scores (B, C) of x and h (B, T, C)."""
     video = tl.program_id(0).to(tl.int64)
     length = num_snippets
-    COMPONENTS: tl.constexpr = LOCAL + GLOBAL + SOFTMAX
     begin = video * length * C
     x_ptr += begin
     h_ptr += begin
@@ -124,7 +155,7 @@ def score_videos(
         constants += (
             _constants_of_tile(
                 x_ptr, length, mu_ptr, sigma_ptr, tile, C, HELD, WARPS,
-                LOCAL, GLOBAL, SOFTMAX, MAX_ONE, MEAN_ONE, EPSILON,
+                LOCAL, GLOBAL, SOFTMAX, MAX_ONE, MEAN_ONE, AVERAGE, EPSILON,
             ),
         )  # fmt: skip
         pooled += (zero,)
@@ -135,24 +166,22 @@ def score_videos(
         rows = tl.minimum(rows, length - 1).to(tl.int64)
         h = ()
         for tile in tl.static_range(TILES):
-            h += (load_tile(h_ptr, rows, tile, C, C, C, float("-inf")),)
+            h += (load_class_logits(h_ptr, rows, tile, C, C, C, ACTIVATION),)
         maximum, inverse = new_row_numbers(h, TILES)
         inverse = tl.where(inside, inverse, 0.0)
         more = ()
         for tile in tl.static_range(TILES):
             x = load_tile(x_ptr, rows, tile, C, C, C, 0.0)
-            p = probabilities(h[tile], maximum, inverse, inside, SIGMOID)
-            # Its other sums are for the backward and fall away.
-            nothing = (zero, zero, zero, zero, zero, zero, zero)
-            _, score = add_tile(
-                nothing, x, p, inside, constants[tile], LOCAL, GLOBAL, SOFTMAX, MAX_ONE
+            p = probabilities(h[tile], maximum, inverse, inside, ACTIVATION)
+            weight = weight_of_tile(x, constants[tile], LOCAL, GLOBAL, SOFTMAX, MAX_ONE, AVERAGE)
+            gated = gated_weight(
+                x, weight, constants[tile], GATE_LEVEL, LOCAL, GLOBAL, SOFTMAX, GATE
             )
-            score *= 1 / COMPONENTS
             columns = tile * LANES + tl.arange(0, LANES)
             pointers = scores_ptr + rows[:, :, None] * C + columns[None, None, :]
             mask = inside[:, :, None] & (columns < C)[None, None, :]
-            tl.store(pointers, score, mask=mask)
-            more += (pooled[tile] + tl.sum(score, 0),)
+            tl.store(pointers, p * gated, mask=mask)
+            more += (pooled[tile] + tl.sum(p * weight, 0),)
         pooled = more
     for tile in tl.static_range(TILES):
         mean_score = tl.sum(pooled[tile], 0) / length.to(tl.float32)

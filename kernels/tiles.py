@@ -38,6 +38,19 @@ MEAN = tl.constexpr(0)
 INVERSE_SD = tl.constexpr(1)
 MAXIMUM = tl.constexpr(2)
 SOFTMAX_FACTOR = tl.constexpr(3)
+# And those of the weighted average: two factors and four means, the local Gaussian's first.
+FACTORS = tl.constexpr(11)
+MEANS = tl.constexpr(13)
+# A Gaussian with a smaller mean selects nothing (wsgn.selection.terms).
+SMALLEST_MEAN = tl.constexpr(1.1754943508222875e-38)
+# What class logits become; 0 is the softmax over classes.
+SIGMOID = tl.constexpr(1)
+IDENTITY = tl.constexpr(2)
+# What a weight goes through before it meets p; 0 is nothing, and launch.py counts as here.
+CUT = tl.constexpr(1)
+SOFT = tl.constexpr(2)
+HARD = tl.constexpr(3)
+PRODUCT = tl.constexpr(4)
 
 # Their values change with every batch and must not compile a kernel again.
 SIZES = ("num_snippets", "num_videos", "num_slots")
@@ -114,6 +127,17 @@ def load_tile(
 
 
 @triton.jit
+def load_class_logits(
+    pointer, rows, tile: tl.constexpr, C: tl.constexpr, WIDTH: tl.constexpr,
+    STRIDE: tl.constexpr, ACTIVATION: tl.constexpr,
+):  # fmt: skip
+    """A tile of h whose columns beyond the last class have p = 0."""
+    if ACTIVATION == IDENTITY:
+        return load_tile(pointer, rows, tile, C, WIDTH, STRIDE, 0.0)
+    return load_tile(pointer, rows, tile, C, WIDTH, STRIDE, float("-inf"))
+
+
+@triton.jit
 def load_columns(pointer, tile, C: tl.constexpr):
     """(LANES) in float32, zero beyond the last class."""
     columns = tile * LANES + tl.arange(0, LANES)
@@ -138,8 +162,12 @@ def inverse_of_sigma(sigma):
 def load_constants(
     statistics_ptr, plane, mu_ptr, sigma_ptr, tile, C: tl.constexpr,
     LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
+    AVERAGE: tl.constexpr,
 ):  # fmt: skip
-    """What the terms of a tile need of its video and classes, (LANES) each."""
+    """What the terms of a tile need of its video and classes, (LANES) each.
+
+    AVERAGE says that the factors of the Gaussians are known and wanted.
+    """
     nothing = tl.zeros([LANES], tl.float32)
     mean = nothing
     scale = nothing
@@ -147,6 +175,8 @@ def load_constants(
     global_scale = nothing
     maximum = nothing
     factor = nothing
+    local_factor = nothing
+    global_factor = nothing
     if LOCAL:
         mean = load_columns(statistics_ptr + MEAN * plane, tile, C)
         scale = load_columns(statistics_ptr + INVERSE_SD * plane, tile, C) * SQRT_LOG2_E
@@ -157,7 +187,12 @@ def load_constants(
         maximum = load_columns(statistics_ptr + MAXIMUM * plane, tile, C)
         if not MAX_ONE:
             factor = load_columns(statistics_ptr + SOFTMAX_FACTOR * plane, tile, C)
-    return mean, scale, mu, global_scale, maximum, factor
+    if AVERAGE:
+        if LOCAL:
+            local_factor = load_columns(statistics_ptr + FACTORS * plane, tile, C)
+        if GLOBAL:
+            global_factor = load_columns(statistics_ptr + (FACTORS + 1) * plane, tile, C)
+    return mean, scale, mu, global_scale, maximum, factor, local_factor, global_factor
 
 
 @triton.jit
@@ -165,6 +200,22 @@ def gaussian(x, centre, scale):
     """u' = u sqrt(log2 e) and exp(-u^2), (HELD, WARPS, LANES)."""
     u = (x - centre[None, None, :]) * scale[None, None, :]
     return u, tl.exp2(-(u * u))
+
+
+@triton.jit
+def averaged_gaussian(x, centre, scale, factor, AVERAGE: tl.constexpr):
+    """u', and exp(-u^2) with AVERAGE over its mean, (HELD, WARPS, LANES)."""
+    u, bell = gaussian(x, centre, scale)
+    if AVERAGE:
+        bell *= factor[None, None, :]
+    return u, bell
+
+
+@triton.jit
+def factor_of_mean(total, num_rows):
+    """1 over the mean of what has this total, 0 for a Gaussian that selects nothing."""
+    mean = total / num_rows
+    return tl.where(mean >= SMALLEST_MEAN, 1 / mean, 0.0)
 
 
 @triton.jit
@@ -177,19 +228,59 @@ def temporal_softmax(x, maximum, factor, MAX_ONE: tl.constexpr):
 
 
 @triton.jit
-def probabilities(h, maximum, inverse, inside, SIGMOID: tl.constexpr):
+def weight_of_tile(
+    x, constants,
+    LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
+    AVERAGE: tl.constexpr,
+):  # fmt: skip
+    """w (HELD, WARPS, LANES): the mean of the components in use."""
+    mean, scale, mu, global_scale, maximum, factor, local_factor, global_factor = constants
+    weight = tl.zeros_like(x)
+    if LOCAL:
+        _, z = averaged_gaussian(x, mean, scale, local_factor, AVERAGE)
+        weight = z
+    if GLOBAL:
+        _, bell = averaged_gaussian(x, mu, global_scale, global_factor, AVERAGE)
+        weight = weight + bell if LOCAL else bell
+    if SOFTMAX:
+        _, q = temporal_softmax(x, maximum, factor, MAX_ONE)
+        weight = weight + q if LOCAL or GLOBAL else q
+    return weight * (1 / (LOCAL + GLOBAL + SOFTMAX))
+
+
+@triton.jit
+def gated_weight(
+    x, weight, constants, level,
+    LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, GATE: tl.constexpr,
+):  # fmt: skip
+    """What p is multiplied by in the frame scores, (HELD, WARPS, LANES)."""
+    if GATE == CUT:
+        return tl.minimum(weight, 1.0)
+    if GATE == SOFT:
+        return weight / (weight + level)
+    if GATE == HARD:
+        return tl.where(weight >= level, 1.0, 0.0)
+    if GATE == PRODUCT:
+        return weight_of_tile(x, constants, LOCAL, GLOBAL, SOFTMAX, True, False)
+    return weight
+
+
+@triton.jit
+def probabilities(h, maximum, inverse, inside, ACTIVATION: tl.constexpr):
     """p (HELD, WARPS, LANES), zero in rows that are not inside (the softmax by its inverse)."""
-    if SIGMOID:
+    if ACTIVATION == SIGMOID:
         return tl.where(inside[:, :, None], 1 / (1 + tl.exp2(-h * LOG2_E)), 0.0)
+    if ACTIVATION == IDENTITY:
+        return tl.where(inside[:, :, None], h, 0.0)
     return tl.exp2((h - maximum[:, :, None]) * LOG2_E) * inverse[:, :, None]
 
 
 @triton.jit
-def load_row_numbers(pointer, rows, inside, SIGMOID: tl.constexpr):
+def load_row_numbers(pointer, rows, inside, ACTIVATION: tl.constexpr):
     """Maximum of h over classes and 1 / sum exp(h - maximum), (HELD, WARPS) each."""
     maximum = tl.zeros_like(rows).to(tl.float32)
     inverse = maximum
-    if not SIGMOID:
+    if ACTIVATION == 0:
         maximum = tl.load(pointer + rows * 2)
         inverse = tl.where(inside, tl.load(pointer + rows * 2 + 1), 0.0)
     return maximum, inverse

@@ -48,7 +48,12 @@ _PROBABILITIES = {
 
 def frame_selection_attributes(rule: SelectionRule) -> Attributes:
     """The options of the node, which a plugin in the function's place reads."""
-    return weight_attributes(rule) | {"class_activation": rule.class_activation}
+    return weight_attributes(rule) | {
+        "weight_scale": rule.weight_scale,
+        "class_activation": rule.class_activation,
+        "gate": rule.gate,
+        "gate_level": rule.gate_level,
+    }
 
 
 def frame_selection_function(rule: SelectionRule) -> onnx.FunctionProto:

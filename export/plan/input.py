@@ -9,8 +9,10 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
+from wsgn.engines.kernels.bundle import pools_as_the_kernels
 from wsgn.errors import EngineError, UsageError
 from wsgn.export.graphs.frame_selection import NAME as FRAME_SELECTION
+from wsgn.export.graphs.frame_selection import frame_selection_attributes
 from wsgn.export.graphs.reading import (
     REMEDY,
     all_nodes,
@@ -18,7 +20,7 @@ from wsgn.export.graphs.reading import (
     manifest_of,
     require_one_piece,
 )
-from wsgn.manifest import Manifest
+from wsgn.manifest import AVERAGE, COMPONENTS, IDENTITY, SOFT_GATE, Manifest
 
 # What the parser asks a node for before it takes a plugin in place of its function.
 _NAMESPACE_ATTRIBUTE, _NAMESPACE = "plugin_namespace", "wsgn"
@@ -102,14 +104,26 @@ def with_plugin(source: PlanInput) -> PlanInput:
             f"--plugin is for whole-video graphs, '{source.path}' holds the "
             f"{source.manifest.graph} graph: leave it out, or export with --graph whole-video."
         )
-    if not rule.components or rule.softmax_scale == "soft_gate":
+    has_kernel = bool(rule.components) and set(rule.components) <= set(COMPONENTS)
+    has_kernel = has_kernel and (rule.weight_scale == AVERAGE or rule.softmax_scale != SOFT_GATE)
+    if not has_kernel:
         raise UsageError(
-            "--plugin has no kernel for a selection without components or with the scale "
-            "soft_gate: leave it out."
+            "--plugin has no kernel for a selection without components, with attention or with "
+            "the scale soft_gate: leave it out."
+        )
+    if rule.class_activation == IDENTITY or not pools_as_the_kernels(rule):
+        raise UsageError(
+            "--plugin has no kernel for this model's video scores, it pools weighted "
+            "probabilities alone: leave it out."
         )
     document = onnx.ModelProto.FromString(source.for_tensorrt)
     for node in document.graph.node:
         if node.op_type == FRAME_SELECTION:
+            # Files that are older than an option mean what the manifest's default means.
+            there = {attribute.name for attribute in node.attribute}
+            for name, value in frame_selection_attributes(rule).items():
+                if name not in there:
+                    node.attribute.append(helper.make_attribute(name, value))
             node.attribute.append(helper.make_attribute(_NAMESPACE_ATTRIBUTE, _NAMESPACE))
     return replace(source, for_tensorrt=document.SerializeToString())
 

@@ -34,13 +34,20 @@ from wsgn.engines.kernels.bundle import (
 )
 from wsgn.engines.kernels.bundle import TARGETS as TARGETS
 from wsgn.errors import EngineError, OutputError, UsageError
-from wsgn.manifest import CLASS_ACTIVATIONS, COMPONENTS, SOFTMAX_SCALES
-from wsgn.selection.reference import LOCAL_SLOPE, NUM_STATISTICS, Options
+from wsgn.manifest import (
+    ACTIVATIONS,
+    AVERAGE,
+    COMPONENTS,
+    GATES,
+    PER_FRAME,
+    SOFTMAX_SCALES,
+    WEIGHT_SCALES,
+)
+from wsgn.selection.reference import LOCAL_SLOPE, Options
 from wsgn.support.files import remove_leftovers, write_whole_file
 
 from .. import launch
 from ..describe_kernels import NUM_CHUNK_MOMENTS
-from ..forward_kernels import NUM_CHUNK_SUMS
 from ..tiles import LANES
 from . import ptx
 from .compiled import absent_gpu, check_compiles, example_inputs
@@ -66,24 +73,31 @@ def options_for(
     components: Sequence[str] = COMPONENTS,
     softmax_scale: str = "max_one",
     class_activation: str = "softmax",
+    weight_scale: str = PER_FRAME,
+    gate: str = "none",
 ) -> Options:
     """What the kernels are specialised on. Raises `UsageError` for what they do not compute."""
+    is_average = weight_scale == AVERAGE
     if not components or not set(components) <= set(COMPONENTS):
         raise UsageError(
             f"the kernels need some of the components {', '.join(COMPONENTS)}, got "
             f"{', '.join(components) or 'none, as of the naive model'}: score with "
             "wsgn.localization.scoring.frame_scores instead."
         )
-    if softmax_scale not in SOFTMAX_SCALES:
+    if not is_average and softmax_scale not in SOFTMAX_SCALES:
         raise UsageError(
             f"the kernels know the softmax scales {', '.join(SOFTMAX_SCALES)}, got "
             f"'{softmax_scale}': score with wsgn.localization.scoring.frame_scores instead."
         )
-    if class_activation not in CLASS_ACTIVATIONS:
-        raise UsageError(
-            f"class_activation must be one of {', '.join(CLASS_ACTIVATIONS)}, got "
-            f"'{class_activation}'."
-        )
+    for what, name, choices in (
+        ("class_activation", class_activation, ACTIVATIONS),
+        ("weight_scale", weight_scale, WEIGHT_SCALES),
+        ("gate", gate, GATES),
+    ):
+        if name not in choices:
+            raise UsageError(f"{what} must be one of {', '.join(choices)}, got '{name}'.")
+    if gate == "product" and not is_average:
+        raise UsageError(f"the gate product is of the weight_scale {AVERAGE} alone.")
     if not 1 <= num_classes <= launch.MOST_CLASSES:
         raise UsageError(f"the kernels take 1 to {launch.MOST_CLASSES} classes, got {num_classes}.")
     use_local, use_global, use_softmax = (name in components for name in COMPONENTS)
@@ -92,10 +106,14 @@ def options_for(
         use_local=use_local,
         use_global=use_global,
         use_softmax=use_softmax,
-        softmax_scale=softmax_scale,
+        # Of no meaning in an average: one value, so that equal kernels have equal documents.
+        softmax_scale="mean_one" if is_average else softmax_scale,
         class_activation=class_activation,
-        # An argument: any value compiles the same kernel.
+        weight_scale=weight_scale,
+        gate=gate,
+        # Arguments of the kernels: any value compiles the same.
         epsilon=1e-6,
+        gate_level=0.1,
     )
 
 
@@ -122,13 +140,15 @@ def compile_bundle(options: Options, targets: Sequence[int] = TARGETS) -> Compil
         components=tuple(name for name, used in zip(COMPONENTS, flags, strict=True) if used),
         softmax_scale=options.softmax_scale,
         class_activation=options.class_activation,
+        weight_scale=options.weight_scale,
+        gate=options.gate,
         dtype="float32",
         layout=Layout(
             chunk=plan.chunk,
             lanes=int(LANES.value),
             num_moments=NUM_CHUNK_MOMENTS,
-            num_sums=NUM_CHUNK_SUMS,
-            num_statistics=NUM_STATISTICS,
+            num_sums=launch.num_chunk_sums(options),
+            num_statistics=options.num_statistics,
             first_result=LOCAL_SLOPE,
         ),
         triton_version=triton.__version__,

@@ -102,8 +102,10 @@ def compile_report(
     targets: Sequence[int] = (80, 90, 100),
     dtypes: Sequence[torch.dtype] = _DTYPES,
     classes: Sequence[int] = _CLASSES,
+    *,
+    weight_scale: str = "per_frame",
 ) -> tuple[KernelReport, ...]:
-    """Forward and one-pass backward with all components, softmax and mean-one scale.
+    """Forward and one-pass backward with all components, softmax and mean-one or averaged.
 
     Raises:
         RuntimeError: inside Triton's interpreter, which compiles nothing.
@@ -112,7 +114,7 @@ def compile_report(
     for target in targets:
         for dtype in dtypes:
             for num_classes in classes:
-                kernels = compile_kernels(target, dtype, num_classes)
+                kernels = compile_kernels(target, dtype, num_classes, weight_scale=weight_scale)
                 for name, code in kernels.items():
                     reports.append(_report(name, target, dtype, num_classes, code))
     return tuple(reports)
@@ -126,6 +128,7 @@ def compile_kernels(
     width: int | None = None,
     softmax_scale: str = "mean_one",
     class_activation: str = "softmax",
+    weight_scale: str = "per_frame",
     frame_gradient: bool = False,
     offsets: Sequence[int] = _OFFSETS,
 ) -> dict[str, MachineCode]:
@@ -143,7 +146,9 @@ def compile_kernels(
         compiled[name] = read_cubin(found.asm["cubin"], shared_bytes=found.metadata.shared)
 
     inputs = example_inputs(dtype, num_classes, width=width, offsets=offsets)
-    options = Options(num_classes, True, True, True, softmax_scale, class_activation, 1e-6)
+    options = Options(
+        num_classes, True, True, True, softmax_scale, class_activation, 1e-6, weight_scale
+    )  # fmt: skip
     with absent_gpu(target):
         result = launch.forward(inputs, options, frame_scores=frame_gradient, launch=compile_only)
         launch.backward(
@@ -179,6 +184,7 @@ def _elements_of_turn(name: str, num_classes: int) -> float:
         # Takes one tile of the row at a time.
         "describe_chunks": plan.describe_held / -(-num_classes // lanes),
         "pool_chunks": plan.pool_held,
+        "score_chunks": plan.score_held / -(-num_classes // lanes),
         "gradients": plan.gradient_held,
     }
     return rows.get(name, float("nan")) * num_classes / lanes

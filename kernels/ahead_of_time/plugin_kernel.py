@@ -8,6 +8,7 @@ from typing import Any
 import triton
 from triton.backends.compiler import GPUTarget
 
+from wsgn.manifest import ACTIVATIONS, GATES
 from wsgn.selection.reference import Options
 
 from ..single_kernel import score_videos
@@ -53,8 +54,11 @@ def constants_for(options: Options) -> dict[str, int | bool | float]:
         "GLOBAL": options.use_global,
         "SOFTMAX": options.use_softmax,
         "MAX_ONE": options.max_one,
-        "MEAN_ONE": options.softmax_scale == "mean_one",
-        "SIGMOID": options.class_activation == "sigmoid",
+        "MEAN_ONE": options.mean_one,
+        "AVERAGE": options.average,
+        "ACTIVATION": ACTIVATIONS.index(options.class_activation),
+        "GATE": GATES.index(options.gate),
+        "GATE_LEVEL": options.gate_level,
         "EPSILON": options.epsilon,
     }
 

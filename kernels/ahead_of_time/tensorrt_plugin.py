@@ -37,7 +37,10 @@ ATTRIBUTES = {
     "use_global": int,
     "use_softmax": int,
     "softmax_scale": str,
+    "weight_scale": str,
     "class_activation": str,
+    "gate": str,
+    "gate_level": float,
     "epsilon": float,
 }
 # Selection and class logits (B, T, C), mu and sigma (C); then scores (B, T, C) and (B, C).
@@ -92,7 +95,10 @@ def _describe(plugins: Any) -> Callable[..., Any]:
         use_global: Any,
         use_softmax: Any,
         softmax_scale: Any,
+        weight_scale: Any,
         class_activation: Any,
+        gate: Any,
+        gate_level: Any,
         epsilon: Any,
     ) -> Any:
         videos, _, classes = selection_logits.shape_expr
@@ -129,7 +135,10 @@ def _compile(plugins: Any, compute_capability: tuple[int, int]) -> Callable[...,
         use_global: int,
         use_softmax: int,
         softmax_scale: str,
+        weight_scale: str,
         class_activation: str,
+        gate: str,
+        gate_level: float,
         epsilon: float,
         outputs: Any,
         tactic: int,
@@ -143,9 +152,12 @@ def _compile(plugins: Any, compute_capability: tuple[int, int]) -> Callable[...,
             components=[name for name, used in zip(COMPONENTS, flags, strict=True) if used],
             softmax_scale=softmax_scale.strip("\0"),
             class_activation=class_activation.strip("\0"),
+            weight_scale=weight_scale.strip("\0"),
+            gate=gate.strip("\0"),
         )
+        options = replace(options, epsilon=epsilon, gate_level=gate_level)
         major, minor = compute_capability
-        kernel = compile_plugin_kernel(replace(options, epsilon=epsilon), 10 * major + minor)
+        kernel = compile_plugin_kernel(options, 10 * major + minor)
         launch = plugins.KernelLaunchParams(
             grid_x=videos, block_x=kernel.num_threads, shared_mem=kernel.shared_bytes
         )

@@ -15,7 +15,6 @@ from places import ROOT
 from triton_engines import features_manifest, plan, profile, snippet_engine
 
 from wsgn.engines.kernels.bundle import read_bundle
-from wsgn.engines.kernels.launches import PARAMETERS
 from wsgn.errors import EngineError, MissingExtraError, OutputError, UsageError
 from wsgn.export.to_cubin import main
 from wsgn.manifest import METADATA_KEY
@@ -48,7 +47,8 @@ def test_the_command_writes_what_the_function_compiles(tmp_path: Path) -> None:
     assert main(arguments) == 0
     write_bundle(compile_bundle(options_for(20), [90]), tmp_path / "again")
     names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    assert len(names) == 1 + 2 * len(PARAMETERS)
+    # The document, and two forms of four kernels.
+    assert len(names) == 1 + 2 * 4
     for name in names:
         assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     assert main(arguments) == OutputError.exit_code
@@ -59,8 +59,18 @@ def test_the_command_writes_what_the_function_compiles(tmp_path: Path) -> None:
 def test_the_table_has_a_row_for_each_kernel(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--classes", "20", "--targets", "80,90", "--table"]) == 0
     rows = capsys.readouterr().out.splitlines()
-    assert len(rows) == 2 + 2 * len(PARAMETERS)
+    assert len(rows) == 2 + 2 * 4
     assert len({row.count("|") for row in rows}) == 1
+
+
+@pytest.mark.usefixtures("compiler")
+def test_options_say_what_to_compile_without_an_engine(tmp_path: Path) -> None:
+    options = ["--weight-scale", "average", "--gate", "cut", "--class-activation", "sigmoid"]
+    folder = tmp_path / "out"
+    assert main(["--classes", "3", "--targets", "90", "-o", str(folder), *options]) == 0
+    bundle = read_bundle(folder)
+    found = (bundle.weight_scale, bundle.gate, bundle.class_activation)
+    assert found == ("average", "cut", "sigmoid")
 
 
 @pytest.mark.usefixtures("compiler")
@@ -156,6 +166,7 @@ def test_what_is_no_engine_is_one_sentence(
     [
         (["--classes", "20"], "nothing to do"),
         (["--classes", "257", "--table"], "1 to 256 classes, got 257"),
+        (["--classes", "20", "--table", "--gate", "product"], "of the weight_scale average alone"),
         (["--classes", "20", "--table", "--targets", "75"], "some of 80,86"),
         (["--engine", "no.plan", "--table", "--softmax-scale", "max_one"], "--softmax-scale"),
     ],

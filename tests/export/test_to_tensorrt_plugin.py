@@ -17,6 +17,7 @@ from wsgn.errors import EngineError, UsageError
 from wsgn.export.plan.input import read_plan_input, with_plugin
 from wsgn.export.plan.target import Target, register_plugin
 from wsgn.kernels.ahead_of_time import tensorrt_plugin
+from wsgn.manifest import VideoScore
 
 GPU = Gpu(ordinal=0, name="NVIDIA RTX 4090", compute_capability=(8, 9), num_bytes=1 << 34)
 
@@ -36,6 +37,20 @@ def test_the_node_names_the_plugin_and_has_what_that_reads(engine: Path) -> None
         name: str if type(value) is bytes else type(value) for name, value in attributes.items()
     }
     assert found == tensorrt_plugin.ATTRIBUTES
+
+
+def test_an_older_file_says_what_it_could_not_say_yet(engine: Path) -> None:
+    source = read_plan_input(engine)
+    document = onnx.ModelProto.FromString(source.for_tensorrt)
+    attributes = document.graph.node[0].attribute
+    for attribute in list(attributes):
+        if attribute.name in ("weight_scale", "gate", "gate_level"):
+            attributes.remove(attribute)
+    old = replace(source, for_tensorrt=document.SerializeToString())
+    marked = onnx.ModelProto.FromString(with_plugin(old).for_tensorrt)
+    found = {a.name: helper.get_attribute_value(a) for a in marked.graph.node[0].attribute}
+    assert set(found) == {*tensorrt_plugin.ATTRIBUTES, "plugin_namespace"}
+    assert (found["weight_scale"], found["gate"]) == (b"per_frame", b"none")
 
 
 def test_tensorrt_rtx_takes_no_plugin() -> None:
@@ -61,7 +76,18 @@ def test_other_graphs_have_no_place_for_it(
     assert "holds the snippet graph" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("change", [{"components": ()}, {"softmax_scale": "soft_gate"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"components": ()},
+        {"components": ("attention",)},
+        {"softmax_scale": "soft_gate"},
+        {"video_score": VideoScore(pooling="top")},
+        {"class_activation": "identity"},
+        # Its video scores would be means of what the gate lets through.
+        {"gate": "hard"},
+    ],
+)
 def test_a_selection_without_a_kernel_is_refused(engine: Path, change: dict[str, object]) -> None:
     source = read_plan_input(engine)
     rule = replace(source.manifest.selection, **change)  # type: ignore[arg-type]

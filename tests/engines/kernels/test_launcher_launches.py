@@ -30,6 +30,8 @@ MODELS = [
     Options(157, True, False, True, "mean_one", "softmax", EPSILON),
     # No statistics, no row numbers.
     Options(33, False, True, False, "sum_one", "sigmoid", EPSILON),
+    # Frame scores by a kernel of their own; more sums and statistics.
+    Options(40, True, True, True, "mean_one", "softmax", EPSILON, "average", "soft", 0.3),
 ]
 
 
@@ -42,6 +44,9 @@ def rule_of(options: Options) -> SelectionRule:
         global_mean=tuple(np.linspace(-1, 1, options.num_classes)) if options.use_global else (),
         global_std=(0.5,) * options.num_classes if options.use_global else (),
         variance_epsilon=options.epsilon,
+        weight_scale=options.weight_scale,
+        gate=options.gate,
+        gate_level=options.gate_level,
     )
 
 

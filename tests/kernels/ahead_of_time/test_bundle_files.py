@@ -125,6 +125,8 @@ def name_kernels(name: str) -> Callable[[Path], None]:
         ("kernels.json", edit(more=1), "not valid"),
         ("kernels.json", edit(num_classes="20"), "not valid"),
         ("kernels.json", edit(targets=[]), "options are not those"),
+        ("kernels.json", edit(weight_scale="even"), "options are not those"),
+        ("kernels.json", edit(gate="open"), "options are not those"),
         ("kernels.json", edit(num_classes=10**400), "a whole number under 2"),
         ("kernels.json", edit(num_classes=1 << 40), "at most 2147483647 is possible"),
         ("kernels.json", name_kernels("pool\0chunks"), "is no name of a kernel"),
@@ -145,6 +147,16 @@ def test_a_damaged_bundle_is_one_sentence(
         open_kernels(compiled_folder)
 
 
+def test_a_bundle_from_before_the_weighted_average_means_what_it_meant(
+    compiled_folder: Path, compiled_bundle: CompiledBundle
+) -> None:
+    document = json.loads((compiled_folder / "kernels.json").read_text())
+    del document["weight_scale"], document["gate"]
+    (compiled_folder / "kernels.json").write_text(json.dumps(document))
+    assert read_bundle(compiled_folder) == compiled_bundle.bundle
+    open_kernels(compiled_folder)
+
+
 def test_a_file_of_another_gpu_is_noticed(compiled_folder: Path) -> None:
     shutil.copy(
         compiled_folder / "sm_80" / "pool_chunks.cubin",
@@ -161,6 +173,8 @@ def test_a_file_of_another_gpu_is_noticed(compiled_folder: Path) -> None:
         {"components": ("local_gaussian",)},
         {"softmax_scale": "soft_gate"},
         {"class_activation": "sigmoid"},
+        {"weight_scale": "average"},
+        {"gate": "cut"},
     ],
 )
 def test_kernels_of_another_model_are_refused(compiled_folder: Path, rule: dict[str, Any]) -> None:
@@ -169,14 +183,14 @@ def test_kernels_of_another_model_are_refused(compiled_folder: Path, rule: dict[
 
 
 def test_kernels_with_other_parameters_are_refused(compiled_bundle: CompiledBundle) -> None:
-    components = compiled_bundle.bundle.components
+    bundle = compiled_bundle.bundle
     target = compiled_bundle.bundle.targets[0]
     first, *others = target.kernels
     swapped = replace(first, parameters=(*first.parameters[1::-1], *first.parameters[2:]))
     with pytest.raises(EngineError, match="takes offsets_ptr, x_ptr, moments_ptr"):
-        check_kernels(replace(target, kernels=(swapped, *others)), components)
+        check_kernels(replace(target, kernels=(swapped, *others)), bundle)
     with pytest.raises(EngineError, match="needed are describe_chunks, describe_videos"):
-        check_kernels(replace(target, kernels=tuple(others)), components)
+        check_kernels(replace(target, kernels=tuple(others)), bundle)
 
 
 def test_neither_torch_nor_triton_is_loaded_to_launch() -> None:

@@ -65,18 +65,22 @@ def test_the_kernel_takes_what_tensorrt_passes(capability: int, tmp_path: Path) 
     assert read_resources(cubin).spilled_bytes == 0
 
 
-def test_many_classes_do_not_spill() -> None:
-    found = compile_single_kernel(options_for(256, softmax_scale="mean_one"), 90)
+@pytest.mark.parametrize(
+    "scale", [{"softmax_scale": "mean_one"}, {"weight_scale": "average", "gate": "product"}]
+)
+def test_many_classes_do_not_spill(scale: dict[str, str]) -> None:
+    found = compile_single_kernel(options_for(256, **scale), 90)
     resources = read_resources(found.asm["cubin"])
     # 256 threads with 255 registers each would still start.
     assert (resources.spilled_bytes, resources.registers <= 128) == (0, True)
 
 
-def test_other_epsilons_are_other_kernels() -> None:
-    """It is a constant, since TensorRT passes integers alone."""
-    options = options_for(20)
+@pytest.mark.parametrize("change", [{"epsilon": 1e-2}, {"gate_level": 0.2}])
+def test_other_epsilons_and_levels_are_other_kernels(change: dict[str, float]) -> None:
+    """They are constants, since TensorRT passes integers alone."""
+    options = options_for(20, gate="soft")
     first = compile_plugin_kernel(options, 90).ptx
-    assert first != compile_plugin_kernel(replace(options, epsilon=1e-2), 90).ptx
+    assert first != compile_plugin_kernel(replace(options, **change), 90).ptx
 
 
 def test_tensorrt_rtx_is_refused_before_it_ends_the_process() -> None:
@@ -90,6 +94,13 @@ def test_a_missing_plugin_module_is_one_sentence(monkeypatch: pytest.MonkeyPatch
         tensorrt_plugin.register(library(), (9, 0))
 
 
+OPTIONS = replace(
+    options_for(20, weight_scale="average", gate="soft"),
+    epsilon=float(np.float32(1e-5)),
+    gate_level=0.25,
+)
+
+
 def fields() -> list[native.PluginField]:
     """Attributes of a node as the ONNX parser hands them over: text as bytes, arrays of one."""
     attributes: dict[str, Any] = {
@@ -97,7 +108,10 @@ def fields() -> list[native.PluginField]:
         "use_global": 1,
         "use_softmax": 1,
         "softmax_scale": "max_one",
+        "weight_scale": "average",
         "class_activation": "softmax",
+        "gate": "soft",
+        "gate_level": 0.25,
         "epsilon": 1e-5,
     }
     return [
@@ -182,7 +196,7 @@ def test_the_attributes_are_those_of_the_exported_node() -> None:
 
 
 def test_the_launch_is_a_program_for_each_video(build: Build) -> None:
-    launch, kernel = build.launch, compile_plugin_kernel(options_for(20), 90)
+    launch, kernel = build.launch, compile_plugin_kernel(OPTIONS, 90)
     grid = [getattr(launch, f"grid_{axis}").expr for axis in "xyz"]
     block = [getattr(launch, f"block_{axis}").expr for axis in "xyz"]
     assert [size.value for size in grid] == [3, 1, 1]
@@ -195,7 +209,7 @@ def test_the_launch_is_a_program_for_each_video(build: Build) -> None:
 
 def test_the_plan_gets_the_kernel_of_the_node(build: Build) -> None:
     name, image = build.kernel
-    kernel = compile_plugin_kernel(replace(options_for(20), epsilon=float(np.float32(1e-5))), 90)
+    kernel = compile_plugin_kernel(OPTIONS, 90)
     assert (name, image) == (kernel.name, kernel.ptx.encode())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from kernel_device import DEVICE, ROUNDINGS
-from plain_formulas import Expected, expected_results
+from plain_formulas import Expected, Formula, expected_results
 from torch import Tensor
 
 from wsgn.kernels.launch import Plan
@@ -37,6 +37,9 @@ class Case:
     offsets_dtype: torch.dtype = torch.int64
     components: tuple[str, ...] = COMPONENTS
     softmax_scale: str = "mean_one"
+    weight_scale: str = "per_frame"
+    gate: str = "none"
+    gate_level: float = 0.7
     activation: str = "softmax"
     epsilon: float = 1e-6
     frame_gradient: bool = False
@@ -49,7 +52,10 @@ class Case:
     @property
     def options(self) -> Options:
         used = (name in self.components for name in COMPONENTS)
-        return Options(self.num_classes, *used, self.softmax_scale, self.activation, self.epsilon)
+        return Options(
+            self.num_classes, *used, self.softmax_scale, self.activation, self.epsilon,
+            self.weight_scale, self.gate, self.gate_level,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,10 +130,21 @@ def expected_of(case: Case, problem: Problem) -> Expected:
     inputs = problem.inputs
     tensors = (inputs.x, inputs.h, inputs.cu_seqlens, inputs.mu, inputs.sigma)
     return expected_results(
-        tensors, problem.grad_scores, problem.grad_video_scores,
-        components=case.components, softmax_scale=case.softmax_scale, activation=case.activation,
-        epsilon=case.epsilon,
-    )  # fmt: skip
+        tensors, problem.grad_scores, problem.grad_video_scores, formula_of(case.options)
+    )
+
+
+def formula_of(options: Options) -> Formula:
+    """The same in the words of the plain formulas."""
+    used = (options.use_local, options.use_global, options.use_softmax)
+    return Formula(
+        components=tuple(name for name, there in zip(COMPONENTS, used, strict=True) if there),
+        scale="average" if options.average else options.softmax_scale,
+        activation=options.class_activation,
+        epsilon=options.epsilon,
+        gate=options.gate,
+        gate_level=options.gate_level,
+    )
 
 
 def spreads(case: Case, problem: Problem) -> Tensor:
@@ -157,13 +174,18 @@ def term_sizes(case: Case, problem: Problem) -> tuple[Tensor, Tensor]:
     lengths = inputs.cu_seqlens.diff()[:, None]  # (B, 1)
     g = problem.grad_video_scores.double().abs() / lengths  # (B, C)
     steepest = 1 / spreads(case, problem) + 1 / inputs.sigma.double()
-    softmax = lengths.double() if case.softmax_scale == "mean_one" else torch.ones_like(g)
+    softmax = lengths.double() if case.options.mean_one else torch.ones_like(g)
+    # Of the weighted average a snippet may have all weight by any component.
+    bells = lengths.double() if case.options.average else torch.ones_like(g)
+    if case.activation == "identity":
+        g = g * inputs.h[:, : case.num_classes].double().abs().max()
     rows = lengths[:, 0]
     g = g.repeat_interleave(rows, 0)  # (N, C)
     if problem.grad_scores is not None:
         g = g + problem.grad_scores.double().abs()
-    dx = g * (steepest + softmax).repeat_interleave(rows, 0)
-    dh = g.amax(1, keepdim=True) * (2 + softmax).expand(-1, g.shape[1]).repeat_interleave(rows, 0)
+    dx = g * (steepest * bells + softmax).repeat_interleave(rows, 0)
+    weights = (2 * bells + softmax).expand(-1, g.shape[1])
+    dh = g.amax(1, keepdim=True) * weights.repeat_interleave(rows, 0)
     padding = (0, inputs.x.shape[1] - case.num_classes)
     return torch.nn.functional.pad(dx, padding), torch.nn.functional.pad(dh, padding)
 

@@ -21,8 +21,10 @@ from torch import Tensor
 
 from wsgn.kernels import launch as kernels
 from wsgn.kernels import registration
+from wsgn.selection import reference
 from wsgn.selection.operator import both_scores_by, video_scores_by
 from wsgn.selection.reference import Gradients, Inputs
+from wsgn.selection.terms import GLOBAL_FACTOR
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -31,8 +33,9 @@ def test_logits_up_to_ten_thousand(dtype: torch.dtype, scale: str) -> None:
     check_case(kernels, Case(spread=4e3, h_spread=4e3, softmax_scale=scale, dtype=dtype))
 
 
-def test_large_logits_that_lie_close_together() -> None:
-    check_case(kernels, Case(shift=1e4, spread=30.0))
+@pytest.mark.parametrize("weight_scale", ["per_frame", "average"])
+def test_large_logits_that_lie_close_together(weight_scale: str) -> None:
+    check_case(kernels, Case(shift=1e4, spread=30.0, weight_scale=weight_scale))
 
 
 def test_a_saturated_softmax_over_classes_has_no_gradient() -> None:
@@ -53,6 +56,37 @@ def test_a_video_without_variance() -> None:
     assert result.scores is not None
     check_close("scores", result.scores, p, 1e-6)
     assert torch.isfinite(gradients.x).all()
+
+
+@pytest.mark.parametrize("frame_gradient", [False, True])
+def test_a_gaussian_that_is_nowhere_counts_nothing(frame_gradient: bool) -> None:
+    """As in the reference: its mean is 0 in the first class, below the normal numbers in the next.
+
+    In the third it is the smallest that counts, up to a rounding of its exponent.
+    """
+    case = Case(lengths=(1, 20), num_classes=4, weight_scale="average", activation="identity",
+                frame_gradient=frame_gradient)  # fmt: skip
+    problem = make_problem(case)
+    problem.inputs.mu[:] = 0.0
+    problem.inputs.sigma[:] = 1.0
+    for place, away in enumerate((30.0, 9.5, 9.2)):
+        problem.inputs.x[:, place] = away + torch.arange(21, device=DEVICE) / 100
+    result, gradients = run_kernels(kernels, case, problem)
+    kept = (problem.grad_scores, problem.grad_video_scores)
+    options = case.options
+    wanted = reference.forward(problem.inputs, options, frame_scores=True)
+    slopes = reference.backward(
+        problem.inputs, options, wanted.row_numbers, wanted.statistics, *kept
+    )
+    assert (wanted.statistics[GLOBAL_FACTOR, :, :2] == 0).all()
+    assert (wanted.statistics[GLOBAL_FACTOR, :, 2] > 1e36).all()
+    assert not slopes.mu[:2].any()
+    pairs = [(result.video_scores, wanted.video_scores)]
+    pairs += [(getattr(gradients, name), getattr(slopes, name)) for name in vars(slopes)]
+    for got, right in pairs:
+        assert got.isfinite().all()
+        # x is 30 with steps of 1 / 100.
+        torch.testing.assert_close(got, right, rtol=2e-3, atol=2e-4)
 
 
 def test_ties_share_the_gradient_of_the_maximum() -> None:

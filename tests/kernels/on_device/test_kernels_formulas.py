@@ -6,11 +6,21 @@ import itertools
 
 import pytest
 import torch
-from kernel_cases import LARGE, SMALL, Case, check_case
-from kernel_device import DEVICE
+from kernel_cases import (
+    LARGE,
+    SMALL,
+    Case,
+    check_case,
+    check_close,
+    conditioning,
+    expected_of,
+    make_problem,
+    poisoned,
+)
+from kernel_device import DEVICE, ROUNDINGS
 
 from wsgn.kernels import launch as kernels
-from wsgn.manifest import COMPONENTS, SOFTMAX_SCALES
+from wsgn.manifest import ACTIVATIONS, COMPONENTS, SOFTMAX_SCALES
 
 SUBSETS = [subset for size in (1, 2, 3) for subset in itertools.combinations(COMPONENTS, size)]
 # The scale says nothing where the softmax is not used.
@@ -19,6 +29,15 @@ SCALED = [
     for subset in SUBSETS
     for scale in (SOFTMAX_SCALES if "temporal_softmax" in subset else SOFTMAX_SCALES[:1])
 ]
+# Each subset of the weighted average with each activation once, the losses in turn.
+AVERAGED = [
+    Case(
+        lengths=(1, 2, 19) if number % 3 else (21, 2), num_classes=(3, 20, 33)[number % 3],
+        components=components, weight_scale="average", activation=activation,
+        frame_gradient=(number + number // 3) % 2 == 1, width=35 if number % 4 == 0 else None,
+    )
+    for number, (components, activation) in enumerate(itertools.product(SUBSETS, ACTIVATIONS))
+]  # fmt: skip
 BIG = LARGE if DEVICE == "cpu" else None
 
 
@@ -37,6 +56,44 @@ def test_frame_scores_and_their_gradient(
         lengths=(2, 21), num_classes=5, components=components, softmax_scale=scale,
         activation=activation, frame_gradient=True,
     )  # fmt: skip
+    check_case(kernels, case)
+
+
+@pytest.mark.parametrize("case", AVERAGED, ids=str)
+def test_weighted_averages(case: Case) -> None:
+    check_case(kernels, case)
+
+
+@pytest.mark.parametrize(
+    ("gate", "weight_scale", "softmax_scale", "activation"),
+    [
+        ("cut", "average", "sum_one", "softmax"),
+        ("soft", "average", "max_one", "identity"),
+        ("hard", "average", "mean_one", "sigmoid"),
+        ("product", "average", "mean_one", "softmax"),
+        ("cut", "per_frame", "mean_one", "sigmoid"),
+        ("soft", "per_frame", "max_one", "softmax"),
+        ("hard", "per_frame", "sum_one", "identity"),
+    ],
+)
+def test_gates(gate: str, weight_scale: str, softmax_scale: str, activation: str) -> None:
+    case = Case(
+        num_classes=33, width=40, weight_scale=weight_scale, softmax_scale=softmax_scale, gate=gate,
+        activation=activation, gate_level=0.2,
+    )  # fmt: skip
+    problem = make_problem(case)
+    with poisoned():
+        got = kernels.forward(problem.inputs, case.options, frame_scores=True, plan=case.plan)
+    wanted = expected_of(case, problem)
+    share = ROUNDINGS * torch.finfo(torch.float32).eps / 2 * conditioning(case, problem)
+    check_close("video scores", got.video_scores, wanted.video_scores, share)
+    assert got.scores is not None
+    check_close("scores", got.scores, wanted.scores, share)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid", "identity"])
+def test_class_logits_as_they_are(activation: str) -> None:
+    case = Case(lengths=(5, 17), num_classes=5, width=34, activation=activation, h_spread=9.0)
     check_case(kernels, case)
 
 

@@ -22,6 +22,7 @@ FILES = (
     "tiles.py",
     "describe_kernels.py",
     "forward_kernels.py",
+    "finish_kernels.py",
     "backward_kernels.py",
     "launch.py",
 )
@@ -29,9 +30,14 @@ CHECKS = (
     Case(lengths=(1, 21), num_classes=5, width=32),
     Case(lengths=(2, 21), num_classes=5, softmax_scale="max_one", frame_gradient=True),
     Case(lengths=(21,), num_classes=5, activation="sigmoid", width=7, h_spread=5.0),
+    Case(lengths=(2, 21), num_classes=5, width=32, weight_scale="average"),
+    Case(
+        lengths=(21, 3), num_classes=5, width=7, weight_scale="average", activation="identity",
+        frame_gradient=True,
+    ),
     # Here epsilon is most of the variance.
     Case(lengths=(9, 3), num_classes=2, spread=1e-3, components=("local_gaussian",)),
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +96,8 @@ BUGS = {
         wrong="total *= 1.0",
     ),
     "1 / T missing from the video score": Bug(
-        file="forward_kernels.py",
-        right="score = _sum_of_chunks(in_ptr, columns, count, C, BLOCK) * per_row",
+        file="finish_kernels.py",
+        right="score = _sum_of_chunks(in_ptr, columns, count, C, BLOCK) * (1 / num_rows)",
         wrong="score = _sum_of_chunks(in_ptr, columns, count, C, BLOCK)",
     ),
     "1 / T missing from the gradient": Bug(
@@ -99,7 +105,7 @@ BUGS = {
         wrong="per_row = 1 / (COMPONENTS * (length * 0 + 1).to(tl.float32))",
     ),
     "number of components forgotten": Bug(
-        file="forward_kernels.py", right="score *= 1 / (LOCAL + GLOBAL + SOFTMAX)",
+        file="finish_kernels.py", right="score *= 1 / COMPONENTS",
         wrong="score *= 1",
     ),
     "sign of the mean's gradient": Bug(
@@ -107,8 +113,8 @@ BUGS = {
         wrong="* u + slope[None, None, :]",
     ),
     "spread's gradient forgotten": Bug(
-        file="backward_kernels.py", right="dx = (pg * z - curve[None, None, :]) * u",
-        wrong="dx = (pg * z) * u",
+        file="backward_kernels.py", right="dx = (dw * z - curve[None, None, :]) * u",
+        wrong="dx = (dw * z) * u",
     ),
     "softmax's normalisation not differentiated": Bug(
         file="backward_kernels.py", right="dx += q * (pg - share[None, None, :])",
@@ -146,6 +152,39 @@ BUGS = {
     "d_sigma from v instead of v^2": Bug(
         file="backward_kernels.py", right="curve += g * tl.load(sums_ptr + 3 * plane",
         wrong="curve += g * tl.load(sums_ptr + 2 * plane",
+    ),
+    "rows beyond the chunk averaged": Bug(
+        file="forward_kernels.py", right="bell = tl.where(inside[:, :, None], bell, 0.0)",
+        wrong="bell = bell + 0.0",
+    ),
+    "average without its own gradient": Bug(
+        file="finish_kernels.py", right="result -= share * mean", wrong="result -= 0.0 * mean",
+    ),
+    "means not kept for frame gradients": Bug(
+        file="finish_kernels.py", right="tl.store(mean_ptr, mean, mask=used)",
+        wrong="tl.store(mean_ptr, mean * 0.0, mask=used)",
+    ),
+    "a share that is a sum": Bug(
+        file="finish_kernels.py",
+        right="(7 + WHICH) * plane, columns, count, C, BLOCK) / num_rows",
+        wrong="(7 + WHICH) * plane, columns, count, C, BLOCK)",
+    ),
+    "the local average not taken off": Bug(
+        file="backward_kernels.py", right="dw = pg - local_share[None, None, :]", wrong="dw = pg",
+    ),
+    "the global average added": Bug(
+        file="backward_kernels.py", right="dw = pg - global_share[None, None, :]",
+        wrong="dw = pg + global_share[None, None, :]",
+    ),
+    "sum for the mean": Bug(
+        file="tiles.py", right="mean = total / num_rows", wrong="mean = total + 0 * num_rows",
+    ),
+    "class logits squashed in the gradient": Bug(
+        file="backward_kernels.py",
+        right="""            if ACTIVATION == IDENTITY:
+                dh = dp[tile]""",
+        wrong="""            if ACTIVATION == IDENTITY:
+                dh = p[tile] * dp[tile]""",
     ),
     "padding left unwritten": Bug(
         file="backward_kernels.py",

@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsgn.errors import EngineError, UsageError
-from wsgn.manifest import CLASS_ACTIVATIONS, COMPONENTS, SOFTMAX_SCALES, SelectionRule
+from wsgn.manifest import (
+    ACTIVATIONS,
+    AVERAGE,
+    COMPONENTS,
+    GATES,
+    IDENTITY,
+    PER_FRAME,
+    SOFTMAX_SCALES,
+    WEIGHT_SCALES,
+    SelectionRule,
+)
 from wsgn.support.json_input import read_object
 from wsgn.support.records import record_from_dict, record_to_dict
 
@@ -138,10 +148,14 @@ class Bundle:
 
     format_version: int
     num_classes: int
-    # As in `wsgn.manifest.SelectionRule`; mu, sigma and epsilon are arguments, not constants.
+    # As in `wsgn.manifest.SelectionRule`; mu, sigma, epsilon and gate_level are arguments, not
+    # constants.
     components: tuple[str, ...]
     softmax_scale: str
     class_activation: str
+    # Documents without these two are older than both.
+    weight_scale: str = PER_FRAME
+    gate: str = "none"
     # Of both logits.
     dtype: str
     layout: Layout
@@ -156,7 +170,9 @@ class Bundle:
             )
         known = (
             self.softmax_scale in SOFTMAX_SCALES
-            and self.class_activation in CLASS_ACTIVATIONS
+            and self.class_activation in ACTIVATIONS
+            and self.weight_scale in WEIGHT_SCALES
+            and self.gate in GATES
             and set(self.components) <= set(COMPONENTS)
         )
         _require_int32(self)
@@ -182,11 +198,14 @@ class Bundle:
 
     def check_rule(self, rule: SelectionRule, num_classes: int) -> None:
         """Raise an `EngineError` unless the kernels compute this rule."""
-        softmax = "temporal_softmax" in self.components
+        # A scale says something of a softmax that has one.
+        scaled = "temporal_softmax" in self.components and self.weight_scale != AVERAGE
         if (
             set(rule.components) != set(self.components)
+            or rule.weight_scale != self.weight_scale
+            or rule.gate != self.gate
             or rule.class_activation != self.class_activation
-            or (softmax and rule.softmax_scale != self.softmax_scale)
+            or (scaled and rule.softmax_scale != self.softmax_scale)
             or num_classes != self.num_classes
         ):
             raise EngineError(
@@ -209,7 +228,19 @@ def _require_int32(record: object) -> None:
 
 def _words(rule: Bundle | SelectionRule, num_classes: int) -> str:
     names = " + ".join(rule.components) or "no components"
-    return f"{num_classes} classes, {names}, {rule.softmax_scale} and {rule.class_activation}"
+    scale = AVERAGE if rule.weight_scale == AVERAGE else rule.softmax_scale
+    gate = "" if rule.gate == "none" else f", the gate {rule.gate}"
+    return f"{num_classes} classes, {names}, {scale}{gate} and {rule.class_activation}"
+
+
+def pools_as_the_kernels(rule: SelectionRule) -> bool:
+    """Whether a video score is the mean of w p, w before any gate."""
+    how = rule.video_score
+    if how.pooling == "frame_scores":
+        return rule.gate == "none" and rule.class_activation != IDENTITY
+    of_probabilities = how.of == "probabilities" or rule.class_activation == IDENTITY
+    plain = how.activation == "none" and not how.bias
+    return how.pooling == "weighted" and of_probabilities and plain
 
 
 def file_of(folder: Path, target: Target, kernel: CompiledKernel, form: str) -> Path:

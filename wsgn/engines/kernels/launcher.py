@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,11 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from wsgn.engines.cuda.device import Argument, Buffer, Device, Kernel, Stream
-from wsgn.engines.kernels.bundle import SCRATCH, Bundle, CompiledKernel, read_bundle, read_image
+from wsgn.engines.kernels.bundle import (
+    SCRATCH,
+    Bundle,
+    CompiledKernel,
+    pools_as_the_kernels,
+    read_bundle,
+    read_image,
+)
 from wsgn.engines.kernels.launches import ALIGNMENT, Sizes, check_kernels
 from wsgn.errors import UsageError
-from wsgn.manifest import SelectionRule
-from wsgn.support.arrays import AnyArray, Float32Array, FloatingArray, IntArray
+from wsgn.localization.scoring import video_scores
+from wsgn.localization.statistics import sigmoid
+from wsgn.manifest import IDENTITY, SelectionRule
+from wsgn.support.arrays import AnyArray, Float32Array, FloatArray, FloatingArray, IntArray
 
 _LANES_OF_A_WARP = 32
 _LARGEST_INT32 = 2**31 - 1
@@ -23,7 +33,7 @@ _LARGEST_INT32 = 2**31 - 1
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Of a packed batch: frame scores (N, C) and video scores (B, C)."""
+    """Of a packed batch: frame scores (N, C) and video scores (B, C), by the model's rule."""
 
     scores: Float32Array
     video_scores: Float32Array
@@ -47,7 +57,7 @@ class SelectionKernels:
         """For `open` alone."""
         self.bundle = bundle
         self._loaded = loaded
-        self._epsilon = rule.variance_epsilon
+        self._rule = rule
         self._device = device
         self._stream: Stream = device.stream()
         self._buffers: dict[str, Buffer] = {}
@@ -69,7 +79,7 @@ class SelectionKernels:
         bundle = read_bundle(folder)
         bundle.check_rule(rule, num_classes)
         target, form = bundle.choose(device.compute_capability)
-        check_kernels(target, bundle.components)
+        check_kernels(target, bundle)
         # All files are read before the device is touched.
         images = [read_image(folder, target, kernel, form) for kernel in target.kernels]
         with device.active():
@@ -90,7 +100,9 @@ class SelectionKernels:
         class_logits: FloatingArray,
         cu_seqlens: npt.NDArray[np.integer[Any]],
     ) -> Scores:
-        """Scores of B videos that lie behind each other, by eqs. 2 to 7.
+        """Scores of B videos that lie behind each other, by eqs. 2 to 7 and the model's rule.
+
+        Video scores that are no mean over time of weighted probabilities are made on the host.
 
         Args:
             selection_logits: x, (N, C), finite; computed in float32.
@@ -132,7 +144,7 @@ class SelectionKernels:
                 result.video_scores, self._buffers["video_scores_ptr"], self._stream
             )
             self._stream.synchronize()
-        return result
+        return self._by_rule(result, x, h, offsets)
 
     def close(self) -> None:
         """Give the device's memory back; a second call does nothing."""
@@ -146,6 +158,22 @@ class SelectionKernels:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _by_rule(
+        self, scores: Scores, x: Float32Array, h: Float32Array, offsets: IntArray
+    ) -> Scores:
+        """What the rule makes of class logits that are negative, and its pooling of videos."""
+        rule = self._rule
+        if rule.class_activation == IDENTITY:
+            scores = replace(scores, scores=np.maximum(scores.scores, 0))
+        if pools_as_the_kernels(rule):
+            return scores
+        p = _class_probabilities(h, rule.class_activation)
+        videos = [
+            video_scores(x[a:b], p[a:b], rule, scores.scores[a:b].astype(np.float64))
+            for a, b in itertools.pairwise(offsets.tolist())
+        ]
+        return replace(scores, video_scores=np.stack(videos).astype(np.float32))
+
     def _arguments(self, sizes: Sizes) -> Mapping[str, Argument]:
         """The value of every parameter, by its name."""
         pointers = {name: self._address(name, size) for name, size in sizes.num_bytes().items()}
@@ -157,7 +185,8 @@ class SelectionKernels:
             "num_snippets": np.int32(sizes.num_snippets),
             "num_videos": np.int32(sizes.num_videos),
             "num_slots": np.int32(sizes.num_slots),
-            "epsilon": np.float32(self._epsilon),
+            "epsilon": np.float32(self._rule.variance_epsilon),
+            "gate_level": np.float32(self._rule.gate_level),
         }
 
     def _address(self, name: str, num_bytes: int) -> int:
@@ -210,14 +239,26 @@ def _check(
         )
 
 
+def _class_probabilities(class_logits: Float32Array, class_activation: str) -> FloatArray:
+    """What an engine's graph makes of h (N, C)."""
+    h = class_logits.astype(np.float64)
+    if class_activation == "softmax":
+        exponentials = np.exp(h - h.max(axis=1, keepdims=True))
+        softmax: FloatArray = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return softmax
+    return sigmoid(h) if class_activation == "sigmoid" else h
+
+
 def class_logits_of(class_probabilities: FloatingArray, class_activation: str) -> Float32Array:
     """Class logits (N, C) whose probabilities are these, for engines that give no logits.
 
     softmax(log p) = p and sigmoid(logit p) = p, but float32 keeps less of a logarithm: what the
     kernels then find differs from p by a share of at most 4e-6 for p >= 1e-37 (softmax, where p is
     also divided by its sum over classes), and by at most 6e-8 near 1 (sigmoid). Zeros become
-    1.2e-38, the smallest normal number.
+    1.2e-38, the smallest normal number. With `identity` the engine gives logits.
     """
+    if class_activation == IDENTITY:
+        return np.asarray(class_probabilities, np.float32)
     p = np.asarray(class_probabilities, np.float64)
     # Not with a comparison that NaN would pass.
     if not ((p >= 0) & (p <= 1)).all():

@@ -12,13 +12,14 @@ import torch
 from launch_devices import HostStream, LoadedKernel, RecordingDevice
 
 from wsgn.engines.kernels.bundle import Bundle, CompiledKernel
-from wsgn.kernels import describe_kernels, forward_kernels
+from wsgn.kernels import describe_kernels, finish_kernels, forward_kernels
 
 TRITON_KERNELS = {
     "describe_chunks": describe_kernels.describe_chunks,
     "describe_videos": describe_kernels.describe_videos,
     "pool_chunks": forward_kernels.pool_chunks,
-    "finish_videos": forward_kernels.finish_videos,
+    "finish_videos": finish_kernels.finish_videos,
+    "score_chunks": finish_kernels.score_chunks,
 }
 DTYPES = {"*fp32": torch.float32, "*i64": torch.int64}
 

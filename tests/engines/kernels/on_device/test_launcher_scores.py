@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,26 +20,32 @@ from kernel_device import DEVICE, ROUNDINGS
 
 from wsgn.engines.kernels.bundle import read_bundle
 from wsgn.engines.kernels.launcher import SelectionKernels, class_logits_of
-from wsgn.localization.scoring import frame_scores
-from wsgn.manifest import SelectionRule
+from wsgn.localization.scoring import frame_scores, video_scores
+from wsgn.manifest import SelectionRule, VideoScore
 
 pytestmark = pytest.mark.skipif(
     DEVICE != "cpu", reason="the machine code itself runs in test_launcher_on_gpu.py"
 )
-MODELS = {
-    "all": (20, ("local_gaussian", "global_gaussian", "temporal_softmax"), "max_one", "softmax"),
-    "wide": (40, ("local_gaussian", "temporal_softmax"), "mean_one", "softmax"),
-    "global": (5, ("global_gaussian",), "sum_one", "sigmoid"),
-}
+ALL = ("local_gaussian", "global_gaussian", "temporal_softmax")
+# Classes, components, scale of the softmax or of all, gate, class activation, video scores.
+MODELS: dict[str, tuple[int, tuple[str, ...], str, str, str, VideoScore]] = {
+    "all": (20, ALL, "max_one", "none", "softmax", VideoScore()),
+    "wide": (40, ("local_gaussian", "temporal_softmax"), "mean_one", "none", "softmax",
+             VideoScore()),
+    "global": (5, ("global_gaussian",), "sum_one", "none", "sigmoid", VideoScore()),
+    "average": (20, ALL, "average", "product", "softmax", VideoScore(pooling="weighted")),
+    # These are pooled on the host.
+    "top": (3, ALL, "average", "cut", "sigmoid",
+            VideoScore(pooling="top", of="logits", activation="sigmoid")),
+    "logits": (3, ALL[1:], "average", "none", "identity", VideoScore()),
+}  # fmt: skip
 # Compiling needs a process in which Triton does not interpret.
 COMPILE = """
 import sys
 from pathlib import Path
 from wsgn.kernels.ahead_of_time.bundle import compile_bundle, options_for, write_bundle
-for name, (num_classes, components, scale, activation) in {models}.items():
-    options = options_for(
-        num_classes, components=components, softmax_scale=scale, class_activation=activation
-    )
+for name, (num_classes, more) in {models}.items():
+    options = options_for(num_classes, **more)
     write_bundle(compile_bundle(options, [90]), Path(sys.argv[1], name))
 """
 
@@ -47,18 +54,32 @@ for name, (num_classes, components, scale, activation) in {models}.items():
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bundles")
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
-    program = COMPILE.format(models=MODELS)
+    models = {name: (MODELS[name][0], compiled_options(name)) for name in MODELS}
+    program = COMPILE.format(models=models)
     subprocess.run([sys.executable, "-c", program, str(path)], env=environment, check=True)
     return path
 
 
+def compiled_options(name: str) -> dict[str, Any]:
+    """What the kernels are specialised on, in the words of a rule."""
+    _, components, scale, gate, activation, _ = MODELS[name]
+    average = scale == "average"
+    return {
+        "components": components,
+        "softmax_scale": "sum_one" if average else scale,
+        "weight_scale": "average" if average else "per_frame",
+        "gate": gate,
+        "class_activation": activation,
+    }
+
+
 def rule_of(name: str, generator: np.random.Generator) -> SelectionRule:
-    num_classes, components, scale, activation = MODELS[name]
+    num_classes, components, *_, video_score = MODELS[name]
     used = "global_gaussian" in components
     return SelectionRule(
-        components=components,
-        softmax_scale=scale,
-        class_activation=activation,
+        **compiled_options(name),
+        gate_level=0.3,
+        video_score=video_score,
         global_mean=tuple(generator.normal(0, 2, num_classes)) if used else (),
         global_std=tuple(generator.uniform(0.5, 2, num_classes)) if used else (),
         variance_epsilon=1e-4,
@@ -66,6 +87,8 @@ def rule_of(name: str, generator: np.random.Generator) -> SelectionRule:
 
 
 def probabilities(logits: np.ndarray, activation: str) -> np.ndarray:
+    if activation == "identity":
+        return logits
     if activation == "sigmoid":
         return 1 / (1 + np.exp(-logits))
     p = np.exp(logits - logits.max(1, keepdims=True))
@@ -88,7 +111,7 @@ def check(got: np.ndarray, wanted: np.ndarray) -> None:
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("from_probabilities", [False, True])
 def test_scores_are_those_of_the_paper(folder: Path, name: str, from_probabilities: bool) -> None:
-    num_classes, _, _, activation = MODELS[name]
+    num_classes, *_, activation, _ = MODELS[name]
     generator = np.random.default_rng(len(name))
     rule = rule_of(name, generator)
     device = InterpretedDevice(bundle=read_bundle(folder / name))
@@ -102,9 +125,9 @@ def test_scores_are_those_of_the_paper(folder: Path, name: str, from_probabiliti
             p = probabilities(h.astype(np.float64), activation)
             given = class_logits_of(p.astype(np.float32), activation) if from_probabilities else h
             got = kernels.score(x, given, offsets.astype(np.int32))
-            wanted = np.concatenate(
-                [frame_scores(x[a:b], p[a:b], rule) for a, b in itertools.pairwise(offsets)]
-            )
-            means = [wanted[a:b].mean(0) for a, b in itertools.pairwise(offsets)]
-            check(got.scores, wanted)
-            check(got.video_scores, np.stack(means))
+            wanted, of_videos = [], []
+            for a, b in itertools.pairwise(offsets):
+                wanted.append(frame_scores(x[a:b], p[a:b], rule))
+                of_videos.append(video_scores(x[a:b], p[a:b], rule, wanted[-1]))
+            check(got.scores, np.concatenate(wanted))
+            check(got.video_scores, np.stack(of_videos))
