@@ -69,8 +69,8 @@ def test_a_gaussian_that_is_nowhere_counts_nothing(frame_gradient: bool) -> None
     problem = make_problem(case)
     problem.inputs.mu[:] = 0.0
     problem.inputs.sigma[:] = 1.0
-    for place, away in enumerate((30.0, 9.5, 9.2)):
-        problem.inputs.x[:, place] = away + torch.arange(21, device=DEVICE) / 100
+    for place, (away, step) in enumerate(((30.0, 0.5), (9.5, 0.01), (9.2, 0.01))):
+        problem.inputs.x[:, place] = away + step * torch.arange(21, device=DEVICE)
     result, gradients = run_kernels(kernels, case, problem)
     kept = (problem.grad_scores, problem.grad_video_scores)
     options = case.options
@@ -85,7 +85,7 @@ def test_a_gaussian_that_is_nowhere_counts_nothing(frame_gradient: bool) -> None
     pairs += [(getattr(gradients, name), getattr(slopes, name)) for name in vars(slopes)]
     for got, right in pairs:
         assert got.isfinite().all()
-        # x is 30 with steps of 1 / 100.
+        # The second and third class lie at 9 with steps of 1 / 100.
         torch.testing.assert_close(got, right, rtol=2e-3, atol=2e-4)
 
 
