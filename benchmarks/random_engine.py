@@ -12,7 +12,7 @@ from wsgn.checkpoint import Calibration, Checkpoint, load_checkpoint, save_check
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.errors import EngineError
 from wsgn.export.graphs.document import Exportable, exportable
-from wsgn.export.graphs.joined import join
+from wsgn.export.graphs.joined import FrameOptions, join
 from wsgn.export.to_onnx import main as to_onnx
 from wsgn.extraction.config import BACKBONES, CROP_SIZE, SHORT_SIDE
 from wsgn.manifest import DetectionRule, FeatureInput, Prior, Sampling
@@ -63,7 +63,8 @@ class RandomEngine:
         checkpoint = load_checkpoint(self._model)
         if self.backbone == HEADS:
             return exportable(checkpoint)
-        return join(checkpoint, self._weights, short_side=self.short_side, crop_size=self.crop_size)
+        frames = FrameOptions(short_side=self.short_side, crop_size=self.crop_size)
+        return join(checkpoint, self._weights, frames)
 
     @property
     def _model(self) -> Path:

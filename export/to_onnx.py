@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wsgn.export.graphs.file import OnnxExport, export_onnx
-from wsgn.manifest import GRAPHS
+from wsgn.extraction.arguments import add_onnx_options, onnx_options
+from wsgn.extraction.choose import split_names
+from wsgn.extraction.config import ONNX_PREFIX
+from wsgn.manifest import GRAPHS, RESIZE_MODES
 from wsgn.support.command import run_command
 from wsgn.support.files import size_in_words
 from wsgn.support.parser import CommandParser
@@ -44,21 +47,33 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument(
         "--backbone",
-        type=Path,
-        metavar="WEIGHTS",
-        help="of wsgn-weights convert: put the backbone that made the features before a model that "
-        "was trained on them, for an engine that takes frames",
+        action="append",
+        metavar="BACKBONE[,BACKBONE]",
+        help="what made the features, put before a model that was trained on them for an engine "
+        f"that takes frames: weights of wsgn-weights convert, efficientnet-lite0, motion or "
+        f"{ONNX_PREFIX}FILE",
     )
-    parser.add_argument(
-        "--short-side", type=int, default=256, help="pixels, as in wsgn-features (default: 256)"
-    )
-    parser.add_argument(
-        "--crop-size", type=int, default=224, help="pixels, as in wsgn-features (default: 224)"
-    )
+    _add_frame_options(parser.add_argument_group("frames before the backbone"))
     parser.add_argument(
         "--half", action="store_true", help="convolutions (and a backbone's layers) in float16"
     )
     return parser
+
+
+def _add_frame_options(group: argparse._ArgumentGroup) -> None:
+    """As in wsgn-features; by default as for the features, where the model knows that."""
+    group.add_argument("--short-side", type=int, help="pixels (default: as for the features)")
+    group.add_argument("--crop-size", type=int, help="pixels (default: as for the features)")
+    group.add_argument(
+        "--resize", choices=RESIZE_MODES, help="of whole frames (default: as for the features)"
+    )
+    group.add_argument(
+        "--image-frames",
+        type=int,
+        metavar="N",
+        help="of a snippet that networks on images see (default: as for the features)",
+    )
+    add_onnx_options(group)
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -69,6 +84,9 @@ def _export(arguments: argparse.Namespace) -> None:
         backbone=arguments.backbone,
         short_side=arguments.short_side,
         crop_size=arguments.crop_size,
+        resize=arguments.resize,
+        image_frames=arguments.image_frames,
+        onnx=onnx_options(arguments, split_names(arguments.backbone or ())),
         half=arguments.half,
         overwrite=arguments.overwrite,
     )

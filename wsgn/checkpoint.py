@@ -52,6 +52,9 @@ class TrainedOn:
     # A dataset's name, or one of `wsgn.manifest.SYNTHETIC`.
     dataset: str
     num_videos: int
+    # The one source that all feature files name (wsgn-features writes it); empty where it is not
+    # known, and for pixels.
+    features: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ from wsgn.export.graphs.networks import (
     per_video,
     wsgn_config,
 )
+from wsgn.export.graphs.own_network import put_in_networks
 from wsgn.export.graphs.selection_function import OPSET
 from wsgn.localization.timing import smoothing_snippets
 from wsgn.manifest import FORMAT_VERSION, METADATA_KEY, Manifest
@@ -118,6 +119,7 @@ def export_graph(
     manifest = replace(subject.manifest, graph=graph)
     tensors = graph_tensors(manifest)
     document = _exported(subject.graph, manifest, tensors)
+    put_in_networks(document, subject.graph)
     function = graph_function(manifest)
     if function is not None:
         document.functions.append(function)

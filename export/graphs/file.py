@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from wsgn.support.files import check_folder, put_in_place, unfinished_folder
 from wsgn.support.signals import hold_signals
 
 if TYPE_CHECKING:
+    from wsgn.backbones.onnx_network import OnnxOptions
     from wsgn.checkpoint import Checkpoint
     from wsgn.export.graphs.document import Exportable
     from wsgn.export.graphs.parity import ParityRow
@@ -41,9 +43,12 @@ def export_onnx(
     output: str | os.PathLike[str],
     *,
     graph: str = "snippet",
-    backbone: str | os.PathLike[str] | None = None,
-    short_side: int = 256,
-    crop_size: int = 224,
+    backbone: str | os.PathLike[str] | Sequence[str] | None = None,
+    short_side: int | None = None,
+    crop_size: int | None = None,
+    resize: str | None = None,
+    image_frames: int | None = None,
+    onnx: OnnxOptions | None = None,
     half: bool = False,
     overwrite: bool = False,
 ) -> OnnxExport:
@@ -57,9 +62,12 @@ def export_onnx(
         output: the file to write; its name ends in .onnx.
         graph: one of `wsgn.manifest.GRAPHS`: logits of snippets for `wsgn-run`, or scores of whole
             videos or of streams for a host of your own.
-        backbone: weights of `wsgn-weights convert`, put before a model that was trained on their
-            features, for an engine that takes frames.
-        short_side, crop_size: of the frames before that backbone, in pixels.
+        backbone: what made the features that the model was trained on, put before it for an engine
+            that takes frames: weights of `wsgn-weights convert`, `efficientnet-lite0`, `motion` or
+            `onnx:FILE`, or a list of them in the order of the features.
+        short_side, crop_size, resize, image_frames: of the frames before it, as in `wsgn-features`;
+            by default as they were for the features, or 256, 224, `centre_crop` and all (0).
+        onnx: output and pixels of an ONNX network, as in `wsgn-features`.
         half: convolutions, and a backbone's layers, in float16.
         overwrite: replace a file of that name.
 
@@ -83,7 +91,11 @@ def export_onnx(
             from wsgn.export.graphs.document import export_graph, save_graph
     except ImportError as error:
         raise MissingExtraError(f"Exporting ({error.name})", "export") from error
-    subject = _subject(checkpoint, backbone, short_side=short_side, crop_size=crop_size)
+    frames = {
+        "short_side": short_side, "crop_size": crop_size, "resize": resize,
+        "image_frames": image_frames,
+    }  # fmt: skip
+    subject = _subject(checkpoint, backbone, frames, onnx)
     check_folder(output)
     document = export_graph(subject, graph, half=half)
     with unfinished_folder(output) as folder:
@@ -108,12 +120,11 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
 
 def _subject(
     checkpoint: Checkpoint | str | os.PathLike[str],
-    backbone: str | os.PathLike[str] | None,
-    *,
-    short_side: int,
-    crop_size: int,
+    backbone: str | os.PathLike[str] | Sequence[str] | None,
+    given: dict[str, int | str | None],
+    onnx: OnnxOptions | None,
 ) -> Exportable:
-    """The trained model, with the backbone that is to stand before it."""
+    """The trained model, with the backbones that are to stand before it."""
     from wsgn.checkpoint import Checkpoint, load_checkpoint
     from wsgn.export.graphs.document import exportable
 
@@ -121,9 +132,14 @@ def _subject(
         checkpoint = load_checkpoint(Path(checkpoint))
     if backbone is None:
         return exportable(checkpoint)
-    from wsgn.export.graphs.joined import join
+    from wsgn.export.graphs.joined import frame_options, join
+    from wsgn.extraction.choose import networks_before, split_names
 
-    return join(checkpoint, Path(backbone), short_side=short_side, crop_size=crop_size)
+    frames = frame_options(checkpoint, **given)
+    names = (
+        (os.fspath(backbone),) if isinstance(backbone, str | os.PathLike) else split_names(backbone)
+    )
+    return join(checkpoint, networks_before(names, onnx=onnx, side=frames.crop_size), frames)
 
 
 def _parity(subject: Exportable, graph: str, path: Path, wanted: Path, *, half: bool) -> OnnxExport:

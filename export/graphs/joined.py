@@ -1,23 +1,50 @@
-"""A backbone before a model that was trained on its features: one engine on raw frames."""
+"""Backbones before a model that was trained on their features: one engine on raw frames."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from wsgn.backbones.build import build_backbone
-from wsgn.backbones.config import BackboneConfig, CompactConfig
+from wsgn.backbones.streams import Streams
 from wsgn.checkpoint import Checkpoint
 from wsgn.errors import UsageError
 from wsgn.export.graphs.document import Exportable, describe
 from wsgn.export.graphs.networks import SnippetGraph
-from wsgn.extraction.config import CROP_SIZE, SHORT_SIDE, stream_of
-from wsgn.extraction.networks import file_sha256
+from wsgn.extraction.choose import ChosenNetwork, networks_before
+from wsgn.extraction.config import (
+    CROP_SIZE,
+    SHORT_SIDE,
+    ExtractionConfig,
+    frame_settings,
+    front_words,
+)
+from wsgn.extraction.networks import build_network
 from wsgn.manifest import FrameInput
-from wsgn.weights.converted import load_backbone_weights, read_weights
-from wsgn.weights.identify import kind_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameOptions:
+    """How frames come to the backbones, as in `wsgn-features`."""
+
+    # Pixels: the shorter side of a scaled frame, and the square in its middle.
+    short_side: int = SHORT_SIDE
+    crop_size: int = CROP_SIZE
+    # One of RESIZE_MODES; 'stretch' makes the whole frame a square of crop_size.
+    resize: str = "centre_crop"
+    # Frames of a snippet that networks on images see; 0: all.
+    image_frames: int = 0
+
+
+def frame_options(checkpoint: Checkpoint, **given: int | str | None) -> FrameOptions:
+    """What is given, the rest as it was for the features where the checkpoint knows it."""
+    made = "" if checkpoint.trained_on is None else checkpoint.trained_on.features
+    chosen = {name: value for name, value in given.items() if value is not None}
+    found = FrameOptions(**(frame_settings(made) | chosen))  # type: ignore[arg-type]
+    # A stretched frame has one size.
+    return replace(found, short_side=found.crop_size) if found.resize == "stretch" else found
 
 
 class CroppedBackbone(nn.Module):
@@ -42,52 +69,88 @@ class CroppedBackbone(nn.Module):
 
 def join(
     checkpoint: Checkpoint,
-    weights: Path,
-    *,
-    short_side: int = SHORT_SIDE,
-    crop_size: int = CROP_SIZE,
+    backbones: Path | Sequence[ChosenNetwork],
+    frames: FrameOptions | None = None,
 ) -> Exportable:
-    """The backbone that made the features, from a file of `wsgn-weights convert`, and the model.
+    """The backbones that made the features, in the order of their streams, and the model.
 
-    Time grid, snippet length and stride are those of the features. Raises `UsageError` where the
-    two do not fit, `InputError` for a file that holds no backbone.
+    `backbones` is of `networks_before`, or a file of `wsgn-weights convert`. Time grid, snippet
+    length and stride are those of the features. Raises `UsageError` where they do not fit the
+    model, `InputError` for a file that holds no backbone.
     """
-    config = read_weights(weights).config
-    _require_fit(checkpoint, config)
+    frames = frames or frame_options(checkpoint)
+    if isinstance(backbones, Path):
+        backbones = networks_before([str(backbones)])
+    extraction = _extraction(checkpoint, backbones, frames)
+    _require_fit(checkpoint, extraction)
     model = checkpoint.build()
-    # The published classifier behind the features is of no use here.
-    backbone = build_backbone(without_classifier(config), checkpoint.model.sampling.snippet_length)
-    load_backbone_weights(backbone, weights)
-    front = CroppedBackbone(backbone, short_side=short_side, crop_size=crop_size)
+    modules = [
+        build_network(
+            one.network,
+            one.weights,
+            checkpoint.model.sampling.snippet_length,
+            image_frames=extraction.image_frames,
+        )
+        for one in backbones
+    ]
+    backbone = modules[0] if len(modules) == 1 else Streams(modules)
+    front = CroppedBackbone(
+        backbone, short_side=extraction.short_side, crop_size=extraction.crop_size
+    )
     manifest = describe(checkpoint, model)
-    words = f"{kind_of(config)}, weights sha256 {file_sha256(weights)}"
+    side = extraction.short_side
     return Exportable(
         graph=SnippetGraph(model, front).eval(),
         manifest=replace(
             manifest,
             features=None,
-            frames=FrameInput(height=short_side, width=short_side, resize="centre_crop"),
-            provenance=manifest.provenance | {"backbone": words},
+            frames=FrameInput(height=side, width=side, resize=extraction.resize),
+            provenance=manifest.provenance | {"backbone": front_words(extraction)},
         ),
     )
 
 
-def without_classifier(config: BackboneConfig) -> BackboneConfig:
-    """The same backbone without the published classifier behind its features."""
-    return config if isinstance(config, CompactConfig) else replace(config, num_logits=0)
-
-
-def _require_fit(checkpoint: Checkpoint, config: BackboneConfig) -> None:
-    model = checkpoint.model
-    if model.features is None:
+def _extraction(
+    checkpoint: Checkpoint, backbones: Sequence[ChosenNetwork], frames: FrameOptions
+) -> ExtractionConfig:
+    """What `wsgn-features` would have been asked for."""
+    if checkpoint.model.features is None:
         raise UsageError("the checkpoint has a backbone of its own: leave --backbone out.")
-    if stream_of(config) == "flow" or "flow" in model.streams:
+    sampling = checkpoint.model.sampling
+    return ExtractionConfig(
+        networks=tuple(one.network for one in backbones),
+        frame_rate=sampling.frame_rate,
+        snippet_length=sampling.snippet_length,
+        snippet_stride=sampling.snippet_stride,
+        short_side=frames.short_side,
+        crop_size=frames.crop_size,
+        resize=frames.resize,
+        image_frames=frames.image_frames,
+    )
+
+
+def _require_fit(checkpoint: Checkpoint, extraction: ExtractionConfig) -> None:
+    model = checkpoint.model
+    assert model.features is not None
+    if extraction.needs_flow or "flow" in model.streams:
         raise UsageError(
             "an engine takes frames, not optical flow: join a backbone on rgb to a model trained "
-            "on features of rgb alone (wsgn-train --streams rgb)."
+            "on features of rgb alone (wsgn-train --streams rgb), or take motion in place of flow."
         )
-    if model.features.size != config.feature_size:
+    size, names = sum(extraction.stream_sizes), ", ".join(n.name for n in extraction.networks)
+    if model.features.size != size:
         raise UsageError(
-            f"the model was trained on features of {model.features.size} channels, "
-            f"{kind_of(config)} gives {config.feature_size}: give the weights that made them."
+            f"the model was trained on features of {model.features.size} channels, {names} gives "
+            f"{size}: give the backbones that made them, in their order."
+        )
+    if model.streams and model.streams != extraction.streams:
+        raise UsageError(
+            f"the model was trained on the streams {', '.join(model.streams)}, {names} gives "
+            f"{', '.join(extraction.streams)}: give the backbones in that order."
+        )
+    made = "" if checkpoint.trained_on is None else checkpoint.trained_on.features
+    if made and (difference := extraction.differs_from(made, streams=bool(model.streams))):
+        raise UsageError(
+            f"the model was trained on features of {difference}: give --backbone and the options "
+            "for its frames as they were in wsgn-features."
         )

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto
-from test_raw_frames import CROP_SIZE, RESNET, SHORT_SIDE, heads, weights_file
+from test_raw_frames import FRAMES, RESNET, heads, weights_file
 from test_to_onnx import random_checkpoint
 from toy import CLASSES, SIZE, feature_model, frame_model
 
@@ -164,7 +164,7 @@ def test_every_graph_equals_torch_and_the_equations(
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_a_joined_backbone_goes_before_every_graph(tmp_path: Path, graph: str) -> None:
     weights = weights_file(tmp_path / "resnet18.safetensors", RESNET)
-    subject = join(heads(), weights, short_side=SHORT_SIDE, crop_size=CROP_SIZE)
+    subject = join(heads(), weights, FRAMES)
     document = export_graph(subject, graph, half=True)
     constants = {tensor.name: tensor.data_type for tensor in document.graph.initializer}
     convolutions = {

@@ -19,7 +19,7 @@ from wsgn.checkpoint import Checkpoint, save_checkpoint
 from wsgn.config import ModelConfig
 from wsgn.errors import EngineError, UsageError
 from wsgn.export.graphs.document import Exportable, export_graph, exportable, save_graph
-from wsgn.export.graphs.joined import CroppedBackbone, join
+from wsgn.export.graphs.joined import CroppedBackbone, FrameOptions, join
 from wsgn.export.graphs.parity import HALF_TOLERANCE, SIZES, check_parity, parity_sizes
 from wsgn.export.to_onnx import main
 from wsgn.extraction.cli import main as extract
@@ -35,6 +35,7 @@ from wsgn.weights.converted import ConvertedWeights, Origin, write_weights
 RESNET = ResNetConfig(depth=18)
 SAMPLING = Sampling(frame_rate=25.0, snippet_length=4, snippet_stride=4)
 SHORT_SIDE, CROP_SIZE = 48, 32
+FRAMES = FrameOptions(short_side=SHORT_SIDE, crop_size=CROP_SIZE)
 SIZES_IN_USE = ["--short-side", str(SHORT_SIDE), "--crop-size", str(CROP_SIZE)]
 VIDEOS = SHARED / "data" / "videos"
 ORIGIN = Origin(file_name="random", layout="torchvision", sha256="0" * 64)
@@ -66,7 +67,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def joined(weights: Path) -> Exportable:
-    return join(heads(), weights, short_side=SHORT_SIDE, crop_size=CROP_SIZE)
+    return join(heads(), weights, FRAMES)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def test_the_manifest_says_what_a_host_must_do(joined: Exportable, weights: Path
     assert joined.manifest.features is None
     assert joined.manifest.frames == FrameInput(height=48, width=48, resize="centre_crop")
     assert joined.manifest.sampling == SAMPLING
-    assert joined.manifest.provenance["backbone"].startswith("resnet18, weights sha256 ")
+    assert joined.manifest.provenance["backbone"].startswith("resnet18 (weights sha256 ")
 
 
 def test_the_crop_is_the_middle() -> None:
@@ -177,7 +178,7 @@ def test_half_convolutions_are_half_and_the_heads_are_not(
 
 def test_weights_too_large_for_half_fail_the_export(tmp_path: Path) -> None:
     path = weights_file(tmp_path / "w.safetensors", gain=1e7)
-    subject = join(heads(), path, short_side=SHORT_SIDE, crop_size=CROP_SIZE)
+    subject = join(heads(), path, FRAMES)
     save_graph(export_graph(subject, half=True), tmp_path / "half.onnx")
     with pytest.raises(EngineError, match="off"):
         check_parity(subject, tmp_path / "half.onnx", (1,), HALF_TOLERANCE)

@@ -8,12 +8,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsgn.errors import MissingExtraError, UsageError
+from wsgn.errors import MissingExtraError
+from wsgn.extraction.arguments import add_onnx_options, onnx_options
+from wsgn.extraction.choose import ChosenNetwork, choose_networks, split_names
 from wsgn.extraction.config import (
     BACKBONES,
     CROP_SIZE,
     DTYPES,
     FLOW_METHODS,
+    ONNX_PREFIX,
     SHORT_SIDE,
     ExtractionConfig,
     Network,
@@ -22,6 +25,7 @@ from wsgn.extraction.options import ExtractOptions
 from wsgn.extraction.progress import Progress
 from wsgn.extraction.videos import expand_videos
 from wsgn.features.options import NATIVE
+from wsgn.manifest import RESIZE_MODES
 from wsgn.support.command import report_failures, run_command, say
 from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
@@ -75,15 +79,16 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
         "--backbone",
         action="append",
         required=True,
-        choices=tuple(BACKBONES),
-        help="given twice (i3d-rgb, i3d-flow), the features stand behind each other",
+        metavar="NAME[,NAME]",
+        help=f"{', '.join(BACKBONES)}, or {ONNX_PREFIX}FILE, a network of your own; of several "
+        "(efficientnet-lite0,motion) the features stand behind each other",
     )
     group.add_argument(
         "--weights",
         action="append",
         type=Path,
         metavar="FILE.safetensors",
-        help="of wsgn-weights convert; one for each --backbone, in their order",
+        help="of wsgn-weights convert; one for each --backbone that needs one, in their order",
     )
     group.add_argument(
         "--random-weights", action="store_true", help="for tests and timing; the files say so"
@@ -94,6 +99,7 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
         default="tvl1",
         help="for i3d-flow: tvl1 as published, or dis, hundreds of times as fast",
     )
+    add_onnx_options(group)
     group.add_argument("--dtype", choices=DTYPES, default="float32", help="of the stored values")
 
 
@@ -111,6 +117,20 @@ def _add_sampling_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--short-side", type=int, default=SHORT_SIDE, help="pixels (default: 256)")
     group.add_argument("--crop-size", type=int, default=CROP_SIZE, help="pixels (default: 224)")
+    group.add_argument(
+        "--resize",
+        choices=RESIZE_MODES,
+        default="centre_crop",
+        help="stretch makes the whole frame a square of --crop-size (default: centre_crop)",
+    )
+
+    group.add_argument(
+        "--image-frames",
+        type=int,
+        default=0,
+        metavar="N",
+        help="frames of a snippet that networks on images see, evenly spread (default: all)",
+    )
 
 
 def _frame_rate(text: str) -> float | None:
@@ -123,13 +143,13 @@ def _frame_rate(text: str) -> float | None:
 
 
 def _options(arguments: argparse.Namespace) -> ExtractOptions:
-    weights = _weights(arguments)
+    chosen = _chosen(arguments)
     videos = expand_videos(arguments.videos, tell=_tell(arguments.quiet))
     return ExtractOptions(
         videos=tuple(videos),
         output=arguments.output,
-        config=_config(arguments, weights),
-        weights=weights,
+        config=_config(arguments, tuple(one.network for one in chosen)),
+        weights=tuple(one.weights for one in chosen),
         device=arguments.device,
         num_threads=arguments.threads,
         batch_size=arguments.batch,
@@ -143,41 +163,32 @@ def _tell(quiet: bool) -> Callable[[str], None]:
     return lambda sentence: None if quiet else say(_NAME, sentence)
 
 
-def _weights(arguments: argparse.Namespace) -> tuple[Path | None, ...]:
-    """A file for each backbone; nothing for random weights."""
-    num_backbones, given = len(arguments.backbone), arguments.weights or []
-    if arguments.random_weights:
-        if given:
-            raise UsageError("--weights and --random-weights exclude each other.")
-        return (None,) * num_backbones
-    if len(given) != num_backbones:
-        raise UsageError(
-            f"every --backbone needs a file in --weights, got {len(given)} for {num_backbones}: "
-            "convert published weights with wsgn-weights (--random-weights is for tests and "
-            "timing)."
-        )
-    return tuple(given)
-
-
-def _config(arguments: argparse.Namespace, weights: Sequence[Path | None]) -> ExtractionConfig:
+def _chosen(arguments: argparse.Namespace) -> tuple[ChosenNetwork, ...]:
+    """The backbones, each with its file of weights."""
+    names = split_names(arguments.backbone)
     try:
-        from wsgn.extraction.networks import file_sha256
+        return choose_networks(
+            names,
+            arguments.weights or (),
+            random_weights=arguments.random_weights,
+            onnx=onnx_options(arguments, names),
+            side=arguments.crop_size,
+        )
     except ImportError as error:
         raise _missing(error) from error
+
+
+def _config(arguments: argparse.Namespace, networks: tuple[Network, ...]) -> ExtractionConfig:
+    stretched = arguments.resize == "stretch"
     return ExtractionConfig(
-        networks=tuple(
-            Network(
-                name=name,
-                config=BACKBONES[name],
-                weights_sha256=None if path is None else file_sha256(path),
-            )
-            for name, path in zip(arguments.backbone, weights, strict=True)
-        ),
+        networks=networks,
         frame_rate=arguments.frame_rate,
         snippet_length=arguments.snippet_length,
         snippet_stride=arguments.snippet_stride,
-        short_side=arguments.short_side,
+        short_side=arguments.crop_size if stretched else arguments.short_side,
         crop_size=arguments.crop_size,
+        resize=arguments.resize,
+        image_frames=arguments.image_frames,
         flow=arguments.flow,
         dtype=arguments.dtype,
     )
@@ -202,7 +213,8 @@ def _run(options: ExtractOptions) -> int:
     networks = open_networks(
         config, options.weights, options.device, num_threads=options.num_threads
     )
-    if None in options.weights:
+    pairs = zip(config.networks, options.weights, strict=True)
+    if any(path is None and network.needs_weights for network, path in pairs):
         say(_NAME, "the weights are random: these features are for tests and timing only.")
     progress = Progress(quiet=options.quiet)
     try:

@@ -72,6 +72,7 @@ def extract_features(
         path,
         frame_rate=config.frame_rate,
         short_side=config.short_side,
+        resize=config.resize,
         on_notice=watcher.on_notice,
     )
     sampling = config.sampling(stream.frame_rate)

@@ -21,6 +21,7 @@ MAXIMUM_GAP_SECONDS = 600.0
 
 class FrameStream:
     """The frames of one video: shorter side `short_side`, of which the middle square is kept.
+    With `resize` 'stretch' the whole frame becomes the square.
 
     `frame_rate` None takes the rate that the video declares. A hole in the video shows the frame
     before it (at the start the first), so that frame k always lies at k / frame_rate seconds.
@@ -33,6 +34,7 @@ class FrameStream:
         *,
         frame_rate: float | None,
         short_side: int,
+        resize: str = "centre_crop",
         on_notice: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self.frame_rate = _native_rate(path) if frame_rate is None else frame_rate
@@ -44,7 +46,7 @@ class FrameStream:
             frame_rate=self.frame_rate * self._points,
             height=short_side,
             width=short_side,
-            resize="centre_crop",
+            resize=resize,
         )
         self._path = path
         self._on_notice = on_notice

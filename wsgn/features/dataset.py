@@ -76,6 +76,12 @@ class FeatureDataset:
         return self._infos[0].feature_size
 
     @property
+    def made_by(self) -> str:
+        """What made the features, where all files say the same; else empty."""
+        sources = {info.source for info in self._infos}
+        return sources.pop() if len(sources) == 1 else ""
+
+    @property
     def layout(self) -> str:
         """The layout on disk."""
         return self._reader.layout

@@ -19,6 +19,7 @@ from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import label_vector
 from wsgn.data.samples import VideoSource
 from wsgn.errors import InputError, UsageError
+from wsgn.features.dataset import FeatureDataset
 from wsgn.methods.interface import Losses
 from wsgn.methods.rules import selection_rule
 from wsgn.model import WeakDetector
@@ -74,7 +75,11 @@ class Trainer:
         self.device = device or torch.device("cpu")
         self.world = world or World()
         self._source = source
-        self._trained_on = TrainedOn(dataset=dataset, num_videos=len(source.videos))
+        self._trained_on = TrainedOn(
+            dataset=dataset,
+            num_videos=len(source.videos),
+            features=source.made_by if isinstance(source, FeatureDataset) else "",
+        )
         self._labels = np.stack([label_vector(v.labels, model.classes) for v in source.videos])
         torch.manual_seed(train.seed)
         self.model = WeakDetector(model)

