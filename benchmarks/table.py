@@ -45,6 +45,7 @@ from benchmarks.trained_rows import (
     sources,
 )
 from wsgn.errors import UsageError
+from wsgn.methods.config import WsgnConfig
 from wsgn.support.command import run_command
 from wsgn.support.files import write_whole_file
 
@@ -77,6 +78,8 @@ class Plan:
     seeds: tuple[int, ...]
     folds: tuple[tuple[str, ...], ...]
     grid: tuple[Setting, ...]
+    # Whether each output of WSGN is scored alone as well.
+    each_output: bool = False
 
     def search_job(self, name: str, row: Row, setting: Setting, fold: int) -> Job:
         """A training on all but a fold, which is scored; a short one on the first."""
@@ -92,13 +95,17 @@ class Plan:
             rules=FEW_RULES if is_short else RULES,
         )
 
-    def test_job(self, name: str, row: Row, setting: Setting | None, seed: int) -> Job:
+    def test_job(self, name: str, row: Row, choice: Choice, seed: int) -> Job:
         """A training on all training videos."""
+        method, is_apart = row.method, False
+        if isinstance(method, WsgnConfig):
+            is_apart = self.each_output and len(method.components) > 0
         return Job(
             row=name,
-            preset=row.preset(setting, steps=self.steps, thinning=self.thinning, seed=seed),
-            setting=setting,
+            preset=row.preset(choice.setting, steps=self.steps, thinning=self.thinning, seed=seed),
+            setting=choice.setting,
             data=self.data,
+            outputs_rule=choice.rule if is_apart else None,
             result=self.output / f"{_stem(name)}_{seed}.json",
             own_rule=row.fixed is not None,
         )
@@ -158,7 +165,7 @@ def tested(
         if name not in chosen:
             raise UsageError(f"nothing was chosen for the row '{name}': search for it first.")
     jobs = [
-        plan.test_job(name, row, chosen[name].setting, seed)
+        plan.test_job(name, row, chosen[name], seed)
         for name, row in rows.items()
         for seed in plan.seeds
     ]
@@ -194,6 +201,18 @@ def _cells(choice: Choice, results: Sequence[Result], name: str) -> Iterator[str
     yield f"{np.mean([result.training_seconds for result in results]):.0f} s"
 
 
+def table_of_outputs(results: Mapping[str, Sequence[Result]]) -> str:
+    """Markdown: mAP of each output of each row, mean and standard deviation over the seeds."""
+    lines = []
+    for name, of_row in results.items():
+        for output in of_row[0].outputs:
+            maps = np.array([result.outputs[output] for result in of_row])  # (seeds, tIoU)
+            shown = [maps[:, round(10 * tiou) - 1] for tiou in SHOWN_TIOU]
+            cells = map(mean_and_deviation, [*shown, maps.mean(axis=1)])
+            lines.append([name, output.replace("_", " "), *cells])
+    return table(["row", "output", *(f"{tiou:g}" for tiou in SHOWN_TIOU), "average"], lines)
+
+
 def _stem(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9.+-]+", "_", name)
 
@@ -227,6 +246,8 @@ def _parser() -> argparse.ArgumentParser:
         "person; those that share snippets always are")  # fmt: skip
     add("--chosen", type=Path, metavar="FILE", help="chosen.json of an earlier search")
     add("--search-only", action="store_true", help="leave the test videos alone")
+    add("--each-output", action="store_true",
+        help="also score each output of WSGN's models alone (the paper's figure 4)")  # fmt: skip
     add("--quick", action="store_true", help="one setting in place of the grid")
     add("--workers", type=int, default=2, help="processes (default: %(default)s)")
     return parser
@@ -250,6 +271,7 @@ def _run(arguments: argparse.Namespace) -> int:
         seeds=arguments.seeds,
         group=arguments.group,
         grid=GRID[:1] if arguments.quick else GRID,
+        each_output=arguments.each_output,
     )
     with ProcessPoolExecutor(max_workers=arguments.workers) as pool:
         if arguments.chosen is None:
@@ -263,7 +285,10 @@ def _run(arguments: argparse.Namespace) -> int:
         "chosen": {name: asdict(chosen[name]) for name in rows},
         "results": {name: [asdict(one) for one in of_row] for name, of_row in results.items()},
     }
-    publish(arguments.output / "table", document, as_table(chosen, results), machine)
+    text = as_table(chosen, results)
+    if arguments.each_output:
+        text += f"\n\nEach output alone, by the row's rule:\n\n{table_of_outputs(results)}"
+    publish(arguments.output / "table", document, text, machine)
     return 0
 
 
@@ -276,6 +301,7 @@ def plan_for(
     seeds: Sequence[int],
     group: str = "",
     grid: Sequence[Setting] = GRID,
+    each_output: bool = False,
 ) -> Plan:
     """A plan whose folds are of the training videos that have features; makes its folder."""
     groups = groups_of(sources(data)[0], group)
@@ -288,6 +314,7 @@ def plan_for(
         seeds=tuple(seeds),
         folds=folds_of(groups, NUM_FOLDS),
         grid=tuple(grid),
+        each_output=each_output,
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,15 @@ from wsgn.features.layouts import open_features
 from wsgn.features.reader import FeatureReader
 from wsgn.localization.proposals import MultiThresholdRule
 from wsgn.localization.timing import smoothing_snippets
-from wsgn.manifest import FeatureInput
+from wsgn.manifest import DetectionRule, FeatureInput
 from wsgn.methods.config import with_streams
 from wsgn.metrics.annotations import Truth, read_truth, truth_of
 from wsgn.metrics.classification import evaluate_classification
 from wsgn.model import WeakDetector
 from wsgn.prediction.calibrate import calibrate
 from wsgn.prediction.evaluate import Rule, find_segments, score_segments
-from wsgn.prediction.predict import predict_videos
+from wsgn.prediction.predict import VideoPrediction, predict_videos
+from wsgn.prediction.separate_outputs import separate_outputs, weights_rule
 from wsgn.presets import Preset
 from wsgn.support.arrays import Float32Array
 from wsgn.support.files import write_whole_file
@@ -73,6 +74,8 @@ class Job:
     # Training videos that are left out of the training and scored in place of the test videos.
     held_out: tuple[str, ...] = ()
     rules: tuple[str, ...] = RULES
+    # Each output of a WSGN model scored as if it were alone (the paper's figure 4), by this rule.
+    outputs_rule: str | None = None
     # Whether the row has a rule of its own beside these.
     own_rule: bool = False
 
@@ -88,6 +91,8 @@ class Result:
     map: dict[str, list[float]]
     classification_map: float
     training_seconds: float
+    # mAP of each output alone, where it was asked for.
+    outputs: dict[str, list[float]] = field(default_factory=dict)
 
     def average(self, rule: str) -> float:
         """Mean mAP over the tIoU of TIOU."""
@@ -124,11 +129,23 @@ def _trained(job: Job) -> Result:
         truth = truth_of(scored.videos, scored.classes)
     else:
         truth = read_truth(job.data.annotations, job.data.test)
-    maps, classification_map = _scores(job, trainer.model, training, scored, truth)
+    predictions = list(predict_videos(trainer.model, scored))
+    rules = _rules(job, trainer.model, training)
+    videos = np.stack([prediction.pooled_scores() for prediction in predictions])
+    labels = np.stack([label_vector(video.labels, scored.classes) for video in scored.videos])
+    outputs: dict[str, list[float]] = {}
+    if job.outputs_rule is not None:
+        alone = rules[job.outputs_rule]
+        if isinstance(alone, DetectionRule):
+            # The thresholds of training are of the product, not of its parts.
+            alone = replace(alone, peak_gate=0.0)
+        for name, curves in _outputs_alone(trainer.model, predictions).items():
+            outputs |= _maps(job, curves, {name: alone}, truth)
     return Result(
-        map=maps,
-        classification_map=classification_map,
+        map=_maps(job, predictions, rules, truth),
+        classification_map=evaluate_classification(videos, labels).map_percent,
         training_seconds=seconds,
+        outputs=outputs,
         **_description(job),
     )
 
@@ -214,23 +231,36 @@ def _kept_open(features: Path) -> FeatureReader:
     return _Remembering(open_features(features))
 
 
-def _scores(
-    job: Job, model: WeakDetector, training: FeatureDataset, scored: FeatureDataset, truth: Truth
-) -> tuple[dict[str, list[float]], float]:
-    """mAP by rule, and that of video classification."""
-    predictions = list(predict_videos(model, scored))
+def _maps(
+    job: Job,
+    predictions: Sequence[VideoPrediction],
+    rules: Mapping[str, Rule],
+    truth: Truth,
+) -> dict[str, list[float]]:
+    """mAP in percent at TIOU by rule."""
     maps: dict[str, list[float]] = {}
     # Where snippets are long, several lengths in seconds are one in snippets.
     known: dict[Rule, list[float]] = {}
-    for name, rule in _rules(job, model, training).items():
+    for name, rule in rules.items():
         if rule not in known:
-            segments = find_segments(predictions, scored.classes, rule)
+            segments = find_segments(predictions, truth.classes, rule)
             found = score_segments(segments, truth, job.data.protocol, TIOU)
             known[rule] = [float(value) for value in found.map_percent]
         maps[name] = known[rule]
-    labels = np.stack([label_vector(video.labels, scored.classes) for video in scored.videos])
-    videos = np.stack([prediction.pooled_scores() for prediction in predictions])
-    return maps, evaluate_classification(videos, labels).map_percent
+    return maps
+
+
+def _outputs_alone(
+    model: WeakDetector, predictions: Sequence[VideoPrediction]
+) -> dict[str, list[VideoPrediction]]:
+    """By output; which classes a video has is told by the model's own video scores."""
+    rule = weights_rule(model)
+    curves: dict[str, list[VideoPrediction]] = {}
+    for prediction in predictions:
+        for name, scores in separate_outputs(prediction, rule).items():
+            alone = replace(prediction, scores=scores, video_scores=prediction.pooled_scores())
+            curves.setdefault(name, []).append(alone)
+    return curves
 
 
 def _rules(job: Job, model: WeakDetector, training: FeatureDataset) -> dict[str, Rule]:

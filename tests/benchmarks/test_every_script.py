@@ -110,10 +110,13 @@ def check_per_frame(outcome: Outcome) -> None:
 def check_table(outcome: Outcome) -> None:
     """A row with what was chosen for it, under all rules, and one that takes the same choice."""
     document = json.loads(outcome.stem.with_suffix(".json").read_text())
-    assert outcome.figures("chosen", "*", "setting", "learning_rate") == [1e-3, 1e-3]
+    assert outcome.figures("chosen", "*", "setting", "learning_rate") == 3 * [1e-3]
     searched = {path.name.split("_")[0] for path in (outcome.stem.parent / "search").iterdir()}
-    assert searched == {"naive", "UntrimmedNets"}
-    assert set(document["results"]) == {"naive", "UntrimmedNets"}
+    assert searched == {"naive", "UntrimmedNets", "complete"}
+    assert set(document["results"]) == searched
+    # Class probabilities, three components, their mean and the product.
+    assert len(outcome.figures("results", "complete", "outputs", "*")) == 2 * 6 * 7
+    assert outcome.table().count("| complete ") == 1 + 6
     assert len(outcome.figures("results", "naive", "map", "*")) == 2 * 10 * 7
     assert "| naive" in outcome.table()
 
@@ -335,7 +338,8 @@ SCRIPTS = {
     "benchmarks.table": Script(
         options=lambda demo, stem: [
             *toy_features(stem.with_name("toy")), "-o", stem.parent, "--rows", "naive",
-            "UntrimmedNets", "--seeds", 0, 1, "--steps", 2, "--quick", "--workers", 1,
+            "UntrimmedNets", "complete", "--seeds", 0, 1, "--steps", 2, "--quick",
+            "--each-output", "--workers", 1,
         ],
         check=check_table,
     ),
