@@ -92,6 +92,9 @@ def _add_detection(group: Any) -> None:
         "want --threshold with it",
     )
     group.add_argument(
+        "--min-score", type=float, metavar="X", help="only segments that score at least this"
+    )
+    group.add_argument(
         "--min-duration", type=float, metavar="S", help="only segments longer than this"
     )
     group.add_argument(

@@ -27,6 +27,7 @@ def result_table(source: str, result: SourceResult, *, unicode: bool = True) -> 
         title += f"  ({clock(result.duration_seconds)})"
     if not result.segments:
         return f"{title}\n  no segments\n\n"
+    shown = result.clearest().segments
     ends = [segment.end_seconds for segment in result.segments]
     duration = max(result.duration_seconds or 0.0, *ends)
     rows = [
@@ -38,10 +39,19 @@ def result_table(source: str, result: SourceResult, *, unicode: bool = True) -> 
             f"{segment.score:.3f}",
             lane(segment, duration, unicode=unicode),
         ]
-        for segment in result.segments
+        for segment in shown
     ]
     header = ["label", "start", "end", "length", "score", ""]
-    return f"{title}\n{columns([header, *rows])}\n"
+    return f"{title}\n{columns([header, *rows])}{_hidden(len(result.segments) - len(shown))}\n"
+
+
+def _hidden(count: int) -> str:
+    if not count:
+        return ""
+    return (
+        f"  ({count} more overlap one of their label that scores more; -f json, csv and jsonl have "
+        "them)\n"
+    )
 
 
 def lane(segment: Segment, duration_seconds: float, *, unicode: bool = True) -> str:

@@ -17,7 +17,7 @@ from wsgn.localization.timing import snippet_centre_seconds, snippet_duration_se
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import BoolArray, Float32Array, FloatArray, IntArray, UInt8Array
 
-from ..events import Event, SegmentEvent, StartEvent
+from ..events import Event, RetractEvent, SegmentEvent, StartEvent
 from .history import History
 from .rules import DetectorOptions, online_rule
 from .scorer import CausalScorer, WindowScorer
@@ -200,6 +200,8 @@ class Detector:
             )
         event = self._segment_event(boundary)
         self._open_ids[column] = -1
+        if event.final and event.score < (self._options.minimum_score or 0.0):
+            return RetractEvent(id=event.id, label=event.label, at_seconds=self._at_seconds)
         if self._history is not None:
             self._history.remember(event, rev=0)
         return event
@@ -278,6 +280,9 @@ class Detector:
     def _made_for(self) -> UInt8Array:
         """A fingerprint of the manifest and the options."""
         text = self._manifest.to_json() + repr(self._options)
+        # Not in the repr: states that were saved before there was one stay good.
+        if self._options.minimum_score:
+            text += repr(self._options.minimum_score)
         return np.frombuffer(hashlib.sha256(text.encode()).digest(), dtype=np.uint8)
 
     def _parts(self) -> dict[str, Stateful]:

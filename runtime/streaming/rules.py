@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -35,6 +35,8 @@ class DetectorOptions:
     minimum_duration_seconds: float | None = None
     merge_gap_seconds: float | None = None
     maximum_duration_seconds: float | None = None
+    # Leave final segments out that score less than this.
+    minimum_score: float | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.scores not in SCORE_MODES:
@@ -48,7 +50,7 @@ class DetectorOptions:
                 raise UsageError(f"a threshold must be a finite number, got {threshold}.")
         if not self.window_seconds > 0:
             raise UsageError(f"the window must be longer than 0 s, got {self.window_seconds}.")
-        for name in ("minimum_duration_seconds", "merge_gap_seconds"):
+        for name in ("minimum_duration_seconds", "merge_gap_seconds", "minimum_score"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise UsageError(f"{name} must not be negative, got {value}.")

@@ -49,7 +49,9 @@ def final_segments(
     column = {label: index for index, label in enumerate(manifest.classes)}
     segments.sort(key=lambda segment: (segment.start_seconds, column[segment.label]))
     rule = manifest.selection
-    return [replace(segment, score=bounded(segment.score, rule)) for segment in segments]
+    bounded_ones = (replace(one, score=bounded(one.score, rule)) for one in segments)
+    least = options.minimum_score or 0.0
+    return [segment for segment in bounded_ones if segment.score >= least]
 
 
 def _cut_at_many(

@@ -73,9 +73,12 @@ def render_csv(results: Iterable[SourceResult]) -> str:
 
 
 def render_vtt(result: SourceResult) -> str:
-    """WebVTT cues in a player's time, `label (score)`; see https://www.w3.org/TR/webvtt1/."""
+    """WebVTT cues in a player's time, `label (score)`; see https://www.w3.org/TR/webvtt1/.
+
+    As in SubRip, those of a label that overlap are one: the one that scores most.
+    """
     cues = ["WEBVTT\n"]
-    for number, segment in enumerate(result.segments, start=1):
+    for number, segment in enumerate(result.clearest().segments, start=1):
         times = _cue_times(segment, result.start_offset_seconds, ".")
         label = html.escape(_one_line(segment.label), quote=False)
         cues.append(f"{number}\n{times}\n{label} ({segment.score:.2f})\n")
@@ -87,7 +90,7 @@ def render_srt(result: SourceResult) -> str:
     # SubRip has no escapes, and players take <...> for markup: other brackets look the same.
     brackets = str.maketrans({"<": "\u2039", ">": "\u203a"})
     cues = []
-    for number, segment in enumerate(result.segments, start=1):
+    for number, segment in enumerate(result.clearest().segments, start=1):
         times = _cue_times(segment, result.start_offset_seconds, ",")
         label = _one_line(segment.label).translate(brackets)
         cues.append(f"{number}\n{times}\n{label} ({segment.score:.2f})\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wsgn.localization.segments import Segment
 
@@ -21,6 +21,26 @@ class SourceResult:
     complete: bool = False
     # From the file's beginning, as players count, to the first frame, from which all times count.
     start_offset_seconds: float = 0.0
+
+    def clearest(self) -> SourceResult:
+        """Without what overlaps a segment of its label that scores more: for people.
+
+        Many thresholds give several candidates for what one looks at once; of one threshold all
+        segments stay.
+        """
+        kept: list[Segment] = []
+        for segment in sorted(self.segments, key=lambda one: -one.score):
+            if not any(_overlap(segment, other) for other in kept):
+                kept.append(segment)
+        return replace(self, segments=tuple(one for one in self.segments if one in kept))
+
+
+def _overlap(first: Segment, second: Segment) -> bool:
+    return (
+        first.label == second.label
+        and first.start_seconds < second.end_seconds
+        and second.start_seconds < first.end_seconds
+    )
 
 
 class ResultCollector:

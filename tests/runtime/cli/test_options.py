@@ -25,7 +25,7 @@ def test_every_word_arrives() -> None:
         [
             *BASE, "--scores", "window", "--window", "30", "--labels", "a, b,a", "--labels", "c",
             "--threshold", "0.5",
-            "--exit-threshold", "0.25", "--min-duration", "2", "--merge-gap", "3", "--max-duration",
+            "--exit-threshold", "0.25", "--min-score", "0.1", "--min-duration", "2", "--merge-gap", "3", "--max-duration",
             "60", "--start", "1:02.5", "--end", "1:00:00", "--stream", "1", "-o", "out", "-f",
             "csv,vtt,csv", "--resume", "--threads", "3", "-q", "--strict", "--fail-fast",
         ]
@@ -34,6 +34,7 @@ def test_every_word_arrives() -> None:
     assert (detector.scores, detector.window_seconds, detector.labels) == ("window", 30, None)
     assert options.labels == ("a, b,a", "c")
     assert (detector.open_threshold, detector.close_threshold) == (0.5, 0.25)
+    assert detector.minimum_score == 0.1
     assert detector.minimum_duration_seconds == 2
     assert detector.merge_gap_seconds == 3
     assert detector.maximum_duration_seconds == 60

@@ -15,7 +15,7 @@ from manifests import CLASSES, small_manifest
 
 from wsgn.errors import UsageError
 from wsgn.localization.scoring import frame_scores
-from wsgn.manifest import COMPONENTS, SOFTMAX_SCALES, Manifest
+from wsgn.manifest import COMPONENTS, SOFTMAX_SCALES, Manifest, MultiThresholdRule
 from wsgn.runtime.events import Event, RetractEvent, SegmentEvent, StartEvent
 from wsgn.runtime.streaming.detector import Detector, SnippetLogits
 from wsgn.runtime.streaming.rules import SCORE_MODES, DetectorOptions, check_options
@@ -204,6 +204,32 @@ def test_labels_and_thresholds_can_be_chosen() -> None:
     only = DetectorOptions(scores="causal", open_threshold=0.05, labels=("jump",))
     assert labels_found(only) == {"jump"}
     assert labels_found(DetectorOptions(scores="exact", open_threshold=5.0)) == set()
+
+
+@pytest.mark.parametrize("many", [None, MultiThresholdRule()])
+@pytest.mark.parametrize("mode", ["exact", "causal"])
+def test_segments_that_score_little_can_be_left_out(
+    mode: str, many: MultiThresholdRule | None
+) -> None:
+    manifest, stream = small_manifest(threshold=0.05, proposals=many), random_stream(4, 120)
+
+    def kept(minimum: float) -> dict[int, SegmentEvent]:
+        detector = Detector(manifest, DetectorOptions(scores=mode, minimum_score=minimum))
+        found: dict[int, SegmentEvent] = {}
+        for event in detector.push(stream) + detector.flush():
+            if isinstance(event, SegmentEvent):
+                found[event.id] = event
+            elif isinstance(event, RetractEvent):
+                found.pop(event.id, None)
+        return {identity: event for identity, event in found.items() if event.final}
+
+    everything = sorted(one.score for one in kept(0.0).values())
+    middle = everything[len(everything) // 2]
+    left = [one.score for one in kept(middle).values()]
+    assert sorted(left) == [score for score in everything if score >= middle]
+    assert 0 < len(left) < len(everything)
+    with pytest.raises(UsageError, match="minimum_score must not be negative"):
+        DetectorOptions(minimum_score=-0.1)
 
 
 def test_wrong_choices_are_refused() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from wsgn.errors import OutputError
+from wsgn.localization.segments import Segment
+from wsgn.runtime.cli.tables import result_table
 from wsgn.runtime.events import (
     EndEvent,
     Event,
@@ -17,7 +19,14 @@ from wsgn.runtime.events import (
     SegmentEvent,
     StartEvent,
 )
-from wsgn.runtime.writers import FORMATS, ResultCollector, open_writer
+from wsgn.runtime.writers import (
+    FORMATS,
+    ResultCollector,
+    SourceResult,
+    open_writer,
+    render_json,
+)
+from wsgn.runtime.writers.documents import render_srt, render_vtt
 from wsgn.runtime.writers.files import ResultFile
 
 
@@ -130,6 +139,25 @@ def test_a_partial_result_has_a_name_of_its_own_until_a_whole_one_comes(
         writer.write(END)
         writer.commit(partial=partial)
         assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_people_are_shown_the_best_of_those_that_overlap() -> None:
+    spans = [("wave", 0, 4, 0.5), ("wave", 1, 3, 0.9), ("wave", 3, 5, 0.2), ("jump", 1, 3, 0.1)]
+    result = SourceResult(
+        name="v",
+        segments=tuple(
+            Segment(label=label, start_seconds=start, end_seconds=end, score=score)
+            for label, start, end, score in spans
+        ),
+    )
+    # The third touches the best, and overlaps only one that is not shown.
+    assert [one.score for one in result.clearest().segments] == [0.9, 0.2, 0.1]
+    table = result_table("v.mp4", result)
+    assert table.count("wave") == 2
+    assert "(1 more overlap" in table
+    assert render_vtt(result).count("-->") == render_srt(result).count("-->") == 3
+    assert len(json.loads(render_json([result]))["results"]["v"]) == 4
+    assert "more overlap" not in result_table("v.mp4", result.clearest())
 
 
 def test_no_segments_is_a_valid_result() -> None:
