@@ -107,9 +107,7 @@ def _parts(weight_scale: str, words: str) -> dict[str, Row]:
         "ZLoc + GLoc": (_LOCAL, _GLOBAL),
     }
     return {
-        f"{name}{words}": Row(
-            method=_wsgn(*components, weight_scale=weight_scale), like=f"complete{words}"
-        )
+        f"{name}{words}": Row(method=_wsgn(*components, weight_scale=weight_scale), like="complete")
         for name, components in chosen.items()
     }
 
@@ -119,9 +117,11 @@ ROWS: dict[str, Row] = {
     "wsgn": Row(method=PRESETS["wsgn"].model.method, fixed=PRESETS["wsgn"]),
     "wsgn+": Row(method=_PLUS),
     "complete": Row(method=WsgnConfig()),
-    "complete, per frame": Row(method=WsgnConfig(weight_scale=PER_FRAME)),
+    "complete, per frame": Row(method=WsgnConfig(weight_scale=PER_FRAME), like="complete"),
     "naive": Row(method=_wsgn()),
-    "naive, sigmoid": Row(method=WsgnConfig(components=(), class_activation="sigmoid")),
+    "naive, sigmoid": Row(
+        method=WsgnConfig(components=(), class_activation="sigmoid"), like="naive"
+    ),
     "UntrimmedNets": Row(method=UntrimmedNetsConfig(), like="UntrimmedNets, soft gate"),
     "UntrimmedNets, soft gate": Row(method=UntrimmedNetsConfig(gate="soft")),
     "STPN": Row(method=StpnConfig(), like="STPN, from 1"),
