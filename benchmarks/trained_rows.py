@@ -258,7 +258,9 @@ def _outputs_alone(
     curves: dict[str, list[VideoPrediction]] = {}
     for prediction in predictions:
         for name, scores in separate_outputs(prediction, rule).items():
-            alone = replace(prediction, scores=scores, video_scores=prediction.pooled_scores())
+            alone = replace(
+                prediction, scores=scores, video_scores=prediction.pooled_scores(), rule=None
+            )
             curves.setdefault(name, []).append(alone)
     return curves
 
