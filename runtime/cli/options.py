@@ -164,14 +164,8 @@ def _detector_options(words: Namespace) -> DetectorOptions:
         raise UsageError("--scores window needs --window S, the seconds it looks back.")
     if words.scores != "window" and words.window is not None:
         raise UsageError(f"--window is for --scores window, not for --scores {words.scores}.")
-    for name in (
-        "exit_threshold",
-        "window",
-        "min_score",
-        "min_duration",
-        "merge_gap",
-        "max_duration",
-    ):
+    numbers = ("exit_threshold", "window", "min_score", "min_duration", "merge_gap", "max_duration")
+    for name in numbers:
         value = getattr(words, name)
         if value is not None and not math.isfinite(value):
             raise UsageError(f"--{name.replace('_', '-')} must be a finite number, got {value}.")
@@ -180,7 +174,7 @@ def _detector_options(words: Namespace) -> DetectorOptions:
         scores=words.scores,
         open_threshold=_threshold(words.threshold),
         close_threshold=words.exit_threshold,
-        minimum_score=words.min_score or 0.0,
+        minimum_score=words.min_score,
         minimum_duration_seconds=words.min_duration,
         merge_gap_seconds=words.merge_gap,
         maximum_duration_seconds=words.max_duration,

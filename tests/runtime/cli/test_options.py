@@ -25,8 +25,9 @@ def test_every_word_arrives() -> None:
         [
             *BASE, "--scores", "window", "--window", "30", "--labels", "a, b,a", "--labels", "c",
             "--threshold", "0.5",
-            "--exit-threshold", "0.25", "--min-score", "0.1", "--min-duration", "2", "--merge-gap", "3", "--max-duration",
-            "60", "--start", "1:02.5", "--end", "1:00:00", "--stream", "1", "-o", "out", "-f",
+            "--exit-threshold", "0.25", "--min-score", "0.1", "--min-duration", "2",
+            "--merge-gap", "3", "--max-duration", "60",
+            "--start", "1:02.5", "--end", "1:00:00", "--stream", "1", "-o", "out", "-f",
             "csv,vtt,csv", "--resume", "--threads", "3", "-q", "--strict", "--fail-fast",
         ]
     )  # fmt: skip
