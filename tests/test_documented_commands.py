@@ -95,6 +95,25 @@ COMMANDS: dict[str, Run | NotHere] = {
     "python export/to_onnx.py runs/i3d/model.safetensors -o engine.onnx "
     "--backbone i3d_rgb.safetensors": Run(add=SMALL_CROPS),
     "wsgn-run video.mp4 --engine engine.onnx": Run(),
+    # The extra and a network of one's own may lack where this runs; motion stands for both.
+    "wsgn-features videos/ -o own --backbone efficientnet-lite0,motion --frame-rate 10 "
+    "--snippet-length 3 --snippet-stride 2 --resize stretch --image-frames 1": Run(
+        instead=(("efficientnet-lite0,motion", "motion"),), add="--threads 1 --quiet"
+    ),
+    "wsgn-train annotations.json --features own -o runs/own": TRAIN,
+    "python export/to_onnx.py runs/own/model.safetensors -o own.onnx "
+    "--backbone efficientnet-lite0,motion": Run(instead=(("efficientnet-lite0,motion", "motion"),)),
+    "wsgn-run video.mp4 --engine own.onnx": Run(),
+    "wsgn-features videos/ -o mine --backbone onnx:network.onnx,motion --onnx-output pool": NotHere(
+        reason="needs a network of the reader's own", nearest="tests/export/test_joined_streams.py"
+    ),
+    "wsgn-train annotations.json --features mine -o runs/mine": NotHere(
+        reason="needs those features", nearest="tests/export/test_joined_streams.py"
+    ),
+    "python export/to_onnx.py runs/mine/model.safetensors -o mine.onnx "
+    "--backbone onnx:network.onnx,motion --onnx-output pool": NotHere(
+        reason="needs that model", nearest="tests/export/test_joined_streams.py"
+    ),
     "wsgn-train synthetic/annotations.json --videos synthetic/videos --preset frames "
     "--frame-rate 5 --snippet-length 5 --snippet-stride 2 --height 24 --width 32 --seed 1 "
     "--test test -o runs/frames": TRAIN,
