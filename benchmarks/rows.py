@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from typing import Any
 
 from wsgn.config import ModelSettings, TrainConfig
 from wsgn.errors import UsageError
@@ -149,7 +150,34 @@ PARTS = (
     }
 )
 
-KNOWN = ROWS | PARTS
+
+def _changed(*, dropout: float | None = None, smooth: bool = True, **method: Any) -> Row:
+    """The preset wsgn with one thing changed; nothing is searched."""
+    preset = PRESETS["wsgn"]
+    assert isinstance(preset.model.method, WsgnConfig)
+    model = replace(preset.model, method=replace(preset.model.method, **method))
+    if dropout is not None:
+        model = replace(model, dropout=dropout)
+    train = preset.train if smooth else replace(preset.train, loss_smoothing_seconds=0.0)
+    return Row(method=model.method, fixed=replace(preset, model=model, train=train))
+
+
+# What each part of the preset contributes.
+ABLATION: dict[str, Row] = {
+    "wsgn, without its peaks": _changed(peak_weight=0.0),
+    "wsgn, top-k peaks": _changed(peak_pooling="top_k"),
+    "wsgn, plain mean for the selection": _changed(components=()),
+    "wsgn, selection by z": _changed(components=(_LOCAL,)),
+    "wsgn, selection by l": _changed(components=(_GLOBAL,)),
+    "wsgn, selection by s": _changed(components=(_SOFTMAX,)),
+    "wsgn, no smoothing in the loss": _changed(smooth=False),
+    "wsgn, dropout 0.7": _changed(dropout=0.7),
+    "wsgn, no dropout": _changed(dropout=0.0),
+    "wsgn, linear": _changed(hidden_layer=False),
+    "wsgn, scored with a soft gate": _changed(scoring="soft_gate"),
+}
+
+KNOWN = ROWS | PARTS | ABLATION
 
 
 def rows_named(names: list[str] | None) -> dict[str, Row]:
