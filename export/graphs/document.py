@@ -24,7 +24,6 @@ from wsgn.export.graphs.networks import (
     graph_function,
     graph_network,
     per_video,
-    wsgn_config,
 )
 from wsgn.export.graphs.own_network import put_in_networks
 from wsgn.export.graphs.selection_function import OPSET
@@ -43,7 +42,6 @@ def describe(checkpoint: Checkpoint, model: WeakDetector) -> Manifest:
             "model.safetensors beside it; if there is none yet, wsgn-train --resume makes it."
         )
     config, calibration = checkpoint.model, checkpoint.calibration
-    wsgn_config(config)
     if config.time_unit == "frame":
         # An engine scores snippets, not the frames between them.
         calibration = calibration.smoothed(

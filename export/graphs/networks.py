@@ -8,14 +8,12 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from wsgn.config import ModelConfig
-from wsgn.errors import UsageError
 from wsgn.export.graphs import frame_selection, streaming_selection
-from wsgn.export.graphs.selection_function import DOMAIN, Attributes, weight_attributes
-from wsgn.localization.streaming_state import STATE_ROWS, prior_rows
-from wsgn.manifest import Manifest
-from wsgn.methods.config import WsgnConfig
+from wsgn.export.graphs.selection_function import DOMAIN, Attributes
+from wsgn.localization.streaming_state import prior_rows, state_rows
+from wsgn.manifest import IDENTITY, Manifest
 from wsgn.methods.interface import HeadOutput
+from wsgn.methods.rules import selection_rule
 from wsgn.model import WeakDetector
 from wsgn.selection.operator import class_probabilities
 
@@ -23,24 +21,37 @@ from wsgn.selection.operator import class_probabilities
 class SnippetGraph(nn.Module):
     """Frames (N, L, H, W, 3) uint8 or features (N, D) -> selection logits, class probabilities.
 
-    `front` makes features out of frames where the model itself takes features.
+    What the class probabilities are is the model's `class_activation`: under 'identity' class
+    logits. `front` makes features out of frames where the model itself takes features.
     """
 
     def __init__(self, model: WeakDetector, front: nn.Module | None = None) -> None:
         super().__init__()
         self.front = nn.Identity() if front is None else front
         self.model = model
+        self.class_activation = selection_rule(model).class_activation
 
-    def heads(self, inputs: Tensor) -> HeadOutput:
-        """Logits of N snippets; nothing depends on other snippets."""
+    def heads(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Selection and class logits (N, C); nothing depends on other snippets."""
         heads: HeadOutput = self.model(self.front(as_numbers(inputs)))
-        return heads
+        num_classes = len(self.model.config.classes)
+        class_logits = heads.class_logits
+        if class_logits.shape[1] > num_classes:
+            # Some methods have a background behind their classes.
+            class_logits = class_logits[:, :num_classes]
+        return heads.selection_logits, class_logits
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Both outputs are (N, C) float32."""
-        heads = self.heads(inputs)
-        activation = wsgn_config(self.model.config).class_activation
-        return heads.selection_logits, class_probabilities(heads.class_logits, activation)
+        selection_logits, class_logits = self.heads(inputs)
+        return selection_logits, activated(class_logits, self.class_activation)
+
+
+def activated(class_logits: Tensor, class_activation: str) -> Tensor:
+    """What a graph puts out of class logits (N, C); under 'identity' another tensor of them."""
+    if class_activation == IDENTITY:
+        return class_logits.clone()
+    return class_probabilities(class_logits, class_activation)
 
 
 def as_numbers(inputs: Tensor) -> Tensor:
@@ -73,6 +84,8 @@ class _SelectingGraph(nn.Module):
         std = self.rule.global_std or (1.0,) * num_classes
         self.register_buffer("mu", torch.tensor(mean))
         self.register_buffer("sigma", torch.tensor(std))
+        if self.rule.video_score.bias:
+            self.register_buffer("bias", torch.tensor(self.rule.video_score.bias))
 
 
 class WholeVideoGraph(_SelectingGraph):
@@ -80,20 +93,20 @@ class WholeVideoGraph(_SelectingGraph):
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """For the export only: in torch itself the values are undefined."""
-        heads = self.snippets.heads(as_numbers(inputs).flatten(0, 1))  # (B T, C)
-        x = per_video(heads.selection_logits, inputs.shape[:2])  # (B, T, C)
-        h = per_video(heads.class_logits, inputs.shape[:2])
+        logits = self.snippets.heads(as_numbers(inputs).flatten(0, 1))  # (B T, C)
+        x, h = (per_video(values, inputs.shape[:2]) for values in logits)  # (B, T, C)
+        constants = frame_selection.input_names(self.rule)[2:]
         scores, video_scores = _call(
             frame_selection.NAME,
-            (x, h, self.mu, self.sigma),
-            frame_selection.frame_selection_attributes(self.rule),
+            (x, h, *(getattr(self, name) for name in constants)),
+            frame_selection.node_attributes(self.rule),
             ((*x.shape,), (x.shape[0], x.shape[2])),
         )
         return scores, video_scores
 
 
 class StreamingGraph(_SelectingGraph):
-    """Frames (B, N, L, H, W, 3) or features (B, N, D), state (B, 5, C) -> four outputs.
+    """Frames (B, N, L, H, W, 3) or features (B, N, D), state (B, R, C) -> four outputs.
 
     They are selection logits, class probabilities and scores (B, N, C), and the next state.
     """
@@ -102,9 +115,7 @@ class StreamingGraph(_SelectingGraph):
 
     def __init__(self, snippets: SnippetGraph, manifest: Manifest) -> None:
         super().__init__(snippets, manifest)
-        self.register_buffer(
-            "prior", torch.from_numpy(prior_rows(manifest.prior, manifest.selection))
-        )
+        self.register_buffer("prior", torch.from_numpy(prior_rows(manifest.prior, self.rule)))
 
     def forward(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """For the export only: in torch itself scores and state are undefined."""
@@ -114,8 +125,8 @@ class StreamingGraph(_SelectingGraph):
         scores, next_state = _call(
             streaming_selection.NAME,
             (x, p, state, self.mu, self.sigma, self.prior),
-            weight_attributes(self.rule),
-            ((*x.shape,), (x.shape[0], len(STATE_ROWS), x.shape[2])),
+            streaming_selection.node_attributes(self.rule),
+            ((*x.shape,), (x.shape[0], len(state_rows(self.rule)), x.shape[2])),
         )
         return x, p, scores, next_state
 
@@ -137,15 +148,6 @@ def _call(
             version=1,
         )
     )
-
-
-def wsgn_config(config: ModelConfig) -> WsgnConfig:
-    """The method, which must be WSGN: hosts know no other one's way of scoring."""
-    if not isinstance(config.method, WsgnConfig):
-        raise UsageError(
-            f"a model of the method '{config.method.name}' cannot be exported, only one of wsgn."
-        )
-    return config.method
 
 
 _NETWORKS = {"whole-video": WholeVideoGraph, "streaming": StreamingGraph}

@@ -7,7 +7,7 @@ difference of two logits, which a network in another arithmetic does not keep.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,14 @@ import onnx
 import torch
 
 from wsgn.export.graphs.document import Exportable, parity_input
-from wsgn.export.graphs.networks import per_video
+from wsgn.export.graphs.networks import activated, per_video
 from wsgn.export.graphs.parity import TOLERANCE, Comparison, ParityRow, parity_sizes
 from wsgn.export.graphs.selection_function import DOMAIN
-from wsgn.localization.scoring import frame_scores
-from wsgn.localization.statistics import SelectionStatistics, selection_weights
-from wsgn.localization.streaming_state import STATE_ROWS, whole_video_scores
-from wsgn.manifest import Manifest
-from wsgn.selection.operator import class_probabilities
-from wsgn.support.arrays import FloatingArray
+from wsgn.localization.scoring import frame_scores, snippet_scores, video_scores
+from wsgn.localization.statistics import SelectionStatistics
+from wsgn.localization.streaming_state import state_rows, whole_video_scores
+from wsgn.manifest import Manifest, SelectionRule
+from wsgn.support.arrays import FloatArray, FloatingArray
 from wsgn.support.packages import load_package
 
 # Videos and snippets of each; every network is run on the first three.
@@ -55,8 +54,7 @@ def check_score_parity(
     session = _session(path)
     check: _WholeVideos | _Streams
     if graph == "whole-video":
-        logits = _session(_without_selection(path))
-        check = _WholeVideos(subject, session, logits, comparison, tolerance)
+        check = _WholeVideos(subject, session, _Logits(path), comparison, tolerance)
     else:
         check = _Streams(subject, session, comparison, tolerance)
     for size in sizes:
@@ -70,13 +68,25 @@ def _session(graph: Path | bytes) -> Any:
     return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
 
-def _without_selection(path: Path) -> bytes:
+class _Logits:
     """A copy of the document that gives the logits which its scores come from."""
-    document = onnx.load(path)
-    (selection,) = [node for node in document.graph.node if node.domain == DOMAIN]
-    del document.graph.output[:]
-    document.graph.output.extend(onnx.ValueInfoProto(name=name) for name in selection.input[:2])
-    return bytes(document.SerializeToString())
+
+    def __init__(self, path: Path) -> None:
+        document = onnx.load(path)
+        (selection,) = [node for node in document.graph.node if node.domain == DOMAIN]
+        # A method without a selection of its own has its class logits in both places.
+        self._names = selection.input[:2]
+        del document.graph.output[:]
+        document.graph.output.extend(
+            onnx.ValueInfoProto(name=name) for name in dict.fromkeys(self._names)
+        )
+        self._session = _session(document.SerializeToString())
+
+    def run(self, given: dict[str, FloatingArray]) -> list[FloatingArray]:
+        """Selection logits and class logits (B, T, C)."""
+        names = list(dict.fromkeys(self._names))
+        found = dict(zip(names, self._session.run(names, given), strict=True))
+        return [found[name] for name in self._names]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,29 +95,40 @@ class _WholeVideos:
 
     subject: Exportable
     session: Any
-    # Of the document without the selection.
-    logits: Any
+    logits: _Logits
     comparison: Comparison
     tolerance: float
 
     def run(self, inputs: FloatingArray) -> None:
         """Compare for inputs (B, T, ...)."""
         given = {self.session.get_inputs()[0].name: inputs}
-        logits, class_logits = self.logits.run(None, given)  # (B, T, C)
+        logits, class_logits = self.logits.run(given)  # (B, T, C)
         with torch.inference_mode():
-            heads = self.subject.graph.heads(torch.from_numpy(inputs).flatten(0, 1))
-        for name, want, have in (
-            ("selection_logits", heads.selection_logits, logits),
-            ("class_logits", heads.class_logits, class_logits),
+            wanted = self.subject.graph.heads(torch.from_numpy(inputs).flatten(0, 1))
+        for name, want, have in zip(
+            ("selection_logits", "class_logits"), wanted, (logits, class_logits), strict=True
         ):
             self.comparison.add(name, want.numpy().reshape(have.shape), have, self.tolerance)
-        rule = self.subject.manifest.selection
         flat = torch.from_numpy(class_logits).double().flatten(0, 1)
-        p = class_probabilities(flat, rule.class_activation).numpy().reshape(class_logits.shape)
-        wanted = np.stack([frame_scores(*video, rule) for video in zip(logits, p, strict=True)])
-        scores, video_scores = self.session.run(None, given)
+        activation = self.subject.manifest.selection.class_activation
+        p = activated(flat, activation).numpy().reshape(class_logits.shape)
+        for video in zip(logits, p, *self.session.run(None, given), strict=True):
+            self._compare_scores(*video)
+
+    def _compare_scores(
+        self,
+        logits: FloatingArray,
+        probabilities: FloatingArray,
+        scores: FloatingArray,
+        of_video: FloatingArray,
+    ) -> None:
+        rule = self.subject.manifest.selection
+        wanted = _nearest(
+            scores, [frame_scores(logits, probabilities, r) for r in _around(rule, TOLERANCE)]
+        )
         self.comparison.add("scores", wanted, scores, TOLERANCE)
-        self.comparison.add("video_scores", wanted.mean(axis=1), video_scores, TOLERANCE)
+        wanted = video_scores(logits, probabilities, rule, wanted)
+        self.comparison.add("video_scores", wanted, of_video, TOLERANCE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,18 +163,24 @@ class _Streams:
     ) -> None:
         """Of one stream: the causal scores, and the exact ones that follow from its last state."""
         manifest = self.subject.manifest
-        causal = causal_scores(logits, probabilities, manifest)
-        self.comparison.add("scores", causal, scores, STREAM_TOLERANCE)
-        exact = frame_scores(
-            logits.astype(np.float64), probabilities.astype(np.float64), manifest.selection
+        rules = _around(manifest.selection, STREAM_TOLERANCE)
+        causal = _nearest(
+            scores,
+            [
+                causal_scores(logits, probabilities, replace(manifest, selection=rule))
+                for rule in rules
+            ],
         )
+        self.comparison.add("scores", causal, scores, STREAM_TOLERANCE)
         by_state = whole_video_scores(logits, probabilities, state, manifest.selection)
+        exact = _nearest(by_state, [frame_scores(logits, probabilities, r) for r in rules])
         self.comparison.add("exact by state", exact, by_state, STREAM_TOLERANCE)
 
     def _outputs(self, inputs: FloatingArray, cuts: tuple[int, ...]) -> list[FloatingArray]:
         """Logits, probabilities, scores (B, N, C) and the last state, of inputs cut into calls."""
-        num_classes = len(self.subject.manifest.classes)
-        state: Any = np.zeros((len(inputs), len(STATE_ROWS), num_classes), dtype=np.float32)
+        manifest = self.subject.manifest
+        shape = (len(inputs), len(state_rows(manifest.selection)), len(manifest.classes))
+        state: Any = np.zeros(shape, dtype=np.float32)
         parts = []
         for part in np.split(inputs, cuts, axis=1):
             if part.shape[1]:
@@ -165,11 +192,27 @@ class _Streams:
 
 def causal_scores(
     logits: FloatingArray, probabilities: FloatingArray, manifest: Manifest
-) -> FloatingArray:
+) -> FloatArray:
     """Scores (N, C) of one stream in float64, by the statistics up to each snippet."""
     statistics = SelectionStatistics.from_prior(manifest.prior, manifest.prior.count)
     scores = []
     for x, p in zip(logits.astype(np.float64), probabilities.astype(np.float64), strict=True):
-        statistics = statistics.updated(x)
-        scores.append(selection_weights(x, statistics, manifest.selection) * p)
+        statistics = statistics.updated(x).counting(x[None], manifest.selection)
+        scores.append(snippet_scores(x, p, statistics, manifest.selection))
     return np.stack(scores)
+
+
+def _around(rule: SelectionRule, tolerance: float) -> tuple[SelectionRule, ...]:
+    """The rule; one whose gate opens at once also with the level a little lower and higher."""
+    if rule.gate != "hard":
+        return (rule,)
+    levels = (1 - tolerance, 1 + tolerance)
+    return tuple(replace(rule, gate_level=factor * rule.gate_level) for factor in levels)
+
+
+def _nearest(have: FloatingArray, wanted: Sequence[FloatArray]) -> FloatArray:
+    """Of what may be wanted in each place the nearest to what is there."""
+    candidates = np.stack(wanted)
+    nearest = np.abs(candidates - have).argmin(axis=0)[None]
+    found: FloatArray = np.take_along_axis(candidates, nearest, axis=0)[0]
+    return found

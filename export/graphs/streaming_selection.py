@@ -25,28 +25,49 @@ import onnx
 
 from wsgn.export.graphs.selection_function import (
     LOWEST,
+    SMALLEST,
+    Attributes,
+    attention_attributes,
+    average_text,
+    components_text,
+    gate_attributes,
     parsed_function,
+    per_frame_text,
+    scores_text,
     weight_attributes,
-    weight_text,
 )
-from wsgn.manifest import SelectionRule
+from wsgn.manifest import AVERAGE, SelectionRule
 
 NAME = "StreamingSelection"
 # Powers of two that N is compared with; a tensor of 2^31 snippets fits nowhere.
 _NUM_POWERS = 31
 
 
-def streaming_selection_function(rule: SelectionRule) -> onnx.FunctionProto:
-    """The function for one rule; its node has `weight_attributes` of it.
+def node_attributes(rule: SelectionRule) -> Attributes:
+    """All options of the node."""
+    return weight_attributes(rule) | gate_attributes(rule) | attention_attributes(rule)
 
-    Inputs: selection_logits and class_probabilities (B, N, C), state (B, 5, C), mu and sigma (C),
-    prior (6, C) of `wsgn.localization.streaming_state.prior_rows`. Outputs: scores (B, N, C) and
-    next_state (B, 5, C). All float32.
+
+def streaming_selection_function(rule: SelectionRule) -> onnx.FunctionProto:
+    """The function for one rule; its node has `node_attributes` of it.
+
+    Inputs: selection_logits and class_probabilities (B, N, C), state (B, R, C) with the rows of
+    `wsgn.localization.streaming_state.state_rows`, mu and sigma (C), prior of `prior_rows` there.
+    Outputs: scores (B, N, C) and next_state (B, R, C). All float32.
     """
-    body = _CONSTANTS + _PREFIXES + _STREAM
-    body += _known_text(rule) + weight_text(rule) + _NEXT_STATE
+    is_average = rule.weight_scale == AVERAGE
+    body = _CONSTANTS + _PREFIXES + _SPLIT[is_average] + _STREAM
+    if rule.components and (
+        is_average or {"local_gaussian", "temporal_softmax"} & {*rule.components}
+    ):
+        body += _PRIOR[is_average] + _KNOWN
+    if "local_gaussian" in rule.components:
+        body += _LOCAL
+    body += components_text(rule)
+    body += _average_text(rule) if is_average else _per_frame_text(rule)
+    body += scores_text(rule, _PEAKS) + _next_state_text(rule)
     signature = (
-        f"{NAME} <{', '.join(weight_attributes(rule))}>"
+        f"{NAME} <{', '.join(node_attributes(rule))}>"
         " (selection_logits, class_probabilities, state, mu, sigma, prior) => (scores, next_state)"
     )
     return parsed_function(signature, body)
@@ -80,6 +101,8 @@ _CONSTANTS = f"""
     one = Constant <value_int = 1> ()
     real_one = Constant <value_float = 1.0> ()
     last_axis = Constant <value_ints = [1]> ()
+    end = Constant <value_ints = [-1]> ()
+    smallest = Constant <value_float = {SMALLEST}> ()
     lowest = Constant <value_float = {LOWEST}> ()
     powers = Constant <value_ints = [{", ".join(str(1 << k) for k in range(_NUM_POWERS))}]> ()
 """
@@ -140,9 +163,17 @@ _PREFIXES = f"""
 
 # `stream_*` are those of the stream up to each place. The maximum of a stream that has not begun is
 # lower than every logit.
-_STREAM = f"""
+_SPLIT = {
+    False: """
     state_count, state_mean, state_squares, state_stored, state_sum =
         Split <axis = 1, num_outputs = 5> (state)
+""",
+    True: """
+    state_count, state_mean, state_squares, state_stored, state_sum, state_local, state_global =
+        Split <axis = 1, num_outputs = 7> (state)
+""",
+}
+_STREAM = f"""
     real_zero = Constant <value_float = 0.0> ()
     has_begun = Greater (state_count, real_zero)
     state_maximum = Where (has_begun, state_stored, lowest)
@@ -150,21 +181,28 @@ _STREAM = f"""
 """
 
 # `known_*` are those that a snippet is weighed by: the stream's with the prior's.
-_KNOWN = f"""
+_PRIOR = {
+    False: """
     prior_count, prior_mean, prior_squares, prior_maximum, prior_sum, prior_typical =
         Split <axis = 0, num_outputs = 6> (prior)
-    {_merge("stream", "prior", "known")}
-"""
+""",
+    True: """
+    prior_count, prior_mean, prior_squares, prior_maximum, prior_sum, prior_typical, prior_local,
+        prior_global = Split <axis = 0, num_outputs = 8> (prior)
+""",
+}
+_KNOWN = _merge("stream", "prior", "known")
 _LOCAL = """
     distance = Sub (selection_logits, known_mean)
     plain_variance = Div (known_squares, known_count)
     epsilon_value = Constant <value_float: float = @epsilon> ()
     variance = Add (plain_variance, epsilon_value)
 """
-_MAX_ONE = """
+# Relative to the largest logit so far, or of a typical video.
+_PEAK = """
     largest = Max (stream_maximum, prior_typical)
-    below = Sub (selection_logits, largest)
-    exponential = Exp (below)
+    below_largest = Sub (selection_logits, largest)
+    peak_softmax = Exp (below_largest)
 """
 _EXPONENTIAL = """
     below = Sub (selection_logits, known_maximum)
@@ -175,30 +213,62 @@ _UNITS = {
     "mean_one": "    softmax_unit = Div (known_sum, known_count)\n",
     "soft_gate": "    softmax_unit = Div (known_sum, known_count)\n",
 }
+# Of the scale average: a component's sum so far, of its values as they were when their snippets
+# came. {0} is the component, {1} the row of the state.
+_SUM = """
+    {1}_call = CumSum ({0}, one)
+    {1}_stream = Add (state_{1}, {1}_call)
+    {1}_known = Add ({1}_stream, prior_{1})
+    {0}_sum = Max ({1}_known, smallest)
+    next_{1} = Gather <axis = 1> ({1}_stream, end)
+"""
+_ROWS = {"local_gaussian": "local", "global_gaussian": "global"}
+_VALUES_OF = {
+    "local_gaussian": "local_gaussian",
+    "global_gaussian": "global_gaussian",
+    "temporal_softmax": "exponential",
+}
+# What the gate `product` takes the mean of: the weights of the scale per_frame, max_one.
+_PEAKS = _VALUES_OF | {"temporal_softmax": "peak_softmax"}
 
 _NEXT_STATE = """
     stream_counts = Add (zeros, stream_count)
-    end = Constant <value_ints = [-1]> ()
     next_count = Gather <axis = 1> (stream_counts, end)
     next_mean = Gather <axis = 1> (stream_mean, end)
     next_squares = Gather <axis = 1> (stream_squares, end)
     next_maximum = Gather <axis = 1> (stream_maximum, end)
     next_sum = Gather <axis = 1> (stream_sum, end)
-    next_state = Concat <axis = 1> (
-        next_count, next_mean, next_squares, next_maximum, next_sum
-    )
 """
 
 
-def _known_text(rule: SelectionRule) -> str:
-    """What `weight_text` reads of the components in use."""
-    uses_local = "local_gaussian" in rule.components
-    uses_softmax = "temporal_softmax" in rule.components
-    text = _KNOWN if uses_local or uses_softmax else ""
-    if uses_local:
-        text += _LOCAL
-    if uses_softmax and rule.softmax_scale == "max_one":
-        text += _MAX_ONE
-    elif uses_softmax:
-        text += _EXPONENTIAL + _UNITS[rule.softmax_scale]
-    return text
+def _per_frame_text(rule: SelectionRule) -> str:
+    """`weight` of the scale per_frame, where there are components."""
+    text = ""
+    if "temporal_softmax" in rule.components:
+        if rule.softmax_scale == "max_one":
+            text = _PEAK + "    exponential = Identity (peak_softmax)\n"
+        else:
+            text = _EXPONENTIAL + _UNITS[rule.softmax_scale]
+    return text + per_frame_text(rule) if rule.components else ""
+
+
+def _average_text(rule: SelectionRule) -> str:
+    """`weight` of the scale average, where there are components, and the sums of the next state."""
+    text = ""
+    for component, row in _ROWS.items():
+        if component in rule.components:
+            text += _SUM.format(component, row)
+        else:
+            text += f"    next_{row} = Identity (state_{row})\n"
+    if "temporal_softmax" in rule.components:
+        text += _EXPONENTIAL + "    temporal_softmax_sum = Identity (known_sum)\n"
+        text += _PEAK if rule.gate == "product" else ""
+    return text + average_text(rule, _VALUES_OF, "known_count") if rule.components else text
+
+
+def _next_state_text(rule: SelectionRule) -> str:
+    rows = ["count", "mean", "squares", "maximum", "sum"]
+    if rule.weight_scale == AVERAGE:
+        rows += _ROWS.values()
+    names = ", ".join(f"next_{row}" for row in rows)
+    return _NEXT_STATE + f"    next_state = Concat <axis = 1> ({names})\n"

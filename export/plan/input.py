@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from wsgn.engines.kernels.bundle import pools_as_the_kernels
 from wsgn.errors import EngineError, UsageError
@@ -20,7 +20,8 @@ from wsgn.export.graphs.reading import (
     manifest_of,
     require_one_piece,
 )
-from wsgn.manifest import AVERAGE, COMPONENTS, IDENTITY, SOFT_GATE, Manifest
+from wsgn.manifest import ATTENTION, AVERAGE, IDENTITY, SOFT_GATE, Manifest, SelectionRule
+from wsgn.support.arrays import Float32Array
 
 # What the parser asks a node for before it takes a plugin in place of its function.
 _NAMESPACE_ATTRIBUTE, _NAMESPACE = "plugin_namespace", "wsgn"
@@ -41,6 +42,15 @@ class GraphInput:
         return tuple(sizes[d] if isinstance(d, str) else d for d in self.dimensions)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FeatureScale:
+    """What a graph brings its features to numbers near 1 by: its model's `Standardise`."""
+
+    # (D,) float32 each.
+    mean: Float32Array
+    deviation: Float32Array
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlanInput:
     """An ONNX file that can become a plan."""
@@ -55,6 +65,8 @@ class PlanInput:
     outputs: tuple[str, ...]
     # Whether a part of the graph computes in float16.
     half: bool
+    # None where the graph takes features as they are, or frames.
+    feature_scale: FeatureScale | None = None
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -90,6 +102,7 @@ def read_plan_input(path: Path) -> PlanInput:
         inputs=graph_inputs,
         outputs=outputs,
         half=half,
+        feature_scale=None if manifest.features is None else _feature_scale(document),
     )
 
 
@@ -104,28 +117,43 @@ def with_plugin(source: PlanInput) -> PlanInput:
             f"--plugin is for whole-video graphs, '{source.path}' holds the "
             f"{source.manifest.graph} graph: leave it out, or export with --graph whole-video."
         )
-    has_kernel = bool(rule.components) and set(rule.components) <= set(COMPONENTS)
-    has_kernel = has_kernel and (rule.weight_scale == AVERAGE or rule.softmax_scale != SOFT_GATE)
-    if not has_kernel:
-        raise UsageError(
-            "--plugin has no kernel for a selection without components, with attention or with "
-            "the scale soft_gate: leave it out."
-        )
-    if rule.class_activation == IDENTITY or not pools_as_the_kernels(rule):
-        raise UsageError(
-            "--plugin has no kernel for this model's video scores, it pools weighted "
-            "probabilities alone: leave it out."
-        )
+    missing = _not_in_the_kernel(rule)
+    if missing:
+        raise UsageError(f"--plugin has no kernel for a selection {missing}: leave it out.")
     document = onnx.ModelProto.FromString(source.for_tensorrt)
     for node in document.graph.node:
         if node.op_type == FRAME_SELECTION:
-            # Files that are older than an option mean what the manifest's default means.
-            there = {attribute.name for attribute in node.attribute}
-            for name, value in frame_selection_attributes(rule).items():
-                if name not in there:
-                    node.attribute.append(helper.make_attribute(name, value))
+            _keep_what_the_plugin_reads(node, rule)
             node.attribute.append(helper.make_attribute(_NAMESPACE_ATTRIBUTE, _NAMESPACE))
     return replace(source, for_tensorrt=document.SerializeToString())
+
+
+def _not_in_the_kernel(rule: SelectionRule) -> str:
+    """What of a rule the fused kernel does not compute, in words; empty where it has all."""
+    if not rule.components:
+        return "without components"
+    if ATTENTION in rule.components:
+        return f"by {ATTENTION}"
+    if rule.weight_scale != AVERAGE and rule.softmax_scale == SOFT_GATE:
+        return f"with the scale {SOFT_GATE}"
+    if rule.class_activation == IDENTITY:
+        return "of class logits"
+    if not pools_as_the_kernels(rule):
+        return "whose video scores are no weighted mean of probabilities"
+    return ""
+
+
+def _keep_what_the_plugin_reads(node: onnx.NodeProto, rule: SelectionRule) -> None:
+    """The parser hands over all options of a node, and the plugin wants its own and no others."""
+    known = frame_selection_attributes(rule)
+    kept = [attribute for attribute in node.attribute if attribute.name in known]
+    # Files that are older than an option mean what the manifest's default means.
+    there = {attribute.name for attribute in kept}
+    kept += [
+        helper.make_attribute(name, value) for name, value in known.items() if name not in there
+    ]
+    del node.attribute[:]
+    node.attribute.extend(kept)
 
 
 def _read(path: Path) -> bytes:
@@ -168,6 +196,18 @@ def _graph_input(path: Path, value: onnx.ValueInfoProto) -> GraphInput:
                 f"and without a name: {REMEDY}."
             )
     return GraphInput(name=value.name, element_type=tensor.elem_type, dimensions=tuple(dimensions))
+
+
+def _feature_scale(document: onnx.ModelProto) -> FeatureScale | None:
+    """By the names that the layer's constants keep in an export."""
+    found = {}
+    for tensor in document.graph.initializer:
+        layer, _, name = tensor.name.rpartition(".")
+        if layer.endswith("standardise"):
+            found[name] = numpy_helper.to_array(tensor)
+    if set(found) != {"mean", "deviation"}:
+        return None
+    return FeatureScale(mean=found["mean"], deviation=found["deviation"])
 
 
 def _computes_in_half(document: onnx.ModelProto) -> bool:

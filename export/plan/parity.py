@@ -17,7 +17,7 @@ from wsgn.engines.tensorrt.library import Library
 from wsgn.engines.tensorrt.sidecar import PlanSidecar, Profile
 from wsgn.errors import EngineError
 from wsgn.export.plan.input import GraphInput, PlanInput
-from wsgn.support.arrays import AnyArray
+from wsgn.support.arrays import AnyArray, Float32Array
 from wsgn.support.packages import load_package
 
 # By the names of inputs or outputs.
@@ -215,7 +215,7 @@ class _Reference:
             return outputs[name] if outputs else np.zeros(shape, dtype=np.float32)
         random = np.random.default_rng([seed, *shape])
         if one.element_type == TensorProto.FLOAT:
-            return random.standard_normal(shape, dtype=np.float32)
+            return self._features(random.standard_normal(shape, dtype=np.float32))
         if one.element_type == TensorProto.UINT8:
             return random.integers(0, 256, shape, dtype=np.uint8)
         raise EngineError(
@@ -223,3 +223,8 @@ class _Reference:
             f"{TensorProto.DataType.Name(one.element_type)}, frames are UINT8 and features FLOAT: "
             "export the graph again with export/to_onnx.py."
         )
+
+    def _features(self, noise: Float32Array) -> Float32Array:
+        """Of the scale that the model knows; others would show nothing but float32's rounding."""
+        scale = self._source.feature_scale
+        return noise if scale is None else noise * scale.deviation + scale.mean

@@ -135,7 +135,7 @@ class Sequences:
         self._graph = graph
         self._kept_seconds = _KEPT_IDLE_TIMES * idle_seconds
         self._clock = clock
-        self._empty = np.zeros((1, *graph.inputs["state"].shape[1:]), np.float32)  # (1, 5, C)
+        self._empty = np.zeros((1, *graph.inputs["state"].shape[1:]), np.float32)  # (1, R, C)
         # Last use, the longest ago first, and state.
         self._states: dict[int | str, tuple[float, AnyArray]] = {}
 
@@ -160,7 +160,7 @@ class Sequences:
             groups.setdefault(_first(call).shape, []).append(index)
         for indices in groups.values():
             arrays = _joined([calls[index] for index in indices])
-            arrays["state"] = np.concatenate([states[index] for index in indices])  # (B, 5, C)
+            arrays["state"] = np.concatenate([states[index] for index in indices])  # (B, R, C)
             outputs = self._graph.run(arrays)
             after = outputs.pop("next_state")
             for row, index in enumerate(indices):

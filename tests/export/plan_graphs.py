@@ -13,8 +13,8 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from wsgn.export.graphs.frame_selection import (
     NAME,
-    frame_selection_attributes,
     frame_selection_function,
+    node_attributes,
 )
 from wsgn.manifest import METADATA_KEY, FeatureInput, Manifest
 
@@ -107,7 +107,7 @@ def selection() -> onnx.ModelProto:
     classes = (TensorProto.FLOAT, (NUM_CLASSES,))
     inputs = {"selection_logits": logits, "class_logits": logits, "mu": classes, "sigma": classes}
     outputs = {"scores": logits[1], "video_scores": ("B", NUM_CLASSES)}
-    attributes = frame_selection_attributes(manifest.selection)
+    attributes = node_attributes(manifest.selection)
     node = helper.make_node(NAME, list(inputs), list(outputs), domain="wsgn", **attributes)
     made = document([node], inputs=inputs, outputs=outputs, manifest=manifest)
     made.functions.append(frame_selection_function(manifest.selection))

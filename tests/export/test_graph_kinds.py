@@ -16,6 +16,7 @@ from test_to_onnx import random_checkpoint
 from toy import CLASSES, SIZE, feature_model, frame_model
 
 from wsgn.checkpoint import Checkpoint, save_checkpoint
+from wsgn.config import ModelConfig
 from wsgn.errors import EngineError
 from wsgn.export.graphs.document import export_graph, exportable, save_graph
 from wsgn.export.graphs.joined import join
@@ -23,6 +24,15 @@ from wsgn.export.graphs.parity import HALF_TOLERANCE, TOLERANCE, check_parity
 from wsgn.export.graphs.score_parity import check_score_parity
 from wsgn.export.to_onnx import main
 from wsgn.manifest import GRAPHS, METADATA_KEY, Manifest
+from wsgn.methods.config import (
+    BasnetConfig,
+    Co2netConfig,
+    MethodConfig,
+    StpnConfig,
+    UntrimmedNetsConfig,
+    WsgnConfig,
+    WtalcConfig,
+)
 from wsgn.runtime import open_engine
 from wsgn.runtime.cli.main import main as wsgn_run
 
@@ -43,18 +53,26 @@ FACES: dict[str, tuple[tuple[str, ...], dict[str, tuple[object, ...]]]] = {
             "selection_logits": ("B", "N", C),
             "class_probabilities": ("B", "N", C),
             "scores": ("B", "N", C),
-            "next_state": ("B", 5, C),
+            "next_state": ("B", "rows", C),
         },
     ),
 }
-MODELS = {"features": (feature_model, (SIZE,)), "frames": (frame_model, (8, 16, 24, 3))}
+
+
+def average_model() -> ModelConfig:
+    """On frames, by the weighted average."""
+    return replace(frame_model(), method=WsgnConfig(weight_scale="average"))
+
+
+# With the shape of an input, and the rows of a stream's state.
+MODELS = {"features": (feature_model, (SIZE,), 5), "frames": (average_model, (8, 16, 24, 3), 7)}
 # The parity check's sizes, and some more.
 SIZES = ((1, 1), (2, 3), (1, 17), (4, 5))
 
 
 @pytest.fixture(scope="module")
 def checkpoints() -> dict[str, Checkpoint]:
-    return {name: random_checkpoint(model()) for name, (model, _) in MODELS.items()}
+    return {name: random_checkpoint(model()) for name, (model, _, _) in MODELS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +92,12 @@ def shape_of(value: onnx.ValueInfoProto) -> tuple[object, ...]:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_face(documents: dict[tuple[str, str], onnx.ModelProto], name: str, graph: str) -> None:
     document = documents[name, graph]
+    _, shape, rows = MODELS[name]
     dimensions, outputs = FACES[graph]
-    inputs = {name: (*dimensions, *MODELS[name][1])}
+    inputs = {name: (*dimensions, *shape)}
     if graph == "streaming":
-        inputs["state"] = ("B", 5, C)
+        inputs["state"] = ("B", rows, C)
+        outputs = outputs | {"next_state": ("B", rows, C)}
     assert {value.name: shape_of(value) for value in document.graph.input} == inputs
     assert {value.name: shape_of(value) for value in document.graph.output} == outputs
     types = {value.name: value.type.tensor_type.elem_type for value in document.graph.input}
@@ -104,18 +124,24 @@ def test_the_selection_is_one_node_with_its_options(
     assert {opset.domain: opset.version for opset in document.opset_import} == {"": 18, "wsgn": 1}
     options = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     assert set(options) == set(body.attribute)
-    activation = {"class_activation": b"softmax"} if graph == "whole-video" else {}
-    assert (
-        options
-        == {
-            "use_local": 1,
-            "use_global": 1,
-            "use_softmax": 1,
-            "softmax_scale": b"max_one",
-            "epsilon": pytest.approx(1e-6),
-        }
-        | activation
-    )
+    of_videos = {
+        "class_activation": b"softmax",
+        "video_pooling": b"frame_scores",
+        "video_of": b"probabilities",
+        "video_activation": b"none",
+        "snippets_per_pick": 8,
+    }
+    assert options == {
+        "use_local": 1,
+        "use_global": 1,
+        "use_softmax": 1,
+        "softmax_scale": b"max_one",
+        "epsilon": pytest.approx(1e-6),
+        "use_attention": 0,
+        "weight_scale": b"per_frame",
+        "gate": b"none",
+        "gate_level": pytest.approx(0.1),
+    } | (of_videos if graph == "whole-video" else {})
     assert {node.domain for node in body.node} == {""}
 
 
@@ -159,6 +185,22 @@ def test_every_graph_equals_torch_and_the_equations(
     for output in ("scores", "video_scores", "exact by state"):
         if output in by_name:
             assert by_name[output].largest_difference < 1e-5
+
+
+@pytest.mark.parametrize("graph", GRAPHS[1:])
+@pytest.mark.parametrize(
+    "method",
+    [StpnConfig(), UntrimmedNetsConfig(), WtalcConfig(), BasnetConfig(), Co2netConfig()],
+    ids=lambda method: method.name,
+)
+def test_every_method_has_both_graphs_of_scores(
+    tmp_path: Path, method: MethodConfig, graph: str
+) -> None:
+    subject = exportable(random_checkpoint(feature_model(method=method)))
+    save_graph(export_graph(subject, graph), tmp_path / "m.onnx")
+    rows = check_score_parity(subject, graph, tmp_path / "m.onnx", ((1, 1), (2, 17)))
+    assert all(row.largest_difference < 1e-5 for row in rows)
+    assert all(row.largest_value > 0.01 for row in rows)
 
 
 @pytest.mark.parametrize("graph", GRAPHS)

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from plan_graphs import NUM_CLASSES, SIZE, document, heads, running_sum, save
 
 from wsgn.errors import EngineError
-from wsgn.export.plan.input import PlanInput, read_plan_input
+from wsgn.export.plan.input import FeatureScale, PlanInput, read_plan_input
 from wsgn.export.plan.parity import ROUGH_TOLERANCE, TOLERANCE, check_plan_parity, parity_sizes
 from wsgn.export.plan.profiles import Limits, plan_profiles
 from wsgn.manifest import FrameInput
@@ -66,6 +66,25 @@ def test_an_exact_plan_passes_and_is_asked_for_every_profile(source: PlanInput) 
     sizes = {shape[0] for shape in session.shapes}
     assert sizes == {1, 7, 8, 64, 75, 300}
     assert {shape[1] for shape in session.shapes} == {SIZE}
+
+
+def test_standardised_features_are_compared_at_their_own_scale(source: PlanInput) -> None:
+    """Others would be magnified until nothing but the rounding of float32 is seen."""
+    scale = FeatureScale(
+        mean=np.linspace(-3, 3, SIZE, dtype=np.float32),
+        deviation=np.geomspace(1e-3, 1e2, SIZE, dtype=np.float32),
+    )
+    given: list[np.ndarray] = []
+
+    def keep(inputs: Mapping[str, Any], outputs: Outputs) -> Outputs:
+        given.append(inputs["features"])
+        return outputs
+
+    scaled = replace(source, feature_scale=scale)
+    compare(scaled, StandIn(scaled, keep))
+    behind = (np.concatenate(given) - scale.mean) / scale.deviation
+    np.testing.assert_allclose(behind.mean(axis=0), 0, atol=0.2)
+    np.testing.assert_allclose(behind.std(axis=0), 1, atol=0.2)
 
 
 def one_element(inputs: Mapping[str, Any], outputs: Outputs) -> Outputs:

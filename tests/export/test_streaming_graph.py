@@ -9,6 +9,7 @@ are ten times that or more; for logits far from 0 they follow from the rounding 
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +17,26 @@ import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from selection_sessions import NO_PRIOR, NUM_CLASSES, PRIOR, RULES, rule_name, streaming_session
+from plain_scores import plain_causal_scores, plain_scores
+from selection_sessions import (
+    AVERAGE_RULES,
+    MU,
+    NO_PRIOR,
+    NUM_CLASSES,
+    OTHER_RULES,
+    PRIOR,
+    RULES,
+    SIGMA,
+    rule_name,
+    streaming_session,
+)
 from toy import ToySource, feature_model, short_training
 
 from wsgn.checkpoint import load_checkpoint
 from wsgn.export.graphs.document import describe as describe_model
 from wsgn.export.graphs.document import export_graph, exportable
-from wsgn.localization.scoring import frame_scores
-from wsgn.localization.streaming_state import whole_video_scores
-from wsgn.manifest import COMPONENTS, GATE_HALF, Manifest, Prior, SelectionRule
+from wsgn.localization.streaming_state import state_rows, whole_video_scores
+from wsgn.manifest import AVERAGE, COMPONENTS, Manifest, Prior, SelectionRule
 from wsgn.runtime.streaming.scorer import CausalScorer
 from wsgn.support.arrays import AnyArray
 from wsgn.training.run import run_training
@@ -37,10 +49,12 @@ Session = onnxruntime.InferenceSession
 # What the class probabilities are made by is not the function's affair.
 STREAM_RULES = [rule for rule in RULES if rule.class_activation == "softmax"]
 FULL_RULES = [rule for rule in STREAM_RULES if rule.components == COMPONENTS]
+NEW_RULES = [*AVERAGE_RULES, *OTHER_RULES]
+FULL_AVERAGES = [rule for rule in AVERAGE_RULES if rule.components == COMPONENTS]
 
 
-def no_state(num_streams: int) -> AnyArray:
-    return np.zeros((num_streams, 5, NUM_CLASSES), dtype=np.float32)
+def no_state(num_streams: int, rule: SelectionRule = FULL_RULES[0]) -> AnyArray:
+    return np.zeros((num_streams, len(state_rows(rule)), NUM_CLASSES), dtype=np.float32)
 
 
 def run(session: Session, x: AnyArray, p: AnyArray, state: AnyArray) -> tuple[AnyArray, AnyArray]:
@@ -54,7 +68,8 @@ def run_chopped(
     session: Session, x: AnyArray, p: AnyArray, cuts: list[int]
 ) -> tuple[AnyArray, AnyArray]:
     """Scores (B, N, C) and last state of streams that come in pieces, cut at the given places."""
-    state, parts = no_state(len(x)), []
+    shapes = {value.name: value.shape for value in session.get_inputs()}
+    state, parts = np.zeros((len(x), *shapes["state"][1:]), dtype=np.float32), []
     bounds = [0, *sorted(set(cuts) - {0, x.shape[1]}), x.shape[1]]
     for start, end in itertools.pairwise(bounds):
         scores, state = run(session, x[:, start:end], p[:, start:end], state)
@@ -62,36 +77,14 @@ def run_chopped(
     return np.concatenate(parts, axis=1), state
 
 
-@np.errstate(over="ignore")
 def causal(x: AnyArray, p: AnyArray, rule: SelectionRule, prior: Prior = PRIOR) -> AnyArray:
-    """What the paper's weights are by the statistics of the first t snippets, each t on its own."""
-    x, p = x.astype(np.float64), p.astype(np.float64)
-    scores = np.empty_like(x)
-    n0 = prior.count
-    mean0, variance0 = np.asarray(prior.mean), np.asarray(prior.variance)
-    for t in range(len(x)):
-        seen = x[: t + 1]
-        count = t + 1 + n0
-        mean = (seen.sum(axis=0) + n0 * mean0) / count
-        squares = ((seen - mean) ** 2).sum(axis=0) + n0 * (variance0 + (mean0 - mean) ** 2)
-        local = np.exp(-((x[t] - mean) ** 2) / (squares / count + rule.variance_epsilon))
-        of_all = np.exp(-(((x[t] - rule.global_mean) / rule.global_std) ** 2))
-        # Relative to the snippet's own logit.
-        total = np.exp(seen - x[t]).sum(axis=0)
-        largest = seen.max(axis=0)
-        if n0:
-            total = total + n0 * np.exp(np.asarray(prior.log_mean_exponential) - x[t])
-            largest = np.maximum(largest, prior.maximum)
-        softmax = {
-            "sum_one": 1 / total,
-            "mean_one": count / total,
-            "max_one": np.exp(x[t] - largest),
-            "soft_gate": (count / total) / (count / total + GATE_HALF),
-        }[rule.softmax_scale]
-        weights = dict(zip(COMPONENTS, (local, of_all, softmax), strict=True))
-        chosen = [weights[name] for name in rule.components] or [np.ones(NUM_CLASSES)]
-        scores[t] = np.mean(chosen, axis=0) * p[t]
-    return scores
+    """Scores (T, C) by the past alone."""
+    return plain_causal_scores(x, p, rule, prior)
+
+
+def exact(x: AnyArray, p: AnyArray, rule: SelectionRule) -> AnyArray:
+    """Scores (T, C) of a whole video."""
+    return plain_scores(x, p, rule)[0]
 
 
 def random_streams(num_streams: int, length: int, seed: int = 0) -> tuple[AnyArray, AnyArray]:
@@ -107,19 +100,19 @@ def assert_close(found: AnyArray, wanted: AnyArray, tolerance: float = TOLERANCE
 
 
 @pytest.mark.parametrize("prior", [PRIOR, NO_PRIOR], ids=["prior", "no-prior"])
-@pytest.mark.parametrize("rule", STREAM_RULES, ids=rule_name)
+@pytest.mark.parametrize("rule", [*STREAM_RULES, *NEW_RULES], ids=rule_name)
 def test_every_rule_scores_by_the_past(rule: SelectionRule, prior: Prior) -> None:
     session = streaming_session(rule, prior)
     for shape in ((1, 1), (3, 2), (2, 63), (1, 130)):
         x, p = random_streams(*shape)
-        scores, state = run(session, x, p, no_state(len(x)))
+        p = 4 * p - 2 if rule.class_activation == "identity" else p
+        scores, state = run(session, x, p, no_state(len(x), rule))
         for b in range(len(x)):
             assert_close(scores[b], causal(x[b], p[b], rule, prior))
-            exact = frame_scores(x[b].astype(np.float64), p[b].astype(np.float64), rule)
-            assert_close(whole_video_scores(x[b], p[b], state[b], rule), exact)
+            assert_close(whole_video_scores(x[b], p[b], state[b], rule), exact(x[b], p[b], rule))
 
 
-@pytest.mark.parametrize("rule", FULL_RULES, ids=rule_name)
+@pytest.mark.parametrize("rule", [*FULL_RULES, FULL_AVERAGES[1], FULL_AVERAGES[4]], ids=rule_name)
 @given(
     length=st.integers(1, 90),
     cuts=st.lists(st.integers(1, 89), max_size=12),
@@ -134,8 +127,7 @@ def test_any_chopping_gives_the_same(
     scores, state = run_chopped(session, x, p, [cut for cut in cuts if cut < length])
     for b in range(2):
         assert_close(scores[b], causal(x[b], p[b], rule))
-        exact = frame_scores(x[b].astype(np.float64), p[b].astype(np.float64), rule)
-        assert_close(whole_video_scores(x[b], p[b], state[b], rule), exact)
+        assert_close(whole_video_scores(x[b], p[b], state[b], rule), exact(x[b], p[b], rule))
 
 
 _SESSIONS: dict[str, Session] = {}
@@ -158,15 +150,25 @@ def long_causal(x: AnyArray, p: AnyArray, rule: SelectionRule) -> AnyArray:
     variance = squares / count - mean**2
     total = np.exp(wide).cumsum(axis=0) + n0 * np.exp(np.asarray(PRIOR.log_mean_exponential))
     local = np.exp(-((wide - mean) ** 2) / (variance + rule.variance_epsilon))
-    of_all = np.exp(-(((wide - rule.global_mean) / rule.global_std) ** 2))
-    scores = (local + of_all + np.exp(wide) * count / total) / 3 * p
+    of_all = np.exp(-(((wide - MU) / SIGMA) ** 2))
+    if rule.weight_scale == AVERAGE:
+        local = local * count / (local.cumsum(axis=0) + n0 * np.asarray(PRIOR.mean_local))
+        of_all = of_all * count / (of_all.cumsum(axis=0) + n0 * np.asarray(PRIOR.mean_global))
+    scores = (local + of_all + np.exp(wide) * count / total) / 3 * np.maximum(p, 0)
     return scores.astype(np.float64)
 
 
+LONG_RULES = [
+    *(rule for rule in FULL_RULES if rule.softmax_scale == "mean_one"),
+    *(rule for rule in FULL_AVERAGES if rule.gate == "none"),
+]
+
+
 @pytest.mark.parametrize("calls", ["one", "few", "many", "single snippets"])
-@pytest.mark.parametrize("length", [1000, 20_000])
-def test_long_streams(length: int, calls: str) -> None:
-    (rule,) = [rule for rule in FULL_RULES if rule.softmax_scale == "mean_one"]
+@pytest.mark.parametrize(
+    ("rule", "length"), [(LONG_RULES[0], 1000), (LONG_RULES[1], 1000), (LONG_RULES[1], 20_000)]
+)
+def test_long_streams(rule: SelectionRule, length: int, calls: str) -> None:
     x, p = random_streams(2, length)
     random = np.random.default_rng(length)
     num_cuts = {"one": 0, "few": 5, "many": length // 20, "single snippets": length}[calls]
@@ -175,8 +177,8 @@ def test_long_streams(length: int, calls: str) -> None:
     for b in range(2):
         assert state[b, 0].tolist() == [length] * NUM_CLASSES
         assert_close(scores[b], long_causal(x[b], p[b], rule), LONG_TOLERANCE)
-        exact = frame_scores(x[b].astype(np.float64), p[b].astype(np.float64), rule)
-        assert_close(whole_video_scores(x[b], p[b], state[b], rule), exact, LONG_TOLERANCE)
+        by_state = whole_video_scores(x[b], p[b], state[b], rule)
+        assert_close(by_state, exact(x[b], p[b], rule), LONG_TOLERANCE)
 
 
 # (spread of the logits, what they lie around).
@@ -184,7 +186,7 @@ HOSTILE = [(1e4, 0.0), (1.0, 100.0), (1.0, 1e4), (1.0, -1e4), (0.0, 1234.567)]
 
 
 @pytest.mark.parametrize("prior", [PRIOR, NO_PRIOR], ids=["prior", "no-prior"])
-@pytest.mark.parametrize("rule", FULL_RULES, ids=rule_name)
+@pytest.mark.parametrize("rule", [*FULL_RULES, FULL_AVERAGES[0], FULL_AVERAGES[1]], ids=rule_name)
 @pytest.mark.parametrize(("spread", "offset"), HOSTILE)
 def test_hostile_logits(rule: SelectionRule, spread: float, offset: float, prior: Prior) -> None:
     noise, p = random_streams(1, 65)
@@ -240,7 +242,6 @@ def test_a_zero_state_forgets_everything() -> None:
 
 def test_the_state_is_what_it_says() -> None:
     x, p = random_streams(1, 50)
-    _, state = run_chopped(streaming_session(FULL_RULES[0]), x, p, [3, 20])
     wide = x[0].astype(np.float64)
     wanted = [
         np.full(NUM_CLASSES, 50.0),
@@ -249,7 +250,18 @@ def test_the_state_is_what_it_says() -> None:
         wide.max(axis=0),
         np.exp(wide - wide.max(axis=0)).sum(axis=0),
     ]
+    _, state = run_chopped(streaming_session(FULL_RULES[0]), x, p, [3, 20])
     np.testing.assert_allclose(state[0], wanted, rtol=1e-6)
+    # Without a prior a weight of one component is its value over the mean of those so far.
+    local, of_all = (
+        replace(FULL_AVERAGES[0], components=(name,), gate="product") for name in COMPONENTS[:2]
+    )
+    for row, rule in ((5, local), (6, of_all)):
+        ones = np.ones_like(p)
+        values, state = run_chopped(streaming_session(rule, NO_PRIOR), x, ones, [3, 20])
+        np.testing.assert_allclose(state[0, :5], wanted, rtol=1e-6)
+        np.testing.assert_allclose(state[0, row], values[0].sum(axis=0), rtol=1e-6)
+        assert not state[0, 11 - row].any()
 
 
 def test_a_trained_model_streams_as_the_runtime_scores(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from wsgn.errors import EngineError, UsageError
 from wsgn.export.graphs.document import export_graph, exportable, parity_input, save_graph
 from wsgn.export.graphs.file import export_onnx
 from wsgn.export.graphs.parity import SIZES, check_parity
+from wsgn.export.plan.input import read_plan_input
 from wsgn.export.to_onnx import main
 from wsgn.manifest import METADATA_KEY, DetectionRule, Manifest, Prior
 from wsgn.methods.config import WsgnConfig
-from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
 from wsgn.training.trainer import Trainer
 
@@ -37,9 +37,10 @@ def random_checkpoint(config: ModelConfig, seed: int = 0) -> Checkpoint:
             buffer.normal_()
         elif name.endswith("running_var"):
             buffer.uniform_(0.5, 2.0)
-    assert isinstance(model.method, Wsgn)
     with torch.no_grad():
-        model.method.global_mean.normal_()
+        for name, parameter in model.named_parameters():
+            if name.endswith(("global_mean", "class_bias")):
+                parameter.normal_()
     return Checkpoint(
         model=config,
         train=short_training(),
@@ -180,3 +181,8 @@ def test_standardised_features_are_compared_at_their_own_scale(tmp_path: Path, g
     report = export_onnx(checkpoint, tmp_path / "m.onnx", graph=graph)
     (logits,) = [row for row in report.parity if row.output == "selection_logits"]
     assert 0.1 < logits.largest_value < 100
+    # A plan is made of the file alone, and is compared at the scale that it finds in there.
+    scale = read_plan_input(tmp_path / "m.onnx").feature_scale
+    assert scale is not None
+    assert (scale.mean == np.float32(0.02)).all()
+    assert (scale.deviation == np.float32(1e-3)).all()

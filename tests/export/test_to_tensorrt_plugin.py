@@ -77,20 +77,22 @@ def test_other_graphs_have_no_place_for_it(
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "words"),
     [
-        {"components": ()},
-        {"components": ("attention",)},
-        {"softmax_scale": "soft_gate"},
-        {"video_score": VideoScore(pooling="top")},
-        {"class_activation": "identity"},
-        # Its video scores would be means of what the gate lets through.
-        {"gate": "hard"},
+        ({"components": ()}, "without components"),
+        ({"components": ("attention",)}, "by attention"),
+        ({"softmax_scale": "soft_gate"}, "with the scale soft_gate"),
+        ({"class_activation": "identity"}, "of class logits"),
+        ({"video_score": VideoScore(pooling="top")}, "whose video scores are no weighted mean"),
+        # They would be means of what the gate lets through.
+        ({"gate": "hard"}, "whose video scores are no weighted mean"),
     ],
 )
-def test_a_selection_without_a_kernel_is_refused(engine: Path, change: dict[str, object]) -> None:
+def test_a_selection_without_a_kernel_is_refused(
+    engine: Path, change: dict[str, object], words: str
+) -> None:
     source = read_plan_input(engine)
     rule = replace(source.manifest.selection, **change)  # type: ignore[arg-type]
     other = replace(source, manifest=replace(source.manifest, selection=rule))
-    with pytest.raises(UsageError, match="no kernel"):
+    with pytest.raises(UsageError, match=f"no kernel for a selection {words}.*: leave it out"):
         with_plugin(other)

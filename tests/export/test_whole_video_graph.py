@@ -7,19 +7,27 @@ and so is a mean over 1,000 snippets, which ONNX Runtime adds up one after the o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
-from selection_sessions import NUM_CLASSES, RULES, frame_selection_session, rule_name
+from plain_scores import plain_probabilities, plain_scores
+from selection_sessions import (
+    AVERAGE_RULES,
+    NUM_CLASSES,
+    OTHER_RULES,
+    RULES,
+    frame_selection_session,
+    rule_name,
+)
 from toy import ToySource, feature_model, short_training
 
 from wsgn.checkpoint import load_checkpoint
 from wsgn.export.graphs.document import export_graph, exportable
-from wsgn.localization.scoring import frame_scores
-from wsgn.manifest import COMPONENTS, SOFTMAX_SCALES, SelectionRule
+from wsgn.manifest import COMPONENTS, SOFTMAX_SCALES, SelectionRule, VideoScore
 from wsgn.prediction.predict import predict_videos
 from wsgn.selection.api import frame_selection
 from wsgn.support.arrays import AnyArray
@@ -30,15 +38,17 @@ TOLERANCE = 2e-6
 SIZES = ((1, 1), (3, 2), (2, 63), (1, 1000))
 
 
-def probabilities(class_logits: AnyArray, activation: str) -> AnyArray:
-    """Softmax over classes or sigmoid, in float64."""
-    h = torch.from_numpy(class_logits).double()
-    return (h.softmax(-1) if activation == "softmax" else h.sigmoid()).numpy()
+NEW_RULES = [*AVERAGE_RULES, *OTHER_RULES]
 
 
-def expected(logits: AnyArray, class_logits: AnyArray, rule: SelectionRule) -> AnyArray:
-    p = probabilities(class_logits, rule.class_activation)
-    return np.stack([frame_scores(*video, rule) for video in zip(logits, p, strict=True)])
+def expected(
+    logits: AnyArray, class_logits: AnyArray, rule: SelectionRule
+) -> tuple[AnyArray, AnyArray]:
+    """Scores (B, T, C) and video scores (B, C)."""
+    p = plain_probabilities(class_logits, rule.class_activation)
+    videos = [plain_scores(*video, rule) for video in zip(logits, p, strict=True)]
+    scores, video_scores = zip(*videos, strict=True)
+    return np.stack(scores), np.stack(video_scores)
 
 
 def assert_close(found: AnyArray, wanted: AnyArray, tolerance: float = TOLERANCE) -> None:
@@ -56,15 +66,15 @@ def random_logits(
     return x.astype(np.float32), h.astype(np.float32)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=rule_name)
+@pytest.mark.parametrize("rule", [*RULES, *NEW_RULES], ids=rule_name)
 def test_every_rule_on_every_size(rule: SelectionRule) -> None:
     session = frame_selection_session(rule)
     for shape in SIZES:
         x, h = random_logits(shape)
         scores, video_scores = session.run(None, {"selection_logits": x, "class_logits": h})
-        wanted = expected(x, h, rule)
+        wanted, wanted_of_video = expected(x, h, rule)
         assert_close(scores, wanted)
-        assert_close(video_scores, wanted.mean(axis=1))
+        assert_close(video_scores, wanted_of_video)
 
 
 def hostile_logits() -> dict[str, AnyArray]:
@@ -83,17 +93,39 @@ def hostile_logits() -> dict[str, AnyArray]:
     return {name: value.astype(np.float32) for name, value in values.items()}
 
 
+def hostile_rules() -> list[SelectionRule]:
+    """All components in every scale, behind every gate that does not jump."""
+    full = [rule for rule in [*RULES, *AVERAGE_RULES] if len(rule.components) == 3]
+    return [rule for rule in [*full, *OTHER_RULES] if rule.gate != "hard"]
+
+
 @pytest.mark.parametrize("name", hostile_logits())
-@pytest.mark.parametrize("rule", [r for r in RULES if len(r.components) == 3], ids=rule_name)
+@pytest.mark.parametrize("rule", hostile_rules(), ids=rule_name)
 def test_hostile_logits(name: str, rule: SelectionRule) -> None:
     x = hostile_logits()[name]
     _, h = random_logits(x.shape[:2], scale=1e4)
     scores, video_scores = frame_selection_session(rule).run(
         None, {"selection_logits": x, "class_logits": h}
     )
-    wanted = expected(x, h, rule)
+    wanted, wanted_of_video = expected(x, h, rule)
     assert_close(scores, wanted)
-    assert_close(video_scores, wanted.mean(axis=1))
+    assert_close(video_scores, wanted_of_video)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_logits_are_cut_as_a_host_cuts_probabilities(activation: str) -> None:
+    """A host has float32 probabilities alone: one snippet of no end would outweigh all others."""
+    rule = replace(
+        OTHER_RULES[1],
+        class_activation=activation,
+        video_score=VideoScore(pooling="weighted", of="logits", activation="sigmoid"),
+    )
+    x, h = random_logits((1, 65))
+    h[0, 3] = [-1e4, 1e4, 0]
+    _, found = frame_selection_session(rule).run(None, {"selection_logits": x, "class_logits": h})
+    wanted = expected(x, h, rule)[1]
+    assert_close(found, wanted)
+    assert wanted.min() > 0.01
 
 
 def test_videos_of_a_batch_do_not_touch() -> None:

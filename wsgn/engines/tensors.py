@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wsgn.localization.streaming_state import STATE_ROWS
+from wsgn.localization.streaming_state import state_rows
 from wsgn.manifest import Manifest
 
 # Of each of `wsgn.manifest.GRAPHS`, the free dimensions that frames or features begin with: N
@@ -71,7 +71,7 @@ def graph_tensors(manifest: Manifest) -> GraphTensors:
         for name, num_axes in _OUTPUTS[manifest.graph].items()
     ]
     if manifest.graph == "streaming":
-        shape = (axes[0], len(STATE_ROWS), num_classes)
+        shape = (axes[0], len(state_rows(manifest.selection)), num_classes)
         inputs.append(TensorSpec(name="state", dtype=_FLOAT32, shape=shape))
         outputs.append(TensorSpec(name="next_state", dtype=_FLOAT32, shape=shape))
     return GraphTensors(inputs=tuple(inputs), outputs=tuple(outputs))

@@ -35,7 +35,7 @@ from wsgn.selection.packing import check_offsets, mean_per_video
 
 @dataclass(frozen=True, kw_only=True)
 class ConsensusOutput(SuppressedOutput):
-    """With the attentions of both streams apart; `attention_logits` is the logit of their mean."""
+    """With the attentions of both streams apart; `attention_logits` is the mean of their logits."""
 
     # (N, 2) in (0, 1).
     stream_attentions: Tensor
@@ -53,12 +53,12 @@ class StreamFilter(nn.Module):
         self.dropout = nn.Dropout(0.5)
 
     def forward(self, main: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-        """Filtered features (N, M) of the main stream, and their attention (N, 1)."""
+        """Filtered features (N, M) of the main stream, and their attention logits (N, 1)."""
         own = self.dropout(leaky_relu(self.own(main), SLOPE))
         given = self.dropout(leaky_relu(self.other(other), SLOPE))
         filtered = (own * given).sigmoid() * main
         hidden = self.dropout(leaky_relu(self.attention_hidden(filtered), SLOPE))
-        return filtered, at_least_single(self.attention_output(hidden)).sigmoid()
+        return filtered, at_least_single(self.attention_output(hidden))
 
 
 class Co2net(nn.Module):
@@ -86,22 +86,23 @@ class Co2net(nn.Module):
     def heads(self, features: Tensor) -> HeadOutput:
         """Attentions, and activations of the actions and the background, of features (N, D)."""
         first, second = torch.split(features, self.stream_sizes, dim=1)
-        one, first_attention = self.first(first, second)
-        other, second_attention = self.second(second, first)
+        one, first_logits = self.first(first, second)
+        other, second_logits = self.second(second, first)
         hidden = torch.cat([one, other], dim=1)
         if self.fusion is not None:
             hidden = leaky_relu(self.fusion(hidden), SLOPE)
         hidden = self.dropout(hidden)
         base_logits = self.classifier(hidden)
-        attention = (first_attention + second_attention) / 2  # (N, 1)
-        attention_logits = attention.logit(eps=1e-6)
+        attentions = torch.cat([first_logits, second_logits], dim=1).sigmoid()  # (N, 2)
+        # Not the logit of their mean, which near 0 and 1 would be rounding.
+        attention_logits = (first_logits + second_logits) / 2  # (N, 1)
         return ConsensusOutput(
             selection_logits=attention_logits.expand(-1, self.num_classes),
-            class_logits=(attention * base_logits).to(base_logits.dtype),
+            class_logits=(attentions.mean(dim=1, keepdim=True) * base_logits).to(base_logits.dtype),
             hidden=hidden,
             base_logits=base_logits,
             attention_logits=attention_logits,
-            stream_attentions=torch.cat([first_attention, second_attention], dim=1),
+            stream_attentions=attentions,
         )
 
     def losses(self, heads: HeadOutput, cu_seqlens: Tensor, targets: Targets) -> Losses:
