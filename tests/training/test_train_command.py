@@ -213,8 +213,9 @@ def test_the_help_has_the_defaults_of_the_default_presets(
     assert main(["--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for option, default in {
-        "--steps N": "1000; with --features 400", "--dropout X": "0.2; with --features 0.7",
-        "--checkpoint-every N": 100, "--seed N": 0, "--smoothing-seconds X": 2,
+        "--steps N": "1000; with --features 400", "--dropout X": "0.2; with --features 0.5",
+        "--checkpoint-every N": 100, "--seed N": 0,
+            "--smoothing-seconds X": "2; with --features 1.5",
     }.items():  # fmt: skip
         words = text.partition(f" {option} ")[2]
         assert f"(default: {default})" in words[:160], option
