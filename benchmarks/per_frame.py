@@ -44,7 +44,7 @@ from wsgn.support.command import run_command
 from wsgn.support.files import write_whole_file
 from wsgn.synthetic.videos.config import SyntheticVideosConfig
 from wsgn.synthetic.videos.dataset import write_dataset
-from wsgn.training.run import StepResult, run_training
+from wsgn.training.run import Hearing, StepResult, run_training
 from wsgn.training.trainer import Trainer
 
 TIOU = (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -136,7 +136,7 @@ def _measure(job: Job) -> dict[str, Any]:
     scores = {"untrained": _scores(trainer.finished(), annotations, test)[0]}
     steps: list[StepResult] = []
     watch = Watch()
-    run_training(trainer, job.folder, steps.append)
+    run_training(trainer, job.folder, Hearing(on_step=steps.append))
     usage = watch.usage()
     scores["trained"], segments = _scores(trainer.finished(), annotations, test)
     random = np.random.default_rng(job.seed)

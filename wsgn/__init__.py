@@ -14,6 +14,7 @@ from wsgn.errors import (
     InputError,
     MissingExtraError,
     OutputError,
+    TrainingError,
     UsageError,
     WsgnError,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "Segment",
     "SnippetLogits",
     "TrainOptions",
+    "TrainingError",
     "UsageError",
     "VideoOptions",
     "WsgnError",

@@ -186,6 +186,8 @@ class TrainConfig:
     # Random flips, shifts, brightness and temporal offset of whole videos (frames only).
     augment: bool = True
     seed: int = 0
+    # Share of the training videos that is held out, to see by them how the training goes.
+    validation_share: float = 0.0
     # Steps between two checkpoints.
     checkpoint_every: int = 100
 
@@ -206,6 +208,8 @@ class TrainConfig:
         for name in not_negative:
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must not be negative, got {getattr(self, name)}.")
+        if not 0 <= self.validation_share < 1:
+            raise UsageError(f"validation_share must lie in [0, 1), got {self.validation_share}.")
         if not 0 <= self.loss_smoothing_seconds < math.inf:
             raise UsageError(
                 "loss_smoothing_seconds must be 0 or more seconds, got "

@@ -5,7 +5,8 @@
      ├── MissingExtraError (ImportError)   2    an optional part is needed and not installed
      ├── InputError                        3    an input cannot be read
      ├── EngineError                       5    an engine cannot be used, or computes wrong results
-     └── OutputError                       6    a result cannot be written
+     ├── OutputError                       6    a result cannot be written
+     └── TrainingError                     7    a training has ended with a model that knows nothing
 
 4 is no error: some of several inputs failed. Every other exception is a bug, and ends in 1.
 """
@@ -52,3 +53,9 @@ class OutputError(WsgnError):
     """A result cannot be written."""
 
     exit_code = 6
+
+
+class TrainingError(WsgnError):
+    """A training has ended with a model that tells no class from another."""
+
+    exit_code = 7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,6 +53,42 @@ class VideoSource(Protocol):
         The start is drawn from 0 to `start_range` - 1 (None: to `thinning` - 1), and earlier where
         that would leave none.
         """
+
+
+class SelectedVideos:
+    """Some of the videos of a source; see `VideoSource`."""
+
+    def __init__(self, source: VideoSource, indices: Sequence[int]) -> None:
+        self._source = source
+        self._indices = tuple(indices)
+        self.classes = source.classes
+        self.videos = tuple(source.videos[index] for index in self._indices)
+
+    def num_snippets(self, index: int) -> int:
+        """Snippets of one of them."""
+        return self._source.num_snippets(self._indices[index])
+
+    def load(self, index: int) -> VideoSample:
+        """One of them, all its snippets."""
+        return self._source.load(self._indices[index])
+
+    def load_for_training(
+        self,
+        index: int,
+        random: np.random.Generator,
+        *,
+        thinning: int,
+        start_range: int | None,
+        augment: bool,
+    ) -> VideoSample:
+        """Every `thinning`-th snippet of one of them."""
+        return self._source.load_for_training(
+            self._indices[index],
+            random,
+            thinning=thinning,
+            start_range=start_range,
+            augment=augment,
+        )
 
 
 def sample_rows(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsgn.config import DEFAULT_FRAMES, DEFAULT_SAMPLING
-from wsgn.errors import UsageError
+from wsgn.errors import TrainingError, UsageError
 from wsgn.features.arguments import (
     add_data_source,
     add_feature_options,
@@ -41,8 +41,11 @@ from wsgn.training.train import train
 
 if TYPE_CHECKING:
     from wsgn.prediction.evaluate import Evaluation
+    from wsgn.training.verdict import TrainingScore
 
 _NAME = "wsgn-train"
+# Of the training videos that --validate holds out.
+_USUAL_SHARE = 0.1
 # Options that mean nothing with --features.
 _OF_PIXELS = ("backbone", "backbone_weights", "frozen_stages", "checkpoint_gradients")
 
@@ -53,16 +56,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         nonlocal options
+        scores: list[TrainingScore] = []
         try:
             options = train_options(argv)
-            train(options, on_trained=_say_trained, on_evaluated=_say_evaluated)
+            train(
+                options,
+                on_trained=_say_trained,
+                on_scored=scores.append,
+                on_evaluated=_say_evaluated,
+            )
         except SystemExit as stop:
             if stop.code == TERMINATED:
                 say(_NAME, "terminated; --resume goes on from the last checkpoint.")
             raise
         except UsageError as error:
             raise UsageError(with_flags(str(error))) from error
-        return 0
+        return _verdict(scores)
 
     def interrupted() -> str:
         if options is None or not (options.output / "last.safetensors").exists():
@@ -74,6 +83,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _say_trained(path: Path) -> None:
     print_lines(f"trained: {path}")
+
+
+def _verdict(scores: Sequence[TrainingScore]) -> int:
+    """What is said of the finished model last, and the exit code."""
+    for score in scores:
+        if score.tells_nothing:
+            say(_NAME, score.sentence())
+            return TrainingError.exit_code
+        print_lines(score.sentence())
+    return 0
 
 
 def _say_evaluated(evaluation: Evaluation) -> None:
@@ -172,6 +191,18 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
 def _add_training_options(group: argparse._ArgumentGroup) -> None:
     _add(group, TRAINING_OPTIONS)
     group.add_argument(
+        "--validate",
+        nargs="?",
+        const=_USUAL_SHARE,
+        type=_share_or_subset,
+        metavar="SHARE",
+        help="show the video mAP of this share of the training videos, which is held out, or of a "
+        f"subset of this name (without either: {_USUAL_SHARE:g})",
+    )
+    group.add_argument(
+        "--validate-every", type=int, default=50, help="steps between two looks (default: 50)"
+    )
+    group.add_argument(
         "--supervised", action="store_true", help="train on the segments too (an upper bound)"
     )
     group.add_argument(
@@ -184,6 +215,14 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--compile", action="store_true", help="torch.compile the layers")
     group.add_argument("--tensorboard", action="store_true", help="log to DIR/tensorboard too")
     group.add_argument("--threads", type=int, help="CPU threads (default: all)")
+
+
+def _share_or_subset(text: str) -> float | str:
+    """A share of videos, or the name of a subset."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _add(group: argparse._ArgumentGroup, options: Sequence[Option]) -> None:
@@ -202,6 +241,7 @@ def train_options(argv: Sequence[str] | None = None) -> TrainOptions:
             if getattr(arguments, name):
                 raise UsageError(f"--{name.replace('_', '-')} has no meaning with --features.")
     sampling, frames = DEFAULT_SAMPLING, DEFAULT_FRAMES
+    validate: float | str | None = arguments.validate
     if arguments.videos is not None:
         sampling, frames = _sampling(arguments), _frames(arguments)
     return TrainOptions(
@@ -217,6 +257,8 @@ def train_options(argv: Sequence[str] | None = None) -> TrainOptions:
         subset=arguments.subset,
         test_subset=arguments.test,
         protocol=arguments.protocol,
+        validation_subset=validate if isinstance(validate, str) else None,
+        validate_every=arguments.validate_every,
         labels_from_segments=arguments.labels_from_segments,
         device=arguments.device,
         num_threads=arguments.threads,
@@ -254,6 +296,8 @@ def _preset(arguments: argparse.Namespace) -> Preset:
     train_fields = _given(arguments, TRAINING_OPTIONS)
     if arguments.supervised:
         train_fields["supervision"] = "frame"
+    if isinstance(arguments.validate, float):
+        train_fields["validation_share"] = arguments.validate
     if arguments.normalise_labels:
         train_fields["normalise_labels"] = True
     if arguments.no_augment:

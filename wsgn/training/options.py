@@ -37,6 +37,10 @@ class TrainOptions:
     subset: str = "train"
     test_subset: str | None = None
     protocol: str = "activitynet"
+    # A subset whose video mAP is shown while it trains, in the place of the videos that
+    # `TrainConfig.validation_share` holds out; and after how many steps either is.
+    validation_subset: str | None = None
+    validate_every: int = 50
     # Video-level labels from the segments, where both are there and differ.
     labels_from_segments: bool = False
     # 'cpu', 'cuda' or 'cuda:1'.
@@ -55,5 +59,19 @@ class TrainOptions:
             raise UsageError("resume and overwrite exclude each other: go on, or start afresh.")
         if self.num_threads is not None:
             checked_count("--threads", self.num_threads)
+        if self.validate_every < 1:
+            raise UsageError(f"validate_every must be at least 1, got {self.validate_every}.")
+        if self.validation_subset is not None:
+            self._check_validation(self.validation_subset)
         # A wrong name must not be found out after the training.
         detection_protocol(self.protocol)
+
+    def _check_validation(self, subset: str) -> None:
+        if subset in (self.subset, self.test_subset):
+            raise UsageError(
+                f"--validate {subset} would look at the videos that are trained on, or at those of "
+                "--test, which nothing may be chosen on: name another subset, or a share of the "
+                "training videos."
+            )
+        if self.preset.train.validation_share:
+            raise UsageError("videos are held out by a share or by a subset, not by both.")

@@ -6,23 +6,51 @@ import csv
 import io
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wsgn.checkpoint import load_checkpoint, save_checkpoint
-from wsgn.errors import MissingExtraError
+from wsgn.errors import MissingExtraError, TrainingError, UsageError
 from wsgn.support.files import require_present, write_whole_file
 from wsgn.training.trainer import StepLog, Trainer, require_finite
+from wsgn.training.validation import Validation
+from wsgn.training.verdict import TrainingScore
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
+
+def _unheard(result: Any) -> None:
+    """Nobody listens."""
+
+
 LOG_COLUMNS = ("step", "loss", "learning_rate", "gradient_norm", "seconds")
+VALIDATION_COLUMNS = ("step", "video_map_percent", "chance_percent")
 # Reading a loss waits for the GPU, so there it is done for so many steps at once.
 _GPU_LOG_STEPS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationResult:
+    """One line of the log of the videos that are held out."""
+
+    step: int
+    video_map_percent: float
+    # What videos in a random order would have.
+    chance_percent: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hearing:
+    """Who hears of a training as it goes on."""
+
+    on_step: Callable[[StepResult], None] = _unheard
+    on_validated: Callable[[ValidationResult], None] = _unheard
+    # Of the finished model on its training videos.
+    on_scored: Callable[[TrainingScore], None] = _unheard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,22 +65,28 @@ class StepResult:
     seconds: float
 
 
+_NOBODY = Hearing()
+
+
 def run_training(
     trainer: Trainer,
     folder: Path,
-    on_step: Callable[[StepResult], None] = lambda result: None,
+    hearing: Hearing = _NOBODY,
     *,
     tensorboard: bool = False,
+    validation: Validation | None = None,
+    validate_every: int = 50,
 ) -> Path:
     """Train to the end; the folder gets `losses.csv`, `last.safetensors` and `model.safetensors`.
 
-    Steps already in the log beyond the trainer's own (after a crash) are dropped. With
-    `tensorboard` the same values go to `folder/tensorboard`. Of several processes the first one
-    writes. Returns the path of the finished model. Raises `OutputError` where the folder cannot be
-    written, or was removed meanwhile.
+    With a `validation` it gets `validation.csv` too. Steps already in the logs beyond the trainer's
+    own (after a crash) are dropped. With `tensorboard` the same values go to `folder/tensorboard`.
+    Of several processes the first one writes. Returns the path of the finished model. Raises
+    `TrainingError` where that says the same of every snippet and is not written, `OutputError`
+    where the folder cannot be written, or was removed meanwhile.
     """
     config, first = trainer.train_config, trainer.world.is_first
-    path, last = folder / "model.safetensors", folder / "last.safetensors"
+    last = folder / "last.safetensors"
     pending: list[StepLog] = []
     with _Log(folder, trainer.step, enabled=first, tensorboard=tensorboard) as log:
 
@@ -60,15 +94,19 @@ def run_training(
             for step in pending:
                 result = _read(step)
                 log.write(result)
-                on_step(result)
+                hearing.on_step(result)
             pending.clear()
 
         try:
             while trainer.step < config.num_steps:
                 pending.append(trainer.run_step())
                 due = trainer.step % config.checkpoint_every == 0
-                if trainer.device.type == "cpu" or due or len(pending) == _GPU_LOG_STEPS:
+                looks = trainer.step % validate_every == 0 or trainer.step == config.num_steps
+                looks = looks and validation is not None and first
+                if trainer.device.type == "cpu" or due or looks or len(pending) == _GPU_LOG_STEPS:
                     read_pending()
+                if looks and validation is not None:
+                    hearing.on_validated(log.write_validation(_validated(trainer, validation)))
                 if due and first:
                     log.sync()
                     save_checkpoint(last, trainer.checkpoint())
@@ -80,8 +118,35 @@ def run_training(
     trainer.world.leave()
     if first:
         save_checkpoint(last, trainer.checkpoint())
-        save_checkpoint(path, trainer.finished())
-    return path
+        _finish(trainer, folder / "model.safetensors", hearing)
+    return folder / "model.safetensors"
+
+
+def _finish(trainer: Trainer, path: Path, hearing: Hearing) -> None:
+    """Write the finished model, unless it is none; one of fewer steps does not stay there then."""
+    try:
+        finished = trainer.finish()
+        if finished.score.is_constant:
+            raise TrainingError(finished.score.sentence())
+    except UsageError as error:
+        path.unlink(missing_ok=True)
+        raise TrainingError(
+            "the trained model is beyond all bounds, so no model.safetensors is written: lower "
+            f"the learning rate ({str(error).rstrip('.')})."
+        ) from error
+    except TrainingError:
+        path.unlink(missing_ok=True)
+        raise
+    save_checkpoint(path, finished.checkpoint)
+    hearing.on_scored(finished.score)
+
+
+def _validated(trainer: Trainer, validation: Validation) -> ValidationResult:
+    return ValidationResult(
+        step=trainer.step,
+        video_map_percent=validation.video_map_percent(trainer.model),
+        chance_percent=validation.chance_percent,
+    )
 
 
 def resume_from(folder: Path, trainer: Trainer) -> None:
@@ -107,10 +172,13 @@ class _Log:
         if not enabled:
             return
         self._path = path = folder / "losses.csv"
-        kept = io.StringIO(newline="")
-        csv.writer(kept).writerows([LOG_COLUMNS, *_kept_lines(path, step)])
         # The lines that are kept stand in a whole file at any time, also when a run is killed here.
-        write_whole_file(path, kept.getvalue().encode(), what="the log of losses")
+        _write_lines(path, LOG_COLUMNS, _kept_lines(path, step, LOG_COLUMNS))
+        self._validation = folder / "validation.csv"
+        self._validated = _kept_lines(self._validation, step, VALIDATION_COLUMNS)
+        if step == 0:
+            # Of an earlier training.
+            self._validation.unlink(missing_ok=True)
         self._file = path.open("a", newline="", encoding="utf-8")
         self._lines = csv.writer(self._file)
         self._board = _open_board(folder / "tensorboard", step) if tensorboard else None
@@ -146,6 +214,21 @@ class _Log:
             for name in ("loss", "learning_rate", "gradient_norm"):
                 self._board.add_scalar(f"training/{name}", getattr(result, name), result.step)
 
+    def write_validation(self, result: ValidationResult) -> ValidationResult:
+        """One line of `validation.csv`, which is a whole file at any time; the same result."""
+        self._validated.append([str(getattr(result, name)) for name in VALIDATION_COLUMNS])
+        _write_lines(self._validation, VALIDATION_COLUMNS, self._validated)
+        if self._board is not None:
+            name = "validation/video_map_percent"
+            self._board.add_scalar(name, result.video_map_percent, result.step)
+        return result
+
+
+def _write_lines(path: Path, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([columns, *lines])
+    write_whole_file(path, text.getvalue().encode(), what=f"the log {path.name}")
+
 
 def _open_board(folder: Path, step: int) -> SummaryWriter:
     try:
@@ -156,14 +239,14 @@ def _open_board(folder: Path, step: int) -> SummaryWriter:
     return SummaryWriter(str(folder), purge_step=step + 1)
 
 
-def _kept_lines(path: Path, step: int) -> list[list[str]]:
+def _kept_lines(path: Path, step: int, columns: Sequence[str]) -> list[list[str]]:
     """The whole lines of an earlier log until a step."""
     if step == 0 or not path.is_file():
         return []
     # Whatever a crash of the machine has left of a line is no reason to lose a training.
     text = path.read_text(encoding="utf-8", errors="replace").replace("\0", "")
     lines = list(csv.reader(text.splitlines()))[1:]
-    return [line for line in lines if len(line) == len(LOG_COLUMNS) and _step(line[0]) <= step]
+    return [line for line in lines if len(line) == len(columns) and _step(line[0]) <= step]
 
 
 def _step(text: str) -> float:

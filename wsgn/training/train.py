@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from wsgn.dataset import Dataset
     from wsgn.prediction.evaluate import Evaluation
     from wsgn.training.distributed import World
-    from wsgn.training.run import StepResult
+    from wsgn.training.run import Hearing, StepResult, ValidationResult
     from wsgn.training.trainer import Trainer
+    from wsgn.training.validation import Validation
+    from wsgn.training.verdict import TrainingScore
 
 # What a training leaves behind beside its log of losses.
 _RESULTS = ("last.safetensors", "model.safetensors", "detections.json")
@@ -36,7 +38,9 @@ def train(
     options: TrainOptions,
     *,
     on_step: Callable[[StepResult], None] = _unheard,
+    on_validated: Callable[[ValidationResult], None] = _unheard,
     on_trained: Callable[[Path], None] = _unheard,
+    on_scored: Callable[[TrainingScore], None] = _unheard,
     on_evaluated: Callable[[Evaluation], None] = _unheard,
 ) -> Path:
     """Train a model from video-level labels (section 3 of the paper; docs/training.md).
@@ -46,7 +50,10 @@ def train(
     Args:
         options: the annotations, the files of their videos, the settings, and the output folder.
         on_step: hears of every update: its number from 1, loss, learning rate, seconds.
+        on_validated: hears, while it trains, how videos that are held out are told apart.
         on_trained: hears of the finished model.
+        on_scored: hears how well that tells its own training videos apart; whether it
+            `tells_nothing`.
         on_evaluated: hears of its evaluation on `options.test_subset`, if that names one, whose
             segments go to `detections.json` in the output folder.
 
@@ -58,6 +65,7 @@ def train(
         InputError: files that are missing or damaged.
         OutputError: a folder that holds an earlier training, or that cannot be written.
         MissingExtraError: the extra `train` is not installed.
+        TrainingError: the finished model says the same of every snippet; it is not written.
     """
     _require_unused(options)
     annotations = read_annotations(
@@ -70,13 +78,17 @@ def train(
     with new_folder(options.output):
         try:
             from wsgn.training.distributed import open_world
+            from wsgn.training.run import Hearing
         except ImportError as error:
             raise MissingExtraError(f"Training ({error.name})", "train") from error
         with open_world(options.device) as (world, device):
-            data, trainer = _prepare(options, annotations, world, device)
-            path = _run(options, trainer, on_step)
+            data, trainer, validation = _prepare(options, annotations, world, device)
+            scores: list[TrainingScore] = []
+            hearing = Hearing(on_step=on_step, on_validated=on_validated, on_scored=scores.append)
+            path = _run(options, trainer, validation, hearing)
             if world.is_first:
                 on_trained(path)
+                on_scored(scores[0])
                 if options.test_subset is not None:
                     on_evaluated(_evaluate(options, options.test_subset, data, path, device))
     return path
@@ -111,8 +123,8 @@ def _require_unused(options: TrainOptions) -> None:
 
 def _prepare(
     options: TrainOptions, annotations: Annotations, world: World, device: torch.device
-) -> tuple[Dataset, Trainer]:
-    """The data, and the trainer before its first update."""
+) -> tuple[Dataset, Trainer, Validation | None]:
+    """The data, the trainer before its first update, and the videos that are held out."""
     from wsgn.dataset import open_data
     from wsgn.training.model_config import model_config
 
@@ -123,8 +135,24 @@ def _prepare(
     if options.test_subset is not None and model.features is not None:
         # What is missing must not be found out after the training; here headers tell.
         data.source(options.test_subset, model)
-    source = data.source(options.subset, model)
-    return data, _trainer(options, model, source, world, device, dataset=annotations.dataset)
+    source, validation = _held_out(options, model, data)
+    trainer = _trainer(options, model, source, world, device, dataset=annotations.dataset)
+    return data, trainer, validation
+
+
+def _held_out(
+    options: TrainOptions, model: ModelConfig, data: Dataset
+) -> tuple[VideoSource, Validation | None]:
+    """The videos to train on, and those to look at meanwhile, if any."""
+    from wsgn.training.validation import Validation, split_videos
+
+    source, train = data.source(options.subset, model), options.preset.train
+    if train.validation_share > 0:
+        kept, held = split_videos(source, train.validation_share, train.seed)
+        return kept, Validation(held)
+    if options.validation_subset is not None:
+        return source, Validation(data.source(options.validation_subset, model))
+    return source, None
 
 
 def _tell_of_one_class(model: ModelConfig) -> None:
@@ -168,16 +196,19 @@ def _trainer(
     return trainer
 
 
-def _run(options: TrainOptions, trainer: Trainer, on_step: Callable[[StepResult], None]) -> Path:
+def _run(
+    options: TrainOptions, trainer: Trainer, validation: Validation | None, hearing: Hearing
+) -> Path:
     """All updates, under a progress bar, or with a line at each checkpoint where there is none."""
     from wsgn.support.progress import progress_bar, shows_progress
-    from wsgn.training.run import run_training
+    from wsgn.training.run import Hearing, run_training
 
     config, first = trainer.train_config, trainer.world.is_first
     has_lines = options.progress and first and not shows_progress()
     settings: dict[str, Any] = {"total": config.num_steps, "initial": trainer.step, "unit": "step"}
     with progress_bar(wanted=options.progress and first, desc="training", **settings) as bar:
         smooth = float("nan")
+        shown: dict[str, str] = {}
 
         def step_done(result: StepResult) -> None:
             nonlocal smooth
@@ -188,14 +219,30 @@ def _run(options: TrainOptions, trainer: Trainer, on_step: Callable[[StepResult]
                 for name in _RESULTS:
                     (options.output / name).unlink(missing_ok=True)
             smooth = result.loss if smooth != smooth else 0.95 * smooth + 0.05 * result.loss
-            bar.set_postfix(loss=f"{smooth:.4f}", refresh=False)
+            bar.set_postfix(shown | {"loss": f"{smooth:.4f}"}, refresh=False)
             bar.update()
             is_last = result.step == config.num_steps
             if has_lines and (is_last or result.step % config.checkpoint_every == 0):
                 say_above_bars(f"step {result.step} of {config.num_steps}, loss {smooth:.4f}.")
-            on_step(result)
+            hearing.on_step(result)
 
-        return run_training(trainer, options.output, step_done, tensorboard=options.tensorboard)
+        def validated(result: ValidationResult) -> None:
+            figure = f"{result.video_map_percent:.1f}"
+            shown["video mAP"] = figure
+            if has_lines:
+                chance = f"{result.chance_percent:.1f}"
+                words = f"step {result.step}, video mAP of held-out videos {figure} %"
+                say_above_bars(f"{words} (chance {chance} %).")
+            hearing.on_validated(result)
+
+        return run_training(
+            trainer,
+            options.output,
+            Hearing(on_step=step_done, on_validated=validated, on_scored=hearing.on_scored),
+            tensorboard=options.tensorboard,
+            validation=validation,
+            validate_every=options.validate_every,
+        )
 
 
 def _evaluate(

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 import numpy as np
@@ -29,6 +29,7 @@ from wsgn.training.distributed import World
 from wsgn.training.loader import BatchLoader, LoadOptions, MicroBatch, PackedBatch
 from wsgn.training.objective import open_objective, require_consistent
 from wsgn.training.sampler import draw_batch, micro_batches, shard
+from wsgn.training.verdict import TrainingScore, Witness
 
 # What torch takes as a seed is below this.
 _SEED_BOUND = 2**31
@@ -44,6 +45,14 @@ class StepLog:
     gradient_norm: Tensor
     learning_rate: float
     seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What a training ends with."""
+
+    checkpoint: Checkpoint
+    score: TrainingScore
 
 
 def _is_moment(name: str, value: Tensor, parameters: Mapping[str, Tensor]) -> bool:
@@ -156,20 +165,20 @@ class Trainer:
             trained_on=self._trained_on,
         )
 
-    def finished(self) -> Checkpoint:
-        """The final checkpoint: without the optimiser, calibrated on the training videos."""
+    def finish(self) -> Finished:
+        """Without the optimiser, calibrated and scored on the training videos."""
         config, rule = self.model.config, selection_rule(self.model)
-        predictions = predict_videos(self.model, self._source, rule)
-        calibration = calibrated(config, rule, predictions, self._labels.astype(np.float64))
-        return Checkpoint(
-            model=self.model.config,
-            train=self.train_config,
-            step=self.step,
-            weights=self.model.state_dict(),
-            optimizer={},
-            calibration=calibration,
-            trained_on=self._trained_on,
-        )
+        labels, witness = self._labels.astype(np.float64), Witness(len(config.classes))
+        predictions = witness.seeing(predict_videos(self.model, self._source, rule))
+        calibration = calibrated(config, rule, predictions, labels)
+        checkpoint = replace(self.checkpoint(), optimizer={}, calibration=calibration)
+        times_seen = self.step * self.train_config.batch_videos / len(labels)
+        score = witness.score(labels, times_seen=times_seen)
+        return Finished(checkpoint=checkpoint, score=score)
+
+    def finished(self) -> Checkpoint:
+        """The final checkpoint."""
+        return self.finish().checkpoint
 
     def run_step(self) -> StepLog:
         """One update; for WSGN on video-level labels nothing in it waits for a GPU."""
