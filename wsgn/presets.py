@@ -78,7 +78,7 @@ _WSGN = Preset(
         ),
         standardise=True,
         dropout=0.5,
-        smoothing_seconds=1.5,
+        smoothing_seconds=1.4,
         proposals=MultiThresholdRule(),
     ),
     train=TrainConfig(
@@ -86,6 +86,7 @@ _WSGN = Preset(
         batch_videos=16,
         thinning=2,
         learning_rate=3e-3,
+        weight_decay=2e-2,
         loss_smoothing_seconds=2.0,
     ),
 )

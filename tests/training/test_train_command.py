@@ -215,7 +215,7 @@ def test_the_help_has_the_defaults_of_the_default_presets(
     for option, default in {
         "--steps N": "1000; with --features 400", "--dropout X": "0.2; with --features 0.5",
         "--checkpoint-every N": 100, "--seed N": 0,
-            "--smoothing-seconds X": "2; with --features 1.5",
+            "--smoothing-seconds X": "2; with --features 1.4",
     }.items():  # fmt: skip
         words = text.partition(f" {option} ")[2]
         assert f"(default: {default})" in words[:160], option
