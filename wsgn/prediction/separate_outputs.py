@@ -36,7 +36,9 @@ def segments_of_each_output(
     curves: dict[str, list[VideoPrediction]] = {}
     for prediction in predictions:
         for name, scores in separate_outputs(prediction, weights).items():
-            alone = replace(prediction, scores=scores, video_scores=prediction.pooled_scores())
+            # Weights of mean 1 pass 1, where the model's own rule would cut them.
+            pooled = prediction.pooled_scores()
+            alone = replace(prediction, scores=scores, video_scores=pooled, rule=None)
             curves.setdefault(name, []).append(alone)
     return {
         name: find_segments(alone, checkpoint.model.classes, rule) for name, alone in curves.items()
