@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass, replace
 
 from wsgn.localization.segments import Segment
 
 from ..events import EndEvent, Event, RetractEvent, SegmentEvent, SourceEvent
+
+# Start and end in seconds.
+_Span = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,19 +32,27 @@ class SourceResult:
         Many thresholds give several candidates for what one looks at once; of one threshold all
         segments stay.
         """
-        kept: list[Segment] = []
-        for segment in sorted(self.segments, key=lambda one: -one.score):
-            if not any(_overlap(segment, other) for other in kept):
-                kept.append(segment)
-        return replace(self, segments=tuple(one for one in self.segments if one in kept))
+        spans: dict[str, list[_Span]] = {}
+        kept: set[int] = set()
+        # Of equal scores the first stays.
+        for index in sorted(range(len(self.segments)), key=lambda i: -self.segments[i].score):
+            segment = self.segments[index]
+            if _placed(spans.setdefault(segment.label, []), segment):
+                kept.add(index)
+        return replace(
+            self, segments=tuple(one for i, one in enumerate(self.segments) if i in kept)
+        )
 
 
-def _overlap(first: Segment, second: Segment) -> bool:
-    return (
-        first.label == second.label
-        and first.start_seconds < second.end_seconds
-        and second.start_seconds < first.end_seconds
-    )
+def _placed(spans: list[_Span], segment: Segment) -> bool:
+    """Puts a segment among spans in the order of time, unless it overlaps one of them."""
+    start, end = segment.start_seconds, segment.end_seconds
+    place = bisect.bisect(spans, (start, end))
+    # They do not overlap each other, so that only the next on either side can be in its way.
+    if any(first < end and start < last for first, last in spans[max(place - 1, 0) : place + 1]):
+        return False
+    spans.insert(place, (start, end))
+    return True
 
 
 class ResultCollector:
