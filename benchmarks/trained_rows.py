@@ -24,7 +24,7 @@ from wsgn.features.layouts import open_features
 from wsgn.features.reader import FeatureReader
 from wsgn.localization.proposals import MultiThresholdRule
 from wsgn.localization.timing import smoothing_snippets
-from wsgn.manifest import DetectionRule, FeatureInput
+from wsgn.manifest import FeatureInput
 from wsgn.methods.config import with_streams
 from wsgn.metrics.annotations import Truth, read_truth, truth_of
 from wsgn.metrics.classification import evaluate_classification
@@ -32,7 +32,7 @@ from wsgn.model import WeakDetector
 from wsgn.prediction.calibrate import calibrate
 from wsgn.prediction.evaluate import Rule, find_segments, score_segments
 from wsgn.prediction.predict import VideoPrediction, predict_videos
-from wsgn.prediction.separate_outputs import separate_outputs, weights_rule
+from wsgn.prediction.separate_outputs import outputs_alone, rule_alone
 from wsgn.presets import Preset
 from wsgn.support.arrays import Float32Array
 from wsgn.support.files import write_whole_file
@@ -135,11 +135,8 @@ def _trained(job: Job) -> Result:
     labels = np.stack([label_vector(video.labels, scored.classes) for video in scored.videos])
     outputs: dict[str, list[float]] = {}
     if job.outputs_rule is not None:
-        alone = rules[job.outputs_rule]
-        if isinstance(alone, DetectionRule):
-            # The thresholds of training are of the product, not of its parts.
-            alone = replace(alone, peak_gate=0.0)
-        for name, curves in _outputs_alone(trainer.model, predictions).items():
+        alone = rule_alone(rules[job.outputs_rule])
+        for name, curves in outputs_alone(trainer.model, predictions).items():
             outputs |= _maps(job, curves, {name: alone}, truth)
     return Result(
         map=_maps(job, predictions, rules, truth),
@@ -248,21 +245,6 @@ def _maps(
             known[rule] = [float(value) for value in found.map_percent]
         maps[name] = known[rule]
     return maps
-
-
-def _outputs_alone(
-    model: WeakDetector, predictions: Sequence[VideoPrediction]
-) -> dict[str, list[VideoPrediction]]:
-    """By output; which classes a video has is told by the model's own video scores."""
-    rule = weights_rule(model)
-    curves: dict[str, list[VideoPrediction]] = {}
-    for prediction in predictions:
-        for name, scores in separate_outputs(prediction, rule).items():
-            alone = replace(
-                prediction, scores=scores, video_scores=prediction.pooled_scores(), rule=None
-            )
-            curves.setdefault(name, []).append(alone)
-    return curves
 
 
 def _rules(job: Job, model: WeakDetector, training: FeatureDataset) -> dict[str, Rule]:

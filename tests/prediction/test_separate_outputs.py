@@ -7,12 +7,18 @@ import pytest
 import torch
 from toy import ToySource, feature_model
 
+from wsgn.checkpoint import Checkpoint
+from wsgn.config import TrainConfig
 from wsgn.errors import UsageError
-from wsgn.manifest import AVERAGE, COMPONENTS, PER_FRAME
+from wsgn.manifest import AVERAGE, COMPONENTS, PER_FRAME, MultiThresholdRule
 from wsgn.methods.config import SCORINGS, WsgnConfig
 from wsgn.model import WeakDetector
 from wsgn.prediction.predict import predict_videos
-from wsgn.prediction.separate_outputs import separate_outputs, weights_rule
+from wsgn.prediction.separate_outputs import (
+    segments_of_each_output,
+    separate_outputs,
+    weights_rule,
+)
 
 
 def model_of(**settings: object) -> WeakDetector:
@@ -43,6 +49,25 @@ def test_probabilities_times_weights_are_the_scores(weight_scale: str, scoring: 
         if scoring == "product":
             mean = np.mean([found[name] for name in COMPONENTS], axis=0)
             np.testing.assert_allclose(found["selection"], mean, rtol=1e-9)
+
+
+def test_weights_over_1_stay_apart() -> None:
+    model = model_of(class_activation="sigmoid", scoring="probabilities")
+    with torch.no_grad():
+        model.method.selection_head.output.weight.mul_(30)  # type: ignore[union-attr]
+    checkpoint = Checkpoint(
+        model=model.config,
+        train=TrainConfig(),
+        step=1,
+        weights=model.state_dict(),
+        optimizer={},
+    )
+    predictions = list(predict_videos(model, ToySource(3)))
+    rule = MultiThresholdRule(video_score_gate=0.0)
+    found = segments_of_each_output(checkpoint, predictions, rule)["temporal_softmax"]
+    scores = [one.score for segments in found.values() for one in segments]
+    assert sum(score > 1 for score in scores) > 5
+    assert scores.count(1.0) == 0
 
 
 def test_the_naive_model_has_nothing_to_take_apart() -> None:

@@ -28,21 +28,32 @@ def segments_of_each_output(
 
     Which classes a video has is told by the model's own video scores.
     """
-    model = checkpoint.build()
-    if isinstance(rule, DetectionRule):
-        # The thresholds of training are of the product, not of its parts.
-        rule = replace(rule, peak_gate=0.0)
+    alone, rule = outputs_alone(checkpoint.build(), predictions), rule_alone(rule)
+    return {
+        name: find_segments(curves, checkpoint.model.classes, rule)
+        for name, curves in alone.items()
+    }
+
+
+def rule_alone(rule: Rule) -> Rule:
+    """The rule for one output: the thresholds of training are of the product, not of its parts."""
+    return replace(rule, peak_gate=0.0) if isinstance(rule, DetectionRule) else rule
+
+
+def outputs_alone(
+    model: WeakDetector, predictions: Sequence[VideoPrediction]
+) -> dict[str, list[VideoPrediction]]:
+    """By output the predictions with its curve for frame scores, and the video scores of all."""
     weights = weights_rule(model)
-    curves: dict[str, list[VideoPrediction]] = {}
+    found: dict[str, list[VideoPrediction]] = {}
     for prediction in predictions:
         for name, scores in separate_outputs(prediction, weights).items():
-            # Weights of mean 1 pass 1, where the model's own rule would cut them.
-            pooled = prediction.pooled_scores()
-            alone = replace(prediction, scores=scores, video_scores=pooled, rule=None)
-            curves.setdefault(name, []).append(alone)
-    return {
-        name: find_segments(alone, checkpoint.model.classes, rule) for name, alone in curves.items()
-    }
+            # No rule bounds them: weights of mean 1 that were cut at 1 would be equal there.
+            alone = replace(
+                prediction, scores=scores, video_scores=prediction.pooled_scores(), rule=None
+            )
+            found.setdefault(name, []).append(alone)
+    return found
 
 
 def weights_rule(model: WeakDetector) -> SelectionRule:
