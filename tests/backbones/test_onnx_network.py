@@ -9,13 +9,14 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from small_networks import network, written
 
 from wsgn.backbones.config import OnnxConfig
 from wsgn.backbones.onnx_file import read_network
 from wsgn.backbones.onnx_network import OnnxOptions, describe_network, open_network
 from wsgn.errors import InputError, UsageError, WsgnError
+from wsgn.extraction.choose import choose_networks
 
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
@@ -110,6 +111,13 @@ def test_weights_beside_the_file_are_read(tmp_path: Path) -> None:
     onnx.save(document, path, save_as_external_data=True, location="n.data", size_threshold=0)
     assert (tmp_path / "n.data").stat().st_size > 500
     np.testing.assert_array_equal(backbone_features(path, frames()), expected)
+    # Features by other weights beside the same file are others.
+    (first,) = choose_networks([f"onnx:{path}"])
+    weights = bytearray((tmp_path / "n.data").read_bytes())
+    weights[-1] ^= 1
+    (tmp_path / "n.data").write_bytes(weights)
+    (second,) = choose_networks([f"onnx:{path}"])
+    assert first.network.source != second.network.source
     (tmp_path / "n.data").unlink()
     with pytest.raises(InputError, match=r"n\.data"):
         read_network(path)
@@ -146,6 +154,17 @@ def branching(document: onnx.ModelProto) -> None:
     document.graph.node.extend([yes, flag, branch])
 
 
+def sparse(document: onnx.ModelProto) -> None:
+    values = numpy_helper.from_array(np.ones(1, dtype=np.float32), "few")
+    indices = numpy_helper.from_array(np.zeros(1, dtype=np.int64), "where")
+    document.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [3]))
+
+
+def without_axes(document: onnx.ModelProto) -> None:
+    number = helper.make_tensor_value_info("frames", TensorProto.FLOAT, [])
+    document.graph.input[0].CopyFrom(number)
+
+
 def two_inputs(document: onnx.ModelProto) -> None:
     value = helper.make_tensor_value_info("other", TensorProto.FLOAT, [1])
     document.graph.input.append(value)
@@ -166,6 +185,8 @@ def broken(document: onnx.ModelProto) -> None:
     [
         (custom, "operator com.someone::Relu"),
         (branching, "branches or loops"),
+        (sparse, "sparse weights"),
+        (without_axes, "has no axes"),
         (two_inputs, "must have one input"),
         (two_outputs, "outputs features, logits: name one"),
         (broken, "damaged"),

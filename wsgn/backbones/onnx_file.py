@@ -68,6 +68,21 @@ def read_network(path: Path, output: str | None = None) -> OnnxNetwork:
     )
 
 
+def weight_files(path: Path) -> tuple[Path, ...]:
+    """The files beside a network that hold weights of it, in the order of their names.
+
+    The network is one that `read_network` admitted.
+    """
+    document = _onnx().load_model_from_string(path.read_bytes())
+    names = {
+        entry.value
+        for tensor in _tensors(document)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return tuple(path.parent / name for name in sorted(names))
+
+
 def _onnx() -> Any:
     try:
         import onnx
@@ -127,7 +142,12 @@ def _require_beside(onnx: Any, path: Path, tensor: TensorProto) -> None:
 
 
 def _require_plain(path: Path, document: ModelProto) -> None:
-    """Operators of ONNX itself only, and none that holds graphs of its own."""
+    """Operators of ONNX itself only, none that holds graphs of its own, and no sparse weights."""
+    if document.graph.sparse_initializer:
+        raise InputError(
+            f"the network {path} has sparse weights, which an engine does not take: export it "
+            "again with dense ones."
+        )
     for node in document.graph.node:
         if node.domain not in _PLAIN_DOMAINS:
             raise InputError(
@@ -175,6 +195,8 @@ def _only_input(
     kind = inputs[0].type.tensor_type
     if kind.elem_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8):
         raise InputError(f"the input of the network {path} must be float32 or uint8 pixels.")
+    if not kind.shape.dim:
+        raise InputError(f"the input of the network {path} has no axes: it must be images.")
     shape = tuple(one.dim_value if one.dim_value > 0 else None for one in kind.shape.dim)
     return inputs[0].name, shape, kind.elem_type == onnx.TensorProto.UINT8
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -130,13 +131,24 @@ def _chosen(
 
         path = Path(name.removeprefix(ONNX_PREFIX))
         config = describe_network(path, onnx, side=side)
-        network = Network(name="onnx", config=config, weights_sha256=file_sha256(path))
+        network = Network(name="onnx", config=config, weights_sha256=_network_sha256(path))
         return ChosenNetwork(network=network, weights=path)
     if weights is None and name in _PACKAGED and not random_weights:
         weights = packaged_weights(name)
     sha256 = None if weights is None else file_sha256(weights)
     network = Network(name=name, config=BACKBONES[name], weights_sha256=sha256)
     return ChosenNetwork(network=network, weights=weights)
+
+
+def _network_sha256(path: Path) -> str:
+    """Hash of an ONNX file; with weights beside it, of the hashes of all files."""
+    from wsgn.backbones.onnx_file import weight_files
+    from wsgn.extraction.networks import file_sha256
+
+    own, beside = file_sha256(path), weight_files(path)
+    if not beside:
+        return own
+    return hashlib.sha256("".join([own, *map(file_sha256, beside)]).encode()).hexdigest()
 
 
 def _from_file(path: Path) -> ChosenNetwork:
