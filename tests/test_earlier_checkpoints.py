@@ -84,6 +84,9 @@ def test_what_had_one_meaning_keeps_it() -> None:
     today = of_today(document(), what="x")
     assert today["model"]["method"]["weight_scale"] == "per_frame"
     assert today["calibration"]["proposals"] == STORED_PROPOSALS
+    bare = document()
+    del bare["model"]["method"]
+    assert of_today(bare, what="x")["model"]["method"]["weight_scale"] == "per_frame"
     other = of_today(document(method=STORED_WTALC, proposals=None), what="x")
     assert other["model"]["method"] == STORED_WTALC
     assert "proposals" not in other["calibration"]

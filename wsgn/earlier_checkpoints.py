@@ -23,7 +23,7 @@ def of_today(document: dict[str, Any], *, what: str) -> dict[str, Any]:
     """The document of an earlier checkpoint as one of today; `UsageError` where it is damaged."""
     model = dict(document["model"])
     calibration = document["calibration"]
-    method = model.get("method")
+    method = model.get("method", {"name": "wsgn"})
     if isinstance(method, dict) and method.get("name", "wsgn") == "wsgn":
         model["method"] = {"weight_scale": PER_FRAME} | method
     model["smoothing_seconds"] = _smoothing_seconds(model, what)

@@ -32,6 +32,7 @@ from wsgn.methods.config import (
     Co2netConfig,
     StpnConfig,
     UntrimmedNetsConfig,
+    WsgnConfig,
     WtalcConfig,
 )
 from wsgn.methods.interface import Method, Targets
@@ -229,6 +230,10 @@ def test_wtalc_drops_parts_of_its_hidden_layer_in_training_only() -> None:
 def test_wrong_settings_are_refused() -> None:
     with pytest.raises(UsageError, match="attention_threshold must not be negative"):
         UntrimmedNetsConfig(attention_threshold=-0.1)
+    with pytest.raises(UsageError, match="attention_threshold must be positive"):
+        UntrimmedNetsConfig(attention_threshold=0.0, gate="soft")
+    with pytest.raises(UsageError, match="components must be out of"):
+        WsgnConfig(components=("attention",))
     with pytest.raises(UsageError, match="sparsity_weight must not be negative"):
         StpnConfig(sparsity_weight=-1.0)
     with pytest.raises(UsageError, match="attention_size must be at least 1"):

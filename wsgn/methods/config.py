@@ -11,6 +11,7 @@ from wsgn.errors import UsageError
 from wsgn.manifest import (
     AVERAGE,
     CLASS_ACTIVATIONS,
+    COMPONENTS,
     POOLED,
     SCORING_SCALES,
     SOFTMAX_SCALES,
@@ -76,7 +77,11 @@ class WsgnConfig:
                 "a loss on class logits (pooling logits, or a peak_weight) asks of each class by "
                 "itself whether it is there: set class_activation to sigmoid."
             )
-        # The rule checks the names.
+        if unknown := sorted(set(self.components) - set(COMPONENTS)):
+            raise UsageError(
+                f"components must be out of {', '.join(COMPONENTS)}, got {', '.join(unknown)}."
+            )
+        # The rule checks the rest.
         for scale in (self.softmax_scale, self.scoring_softmax_scale):
             SelectionRule(
                 components=self.components,
@@ -132,6 +137,8 @@ class UntrimmedNetsConfig:
     def __post_init__(self) -> None:
         require_choices(self)
         require_weight("attention_threshold", self.attention_threshold)
+        if self.gate == "soft" and self.attention_threshold == 0:
+            raise UsageError("attention_threshold must be positive for the soft gate, got 0.")
 
 
 @dataclass(frozen=True, kw_only=True)
