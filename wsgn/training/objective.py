@@ -21,7 +21,7 @@ from wsgn.methods.config import (
 )
 from wsgn.methods.interface import Losses, Targets
 from wsgn.methods.losses import normalised_labels
-from wsgn.methods.pooling import running_mean
+from wsgn.methods.pooling import at_least_single, running_mean
 from wsgn.model import WeakDetector
 from wsgn.training.distributed import World
 
@@ -42,11 +42,12 @@ class Objective(nn.Module):
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self._half):
             heads = self._layers(inputs)
         if self._smoothing > 1:
-            heads = dataclasses.replace(
-                heads,
-                selection_logits=running_mean(heads.selection_logits, cu_seqlens, self._smoothing),
-                class_logits=running_mean(heads.class_logits, cu_seqlens, self._smoothing),
+            # In float32, as the losses are.
+            x, h = (
+                running_mean(at_least_single(logits), cu_seqlens, self._smoothing)
+                for logits in (heads.selection_logits, heads.class_logits)
             )
+            heads = dataclasses.replace(heads, selection_logits=x, class_logits=h)
         if self._normalise_labels:
             targets = dataclasses.replace(targets, labels=normalised_labels(targets.labels))
         return self.model.method.losses(heads, cu_seqlens, targets)
