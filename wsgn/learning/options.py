@@ -1,0 +1,67 @@
+"""What `wsgn-learn` is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsgn.errors import UsageError
+
+# Of the videos that are kept apart to try the engine on.
+TEST_SHARE = 0.25
+# How videos are looked at: enough to see a punch, and few enough for two cores.
+FRAME_RATE, SNIPPET_LENGTH, SNIPPET_STRIDE = 10.0, 3, 2
+BACKBONE = "efficientnet-lite0,motion"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnOptions:
+    """Everything about one way from clips to an engine; the defaults are those of the command."""
+
+    # A folder for each class, or a table or JSON with `videos`.
+    clips: Path
+    # The engine, ONNX.
+    output: Path
+    # Where the files of a table or JSON lie; None: in its own folder.
+    videos: Path | None = None
+    # Annotations, features, training and report; None: beside the engine.
+    work: Path | None = None
+    # Share that is kept apart to try the engine on, where the annotations name no subset `test`.
+    test_share: float = TEST_SHARE
+    # Videos in whose names this finds the same stay on one side.
+    group_pattern: str | None = None
+    backbone: str = BACKBONE
+    # Of --backbone, as wsgn-features takes them.
+    weights: tuple[Path, ...] = ()
+    frame_rate: float = FRAME_RATE
+    snippet_length: int = SNIPPET_LENGTH
+    snippet_stride: int = SNIPPET_STRIDE
+    seed: int = 0
+    # Of the CPU; None: all.
+    num_threads: int | None = None
+    # Replace the engine if it is there.
+    overwrite: bool = False
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.test_share < 1:
+            raise UsageError(f"--test-share must lie between 0 and 1, got {self.test_share}.")
+        if self.output.suffix.lower() != ".onnx":
+            raise UsageError(f"the engine is an ONNX file: name it {self.output.stem}.onnx.")
+
+    @property
+    def snippet_seconds(self) -> float:
+        """Of one snippet; a shorter clip holds none."""
+        return self.snippet_length / self.frame_rate
+
+    @property
+    def folder(self) -> Path:
+        """Where everything but the engine goes."""
+        return self.work or self.output.with_suffix(".learned")
+
+    @property
+    def videos_folder(self) -> Path:
+        """Where the files of the videos lie."""
+        if self.videos is not None:
+            return self.videos
+        return self.clips if self.clips.is_dir() else self.clips.parent

@@ -1,0 +1,99 @@
+"""What came of a way from clips to an engine, as a page of Markdown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wsgn.data.annotations import Annotations
+from wsgn.prediction.evaluate import NOT_LOCALISED
+from wsgn.support.files import write_whole_file
+from wsgn.support.terminal import printable
+
+# Videos whose segments the page shows.
+_MOST_VIDEOS = 30
+_MOST_SEGMENTS = 5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Report:
+    """Clips, engine, and how it does on the clips that were kept apart."""
+
+    annotations: Annotations
+    engine: Path
+    # What was said of the clips before the training.
+    notices: tuple[str, ...]
+    # What `wsgn-predict --json` says of the subset `test`.
+    scores: Mapping[str, Any]
+    advice: tuple[str, ...]
+    # Segments by video, of that subset.
+    found: Mapping[str, Sequence[Mapping[str, Any]]]
+
+    def summary(self) -> str:
+        """One line for people."""
+        level = self.scores.get("video_level")
+        if level is None:
+            mean = sum(self.scores["mAP"]) / len(self.scores["mAP"])
+            return f"on {self.scores['videos']} videos kept apart: average mAP {mean:.1f} %"
+        accuracy = level["accuracy"]
+        words = "" if accuracy is None else f", accuracy {accuracy:.1f} %"
+        return f"on {level['videos']} clips kept apart: mAP {level['mAP']:.1f} %{words}"
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write the page: never half of it."""
+    write_whole_file(path, "\n".join(_lines(report)).encode(), what="the report")
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"# {_cell(report.engine.name)}"
+    yield ""
+    yield report.summary() + "."
+    level = report.scores.get("video_level")
+    if level is not None:
+        yield f"({NOT_LOCALISED}.)"
+    for heading, sentences in (("What to do", report.advice), ("The clips", report.notices)):
+        if sentences:
+            yield from ("", f"## {heading}", "")
+            yield from (f"- {_cell(sentence)}" for sentence in sentences)
+    yield from ("", "## Classes", "", "| class | training | test | AP (%) |", "|---|---|---|---|")
+    for label in report.annotations.classes:
+        counts = Counter(v.subset for v in report.annotations.videos if label in v.labels)
+        ap = None if level is None else level["AP"][label]
+        shown = "" if ap is None else f"{ap:.1f}"
+        yield f"| {_cell(label)} | {counts['train']} | {counts['test']} | {shown} |"
+    if level is not None:
+        confusion = level["confusion"]
+        yield from ("", "Clips of a class (rows) by the class that scores highest:", "")
+        yield f"| | {' | '.join(map(_cell, confusion['columns']))} |"
+        yield "|---" * (len(confusion["columns"]) + 1) + "|"
+        for label, row in confusion["rows"].items():
+            yield f"| {_cell(label)} | {' | '.join(map(str, row))} |"
+    yield from _found_lines(report)
+
+
+def _found_lines(report: Report) -> Iterator[str]:
+    yield from ("", "## Segments found in the clips kept apart", "")
+    yield "| video | labels | found (seconds, score) |"
+    yield "|---|---|---|"
+    labels = {video.name: video.labels for video in report.annotations.videos}
+    names = sorted(report.found)
+    for name in names[:_MOST_VIDEOS]:
+        best = sorted(report.found[name], key=lambda one: -one["score"])[:_MOST_SEGMENTS]
+        words = "; ".join(
+            f"{_cell(one['label'])} {one['segment'][0]:.1f}-{one['segment'][1]:.1f} "
+            f"({one['score']:.2f})"
+            for one in best
+        )
+        yield f"| {_cell(name)} | {_cell(', '.join(labels.get(name, ())))} | {words} |"
+    if len(names) > _MOST_VIDEOS:
+        yield f"\nand {len(names) - _MOST_VIDEOS} more in found.json."
+    yield ""
+
+
+def _cell(text: str) -> str:
+    """Text that is no markup in a table of Markdown."""
+    return printable(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
