@@ -109,7 +109,7 @@ def _clip(video: VideoAnnotation, path: Path) -> Clip:
         while data := file.read(_CHUNK):
             digest.update(data)
     # It decodes the first frame, which shows whether the codec is known.
-    with OpenedVideo(path) as opened:
+    with OpenedVideo(path, None) as opened:
         return Clip(video=video, path=path, sha256=digest.hexdigest(), info=opened.info)
 
 
