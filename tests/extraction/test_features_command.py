@@ -18,6 +18,7 @@ from wsgn.extraction.cli import main
 from wsgn.extraction.config import BACKBONES
 from wsgn.features.file import read_feature_file, read_feature_info
 from wsgn.features.layouts import open_features
+from wsgn.features.reader import stored_names
 from wsgn.manifest import Sampling
 from wsgn.video import FrameGrid, SampledFrame, VideoReader
 
@@ -62,6 +63,23 @@ def test_training_reads_what_comes_out(tmp_path: Path, clips: Path) -> None:
     info = reader.info("long")
     assert (info.sampling.frame_rate, info.num_snippets) == (10.0, 81 // 16)
     assert reader.read("short").shape == (1, 128)
+
+
+def test_videos_of_one_name_lie_in_folders_and_are_found(tmp_path: Path) -> None:
+    for number, label in enumerate(("walk", "jump")):
+        (tmp_path / "clips" / label).mkdir(parents=True)
+        write_clip(tmp_path / "clips" / label / "1.mp4", steady(20 + 20 * number))
+    out = tmp_path / "out"
+    assert run(tmp_path / "clips", "-o", out, *COMPACT) == 0
+    assert run(tmp_path / "clips", "-o", out, *COMPACT) == 0
+    reader = open_features(out)
+    assert reader.names == ("jump/1", "walk/1")
+    # Of folders as annotations, and of a table with the files' names.
+    for ending in ("", ".mp4"):
+        stored = stored_names([f"walk/1{ending}", f"jump/1{ending}"], reader.names)
+        counts = [reader.info(name).num_snippets for name in stored.values()]
+        assert counts == [1, 2], ending
+    assert stored_names(["walk/1.mp4", "walk/1.avi"], reader.names) == {}
 
 
 def test_snippets_are_cut_as_the_options_say(tmp_path: Path, clips: Path) -> None:

@@ -35,10 +35,16 @@ def test_a_file_comes_once_and_a_missing_one_stays(folder: Path) -> None:
     assert names(folder / "b.mp4", folder, folder / "none.mp4") == ["b", "a", "c", "none"]
 
 
+def test_two_videos_of_one_name_in_a_folder_are_named_by_their_paths(folder: Path) -> None:
+    (folder / "deep" / "b.mp4").touch()
+    (folder / "deep" / "b.avi").touch()
+    assert names(folder) == ["a", "b", "deep/b.avi", "deep/b.mp4", "c"]
+
+
 def test_two_videos_of_one_name_are_refused(folder: Path) -> None:
     (folder / "deep" / "b.mp4").touch()
     with pytest.raises(UsageError, match=r"both give features named 'b'"):
-        expand_videos([str(folder)])
+        expand_videos([str(folder / "b.mp4"), str(folder / "deep" / "b.mp4")])
 
 
 def test_nothing_found_is_said(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -128,6 +129,9 @@ class _Run:
     def _one(self, video: VideoFile) -> int:
         """Extract a video and write its file; the number of snippets."""
         path = self._folder / f"{video.name}{SUFFIX}"
+        with suppress(OSError):
+            # What hinders it hinders the file too, and is said of that.
+            path.parent.mkdir(parents=True, exist_ok=True)
         if reason := name_problem(path):
             raise InputError(f"its features cannot be written to {path} ({reason}): rename it.")
         if is_fifo(video.path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from wsgn.errors import InputError, OutputError, UsageError
 from wsgn.extraction.config import ExtractionConfig
 from wsgn.features.file import SUFFIX, FeatureInfo, read_feature_info
+from wsgn.features.folders import files_in_tree
 from wsgn.support.files import remove_leftovers
 
 
@@ -23,12 +24,12 @@ def prepare_folder(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
-        paths = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIX))
+        paths = sorted(files_in_tree(folder, SUFFIX))
     except OSError as error:
         raise OutputError(f"the folder {folder} cannot be used: {error.strerror}.") from error
     finished = set()
     for path in paths:
-        name = path.name.removesuffix(SUFFIX)
+        name = path.relative_to(folder).as_posix().removesuffix(SUFFIX)
         if overwrite and name in names:
             continue
         try:

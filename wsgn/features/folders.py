@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +33,8 @@ from wsgn.support.files import input_errors
 class PlainFolder:
     """`<video>.safetensors`, which know their time base; see `wsgn.features.reader`.
 
-    A time base given nevertheless must be theirs.
+    Those in folders in it belong to videos named so, `walk/1`. A time base given nevertheless must
+    be theirs.
     """
 
     layout = "safetensors"
@@ -42,7 +44,7 @@ class PlainFolder:
     ) -> None:
         self._folder = folder
         self._time_base = time_base
-        self._paths = files_by_name(folder, SUFFIX)
+        self._paths = tree_by_name(folder, SUFFIX)
         self._streams = streams
 
     @property
@@ -144,9 +146,34 @@ def files_by_name(folder: Path, suffix: str) -> dict[str, Path]:
     """The files of a folder with a suffix, by their names without it."""
     with input_errors(f"the folder {folder}"):
         paths = [path for path in folder.iterdir() if path.name.endswith(suffix)]
+    _require_some(paths, folder, suffix)
+    return {path.name.removesuffix(suffix): path for path in paths}
+
+
+def tree_by_name(folder: Path, suffix: str) -> dict[str, Path]:
+    """The files of a folder and of those in it, by their paths from it on without the suffix."""
+    with input_errors(f"the folder {folder}"):
+        paths = list(files_in_tree(folder, suffix))
+    _require_some(paths, folder, suffix)
+    return {path.relative_to(folder).as_posix().removesuffix(suffix): path for path in paths}
+
+
+def files_in_tree(folder: Path, suffix: str) -> Iterator[Path]:
+    """The files with a suffix in a folder and those in it, hidden folders left out.
+
+    Raises `OSError` where the folder cannot be listed.
+    """
+    # Unlike a pattern, it says where there is no folder.
+    for path in folder.iterdir():
+        if path.name.endswith(suffix):
+            yield path
+        elif path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+            yield from files_in_tree(path, suffix)
+
+
+def _require_some(paths: Sequence[Path], folder: Path, suffix: str) -> None:
     if not paths:
         raise InputError(f"{folder} holds no *{suffix} files; give the folder that holds them.")
-    return {path.name.removesuffix(suffix): path for path in paths}
 
 
 def matrix_shape(shape: tuple[int, ...], where: str) -> tuple[int, int]:

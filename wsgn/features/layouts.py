@@ -9,7 +9,7 @@ from pathlib import Path
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.errors import InputError, UsageError
 from wsgn.features.file import SUFFIX
-from wsgn.features.folders import ArrayFolder, PlainFolder
+from wsgn.features.folders import ArrayFolder, PlainFolder, files_in_tree
 from wsgn.features.npy_file import read_npy_header
 from wsgn.features.reader import FeatureReader, TimeBase, checked_streams
 from wsgn.features.streams import (
@@ -93,7 +93,7 @@ def detect_layout(path: Path) -> str:
     found = [
         layout
         for layout, is_there in (
-            ("safetensors", any(name.endswith(SUFFIX) for name in names)),
+            ("safetensors", _has_safetensors(path, names)),
             ("cmcs", any(name.endswith(("-rgb.npz", "-flow.npz")) for name in names)),
             ("basnet", bool(bas_net_folders(path))),
             (_array_layout([path / name for name in arrays]), bool(arrays)),
@@ -146,6 +146,14 @@ def _reader(path: Path, layout: str, sampling: TimeBase, streams: tuple[str, ...
 def _file_names(path: Path) -> list[str]:
     with input_errors(f"the folder {path}"):
         return [entry.name for entry in path.iterdir() if entry.is_file()]
+
+
+def _has_safetensors(path: Path, names: Sequence[str]) -> bool:
+    """Whether there are some in the folder, or in folders of videos named alike."""
+    if any(name.endswith(SUFFIX) for name in names):
+        return True
+    with input_errors(f"the folder {path}"):
+        return any(True for _ in files_in_tree(path, SUFFIX))
 
 
 def _array_layout(paths: Sequence[Path]) -> str:

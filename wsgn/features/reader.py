@@ -67,18 +67,19 @@ def stored_names(names: Sequence[str], stored: Sequence[str]) -> dict[str, str]:
     """The names under which features of the named videos are stored, where they are.
 
     A name that is not stored itself may be that of a video's file: `sport/bikes.mp4` has its
-    features under `bikes`, while no other name can mean these.
+    features under `sport/bikes` or `bikes`, while no other name can mean these.
     """
     present = set(stored)
     found = {name: name for name in names if name in present}
     if len(found) < len(names):
         from wsgn.video.files import without_video_suffix
 
-        plain = {name: without_video_suffix(name.rpartition("/")[2]) for name in names}
-        claims = Counter(plain.values())
-        for name in names:
-            if name not in found and plain[name] in present and claims[plain[name]] == 1:
-                found[name] = plain[name]
+        whole = {name: without_video_suffix(name) for name in names}
+        for plain in (whole, {name: path.rpartition("/")[2] for name, path in whole.items()}):
+            claims = Counter(plain.values())
+            for name in names:
+                if name not in found and plain[name] in present and claims[plain[name]] == 1:
+                    found[name] = plain[name]
     return found
 
 
