@@ -122,6 +122,9 @@ COMMANDS: dict[str, Run | NotHere] = {
     "-o detections.json": Run(add="--quiet"),
     "wsgn-eval detections.json --truth synthetic/annotations.json --subset test "
     "--protocol activitynet": Run(),
+    # docs/first_engine.md
+    "wsgn-learn clips/ -o my.onnx": Run(add="--backbone motion --steps 2 --threads 1 --quiet"),
+    "wsgn-run video.mp4 --engine my.onnx": Run(),
     # docs/gpu.md
     "wsgn-run video.mp4 --engine wsgn.onnx --device cuda": NO_GPU,
     "wsgn-run manifest wsgn.plan": Run(),
@@ -262,6 +265,9 @@ def test_what_cannot_run_here_names_a_test_that_comes_nearest() -> None:
 # Python in the pages that cannot run here; what is in the others runs behind their commands.
 PYTHON_NOT_HERE = {
     "docs/api.md": NotHere(reason="run by itself", nearest="tests/test_api.py"),
+    "docs/first_engine.md": NotHere(
+        reason="trains for minutes", nearest="tests/learning/test_learn.py"
+    ),
     "docs/streaming.md": NotHere(
         reason="leaves out the numbers", nearest="tests/runtime/streaming/test_detector.py"
     ),
@@ -294,6 +300,7 @@ TAKEN_FOR_GRANTED: dict[str, tuple[str, ...]] = {
     "docs/backbones.md": ("rgb_imagenet.pt",),
     "docs/datasets.md": ("I3D-features", "Thumos14reduced-Annotations"),
     "docs/features.md": ("rgb_imagenet.pt", "videos", "annotations.json", "video.mp4", "synthetic"),
+    "docs/first_engine.md": ("clips", "video.mp4"),
     "docs/gpu.md": ("wsgn.onnx", "wsgn.plan"),
     "docs/graphs.md": ("model.safetensors", "video.npy"),
     "docs/results.md": (),

@@ -43,3 +43,9 @@ def test_a_class_that_no_video_has() -> None:
 def test_no_labels_at_all() -> None:
     with pytest.raises(InputError, match="No video has a label"):
         evaluate_video_level(np.zeros((2, 2)), np.zeros((2, 2), dtype=np.bool_), CLASSES)
+
+
+def test_one_class_alone_has_no_accuracy() -> None:
+    found = evaluate_video_level(np.array([[0.9], [0.1]]), np.array([[True], [False]]), ("jump",))
+    assert found.as_text() == "video classification mAP 100.0 % of 2 videos"
+    assert found.as_object()["accuracy"] is None

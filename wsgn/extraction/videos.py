@@ -35,8 +35,8 @@ def expand_videos(
     A file that does not exist stays in the list (it fails when its turn comes); `tell` is given one
     line for each argument that leaves something out. A video is named after its file. Where several
     files of a folder that was named have one name, as `walk/1.mp4` and `jump/1.mp4`, theirs is the
-    path from there on, `walk/1`, as in annotations by folders. Raises `InputError` for a folder or pattern that gives nothing,
-    `UsageError` where two videos share a name nevertheless.
+    path from there on, `walk/1`, as in annotations by folders. Raises `InputError` for a folder or
+    pattern that gives nothing, `UsageError` where two videos share a name nevertheless.
     """
     paths: dict[Path, tuple[Path, Path | None]] = {}
     for argument in arguments:

@@ -38,6 +38,8 @@ class CheckedClips:
     """Annotations of what can be used, and what a user should know of the rest."""
 
     annotations: Annotations
+    # Of the content of each clip, by its name.
+    digests: dict[str, str] = field(default_factory=dict)
     # Sentences about what was left out, and about what will make the engine worse.
     notices: list[str] = field(default_factory=list)
 
@@ -65,6 +67,7 @@ def check_clips(
     clips = _without_copies(clips, checked)
     left = tuple(clip.video for clip in clips)
     checked.annotations = replace(annotations, videos=left)
+    checked.digests = {clip.video.name: clip.sha256 for clip in clips}
     _require_contrast(checked.annotations)
     _tell_of_few(checked)
     _tell_of_formats(clips, annotations.classes, checked)
@@ -140,8 +143,10 @@ def _require_contrast(annotations: Annotations) -> None:
     few = [label for label in annotations.classes if counts[label] < LEAST_CLIPS]
     if few:
         had = ", ".join(str(counts[label]) for label in few)
+        have = f"have {had} clips" if len(few) > 1 else f"has {'no' if had == '0' else had} clip"
+        have += "s" if len(few) == 1 and had not in ("0", "1") else ""
         raise InputError(
-            f"{quoted(few)} has {had} clips that can be used: give each class at least "
+            f"{quoted(few)} {have} that can be used: give each class at least "
             f"{LEAST_CLIPS}, better {FEW_CLIPS} or more."
         )
     if len(annotations.classes) == 1 and not counts[""]:
@@ -168,17 +173,20 @@ def _tell_of_few(checked: CheckedClips) -> None:
 
 def _tell_of_formats(clips: Sequence[Clip], classes: Sequence[str], checked: CheckedClips) -> None:
     """Say where a class can be told by its camera: that is what a network would learn."""
-    formats: dict[str, set[object]] = defaultdict(set)
+    formats: dict[str, Counter[object]] = defaultdict(Counter)
     for clip in clips:
         info = clip.info
         for label in clip.video.labels or ("",):
-            formats[label].add((info.codec, info.width, info.height, round(info.frame_rate or 0)))
+            key = (info.codec, info.width, info.height, round(info.frame_rate or 0))
+            formats[label][key] += 1
     if len(classes) < 2 and "" not in formats:
         return
     alone = [
         label or "background"
         for label, own in formats.items()
-        if not any(own & others for name, others in formats.items() if name != label)
+        # Where every clip is cut to a size of its own, sizes tell nothing.
+        if 2 * max(own.values()) > own.total()
+        and not any(own.keys() & others for name, others in formats.items() if name != label)
     ]
     if alone:
         checked.notices.append(

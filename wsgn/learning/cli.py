@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--frame-rate", type=float, default=FRAME_RATE, help="frames per second (default: 10)")
     add("--snippet-length", type=int, default=SNIPPET_LENGTH, help="frames (default: 3)")
     add("--snippet-stride", type=int, default=SNIPPET_STRIDE, help="frames (default: 2)")
+    add("--steps", type=int, help="updates of the training (default: as in wsgn-train)")
     add("--seed", type=int, default=0, help="of everything random (default: 0)")
     add("--threads", type=int, help="CPU threads (default: all)")
     add("--overwrite", action="store_true", help="replace FILE.onnx")
@@ -91,6 +92,7 @@ def _options(arguments: argparse.Namespace) -> LearnOptions:
         frame_rate=arguments.frame_rate,
         snippet_length=arguments.snippet_length,
         snippet_stride=arguments.snippet_stride,
+        num_steps=arguments.steps,
         seed=arguments.seed,
         num_threads=arguments.threads,
         overwrite=arguments.overwrite,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -11,9 +12,10 @@ from pathlib import Path
 from wsgn.data.annotations import Annotations, write_annotations
 from wsgn.data.layouts import read_annotations
 from wsgn.data.split import SplitOptions, split_annotations
-from wsgn.errors import InputError, OutputError
+from wsgn.errors import InputError, MissingExtraError, OutputError
 from wsgn.learning.advice import advice
-from wsgn.learning.check import check_clips
+from wsgn.learning.cache import forget_changed
+from wsgn.learning.check import CheckedClips, check_clips
 from wsgn.learning.options import LearnOptions
 from wsgn.learning.report import Report, write_report
 from wsgn.learning.steps import Step, run_step
@@ -28,25 +30,29 @@ def learn(options: LearnOptions) -> Report:
 
     Raises:
         UsageError: options that contradict each other.
+        MissingExtraError: what a later step needs is not installed.
         InputError: clips that cannot be learned from; it says why, before anything is trained.
         OutputError: the engine is there already, or a file cannot be written.
         StepError: a step failed, and has said why.
     """
-    if options.output.exists() and not options.overwrite:
-        raise OutputError(f"{options.output} is there already: add --overwrite, or name another.")
-    annotations, notices = _annotations(options)
+    backbones = _require_all(options)
+    checked = _checked(options)
+    annotations = _with_test(checked.annotations, options)
     folder = options.folder
     labels, features, run = folder / "annotations.json", folder / "features", folder / "training"
+    folder.mkdir(parents=True, exist_ok=True)
     write_annotations(labels, annotations)
     _say_annotated(options, annotations, labels)
-    for step in _steps(options, annotations, labels, features, run):
-        run_step(step, quiet=options.quiet)
-    found = run_step(_predicting(labels, features, run, folder), quiet=True, captures=True)
+    forget_changed(folder / "clips.json", features, checked.digests)
+    run_step(_extraction(options, features), quiet=options.quiet)
+    run_step(_training(options, labels, features, run), quiet=options.quiet)
+    run_step(_export(options, backbones, run), quiet=options.quiet)
+    found = run_step(_prediction(labels, features, run, folder), quiet=options.quiet, captures=True)
     scores = json.loads(found)
     report = Report(
         annotations=annotations,
         engine=options.output,
-        notices=tuple(notices),
+        notices=tuple(checked.notices),
         scores=scores,
         advice=tuple(advice(annotations, scores)),
         found=_segments(folder / "found.json"),
@@ -55,8 +61,34 @@ def learn(options: LearnOptions) -> Report:
     return report
 
 
-def _annotations(options: LearnOptions) -> tuple[Annotations, list[str]]:
-    """Checked annotations with a subset to try on, and what the user should know of them."""
+def _require_all(options: LearnOptions) -> tuple[str, ...]:
+    """Refuse what would fail after the training; the backbones as `to_onnx` is told of them."""
+    if options.output.exists() and not options.overwrite:
+        raise OutputError(f"{options.output} is there already: add --overwrite, or name another.")
+    if options.output.is_dir() or not options.output.absolute().parent.is_dir():
+        raise OutputError(f"{options.output} cannot be written: name a file in a folder.")
+    try:
+        from wsgn.extraction.choose import choose_networks, split_names
+        from wsgn.extraction.config import ONNX_PREFIX
+
+        names = split_names([options.backbone])
+        chosen = choose_networks(names, options.weights)
+    except MissingExtraError:
+        raise
+    except ImportError as error:
+        raise MissingExtraError(f"Learning from clips ({error.name})", "train") from error
+    for package in ("onnx", "onnxscript"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(f"The export of the engine ({package})", "export")
+    given = set(options.weights)
+    return tuple(
+        str(one.weights) if one.weights in given and not name.startswith(ONNX_PREFIX) else name
+        for name, one in zip(names, chosen, strict=True)
+    )
+
+
+def _checked(options: LearnOptions) -> CheckedClips:
+    """Annotations of the clips that can be used, and what the user should know of the rest."""
     annotations = read_annotations(options.clips)
     bar = progress_bar(
         wanted=not options.quiet, total=len(annotations.videos), desc="checking", unit="clip"
@@ -70,7 +102,7 @@ def _annotations(options: LearnOptions) -> tuple[Annotations, list[str]]:
         )
     for notice in checked.notices:
         say_above_bars(notice)
-    return _with_test(checked.annotations, options), checked.notices
+    return checked
 
 
 def _with_test(annotations: Annotations, options: LearnOptions) -> Annotations:
@@ -100,48 +132,51 @@ def _say_annotated(options: LearnOptions, annotations: Annotations, path: Path) 
     )
 
 
-def _steps(
-    options: LearnOptions, annotations: Annotations, labels: Path, features: Path, run: Path
-) -> Sequence[Step]:
-    """Features, training, export."""
-    threads = () if options.num_threads is None else ("--threads", str(options.num_threads))
-    quiet = ("--quiet",) if options.quiet else ()
+def _extraction(options: LearnOptions, features: Path) -> Step:
+    """What was left out before fails here again, and is left out of the training."""
     weights = tuple(word for path in options.weights for word in ("--weights", str(path)))
-    return (
-        Step(
-            name="wsgn-features",
-            words=(
-                str(options.videos_folder), "-o", str(features),
-                "--backbone", options.backbone, *weights,
-                "--frame-rate", f"{options.frame_rate:g}",
-                "--snippet-length", str(options.snippet_length),
-                "--snippet-stride", str(options.snippet_stride),
-                "--image-frames", "1", "--resize", "stretch", *threads, *quiet,
-            ),
+    return Step(
+        name="wsgn-features",
+        words=(
+            str(options.videos_folder), "-o", str(features),
+            "--backbone", options.backbone, *weights,
+            "--frame-rate", f"{options.frame_rate:g}",
+            "--snippet-length", str(options.snippet_length),
+            "--snippet-stride", str(options.snippet_stride),
+            "--image-frames", "1", "--resize", "stretch", *options.run_words,
         ),
-        Step(
-            name="wsgn-train",
-            words=(
-                str(labels), "--features", str(features), "-o", str(run), "--test", _TEST,
-                "--seed", str(options.seed), "--overwrite", *threads, *quiet,
-            ),
-        ),
-        Step(
-            name="to_onnx",
-            words=(
-                str(run / "model.safetensors"), "-o", str(options.output),
-                "--backbone", options.backbone, "--overwrite",
-            ),
+        may_fail_partly=True,
+    )  # fmt: skip
+
+
+def _training(options: LearnOptions, labels: Path, features: Path, run: Path) -> Step:
+    steps = () if options.num_steps is None else ("--steps", str(options.num_steps))
+    return Step(
+        name="wsgn-train",
+        words=(
+            str(labels), "--features", str(features), "--skip-missing", "-o", str(run),
+            "--test", _TEST, *steps, "--seed", str(options.seed), "--overwrite",
+            *options.run_words,
         ),
     )  # fmt: skip
 
 
-def _predicting(labels: Path, features: Path, run: Path, folder: Path) -> Step:
+def _export(options: LearnOptions, backbones: Sequence[str], run: Path) -> Step:
+    return Step(
+        name="to_onnx",
+        words=(
+            str(run / "model.safetensors"), "-o", str(options.output),
+            "--backbone", ",".join(backbones), "--overwrite",
+        ),
+    )  # fmt: skip
+
+
+def _prediction(labels: Path, features: Path, run: Path, folder: Path) -> Step:
     return Step(
         name="wsgn-predict",
         words=(
             str(labels), str(run / "model.safetensors"), "--features", str(features),
-            "--subset", _TEST, "--protocol", "activitynet", "--json", "--quiet",
+            "--only-present", "--subset", _TEST, "--protocol", "activitynet", "--json", "--quiet",
             "-o", str(folder / "found.json"),
         ),
     )  # fmt: skip

@@ -36,6 +36,8 @@ class LearnOptions:
     frame_rate: float = FRAME_RATE
     snippet_length: int = SNIPPET_LENGTH
     snippet_stride: int = SNIPPET_STRIDE
+    # Updates of the training; None: as wsgn-train's preset has it.
+    num_steps: int | None = None
     seed: int = 0
     # Of the CPU; None: all.
     num_threads: int | None = None
@@ -53,6 +55,12 @@ class LearnOptions:
     def snippet_seconds(self) -> float:
         """Of one snippet; a shorter clip holds none."""
         return self.snippet_length / self.frame_rate
+
+    @property
+    def run_words(self) -> tuple[str, ...]:
+        """What steps that take long are told of the machine."""
+        threads = () if self.num_threads is None else ("--threads", str(self.num_threads))
+        return (*threads, *(("--quiet",) if self.quiet else ()))
 
     @property
     def folder(self) -> Path:

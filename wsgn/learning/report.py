@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,9 @@ from wsgn.support.terminal import printable
 # Videos whose segments the page shows.
 _MOST_VIDEOS = 30
 _MOST_SEGMENTS = 5
+# Segments that score less are no finding: the rule of many thresholds ranks all there are. A clip
+# that is action throughout has no contrast, so that its video score of 0.6 is one of 0.1.
+SHOWN_SCORE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,13 +61,8 @@ def _lines(report: Report) -> Iterator[str]:
         if sentences:
             yield from ("", f"## {heading}", "")
             yield from (f"- {_cell(sentence)}" for sentence in sentences)
-    yield from ("", "## Classes", "", "| class | training | test | AP (%) |", "|---|---|---|---|")
-    for label in report.annotations.classes:
-        counts = Counter(v.subset for v in report.annotations.videos if label in v.labels)
-        ap = None if level is None else level["AP"][label]
-        shown = "" if ap is None else f"{ap:.1f}"
-        yield f"| {_cell(label)} | {counts['train']} | {counts['test']} | {shown} |"
-    if level is not None:
+    yield from _class_lines(report)
+    if level is not None and len(report.annotations.classes) > 1:
         confusion = level["confusion"]
         yield from ("", "Clips of a class (rows) by the class that scores highest:", "")
         yield f"| | {' | '.join(map(_cell, confusion['columns']))} |"
@@ -75,6 +72,33 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _found_lines(report)
 
 
+def _class_lines(report: Report) -> Iterator[str]:
+    """Of each class: clips, AP, and in how many of the clips kept apart a segment was found."""
+    yield from ("", "## Classes", "")
+    yield "| class | trained on | kept apart | AP (%) | found in its clips | found in others |"
+    yield "|---|---|---|---|---|---|"
+    level = report.scores.get("video_level")
+    videos = report.annotations.videos
+    tried = [video for video in videos if video.name in report.found]
+    for label in report.annotations.classes:
+        ap = None if level is None else level["AP"][label]
+        with_it = {name for name, found in report.found.items() if _holds(found, label)}
+        own = {video.name for video in tried if label in video.labels}
+        cells = (
+            _cell(label),
+            sum(label in video.labels for video in videos if video.subset == "train"),
+            len(own),
+            "" if ap is None else f"{ap:.1f}",
+            f"{len(own & with_it)} of {len(own)}",
+            f"{len(with_it - own)} of {len(tried) - len(own)}",
+        )
+        yield f"| {' | '.join(map(str, cells))} |"
+
+
+def _holds(found: Sequence[Mapping[str, Any]], label: str) -> bool:
+    return any(one["label"] == label and one["score"] >= SHOWN_SCORE for one in found)
+
+
 def _found_lines(report: Report) -> Iterator[str]:
     yield from ("", "## Segments found in the clips kept apart", "")
     yield "| video | labels | found (seconds, score) |"
@@ -82,7 +106,8 @@ def _found_lines(report: Report) -> Iterator[str]:
     labels = {video.name: video.labels for video in report.annotations.videos}
     names = sorted(report.found)
     for name in names[:_MOST_VIDEOS]:
-        best = sorted(report.found[name], key=lambda one: -one["score"])[:_MOST_SEGMENTS]
+        shown = [one for one in report.found[name] if one["score"] >= SHOWN_SCORE]
+        best = sorted(shown, key=lambda one: -one["score"])[:_MOST_SEGMENTS]
         words = "; ".join(
             f"{_cell(one['label'])} {one['segment'][0]:.1f}-{one['segment'][1]:.1f} "
             f"({one['score']:.2f})"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wsgn.errors import WsgnError
+from wsgn.support.command import PARTLY_FAILED
 from wsgn.support.terminal import say_above_bars
 
 # Where each command lives, so that the one of this installation is run.
@@ -26,6 +27,8 @@ class Step:
 
     name: str
     words: tuple[str, ...]
+    # Whether some of its inputs may fail, which it names.
+    may_fail_partly: bool = False
 
     def as_text(self) -> str:
         """As a user would type it."""
@@ -36,7 +39,7 @@ class Step:
 
 
 class StepError(WsgnError):
-    """A step ended with an exit code other than 0, and has said why."""
+    """A step ended with an exit code that is none of its own, and has said why."""
 
     def __init__(self, step: Step, code: int) -> None:
         super().__init__(f"{step.name} ended with exit code {code}; what it said stands above.")
@@ -50,12 +53,13 @@ def run_step(step: Step, *, quiet: bool = False, captures: bool = False) -> str:
         StepError: its exit code is not 0.
     """
     if not quiet:
-        say_above_bars(f"\n$ {step.as_text()}")
+        say_above_bars(f"$ {step.as_text()}")
     command: Sequence[str] = (sys.executable, "-m", _MODULES[step.name], *step.words)
     done = subprocess.run(
         command, check=False, stdout=subprocess.PIPE if captures else None, text=True
     )
-    if done.returncode:
+    good = (0, PARTLY_FAILED) if step.may_fail_partly else (0,)
+    if done.returncode not in good:
         # What a signal ended has a negative code.
         raise StepError(step, done.returncode if done.returncode > 0 else 128 - done.returncode)
     return done.stdout or ""

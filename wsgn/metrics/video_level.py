@@ -26,8 +26,8 @@ class VideoLevelResult:
     # others.
     map_percent: float
     average_precision_percent: FloatArray
-    # Share of the videos with a label whose largest score is of one of their labels; NaN where no
-    # video has one.
+    # Share of the videos with a label whose largest score is of one of their labels; NaN of one
+    # class only, which then always is the largest.
     accuracy_percent: float
     # (C + 1, C): videos with exactly one label, and in the last row those without any, by the class
     # of their largest score.
@@ -92,6 +92,6 @@ def evaluate_video_level(
         classes=classes,
         map_percent=classified.map_percent,
         average_precision_percent=classified.average_precision_percent,
-        accuracy_percent=100 * float(hits.mean()),
+        accuracy_percent=100 * float(hits.mean()) if len(classes) > 1 else float("nan"),
         confusion=confusion,
     )
