@@ -67,15 +67,6 @@ def _videos(path: Path) -> None:
         write_video(path / f"{name}.mp4", (("black", 1.0), ("red", 1.0)))
 
 
-def _clips(path: Path) -> None:
-    for label, colour in (("hop", "red"), ("walk", "green"), ("background", "blue")):
-        (path / label).mkdir(parents=True)
-        for number in range(3):
-            # Each of another content.
-            scenes = (("black", 0.2 + 0.1 * number), (colour, 0.6))
-            write_video(path / label / f"{number}.mp4", scenes)
-
-
 def _synthetic(path: Path) -> None:
     _run("wsgn-synthesize", "videos", path, *shlex.split(FEW_VIDEOS))
 
@@ -198,7 +189,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "thumos14.json": _thumos,
     "video.mp4": _video,
     "video.npy": _one_array,
-    "clips": _clips,
+    "my.onnx": _engine,
     "videos": _videos,
     "wsgn.onnx": _engine,
     "wsgn.plan": _plan,

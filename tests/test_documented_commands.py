@@ -123,7 +123,9 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-eval detections.json --truth synthetic/annotations.json --subset test "
     "--protocol activitynet": Run(),
     # docs/first_engine.md
-    "wsgn-learn clips/ -o my.onnx": Run(add="--backbone motion --steps 2 --threads 1 --quiet"),
+    "wsgn-learn clips/ -o my.onnx": NotHere(
+        reason="trains for minutes", nearest="tests/learning/test_learn.py"
+    ),
     "wsgn-run video.mp4 --engine my.onnx": Run(),
     # docs/gpu.md
     "wsgn-run video.mp4 --engine wsgn.onnx --device cuda": NO_GPU,
@@ -300,7 +302,7 @@ TAKEN_FOR_GRANTED: dict[str, tuple[str, ...]] = {
     "docs/backbones.md": ("rgb_imagenet.pt",),
     "docs/datasets.md": ("I3D-features", "Thumos14reduced-Annotations"),
     "docs/features.md": ("rgb_imagenet.pt", "videos", "annotations.json", "video.mp4", "synthetic"),
-    "docs/first_engine.md": ("clips", "video.mp4"),
+    "docs/first_engine.md": ("video.mp4", "my.onnx"),
     "docs/gpu.md": ("wsgn.onnx", "wsgn.plan"),
     "docs/graphs.md": ("model.safetensors", "video.npy"),
     "docs/results.md": (),
