@@ -46,16 +46,26 @@ def scores() -> dict[str, object]:
 
 
 def test_few_clips_and_classes_that_look_alike_are_told() -> None:
-    sentences = [*advice(annotations(4), scores())]
+    sentences = [*advice(annotations(4), scores(), {})]
     assert len(sentences) == 2
     assert sentences[0].startswith("'push' is not learned well (AP 45 %), and only 4 clips")
     assert sentences[1].startswith("2 of 2 clips of 'push' are taken for 'kick'")
 
 
 def test_a_missing_background_is_told_and_many_clips_are_not_too_few() -> None:
-    sentences = [*advice(annotations(12, background=False), scores())]
+    sentences = [*advice(annotations(12, background=False), scores(), {})]
     assert "from 12 clips: see whether they show it whole" in sentences[0]
     assert sentences[-1].startswith("there are no clips of background")
+
+
+def test_a_class_that_is_found_in_background_is_told() -> None:
+    kick = {"label": "kick", "segment": [0.5, 2.0], "score": 0.8}
+    videos = (*annotations(12).videos, _video("b2", "test", ""), _video("b3", "test", ""))
+    known = Annotations(classes=CLASSES, videos=videos)
+    found = {"b1": [kick], "b2": [kick, {**kick, "label": "push", "score": 0.05}], "b3": []}
+    alarms = [text for text in advice(known, scores(), found) if "of background" in text]
+    assert len(alarms) == 1
+    assert alarms[0].startswith("'kick' is found in 2 of 3 clips of background")
 
 
 def test_the_page_counts_where_a_class_was_found(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from wsgn.data.annotations import Annotations
@@ -13,14 +13,24 @@ from wsgn.metrics.video_level import BACKGROUND
 # Average precision in percent under which a class is not learned.
 _GOOD_AP = 70.0
 # Share of a class's clips that are taken for one other class, in percent, from which on they are
-# said to look alike.
-_ALIKE = 30.0
+# said to look alike; and of the clips of background in which a class is found.
+_ALIKE, _ALARMS = 30.0, 20.0
+# Segments that score less are no finding: the rule of many thresholds ranks all there are. A clip
+# that is action throughout has no contrast, so that its video score of 0.6 is one of 0.1.
+SHOWN_SCORE = 0.1
 
 
-def advice(annotations: Annotations, scores: Mapping[str, Any]) -> Iterator[str]:
+def advice(
+    annotations: Annotations,
+    scores: Mapping[str, Any],
+    found: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> Iterator[str]:
     """Sentences, most useful first; none where nothing is wrong.
 
-    `scores` is what `wsgn-predict --json` says of the clips that were kept apart.
+    Args:
+        annotations: of all clips, with the subset `train`.
+        scores: what `wsgn-predict --json` says of the clips that were kept apart.
+        found: segments by video in those.
     """
     level = scores.get("video_level")
     if level is None:
@@ -43,6 +53,7 @@ def advice(annotations: Annotations, scores: Mapping[str, Any]) -> Iterator[str]
                 "clips: see whether they show it whole and near enough, and little else."
             )
     yield from _alike(level["confusion"])
+    yield from _alarms(annotations, found)
     if not trained[BACKGROUND]:
         yield "there are no clips of background: add some, of the places where it will be used."
 
@@ -59,3 +70,22 @@ def _alike(confusion: Mapping[str, Any]) -> Iterator[str]:
                     f"{count} of {total} clips of '{label}' are taken for '{other}': if they look "
                     "alike to you too, make one class of them, or film what tells them apart."
                 )
+
+
+def _alarms(
+    annotations: Annotations, found: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> Iterator[str]:
+    nothing = {video.name for video in annotations.videos if not video.labels} & found.keys()
+    for label in annotations.classes:
+        count = sum(is_found(label, found[name]) for name in nothing)
+        if count > 1 and 100 * count >= _ALARMS * len(nothing):
+            yield (
+                f"'{label}' is found in {count} of {len(nothing)} clips of background: add "
+                "background that looks like it, and take only segments of higher scores "
+                "(wsgn-run --min-score)."
+            )
+
+
+def is_found(label: str, segments: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a class is found among a video's segments."""
+    return any(one["label"] == label and one["score"] >= SHOWN_SCORE for one in segments)

@@ -49,13 +49,14 @@ def learn(options: LearnOptions) -> Report:
     run_step(_export(options, backbones, run), quiet=options.quiet)
     found = run_step(_prediction(labels, features, run, folder), quiet=options.quiet, captures=True)
     scores = json.loads(found)
+    segments = _segments(folder / "found.json")
     report = Report(
         annotations=annotations,
         engine=options.output,
         notices=tuple(checked.notices),
         scores=scores,
-        advice=tuple(advice(annotations, scores)),
-        found=_segments(folder / "found.json"),
+        advice=tuple(advice(annotations, scores, segments)),
+        found=segments,
     )
     write_report(folder / "report.md", report)
     return report

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wsgn.data.annotations import Annotations
+from wsgn.learning.advice import SHOWN_SCORE, is_found
 from wsgn.prediction.evaluate import NOT_LOCALISED
 from wsgn.support.files import write_whole_file
 from wsgn.support.terminal import printable
@@ -15,9 +16,6 @@ from wsgn.support.terminal import printable
 # Videos whose segments the page shows.
 _MOST_VIDEOS = 30
 _MOST_SEGMENTS = 5
-# Segments that score less are no finding: the rule of many thresholds ranks all there are. A clip
-# that is action throughout has no contrast, so that its video score of 0.6 is one of 0.1.
-SHOWN_SCORE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +80,7 @@ def _class_lines(report: Report) -> Iterator[str]:
     tried = [video for video in videos if video.name in report.found]
     for label in report.annotations.classes:
         ap = None if level is None else level["AP"][label]
-        with_it = {name for name, found in report.found.items() if _holds(found, label)}
+        with_it = {name for name, found in report.found.items() if is_found(label, found)}
         own = {video.name for video in tried if label in video.labels}
         cells = (
             _cell(label),
@@ -93,10 +91,6 @@ def _class_lines(report: Report) -> Iterator[str]:
             f"{len(with_it - own)} of {len(tried) - len(own)}",
         )
         yield f"| {' | '.join(map(str, cells))} |"
-
-
-def _holds(found: Sequence[Mapping[str, Any]], label: str) -> bool:
-    return any(one["label"] == label and one["score"] >= SHOWN_SCORE for one in found)
 
 
 def _found_lines(report: Report) -> Iterator[str]:
