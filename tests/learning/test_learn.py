@@ -92,6 +92,25 @@ def test_a_mistake_is_told_before_anything_is_done(
     assert not [*tmp_path.iterdir()]
 
 
+def test_subsets_that_lack_a_class_or_all_are_told(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "clips.csv"
+    for lacking, sentence in (
+        ("down", "no clip of 'down' is left to train on"),
+        ("background", "are all of background"),
+    ):
+        rows = [
+            f"{label}/{index},{label},{'test' if label == lacking else 'train'}"
+            for label in ("down", "right", "background")
+            for index in range(4)
+        ]
+        table.write_text("\n".join(["video,label,subset", *rows]))
+        words = (table, "--videos", clips, "-o", tmp_path / "my.onnx", "-q", *MOTION)
+        assert run(*words) == 3
+        assert sentence in capsys.readouterr().err
+
+
 def test_an_engine_that_is_there_is_kept(
     clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

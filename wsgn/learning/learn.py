@@ -20,7 +20,7 @@ from wsgn.learning.options import LearnOptions
 from wsgn.learning.report import Report, write_report
 from wsgn.learning.steps import Step, run_step
 from wsgn.support.progress import progress_bar
-from wsgn.support.terminal import say_above_bars
+from wsgn.support.terminal import quoted, say_above_bars
 
 _TRAIN, _TEST = "train", "test"
 
@@ -108,18 +108,26 @@ def _checked(options: LearnOptions) -> CheckedClips:
 
 def _with_test(annotations: Annotations, options: LearnOptions) -> Annotations:
     """With subsets `train` and `test`: its own, or drawn."""
-    subsets = {video.subset for video in annotations.videos}
-    if _TEST in subsets:
-        if _TRAIN not in subsets:
-            raise InputError("no clip is left for the subset 'train'.")
-        return annotations
-    split = SplitOptions(
-        shares={_TEST: options.test_share},
-        group_pattern=options.group_pattern,
-        seed=options.seed,
-    )
-    drawn = split_annotations(annotations, split)
-    return replace(drawn, dataset=annotations.dataset)
+    if all(video.subset != _TEST for video in annotations.videos):
+        split = SplitOptions(
+            shares={_TEST: options.test_share},
+            group_pattern=options.group_pattern,
+            seed=options.seed,
+        )
+        drawn = split_annotations(annotations, split)
+        annotations = replace(drawn, dataset=annotations.dataset)
+    trained = {v for video in annotations.videos if video.subset == _TRAIN for v in video.labels}
+    if lacking := [label for label in annotations.classes if label not in trained]:
+        raise InputError(
+            f"no clip of {quoted(lacking)} is left to train on: all that can be used are of the "
+            "subset 'test'."
+        )
+    if not any(video.labels for video in annotations.subset(_TEST)):
+        raise InputError(
+            "the clips kept apart are all of background: keep clips of the classes apart too, or "
+            "choose a larger --test-share."
+        )
+    return annotations
 
 
 def _say_annotated(options: LearnOptions, annotations: Annotations, path: Path) -> None:
