@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         prog=_NAME,
         description="Compile the frame-selection kernels for GPUs that are not here.",
         epilog="There is no kernel for models that are scored with the scale soft_gate (of the "
-        "preset wsgn+) and for the naive model: score those with "
+        "preset wsgn+) or without weights (the naive model, the preset wsgn): score those with "
         "wsgn.localization.scoring.frame_scores.",
     )
     model = parser.add_mutually_exclusive_group(required=True)
