@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from benchmarks.rows import Setting
-from wsgn.config import ModelConfig
+from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import label_vector
 from wsgn.data.layouts import read_annotations
 from wsgn.errors import UsageError
@@ -161,12 +161,15 @@ def _model(job: Job, training: FeatureDataset) -> ModelConfig:
 
 
 def _is_of(result: Result, job: Job) -> bool:
-    """Whether a stored result is of the job's settings, those that were known then."""
+    """Whether a stored result is of the job's settings; those that came later are as they start."""
     wanted = _description(job)
+    usual = json.loads(
+        json.dumps(
+            {"method": asdict(type(job.preset.model.method)()), "train": asdict(TrainConfig())}
+        )
+    )
     return (wanted["row"], wanted["setting"]) == (result.row, result.setting) and all(
-        wanted[record].get(name) == value
-        for record in ("method", "train")
-        for name, value in getattr(result, record).items()
+        usual[record] | getattr(result, record) == wanted[record] for record in usual
     )
 
 
