@@ -42,12 +42,15 @@ class Objective(nn.Module):
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self._half):
             heads = self._layers(inputs)
         if self._smoothing > 1:
-            # In float32, as the losses are.
-            x, h = (
-                running_mean(at_least_single(logits), cu_seqlens, self._smoothing)
-                for logits in (heads.selection_logits, heads.class_logits)
-            )
-            heads = dataclasses.replace(heads, selection_logits=x, class_logits=h)
+            # In float32, as the losses are; whatever a method pools, and not its hidden features.
+            smooth = {
+                one.name: running_mean(
+                    at_least_single(getattr(heads, one.name)), cu_seqlens, self._smoothing
+                )
+                for one in dataclasses.fields(heads)
+                if one.name != "hidden"
+            }
+            heads = dataclasses.replace(heads, **smooth)
         if self._normalise_labels:
             targets = dataclasses.replace(targets, labels=normalised_labels(targets.labels))
         return self.model.method.losses(heads, cu_seqlens, targets)
