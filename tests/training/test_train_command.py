@@ -18,7 +18,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from toy import SAMPLING, SIZE, write_toy_dataset
 
 from wsgn.checkpoint import load_checkpoint
+from wsgn.config import DEFAULT_FRAMES, DEFAULT_SAMPLING
+from wsgn.manifest import SYNTHETIC, FeatureInput
+from wsgn.presets import preset
 from wsgn.training.cli import main, train_options
+from wsgn.training.train import _tell_of_the_compact_network
 from wsgn.training.trainer import StepLog, Trainer
 
 QUICK = ("--steps", "60", "--learning-rate", "0.02", "--thinning", "1", "-q")
@@ -356,3 +360,18 @@ def test_what_would_learn_nothing_of_one_class_is_refused(
     said = capsys.readouterr().err
     assert "one class only, so it would learn nothing" in said
     assert "--class-activation sigmoid" in said
+
+
+@pytest.mark.parametrize(("dataset_name", "is_told"), [("holiday", True), (SYNTHETIC[0], False)])
+def test_filmed_videos_are_told_what_the_compact_network_is(
+    dataset_name: str, is_told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = preset("videos").model
+    pixels = model.on(classes=("a", "b"), sampling=DEFAULT_SAMPLING, frames=DEFAULT_FRAMES)
+    _tell_of_the_compact_network(pixels, dataset_name)
+    assert ("wsgn-learn" in capsys.readouterr().err) == is_told
+    features = model.on(
+        classes=("a", "b"), sampling=DEFAULT_SAMPLING, features=FeatureInput(size=4)
+    )
+    _tell_of_the_compact_network(features, dataset_name)
+    assert capsys.readouterr().err == ""

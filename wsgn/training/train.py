@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wsgn.data.annotations import Annotations
 from wsgn.data.layouts import read_annotations
 from wsgn.errors import InputError, MissingExtraError, OutputError
+from wsgn.manifest import SYNTHETIC
 from wsgn.support.files import new_folder
 from wsgn.support.terminal import say_above_bars
 from wsgn.training.options import TrainOptions
@@ -132,6 +133,7 @@ def _prepare(
     model = model_config(options, data)
     if world.is_first and options.progress:
         _tell_of_one_class(model)
+        _tell_of_the_compact_network(model, annotations.dataset)
     if options.test_subset is not None and model.features is not None:
         # What is missing must not be found out after the training; here headers tell.
         data.source(options.test_subset, model)
@@ -160,6 +162,15 @@ def _tell_of_one_class(model: ModelConfig) -> None:
         say_above_bars(
             f"there is one class only, '{model.classes[0]}', and a softmax over it is 1 "
             "everywhere: --class-activation sigmoid learns whether it happens."
+        )
+
+
+def _tell_of_the_compact_network(model: ModelConfig, dataset: str) -> None:
+    """On real videos it told no class from another, however long it was trained."""
+    if model.frames is not None and model.backbone.name == "compact" and dataset not in SYNTHETIC:
+        say_above_bars(
+            "the compact network starts from nothing, which is enough for drawn videos: for filmed "
+            "ones take features of a trained network (wsgn-learn, or wsgn-features and --features)."
         )
 
 
