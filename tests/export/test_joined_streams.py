@@ -21,6 +21,7 @@ from wsgn.export.to_onnx import main
 from wsgn.extraction.cli import main as extract
 from wsgn.extraction.config import BACKBONES, ExtractionConfig, Network, frame_settings
 from wsgn.features.file import read_feature_file, read_feature_info
+from wsgn.features.layouts import open_features
 from wsgn.manifest import FeatureInput, FrameInput, Sampling
 from wsgn.runtime import open_engine
 from wsgn.runtime.pipeline import Detection
@@ -100,6 +101,19 @@ def test_the_engine_equals_the_features_then_the_heads(
     assert len(expected) > 5
     assert np.ptp(expected, axis=0).max() > 0.01
     np.testing.assert_allclose(np.concatenate(seen), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_one_stream_is_read_and_joined_by_its_name(folder: Path, tmp_path: Path) -> None:
+    reader = open_features(folder / "out", streams=("motion",))
+    both = read_feature_file(folder / "out" / "clip.safetensors")[1]
+    np.testing.assert_array_equal(reader.read("clip"), both[:, 5:])
+    source = reader.info("clip").source
+    checkpoint = heads(source, features=FeatureInput(size=144), streams=("motion",))
+    report = export_onnx(checkpoint, tmp_path / "engine.onnx", backbone="motion")
+    assert report.path.stat().st_size > 0
+    np.save(tmp_path / "clip.npy", both)
+    with pytest.raises(UsageError, match="layout 'npy' have no stream 'motion'"):
+        open_features(tmp_path / "clip.npy", sampling=SAMPLING, streams=("motion",))
 
 
 @pytest.mark.parametrize("graph", ["whole-video", "streaming"])

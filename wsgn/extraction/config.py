@@ -228,9 +228,11 @@ class ExtractionConfig:
         fits = set(named) <= set(networks) if streams else named == networks
         if not fits:
             return f"{made}, not {wanted}"
-        fps = re.compile(r"native frame rate|.* fps|flow .*")
-        found = [words for words in settings if not fps.fullmatch(words)]
-        here = [words for words in expected if not fps.fullmatch(words)]
+        of_others = r"native frame rate|.* fps|flow .*"
+        if not any(is_on_images(one.config) for one in self.networks):
+            of_others += r"|\d+ images of each snippet"
+        found = [words for words in settings if not re.fullmatch(of_others, words)]
+        here = [words for words in expected if not re.fullmatch(of_others, words)]
         return "" if found == here else f"{', '.join(found)}, not {', '.join(here)}"
 
     @property

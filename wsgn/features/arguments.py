@@ -71,7 +71,10 @@ def add_feature_options(group: argparse._ArgumentGroup, *, videos: Sampling | No
 
 def add_streams(group: argparse._ArgumentGroup) -> None:
     """The option for the streams of features."""
-    group.add_argument("--streams", help="of the features: rgb, flow or rgb,flow (default: all)")
+    group.add_argument(
+        "--streams",
+        help="of the features: rgb, flow, motion, or several with commas (default: all)",
+    )
 
 
 def data_options(arguments: argparse.Namespace) -> DataOptions:

@@ -11,7 +11,7 @@ from wsgn.errors import InputError, UsageError
 from wsgn.features.file import SUFFIX
 from wsgn.features.folders import ArrayFolder, PlainFolder, files_in_tree
 from wsgn.features.npy_file import read_npy_header
-from wsgn.features.reader import FeatureReader, TimeBase, checked_streams
+from wsgn.features.reader import MOTION, FeatureReader, TimeBase, checked_streams
 from wsgn.features.streams import (
     CropStream,
     NpyStream,
@@ -54,7 +54,7 @@ def open_features(
             which it is.
         sampling: the time base, one for all videos or one for each (see `native_sampling`). The
             layout 'safetensors' holds it itself, and it then must be the same.
-        streams: chooses and orders 'rgb' and 'flow'; by default all there are, RGB first.
+        streams: chooses and orders 'rgb', 'flow' and 'motion'; by default all there are, RGB first.
 
     Returns:
         A reader: `names`, `info(name)` from the header, and `read(name)`, (T, D) float32.
@@ -77,6 +77,11 @@ def open_features(
         raise UsageError(
             f"the layout '{layout}' of {path} holds no time base: give the frame rate, the snippet "
             f"length and the snippet stride ({_USUAL[layout]})."
+        )
+    if MOTION in streams:
+        raise UsageError(
+            f"features in the layout '{layout}' have no stream '{MOTION}': only wsgn-features "
+            "makes it."
         )
     return _reader(path, layout, sampling, streams)
 

@@ -17,8 +17,11 @@ from wsgn.support.arrays import AnyArray, Float32Array
 # Notices are logged, so that a command shows them and a program can silence them.
 LOGGER = logging.getLogger("wsgn.data")
 
-RGB, FLOW = "rgb", "flow"
+RGB, FLOW, MOTION = "rgb", "flow", "motion"
+# Those of the layouts of others.
 STREAMS = (RGB, FLOW)
+# And what `wsgn-features` makes besides.
+ALL_STREAMS = (*STREAMS, MOTION)
 
 # One time base for all videos, or one for each by its name.
 TimeBase = Sampling | Mapping[str, Sampling]
@@ -85,9 +88,9 @@ def stored_names(names: Sequence[str], stored: Sequence[str]) -> dict[str, str]:
 
 def checked_streams(streams: tuple[str, ...]) -> tuple[str, ...]:
     """Names of streams in the order in which they are put together; empty means all there are."""
-    if set(streams) - set(STREAMS) or len(set(streams)) != len(streams):
+    if set(streams) - set(ALL_STREAMS) or len(set(streams)) != len(streams):
         raise UsageError(
-            f"streams must be some of {', '.join(STREAMS)}, each once, got {list(streams)}."
+            f"streams must be some of {', '.join(ALL_STREAMS)}, each once, got {list(streams)}."
         )
     return streams
 
