@@ -113,7 +113,7 @@ def test_one_stream_is_read_and_joined_by_its_name(folder: Path, tmp_path: Path)
     assert report.path.stat().st_size > 0
     np.save(tmp_path / "clip.npy", both)
     with pytest.raises(UsageError, match="layout 'npy' have no stream 'motion'"):
-        open_features(tmp_path / "clip.npy", sampling=SAMPLING, streams=("motion",))
+        open_features(tmp_path, layout="npy", sampling=SAMPLING, streams=("motion",))
 
 
 @pytest.mark.parametrize("graph", ["whole-video", "streaming"])
