@@ -2,7 +2,8 @@
 
     python -m benchmarks.large_dataset /tmp/large --gigabytes 20
 
-The feature files are sparse: they hold zeros that take no room on disk, and are read as any others.
+The feature files are sparse: but for a few snippets they hold zeros that take no room on disk, and
+are read as any others.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from wsgn.support.command import run_command
 FEATURE_SIZE = 2048
 NUM_SNIPPETS = 2560
 NUM_CLASSES = 20
+# Snippets of each video that are no zeros.
+_NUM_FILLED = 4
 SAMPLING = Sampling(frame_rate=25, snippet_length=16, snippet_stride=16)
 
 
@@ -43,11 +46,13 @@ def make(folder: Path, gigabytes: float) -> tuple[int, int]:
     count = round(gigabytes * 1e9 / size)
     if count < 1:
         raise UsageError(f"--gigabytes {gigabytes:g} is less than one file of {size / 1e6:.0f} MB.")
-    database = {}
+    database, random = {}, np.random.default_rng(0)
     for index in range(count):
         name = f"video_{index:05d}"
         with (features / f"{name}.safetensors").open("wb") as file:
             file.write(header)
+            # A model that says the same of every snippet is refused.
+            file.write(random.normal(size=(_NUM_FILLED, FEATURE_SIZE)).astype(np.float32).tobytes())
             file.truncate(size)
         database[name] = {"subset": "train", "labels": [f"class {index % NUM_CLASSES}"]}
     document = {"classes": [f"class {index}" for index in range(NUM_CLASSES)]}
