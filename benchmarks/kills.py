@@ -22,6 +22,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -285,13 +286,14 @@ class _Changes:
     def __init__(self, folder: Path, *, last: int | None = None) -> None:
         self._folder = folder
         self._last = last
-        self._is_reading = False
+        # Workers rename at the same time.
+        self._reading = threading.local()
         self.count = 0
         self.versions: dict[str, list[str]] = {}
         sys.addaudithook(self._hear)
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self._is_reading or not _is_change(event, arguments):
+        if getattr(self._reading, "now", False) or not _is_change(event, arguments):
             return
         path = str(arguments[1 if event == "os.rename" else 0])
         if not path.startswith(str(self._folder)):
@@ -300,11 +302,11 @@ class _Changes:
         if self.count == self._last:
             os.kill(os.getpid(), signal.SIGKILL)
         if event == "os.rename" and self._last is None:
-            self._is_reading = True
+            self._reading.now = True
             name = str(Path(path).relative_to(self._folder))
             if not _is_temporary(name):
                 self.versions.setdefault(name, []).append(_checksum(Path(str(arguments[0]))))
-            self._is_reading = False
+            self._reading.now = False
 
 
 def _is_change(event: str, arguments: tuple[Any, ...]) -> bool:
