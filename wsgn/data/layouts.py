@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from wsgn.data.annotations import Annotations, dataset_name, read_activitynet
-from wsgn.data.class_folders import read_class_folders
 from wsgn.data.table import is_table, read_table
 
 
@@ -27,6 +26,9 @@ def read_annotations(
     """
     path = Path(path)
     if path.is_dir():
+        # Late: what is a video is known beside the decoder, which a JSON or a table needs not.
+        from wsgn.data.class_folders import read_class_folders
+
         found = read_class_folders(path)
     elif is_table(path):
         found = read_table(path, labels_from_segments=labels_from_segments)

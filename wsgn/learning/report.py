@@ -9,7 +9,7 @@ from typing import Any
 
 from wsgn.data.annotations import Annotations
 from wsgn.learning.advice import SHOWN_SCORE, is_found
-from wsgn.prediction.evaluate import NOT_LOCALISED
+from wsgn.metrics.video_level import NOT_LOCALISED
 from wsgn.support.files import write_whole_file
 from wsgn.support.terminal import printable
 

@@ -10,6 +10,11 @@ from wsgn.metrics.classification import evaluate_classification
 from wsgn.support.arrays import BoolArray, FloatArray, IntArray
 from wsgn.support.tables import columns
 
+# What is said where the annotations have no times.
+NOT_LOCALISED = (
+    "the annotations have labels and no times: localisation was not scored, only whether the "
+    "right videos score highest"
+)
 # Rows of the confusion matrix of videos without a label.
 BACKGROUND = "(none)"
 # A matrix of more classes is no table that people read.

@@ -23,7 +23,7 @@ from wsgn.metrics.charades_files import CharadesTruth, points_seconds
 from wsgn.metrics.classification import evaluate_classification
 from wsgn.metrics.detection import DetectionResult, evaluate_detection
 from wsgn.metrics.detections import Detections
-from wsgn.metrics.video_level import VideoLevelResult, evaluate_video_level
+from wsgn.metrics.video_level import NOT_LOCALISED, VideoLevelResult, evaluate_video_level
 from wsgn.prediction.absent import Absent, scored_truth
 from wsgn.prediction.predict import VideoPrediction, predict_videos, predicted_segments
 from wsgn.support.arrays import FloatArray
@@ -32,12 +32,6 @@ from wsgn.support.tables import columns
 
 # Overlaps of short tables, such as that at the end of a training.
 FEW_TIOU = (0.1, 0.3, 0.5, 0.7)
-
-# What is said where the annotations have no times.
-NOT_LOCALISED = (
-    "the annotations have labels and no times: localisation was not scored, only whether the "
-    "right videos score highest"
-)
 
 # How segments are found in scores.
 Rule = DetectionRule | MultiThresholdRule

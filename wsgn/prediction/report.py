@@ -9,9 +9,8 @@ from pathlib import Path
 
 from wsgn.metrics.charades import CharadesResult
 from wsgn.metrics.detection import DetectionResult
-from wsgn.metrics.video_level import VideoLevelResult
+from wsgn.metrics.video_level import NOT_LOCALISED, VideoLevelResult
 from wsgn.prediction.absent import Absent
-from wsgn.prediction.evaluate import NOT_LOCALISED
 from wsgn.support.tables import columns
 
 
