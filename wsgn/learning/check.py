@@ -20,7 +20,6 @@ from wsgn.video.opened_video import OpenedVideo
 LEAST_CLIPS = 3
 # With fewer, what is found is mostly chance.
 FEW_CLIPS = 10
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,13 +106,11 @@ def _readable(
 
 
 def _clip(video: VideoAnnotation, path: Path) -> Clip:
-    digest = hashlib.sha256()
     with input_errors(f"'{path}'"), path.open("rb") as file:
-        while data := file.read(_CHUNK):
-            digest.update(data)
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     # It decodes the first frame, which shows whether the codec is known.
     with OpenedVideo(path, None) as opened:
-        return Clip(video=video, path=path, sha256=digest.hexdigest(), info=opened.info)
+        return Clip(video=video, path=path, sha256=sha256, info=opened.info)
 
 
 def _without_copies(clips: Sequence[Clip], checked: CheckedClips) -> list[Clip]:

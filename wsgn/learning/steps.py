@@ -32,9 +32,8 @@ class Step:
 
     def as_text(self) -> str:
         """As a user would type it."""
-        program = self.name
-        if program not in ("wsgn-features", "wsgn-train", "wsgn-predict"):
-            program = f"python -m {_MODULES[self.name]}"
+        is_installed = self.name.startswith("wsgn-")
+        program = self.name if is_installed else f"python -m {_MODULES[self.name]}"
         return f"{program} {shlex.join(self.words)}"
 
 

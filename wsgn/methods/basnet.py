@@ -21,14 +21,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from wsgn.methods.config import BasnetConfig
 from wsgn.methods.heads import initialised
 from wsgn.methods.interface import HeadOutput, Losses, Targets
-from wsgn.methods.losses import normalised_labels, score_losses
+from wsgn.methods.losses import labels_with_background, score_losses
 from wsgn.methods.pooling import at_least_single, top_mean
 from wsgn.selection.packing import check_offsets, mean_per_video
 
@@ -99,10 +98,6 @@ class Basnet(nn.Module):
         self, logits: Tensor, cu_seqlens: Tensor, labels: Tensor, background: float
     ) -> Tensor:
         """(B,): binary cross-entropy of the softmax with the labels divided by their sum."""
-        probabilities = self._pooled(at_least_single(logits), cu_seqlens).softmax(dim=1)
-        column = torch.full_like(labels[:, :1], background)
-        return score_losses(probabilities, normalised_labels(torch.cat([labels, column], dim=1)))
-
-    def _pooled(self, logits: Tensor, cu_seqlens: Tensor) -> Tensor:
         check_offsets(cu_seqlens, len(logits))
-        return top_mean(logits, cu_seqlens, self.config.snippets_per_pick)
+        pooled = top_mean(at_least_single(logits), cu_seqlens, self.config.snippets_per_pick)
+        return score_losses(pooled.softmax(dim=1), labels_with_background(labels, background))

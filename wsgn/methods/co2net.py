@@ -28,7 +28,7 @@ from wsgn.methods.basnet import SLOPE, SuppressedOutput
 from wsgn.methods.config import Co2netConfig
 from wsgn.methods.heads import initialised
 from wsgn.methods.interface import HeadOutput, Losses, Targets
-from wsgn.methods.losses import normalised_labels
+from wsgn.methods.losses import labels_with_background
 from wsgn.methods.pooling import at_least_single, top_mean
 from wsgn.selection.packing import check_offsets, mean_per_video
 
@@ -133,11 +133,7 @@ class Co2net(nn.Module):
         self, logits: Tensor, cu_seqlens: Tensor, labels: Tensor, background: float
     ) -> Tensor:
         """(B,): cross-entropy with the labels divided by their sum."""
-        column = torch.full_like(labels[:, :1], background)
-        wanted = normalised_labels(torch.cat([labels, column], dim=1))
-        pooled = self._pooled(at_least_single(logits), cu_seqlens)
-        return cross_entropy(pooled, wanted.to(pooled.dtype), reduction="none")
-
-    def _pooled(self, logits: Tensor, cu_seqlens: Tensor) -> Tensor:
         check_offsets(cu_seqlens, len(logits))
-        return top_mean(logits, cu_seqlens, self.config.snippets_per_pick)
+        pooled = top_mean(at_least_single(logits), cu_seqlens, self.config.snippets_per_pick)
+        wanted = labels_with_background(labels, background)
+        return cross_entropy(pooled, wanted.to(pooled.dtype), reduction="none")

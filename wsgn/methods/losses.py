@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -27,6 +28,12 @@ def logit_losses(logits: Tensor, labels: Tensor) -> Tensor:
     """
     losses = binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none")
     return losses.sum(dim=1)
+
+
+def labels_with_background(labels: Tensor, background: float) -> Tensor:
+    """Labels (B, C) and one of the background behind them (B, C + 1), divided by their sum."""
+    column = torch.full_like(labels[:, :1], background)
+    return normalised_labels(torch.cat([labels, column], dim=1))
 
 
 def normalised_labels(labels: Tensor) -> Tensor:

@@ -74,12 +74,7 @@ def _wsgn(method: Wsgn) -> SelectionRule:
 def _wsgn_video_score(config: WsgnConfig, *, is_average: bool) -> VideoScore:
     """What the loss was of, as far as it is; of the frame scores under eq. 2 to the letter."""
     if config.peak_weight > 0:
-        return VideoScore(
-            pooling="top",
-            of="logits",
-            activation="sigmoid",
-            snippets_per_pick=config.snippets_per_pick,
-        )
+        return _of_largest_logits("sigmoid", config.snippets_per_pick)
     if config.trains_logits:
         return VideoScore(pooling="weighted", of="logits", activation="sigmoid")
     if is_average:
@@ -123,12 +118,7 @@ def _wtalc(config: WtalcConfig) -> SelectionRule:
         components=(),
         softmax_scale=_ANY_SCALE,
         class_activation="sigmoid",
-        video_score=VideoScore(
-            pooling="top",
-            of="logits",
-            activation="sigmoid",
-            snippets_per_pick=config.snippets_per_pick,
-        ),
+        video_score=_of_largest_logits("sigmoid", config.snippets_per_pick),
     )
 
 
@@ -138,10 +128,11 @@ def _top_activations(snippets_per_pick: int) -> SelectionRule:
         components=(),
         softmax_scale=_ANY_SCALE,
         class_activation=IDENTITY,
-        video_score=VideoScore(
-            pooling="top",
-            of="logits",
-            activation="softmax",
-            snippets_per_pick=snippets_per_pick,
-        ),
+        video_score=_of_largest_logits("softmax", snippets_per_pick),
+    )
+
+
+def _of_largest_logits(activation: str, snippets_per_pick: int) -> VideoScore:
+    return VideoScore(
+        pooling="top", of="logits", activation=activation, snippets_per_pick=snippets_per_pick
     )
