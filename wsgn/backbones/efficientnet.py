@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from wsgn.backbones.config import EfficientNetConfig
 from wsgn.backbones.pixels import ByteInput, mean_over_frames
 from wsgn.backbones.same import same_padding
-from wsgn.backbones.stages import Stage, freeze_stages, run_stages
+from wsgn.backbones.stages import Stage, StagedNetwork, run_stages
 from wsgn.errors import UsageError
 
 # Blocks of each stage: expansion, output channels, how many, stride of the first, kernel.
@@ -75,8 +75,10 @@ class MobileBlock(nn.Module):
         return y + x if self.shortcut else y
 
 
-class EfficientNetBackbone(nn.Module):
+class EfficientNetBackbone(StagedNetwork):
     """Frames (N, L, H, W, 3) uint8 -> features (N, 1280): the mean over space, then over frames."""
+
+    config: EfficientNetConfig
 
     def __init__(self, config: EfficientNetConfig) -> None:
         super().__init__()
@@ -107,12 +109,6 @@ class EfficientNetBackbone(nn.Module):
             blocks = blocks[count:]
         stem = [self.conv_stem, self.bn0, self.relu]
         return [stem, *stages, [self.conv_head, self.bn1, self.relu]]
-
-    def train(self, mode: bool = True) -> EfficientNetBackbone:
-        """Training mode for all but the frozen stages."""
-        super().train(mode)
-        freeze_stages(self.stages()[: self.config.frozen_stages])
-        return self
 
     def forward(self, frames: Tensor) -> Tensor:
         """Features of each frame, averaged over the snippet."""

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from wsgn.backbones.config import I3dConfig
 from wsgn.backbones.pixels import SymmetricInput
 from wsgn.backbones.same import SameConv3d, SameMaxPool3d, Size3
-from wsgn.backbones.stages import Stage, freeze_stages, run_stages
+from wsgn.backbones.stages import Stage, StagedNetwork, run_stages
 from wsgn.errors import UsageError
 
 # Sonnet's batch normalisation keeps 0.999 of its running statistics at each step.
@@ -100,12 +100,14 @@ def _layers(in_channels: int) -> nn.ModuleDict:
     return nn.ModuleDict({name: layers[name] for stage in STAGES for name in stage})
 
 
-class I3dBackbone(nn.Module):
+class I3dBackbone(StagedNetwork):
     """Frames (N, L, H, W, 3) or flow (N, L, H, W, 2) -> features (N, 1024).
 
     Any L, H and W will do; under 9 frames or 193 pixels the last map is smaller than the published
     window of the mean, which then shrinks with it.
     """
+
+    config: I3dConfig
 
     def __init__(self, config: I3dConfig) -> None:
         super().__init__()
@@ -121,12 +123,6 @@ class I3dBackbone(nn.Module):
     def stages(self) -> list[Stage]:
         """The layers, stage by stage."""
         return [[self.layers[name] for name in stage] for stage in STAGES]
-
-    def train(self, mode: bool = True) -> I3dBackbone:
-        """Training mode for all but the frozen stages."""
-        super().train(mode)
-        freeze_stages(self.stages()[: self.config.frozen_stages])
-        return self
 
     def forward(self, frames: Tensor) -> Tensor:
         """The mean before the classifier, averaged over what is left of time and space."""

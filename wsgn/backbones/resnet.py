@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from wsgn.backbones.config import ResNetConfig
 from wsgn.backbones.pixels import ImageNetInput, mean_over_frames
-from wsgn.backbones.stages import Stage, freeze_stages, run_stages
+from wsgn.backbones.stages import Stage, StagedNetwork, run_stages
 from wsgn.errors import UsageError
 
 _CHANNELS = (64, 128, 256, 512)
@@ -44,8 +44,10 @@ def _layer(in_channels: int, out_channels: int, num_blocks: int, stride: int) ->
     return nn.Sequential(first, *rest)
 
 
-class ResNetBackbone(nn.Module):
+class ResNetBackbone(StagedNetwork):
     """Frames (N, L, H, W, 3) uint8 -> features (N, 512): the mean over space, then over frames."""
+
+    config: ResNetConfig
 
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
@@ -69,12 +71,6 @@ class ResNetBackbone(nn.Module):
         """The stem and the four layers."""
         stem = [self.conv1, self.bn1, self.relu, self.maxpool]
         return [stem, [self.layer1], [self.layer2], [self.layer3], [self.layer4]]
-
-    def train(self, mode: bool = True) -> ResNetBackbone:
-        """Training mode for all but the frozen stages."""
-        super().train(mode)
-        freeze_stages(self.stages()[: self.config.frozen_stages])
-        return self
 
     def forward(self, frames: Tensor) -> Tensor:
         """Features of each frame, averaged over the snippet."""

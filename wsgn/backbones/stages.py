@@ -4,13 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Self
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from wsgn.backbones.config import EfficientNetConfig, I3dConfig, ResNetConfig, VggConfig
+
 # Modules that run one after the other; a network is a row of stages.
 Stage = Sequence[nn.Module]
+
+
+class StagedNetwork(nn.Module):
+    """A network as a row of stages, of which the configuration freezes the first."""
+
+    config: I3dConfig | ResNetConfig | VggConfig | EfficientNetConfig
+
+    def stages(self) -> list[Stage]:
+        """In the order in which they run."""
+        raise NotImplementedError
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode for all but the frozen stages."""
+        super().train(mode)
+        freeze_stages(self.stages()[: self.config.frozen_stages])
+        return self
 
 
 def freeze_stages(stages: Sequence[Stage]) -> None:

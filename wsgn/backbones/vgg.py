@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from wsgn.backbones.config import VggConfig
 from wsgn.backbones.pixels import ImageNetInput, mean_over_frames
-from wsgn.backbones.stages import Stage, freeze_stages, run_stages
+from wsgn.backbones.stages import Stage, StagedNetwork, run_stages
 from wsgn.errors import UsageError
 
 # Output channels of the 3 x 3 convolutions; a maximum over 2 x 2 closes each block.
@@ -24,11 +24,13 @@ def _block(in_channels: int, sizes: tuple[int, ...]) -> list[nn.Module]:
     return [*modules, nn.MaxPool2d(2)]
 
 
-class VggBackbone(nn.Module):
+class VggBackbone(StagedNetwork):
     """Frames (N, L, H, W, 3) uint8 -> features (N, 4096): fc7 after its ReLU, mean over frames.
 
     224 x 224 is the published size; maps of other sizes are averaged to 7 x 7, as torchvision does.
     """
+
+    config: VggConfig
 
     def __init__(self, config: VggConfig) -> None:
         super().__init__()
@@ -62,12 +64,6 @@ class VggBackbone(nn.Module):
             stages.append(modules[:length])
             modules = modules[length:]
         return [*stages, list(self.classifier)[:6]]
-
-    def train(self, mode: bool = True) -> VggBackbone:
-        """Training mode for all but the frozen stages."""
-        super().train(mode)
-        freeze_stages(self.stages()[: self.config.frozen_stages])
-        return self
 
     def forward(self, frames: Tensor) -> Tensor:
         """Features of each frame, averaged over the snippet."""
