@@ -26,7 +26,7 @@ from wsgn.metrics.detections import Detections
 from wsgn.metrics.video_level import NOT_LOCALISED, VideoLevelResult, evaluate_video_level
 from wsgn.prediction.absent import Absent, scored_truth
 from wsgn.prediction.predict import VideoPrediction, predict_videos, predicted_segments
-from wsgn.support.arrays import FloatArray
+from wsgn.support.arrays import BoolArray, FloatArray
 from wsgn.support.files import write_whole_file
 from wsgn.support.tables import columns
 
@@ -114,11 +114,18 @@ def video_level_result(
     video_scores: Mapping[str, FloatArray],
 ) -> VideoLevelResult | None:
     """How scores (C,) of videos by name fit their labels; None where no video has one."""
-    labels = {video.name: label_vector(video.labels, classes) for video in videos}
-    rows = np.stack([labels[name] for name in video_scores]).astype(np.bool_)
-    if not rows.any():
+    labels = _labels_of(video_scores, videos, classes)
+    if not labels.any():
         return None
-    return evaluate_video_level(np.stack([*video_scores.values()]), rows, classes)
+    return evaluate_video_level(np.stack([*video_scores.values()]), labels, classes)
+
+
+def _labels_of(
+    names: Iterable[str], videos: Iterable[VideoAnnotation], classes: tuple[str, ...]
+) -> BoolArray:
+    """Labels (V, C) of the named ones among these videos."""
+    labels = {video.name: label_vector(video.labels, classes) for video in videos}
+    return np.stack([labels[name] for name in names]).astype(np.bool_)
 
 
 def trained_rule(checkpoint: Checkpoint) -> Rule:
@@ -176,12 +183,10 @@ def score_segments(
 
 def classification_map(annotations: Annotations, predictions: Sequence[VideoPrediction]) -> float:
     """Video classification mAP in percent."""
-    labels = {
-        video.name: label_vector(video.labels, annotations.classes) for video in annotations.videos
-    }
+    names = [prediction.name for prediction in predictions]
     result = evaluate_classification(
         np.stack([prediction.pooled_scores() for prediction in predictions]),
-        np.stack([labels[prediction.name] for prediction in predictions]),
+        _labels_of(names, annotations.videos, annotations.classes),
     )
     return result.map_percent
 
