@@ -81,6 +81,12 @@ class ToySource:
         )
 
 
+def train_words(dataset: Path, output: Path, *options: str) -> list[str]:
+    """The words of wsgn-train on the features of `write_toy_dataset`."""
+    features = str(dataset / "features")
+    return [str(dataset / "annotations.json"), "--features", features, "-o", str(output), *options]
+
+
 def write_toy_dataset(folder: Path, num_training: int = 24, num_test: int = 12) -> Path:
     """`annotations.json`, and `features/` with two streams of 8 channels; returns `folder`."""
     (folder / "features").mkdir()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy import SIZE, write_toy_dataset
+from toy import SIZE, train_words, write_toy_dataset
 
 from wsgn.checkpoint import load_checkpoint
 from wsgn.data.charades import CLASSES as CHARADES_CLASSES
@@ -30,16 +30,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_toy_dataset(tmp_path_factory.mktemp("dataset"))
 
 
-def command(dataset: Path, output: Path, *options: str) -> list[str]:
-    features = str(dataset / "features")
-    return [str(dataset / "annotations.json"), "--features", features, "-o", str(output), *options]
-
-
 @pytest.fixture(scope="module")
 def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("run")
     options = (*QUICK, "--preset", "wsgn+", "--batch-videos", "8")
-    assert train.main(command(dataset, output, *options)) == 0
+    assert train.main(train_words(dataset, output, *options)) == 0
     return output
 
 
@@ -86,7 +81,7 @@ def test_two_streams_are_fused_late(
         output = tmp_path / stream
         assert (
             train.main(
-                command(dataset, output, *QUICK, "--preset", "thumos14", "--streams", stream)
+                train_words(dataset, output, *QUICK, "--preset", "thumos14", "--streams", stream)
             )
             == 0
         )
@@ -127,7 +122,7 @@ def test_charades_points_and_submission(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "annotations.json").write_text(json.dumps(document))
     (tmp_path / "test.csv").write_text("\n".join(lines) + "\n")
     options = ("--preset", "charades", "--batch-videos", "4", "--dropout", "0")
-    assert train.main(command(tmp_path, tmp_path / "run", *QUICK, *options)) == 0
+    assert train.main(train_words(tmp_path, tmp_path / "run", *QUICK, *options)) == 0
     capsys.readouterr()
     arguments = [
         str(tmp_path / "run" / "model.safetensors"), "--charades", str(tmp_path / "test.csv"),

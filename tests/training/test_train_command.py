@@ -15,7 +15,7 @@ import torch
 from commands import HANG_SECONDS
 from places import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from toy import SAMPLING, SIZE, write_toy_dataset
+from toy import SAMPLING, SIZE, train_words, write_toy_dataset
 
 from wsgn.checkpoint import load_checkpoint
 from wsgn.config import DEFAULT_FRAMES, DEFAULT_SAMPLING
@@ -33,16 +33,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_toy_dataset(tmp_path_factory.mktemp("dataset"))
 
 
-def command(dataset: Path, output: Path, *options: str) -> list[str]:
-    features = str(dataset / "features")
-    return [str(dataset / "annotations.json"), "--features", features, "-o", str(output), *options]
-
-
 @pytest.fixture(scope="module")
 def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("run")
     options = (*QUICK, "--preset", "wsgn+", "--batch-videos", "8", "--tensorboard")
-    assert main(command(dataset, output, *options)) == 0
+    assert main(train_words(dataset, output, *options)) == 0
     return output
 
 
@@ -66,7 +61,7 @@ def test_the_time_base_comes_with_the_features(trained: Path) -> None:
 def test_frames_between_snippets_can_be_scored(dataset: Path, tmp_path: Path) -> None:
     options = (*QUICK, "--time-unit", "frame", "--thinning", "5", "--start-range", "15")
     options = (*options, "--scoring-step", "2", "--test", "test")
-    assert main(command(dataset, tmp_path, *options)) == 0
+    assert main(train_words(dataset, tmp_path, *options)) == 0
     assert (tmp_path / "detections.json").is_file()
 
 
@@ -126,7 +121,7 @@ def test_wrong_options_get_a_sentence(
     options: tuple[str, ...],
     words: str,
 ) -> None:
-    assert main(command(dataset, tmp_path / "run", *QUICK, *options)) == 2
+    assert main(train_words(dataset, tmp_path / "run", *QUICK, *options)) == 2
     error = capsys.readouterr().err
     assert words in error
     assert "Traceback" not in error
@@ -187,7 +182,7 @@ def test_times_of_some_videos_are_refused_before_training(
 def test_a_baseline_trains_by_its_name_alone(dataset: Path, tmp_path: Path) -> None:
     for method in ("wtalc", "untrimmednets", "stpn"):
         options = ("--method", method, "--steps", "2", "-q", "--preset", "thumos14")
-        assert main(command(dataset, tmp_path / method, *options)) == 0
+        assert main(train_words(dataset, tmp_path / method, *options)) == 0
 
 
 @pytest.mark.parametrize(
@@ -230,7 +225,7 @@ def test_a_file_gets_lines_and_no_bars(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ("--steps", "5", "--checkpoint-every", "2", "--threads", "1")
-    assert main(command(dataset, tmp_path / "run", *options)) == 0
+    assert main(train_words(dataset, tmp_path / "run", *options)) == 0
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(",")[0] for line in lines] == [f"step {n} of 5" for n in (2, 4, 5)]
 
@@ -251,7 +246,7 @@ def test_a_folder_that_is_removed_while_training_is_told(
         return run_step(trainer)
 
     monkeypatch.setattr(Trainer, "run_step", remove)
-    assert main(command(dataset, output, "--steps", "5", "-q")) == 6
+    assert main(train_words(dataset, output, "--steps", "5", "-q")) == 6
     error = capsys.readouterr().err
     assert "losses.csv: its folder was removed or emptied meanwhile" in error
     assert not (output / "model.safetensors").exists()
@@ -261,23 +256,23 @@ def test_a_damaged_log_of_losses_does_not_stop_a_training_that_goes_on(
     dataset: Path, tmp_path: Path
 ) -> None:
     words = ("--steps", "4", "--checkpoint-every", "2", "-q")
-    assert main(command(dataset, tmp_path, *words)) == 0
+    assert main(train_words(dataset, tmp_path, *words)) == 0
     log = tmp_path / "losses.csv"
     lines = log.read_bytes().splitlines(keepends=True)
     # As a file system may leave a file after a power cut.
     log.write_bytes(b"".join([*lines[:3], b"\xff\x00\x00,,,,\r\n", b"x,1,1,1,1\r\n", lines[3][:9]]))
     (tmp_path / "model.safetensors").unlink()
-    assert main(command(dataset, tmp_path, *words, "--resume")) == 0
+    assert main(train_words(dataset, tmp_path, *words, "--resume")) == 0
     assert log.read_bytes().splitlines(keepends=True) == lines[:3]
 
 
 def test_torchrun_trains_the_model_of_one_process(dataset: Path, tmp_path: Path) -> None:
     options = ("--steps", "5", "--batch-videos", "6", "--dropout", "0", "-q")
-    assert main(command(dataset, tmp_path / "one", *options)) == 0
+    assert main(train_words(dataset, tmp_path / "one", *options)) == 0
     subprocess.run(
         [
             sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-            "-m", "wsgn.training.cli", *command(dataset, tmp_path / "two", *options),
+            "-m", "wsgn.training.cli", *train_words(dataset, tmp_path / "two", *options),
         ],
         check=True,
         cwd=ROOT,
@@ -300,7 +295,7 @@ def test_overwriting_keeps_the_earlier_model_until_a_step_is_done(
 ) -> None:
     output = tmp_path / "run"
     options = ("--steps", "2", "-q")
-    assert main(command(dataset, output, *options)) == 0
+    assert main(train_words(dataset, output, *options)) == 0
     before = (output / "model.safetensors").read_bytes()
     broken = tmp_path / "broken"
     broken.mkdir()
@@ -312,7 +307,7 @@ def test_overwriting_keeps_the_earlier_model_until_a_step_is_done(
     # The last four bytes are a float32: not a number.
     data[-4:] = b"\x00\x00\xc0\x7f"
     victim.write_bytes(data)
-    arguments = command(dataset, output, *options, "--overwrite", "--batch-videos", "24")
+    arguments = train_words(dataset, output, *options, "--overwrite", "--batch-videos", "24")
     arguments[arguments.index(str(dataset / "features"))] = str(broken)
     assert main(arguments) == 3
     assert "NaN" in capsys.readouterr().err
@@ -338,10 +333,10 @@ def test_one_class_is_told_what_its_softmax_is(
     one_class: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     few = ("--steps", "2", "--threads", "1", "--preset", "thumos14")
-    assert main(command(one_class, tmp_path / "softmax", *few)) == 0
+    assert main(train_words(one_class, tmp_path / "softmax", *few)) == 0
     assert "--class-activation sigmoid learns whether it happens" in capsys.readouterr().err
     sigmoid = ("--class-activation", "sigmoid")
-    assert main(command(one_class, tmp_path / "sigmoid", *few, *sigmoid)) == 0
+    assert main(train_words(one_class, tmp_path / "sigmoid", *few, *sigmoid)) == 0
     assert "softmax" not in capsys.readouterr().err
 
 
@@ -356,7 +351,7 @@ def test_what_would_learn_nothing_of_one_class_is_refused(
     options: tuple[str, ...],
 ) -> None:
     options = (*QUICK, "--preset", "thumos14", *options)
-    assert main(command(one_class, tmp_path / "run", *options)) == 2
+    assert main(train_words(one_class, tmp_path / "run", *options)) == 2
     said = capsys.readouterr().err
     assert "one class only, so it would learn nothing" in said
     assert "--class-activation sigmoid" in said

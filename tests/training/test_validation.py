@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy import ToySource, write_toy_dataset
+from toy import ToySource, train_words, write_toy_dataset
 
 from wsgn.checkpoint import load_checkpoint
 from wsgn.errors import UsageError
@@ -23,9 +23,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(dataset: Path, output: Path, *options: str) -> list[str]:
-    features = str(dataset / "features")
-    annotations = str(dataset / "annotations.json")
-    return [annotations, "--features", features, "-o", str(output), *QUICK, *options]
+    return train_words(dataset, output, *QUICK, *options)
 
 
 def rows(path: Path) -> list[dict[str, str]]:

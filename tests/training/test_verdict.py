@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy import SAMPLING, SIZE, ToySource, feature_model, short_training, write_toy_dataset
+from toy import (
+    SAMPLING,
+    SIZE,
+    ToySource,
+    feature_model,
+    short_training,
+    train_words,
+    write_toy_dataset,
+)
 
 from wsgn.errors import TrainingError
 from wsgn.features.file import write_feature_file
@@ -27,9 +35,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(dataset: Path, output: Path, *options: str) -> list[str]:
-    features = str(dataset / "features")
-    annotations = str(dataset / "annotations.json")
-    return [annotations, "--features", features, "-o", str(output), *QUICK, *options]
+    return train_words(dataset, output, *QUICK, *options)
 
 
 def test_chance_is_the_mean_over_all_orders() -> None:
