@@ -182,7 +182,7 @@ def as_table(chosen: Mapping[str, Choice], results: Mapping[str, Sequence[Result
     lines = [list(_cells(chosen[name], of_row, name)) for name, of_row in results.items()]
     heading = [
         "row", *(f"{tiou:g}" for tiou in SHOWN_TIOU), "average", "rule", "best rule", "video mAP",
-        "lr, wd, dropout, heads", "training",
+        "lr, wd, dropout, heads", "training (CPU)",
     ]  # fmt: skip
     return table(heading, lines)
 

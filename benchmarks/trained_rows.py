@@ -90,6 +90,7 @@ class Result:
     train: dict[str, Any]
     map: dict[str, list[float]]
     classification_map: float
+    # Of the processor: a training in a busy pool costs what one alone does.
     training_seconds: float
     # mAP of each output alone, where it was asked for.
     outputs: dict[str, list[float]] = field(default_factory=dict)
@@ -120,10 +121,10 @@ def _trained(job: Job) -> Result:
     job.result.parent.mkdir(parents=True, exist_ok=True)
     training, scored = sources(job.data, job.held_out)
     trainer = Trainer(_model(job, training), job.preset.train, training)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(job.preset.train.num_steps):
         trainer.run_step()
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     trainer.close()
     if job.held_out:
         truth = truth_of(scored.videos, scored.classes)
