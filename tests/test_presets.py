@@ -73,6 +73,10 @@ def test_an_option_that_would_be_left_unused_is_refused() -> None:
         chosen("--weight-scale", "per_frame", "--scoring", "cut")
     with pytest.raises(UsageError, match="softmax_scale has no meaning under weight_scale average"):
         chosen("--softmax-scale", "sum_one")
+    # p alone needs no weights.
+    method = chosen("--weight-scale", "per_frame", "--scoring", "probabilities").model.method
+    assert isinstance(method, WsgnConfig)
+    assert (method.weight_scale, method.scoring) == ("per_frame", "probabilities")
 
 
 def test_the_default_goes_with_the_data() -> None:

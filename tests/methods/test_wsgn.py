@@ -210,6 +210,16 @@ def test_weights_of_mean_one_score_frames_in_four_ways(scoring: str) -> None:
         np.testing.assert_allclose(video_scores[video], pooled, rtol=1e-6)
 
 
+def test_class_probabilities_alone_score_frames_under_either_scale() -> None:
+    wsgn, heads = (
+        method(WsgnConfig(scoring="probabilities", weight_scale="per_frame")),
+        random_heads(),
+    )
+    scores, _ = scored(wsgn, heads, OFFSETS)
+    expected = np.concatenate([softmax(h, axis=1) for _, h in videos_of(heads)])
+    np.testing.assert_allclose(scores, expected, rtol=1e-6)
+
+
 def test_what_was_pooled_in_training_scores_videos() -> None:
     heads = random_heads()
     (x, h) = videos_of(heads)[2]

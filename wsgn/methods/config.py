@@ -36,7 +36,8 @@ class WsgnConfig:
     weight_scale: str = one_of(WEIGHT_SCALES, AVERAGE)
     # Under 'average', how a trained model scores frames, with w the weights of mean 1 and p the
     # class probabilities: 'product', of p and the weights of eqs. 3, 5 and 7 over its largest;
-    # 'cut', min(w, 1) p; 'soft_gate', w / (w + 0.1) p; 'probabilities', p alone.
+    # 'cut', min(w, 1) p; 'soft_gate', w / (w + 0.1) p; 'probabilities', p alone, which is all that
+    # has a meaning under 'per_frame'.
     scoring: str = one_of(SCORINGS, "product")
     # Under 'per_frame', the scale of the temporal softmax in training, and when a trained model
     # scores frames.

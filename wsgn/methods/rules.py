@@ -54,7 +54,7 @@ def method_rule(method: Method) -> SelectionRule:
 def _wsgn(method: Wsgn) -> SelectionRule:
     config = method.config
     is_average, components, gate = config.weighs_average, config.components, "none"
-    if is_average and config.scoring == "probabilities":
+    if config.scoring == "probabilities":
         is_average, components = False, ()
     elif is_average:
         gate = _GATES[config.scoring]
