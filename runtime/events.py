@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 SCHEMA = "wsgn.events/1"
+# A field that a line has only where it says something: most of them in live runs alone.
+_WHERE_KNOWN = {"where_known": True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,10 +19,18 @@ class Event:
     """Base of all events; `type` is the name in the JSON line."""
 
     type: ClassVar[str]
+    # In live runs, where the lines of several sources alternate, every event has both: the source
+    # that it belongs to, and the wall clock, in seconds since 1970, when it became known.
+    source: str | None = field(default=None, metadata=_WHERE_KNOWN)
+    at_unix_seconds: float | None = field(default=None, metadata=_WHERE_KNOWN)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object: `type` first, then the fields in order of declaration."""
-        return {"type": self.type} | dataclasses.asdict(self)
+        document = {"type": self.type} | dataclasses.asdict(self)
+        for one in dataclasses.fields(self):
+            if "where_known" in one.metadata and document[one.name] is None:
+                del document[one.name]
+        return document
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +61,11 @@ class SourceEvent(Event):
     # From the file's beginning, as players count, to the first frame, from which all times count.
     start_offset_seconds: float = 0.0
     live: bool = False
+    # Of live sources: the epoch of the first frame, the wall clock of media time 0, and whether
+    # times, ids and statistics go on from a saved state.
+    epoch: int | None = field(default=None, metadata=_WHERE_KNOWN)
+    start_unix_seconds: float | None = field(default=None, metadata=_WHERE_KNOWN)
+    resumed: bool | None = field(default=None, metadata=_WHERE_KNOWN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +78,8 @@ class StartEvent(Event):
     start_seconds: float
     # Media time at which this was known.
     at_seconds: float
+    # Wall clock of the start, of live sources.
+    start_unix_seconds: float | None = field(default=None, metadata=_WHERE_KNOWN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +97,9 @@ class SegmentEvent(Event):
     at_seconds: float
     # threshold | max_duration | gap | end | signal
     reason: str
+    # Wall clock of both ends, of live sources.
+    start_unix_seconds: float | None = field(default=None, metadata=_WHERE_KNOWN)
+    end_unix_seconds: float | None = field(default=None, metadata=_WHERE_KNOWN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +120,45 @@ class GapEvent(Event):
     from_seconds: float
     to_seconds: float
     cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusEvent(Event):
+    """A live source went away, came back, or is late; one event per change, not per attempt."""
+
+    type: ClassVar[str] = "status"
+    source: str
+    # waiting (never opened yet) | lost | restored | late
+    state: str
+    # refused | unreachable | name_unknown | no_answer | unauthorized | not_found | rejected |
+    # timeout | ended | broken | storm | undecodable | no_video_stream | late
+    cause: str | None
+    # Media time of the last picture, of the first one where it is restored.
+    at_seconds: float
+    # Attempts to open it in a row.
+    attempt: int
+    # Until the next attempt.
+    retry_seconds: float | None = field(default=None, metadata=_WHERE_KNOWN)
+    # Without pictures, and the epoch that begins, where it is restored.
+    lost_seconds: float | None = field(default=None, metadata=_WHERE_KNOWN)
+    epoch: int | None = field(default=None, metadata=_WHERE_KNOWN)
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DroppedEvent(Event):
+    """What of a live source was left out because it was late; at most one in 10 seconds."""
+
+    type: ClassVar[str] = "dropped"
+    source: str
+    # Media time from the first to the last of what was left out.
+    from_seconds: float
+    to_seconds: float
+    # Snippets that waited too long for the engine, and pictures that were not decoded.
+    snippets: int
+    pictures: int
+    cause: str
+    at_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,4 +204,10 @@ class EndEvent(Event):
     snippets: int
     segments: int
     decode_failures: int
+    # Snippets that waited too long for the engine, of live sources.
     dropped: int = 0
+    # Of live sources: how often it was opened again, and media seconds that were lost so and that
+    # were left out because they were late.
+    restarts: int | None = field(default=None, metadata=_WHERE_KNOWN)
+    lost_seconds: float | None = field(default=None, metadata=_WHERE_KNOWN)
+    late_seconds: float | None = field(default=None, metadata=_WHERE_KNOWN)
