@@ -18,10 +18,10 @@ from benchmarks.fuzz.engines import averaging_manifest
 from benchmarks.fuzz.videos import DEMO
 from wsgn.engines.open import read_manifest
 from wsgn.errors import WsgnError
+from wsgn.localization.online.state import sealed
 from wsgn.manifest import Manifest
 from wsgn.runtime.streaming.detector import Detector, SnippetLogits
 from wsgn.runtime.streaming.rules import DetectorOptions
-from wsgn.runtime.streaming.state import sealed
 
 _OPTIONS = {
     "exact": DetectorOptions(),

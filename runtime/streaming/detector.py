@@ -11,6 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from wsgn.errors import UsageError
+from wsgn.localization.online.scorer import CausalScorer, WindowScorer
+from wsgn.localization.online.segmenter import Boundary, Closing, OnlineSegmenter, Opening
+from wsgn.localization.online.smoother import Smoother, SnippetScore
+from wsgn.localization.online.state import (
+    SavedState,
+    State,
+    Stateful,
+    damaged,
+    opened,
+    read_arrays,
+    sealed,
+)
 from wsgn.localization.scoring import bounded
 from wsgn.localization.segments import SnippetTimes, segment_score
 from wsgn.localization.timing import snippet_centre_seconds, snippet_duration_seconds
@@ -20,10 +32,6 @@ from wsgn.support.arrays import BoolArray, Float32Array, FloatArray, IntArray, U
 from ..events import Event, RetractEvent, SegmentEvent, StartEvent
 from .history import History
 from .rules import DetectorOptions, online_rule
-from .scorer import CausalScorer, WindowScorer
-from .segmenter import Boundary, Closing, OnlineSegmenter, Opening
-from .smoother import Smoother, SnippetScore
-from .state import SavedState, State, Stateful, damaged, opened, read_arrays, sealed
 from .whole_video import final_segments
 
 # 2 has a checksum.

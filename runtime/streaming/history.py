@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from wsgn.localization.online.state import SavedState, State, damaged
 from wsgn.localization.scoring import frame_scores, video_scores
 from wsgn.localization.segments import Segment
 from wsgn.localization.timing import snippet_times
@@ -15,7 +16,6 @@ from wsgn.manifest import Manifest
 from wsgn.support.arrays import Float32Array
 
 from ..events import Event, RetractEvent, SegmentEvent
-from .state import SavedState, State, damaged
 from .whole_video import StreamScores
 
 

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from wsgn.errors import UsageError
+from wsgn.localization.online.segmenter import SegmenterRule
 from wsgn.localization.segments import video_thresholds
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import FloatArray
 from wsgn.support.terminal import quoted
-
-from .segmenter import SegmenterRule
 
 SCORE_MODES = ("exact", "causal", "window")
 

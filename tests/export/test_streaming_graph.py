@@ -35,9 +35,9 @@ from toy import ToySource, feature_model, short_training
 from wsgn.checkpoint import load_checkpoint
 from wsgn.export.graphs.document import describe as describe_model
 from wsgn.export.graphs.document import export_graph, exportable
+from wsgn.localization.online.scorer import CausalScorer
 from wsgn.localization.streaming_state import state_rows, whole_video_scores
 from wsgn.manifest import AVERAGE, COMPONENTS, Manifest, Prior, SelectionRule
-from wsgn.runtime.streaming.scorer import CausalScorer
 from wsgn.support.arrays import AnyArray
 from wsgn.training.run import run_training
 from wsgn.training.trainer import Trainer

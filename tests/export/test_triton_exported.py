@@ -15,8 +15,8 @@ from wsgn.config import ModelConfig
 from wsgn.export.graphs.document import export_graph, exportable, save_graph
 from wsgn.export.to_triton_server import main
 from wsgn.export.triton_server.engine import read_engine
+from wsgn.localization.online.scorer import CausalScorer
 from wsgn.manifest import GRAPHS
-from wsgn.runtime.streaming.scorer import CausalScorer
 
 
 @pytest.mark.parametrize("graph", GRAPHS)

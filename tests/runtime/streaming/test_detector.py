@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from manifests import CLASSES, small_manifest
 
 from wsgn.errors import UsageError
+from wsgn.localization.online.scorer import CausalScorer, WindowScorer
 from wsgn.localization.scoring import frame_scores
 from wsgn.manifest import COMPONENTS, SOFTMAX_SCALES, Manifest, MultiThresholdRule
 from wsgn.runtime.events import Event, RetractEvent, SegmentEvent, StartEvent
 from wsgn.runtime.streaming.detector import Detector, SnippetLogits
 from wsgn.runtime.streaming.rules import SCORE_MODES, DetectorOptions, check_options
-from wsgn.runtime.streaming.scorer import CausalScorer, WindowScorer
 from wsgn.selection.api import frame_selection
 
 

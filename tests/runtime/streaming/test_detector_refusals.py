@@ -184,7 +184,7 @@ def test_a_state_that_a_program_made_is_looked_at_too(
     mode: str, name: str, value: np.ndarray[Any, Any]
 ) -> None:
     """With a checksum of its own, as a mistaken host may make it."""
-    from wsgn.runtime.streaming.state import sealed
+    from wsgn.localization.online.state import sealed
 
     source = detector(mode)
     source.push(snippets(30))

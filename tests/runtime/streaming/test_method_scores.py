@@ -11,6 +11,7 @@ from manifests import CLASSES, METHOD_RULES, small_manifest
 from real_features import REAL_SETS, random_heads
 
 from wsgn.errors import UsageError
+from wsgn.localization.online.scorer import CausalScorer, WindowScorer
 from wsgn.localization.scoring import frame_scores, video_scores
 from wsgn.localization.segments import Segment
 from wsgn.localization.timing import snippet_times
@@ -19,7 +20,6 @@ from wsgn.prediction.predict import VideoPrediction, predicted_segments
 from wsgn.runtime.events import Event, SegmentEvent
 from wsgn.runtime.streaming.detector import Detector, SnippetLogits
 from wsgn.runtime.streaming.rules import SCORE_MODES, DetectorOptions
-from wsgn.runtime.streaming.scorer import CausalScorer, WindowScorer
 from wsgn.support.arrays import Float32Array
 
 MANY = MultiThresholdRule(smoothing_snippets=3)

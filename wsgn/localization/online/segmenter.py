@@ -1,4 +1,4 @@
-"""Segments from frame scores while they arrive; the twin of `localization/segments.py`."""
+"""Segments from frame scores while they arrive; the twin of `wsgn/localization/segments.py`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wsgn.localization.online.smoother import SnippetScore
+from wsgn.localization.online.state import SavedState, State
 from wsgn.localization.segments import crossing_seconds
 from wsgn.support.arrays import BoolArray, FloatArray
-
-from .smoother import SnippetScore
-from .state import SavedState, State
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wsgn.localization.online.segmenter import Closing, OnlineSegmenter, Opening, SegmenterRule
+from wsgn.localization.online.smoother import Smoother, SnippetScore
 from wsgn.localization.segments import Segment, SnippetTimes, scores_to_segments, smoothed_scores
-from wsgn.runtime.streaming.segmenter import Closing, OnlineSegmenter, Opening, SegmenterRule
-from wsgn.runtime.streaming.smoother import Smoother, SnippetScore
 
 LABELS = ("wave", "jump")
 

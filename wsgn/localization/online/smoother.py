@@ -1,4 +1,4 @@
-"""Frame scores averaged over neighbouring snippets; the twin of `localization/segments.py`."""
+"""Frame scores averaged over neighbouring snippets; the twin of `wsgn/localization/segments.py`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from wsgn.localization.online.state import SavedState, State, damaged
 from wsgn.support.arrays import FloatArray
-
-from .state import SavedState, State, damaged
 
 
 @dataclass(frozen=True, kw_only=True)

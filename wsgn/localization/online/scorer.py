@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from wsgn.localization.online.state import SavedState, State, damaged
 from wsgn.localization.scoring import snippet_scores
 from wsgn.localization.statistics import SelectionStatistics
 from wsgn.manifest import AVERAGE, Manifest, SelectionRule
 from wsgn.support.arrays import FloatArray
-
-from .state import SavedState, State, damaged
 
 _STATISTICS = ("mean", "squared_deviations", "log_sum_exponential", "maximum")
 # Under AVERAGE only: states of other engines stay what they were.
