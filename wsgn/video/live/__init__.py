@@ -1,0 +1,16 @@
+"""Sources that film now: cameras and streams that may go away and come back."""
+
+from wsgn.video.live.items import LiveFrame, LivePosition, Skipped, Status
+from wsgn.video.live.options import LiveOptions
+from wsgn.video.live.source import LiveSource, default_name, is_live
+
+__all__ = [
+    "LiveFrame",
+    "LiveOptions",
+    "LivePosition",
+    "LiveSource",
+    "Skipped",
+    "Status",
+    "default_name",
+    "is_live",
+]

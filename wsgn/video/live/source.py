@@ -1,0 +1,111 @@
+"""What a live source is called, and whether an address is one."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from urllib.parse import urlsplit
+
+from wsgn.errors import UsageError
+from wsgn.video.addresses import STANDARD_INPUT, without_credentials
+from wsgn.video.live.options import RTSP_TRANSPORTS, require_choice, require_seconds
+
+# Protocols of libavformat under which nothing but streams that are made now is known.
+_LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "tcp", "srt", "rist")
+# Known after opening: a file in a web server has a length.
+_MAYBE_LIVE_SCHEMES = ("http", "https")
+# Not in the wheels of PyAV.
+_MISSING_SCHEMES = ("srt", "rist")
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_CAMERA = re.compile(r"(?:/dev/video)?(\d+)", re.ASCII)
+# What a name may hold: it becomes part of the names of files.
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveSource:
+    """One source of a live run; neither its text nor its representation shows a credential."""
+
+    # Unique in a run, never a credential.
+    name: str
+    # An address, /dev/videoN, N, - or a path.
+    address: str = field(repr=False)
+    # A file that is played by its timestamps.
+    realtime: bool = False
+    # Over those of the run's options; None takes them.
+    rtsp_transport: str | None = None
+    timeout_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise UsageError("a live source needs a name.")
+        if (scheme := scheme_of(self.address)) in _MISSING_SCHEMES:
+            raise UsageError(
+                f"{self.shown}: this PyAV has no {scheme.upper()}: put MediaMTX or `ffmpeg -i "
+                f"{scheme}://... -c copy -f mpegts udp://127.0.0.1:5000` before it, and give "
+                "udp://127.0.0.1:5000 here."
+            )
+        if self.rtsp_transport is not None:
+            require_choice("rtsp_transport", self.rtsp_transport, RTSP_TRANSPORTS)
+        if self.timeout_seconds is not None:
+            require_seconds("timeout_seconds", self.timeout_seconds)
+
+    @property
+    def shown(self) -> str:
+        """The address without credentials."""
+        return without_credentials(self.address)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.shown})"
+
+
+def scheme_of(address: str) -> str:
+    """The protocol of an address in small letters; empty for a path, and for what exists."""
+    found = _SCHEME.match(address)
+    return "" if found is None or os.path.lexists(address) else found[1].lower()
+
+
+def camera_number(address: str) -> int | None:
+    """N of /dev/videoN or of a bare number that is no file's name."""
+    found = _CAMERA.fullmatch(address)
+    if found is None or (address.isdigit() and os.path.lexists(address)):
+        return None
+    return int(found[1])
+
+
+def is_live(address: str) -> bool | None:
+    """Whether an address names what films now; None where only opening it tells (`ask_live`)."""
+    if camera_number(address) is not None:
+        return True
+    scheme = scheme_of(address)
+    if scheme in _MAYBE_LIVE_SCHEMES:
+        return None
+    return scheme in _LIVE_SCHEMES
+
+
+def default_name(address: str) -> str:
+    """Host and last part of the path, such as `10-0-0-5_stream1`; never a credential."""
+    if address == STANDARD_INPUT:
+        return "stdin"
+    if (number := camera_number(address)) is not None:
+        return f"video{number}"
+    if not (scheme := scheme_of(address)):
+        return _plain(PurePath(address).stem) or "video"
+    rest = address[len(scheme) + len("://") :].rpartition("@")[2]
+    try:
+        parts = urlsplit(f"{scheme}://{rest}")
+        host, port = parts.hostname or scheme, parts.port
+    except ValueError:
+        return scheme
+    last = parts.path.rstrip("/").rpartition("/")[2]
+    if not last:
+        last = "" if port is None else str(port)
+    # Some cameras have user and password in the path: user=admin_password=secret.
+    parts_of_name = [_plain(host)] + ([] if "=" in last or "%" in last else [_plain(last)])
+    return "_".join(part for part in parts_of_name if part)
+
+
+def _plain(text: str) -> str:
+    return _NOT_IN_NAMES.sub("-", text).strip("-")
