@@ -14,8 +14,9 @@ from wsgn.errors import EngineError, UsageError, WsgnError
 from wsgn.localization.timing import snippet_duration_seconds
 from wsgn.manifest import SYNTHETIC, Manifest
 from wsgn.support.arrays import FloatArray, IntArray, UInt8Array
+from wsgn.support.credentials import without_credentials
 from wsgn.video import FrameGrid, Gap, Notice, ReadSummary, SampledFrame, VideoInfo, VideoReader
-from wsgn.video.addresses import STANDARD_INPUT, without_credentials
+from wsgn.video.addresses import STANDARD_INPUT
 from wsgn.video.frames_in_memory import FramesInMemory
 
 from .demo import is_sample

@@ -57,7 +57,7 @@ class Batch:
             if self._stop.requested or (self._failed and self._options.fail_fast):
                 break
             if self._outputs.is_done(job):
-                self._console.detail(f"{job.source}: done before.")
+                self._console.detail(f"{display_name(job.source)}: done before.")
                 self._num_done += 1
                 self._num_kept += 1
                 self._whole.skip(number - 1)

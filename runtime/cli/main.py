@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 from wsgn.errors import WsgnError
 from wsgn.support.command import Ending, ending_of, give_up_stdout, unexpected_ending
+from wsgn.support.credentials import text_without_credentials
 from wsgn.support.packages import find_damage, first_cause
+from wsgn.support.terminal import print_text
 
 from .console import Console
 
@@ -50,6 +52,6 @@ def _unforeseen_ending(error: Exception, arguments: Sequence[str]) -> Ending:
     if any(word in ("-v", "--verbose") for word in arguments):
         import traceback
 
-        traceback.print_exc()
+        print_text(text_without_credentials(traceback.format_exc()), sys.stderr)
     damage = find_damage(error)
     return unexpected_ending(error, " (-v shows where)") if damage is None else ending_of(damage)

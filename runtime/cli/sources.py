@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsgn.errors import InputError, UsageError
+from wsgn.support.credentials import without_credentials
 from wsgn.support.terminal import printable, without_surrogates
 from wsgn.video import VideoError
 from wsgn.video.addresses import (
@@ -19,7 +20,6 @@ from wsgn.video.addresses import (
     is_network,
     name_of_address,
     refuse_live,
-    without_credentials,
 )
 from wsgn.video.files import is_fifo, matching_files, nothing_found, video_files
 
@@ -237,7 +237,9 @@ def _with_unique_names(jobs: list[Job], reserved_names: Iterable[str]) -> list[J
         name = job.output_name
         # a.partial.json is what is left of an interrupted a.json.
         if (name in taken or name.endswith(".partial")) and job.source != STANDARD_INPUT:
-            name += Path(job.source).suffix
+            name += Path(
+                name_of_address(job.source) if is_network(job.source) else job.source
+            ).suffix
         candidates = (name if n == 1 else f"{name}-{n}" for n in range(1, len(jobs) + 3))
         name = next(candidate for candidate in candidates if candidate not in taken)
         taken.add(name)

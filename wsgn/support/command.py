@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wsgn.errors import InputError, OutputError, WsgnError
+from wsgn.support.credentials import text_without_credentials
 from wsgn.support.signals import exit_on_termination
 from wsgn.support.terminal import print_text, printable
 
@@ -42,7 +43,9 @@ def ending_of(error: BaseException) -> Ending:
         is_of_output = isinstance(error, OutputError)
         return Ending(code=error.exit_code, sentence=str(error), is_of_output=is_of_output)
     if isinstance(error, OSError):
-        return Ending(code=OutputError.exit_code, sentence=f"{error}.", is_of_output=True)
+        return Ending(
+            code=OutputError.exit_code, sentence=f"{_words_of(error)}.", is_of_output=True
+        )
     return unexpected_ending(error)
 
 
@@ -50,9 +53,13 @@ def unexpected_ending(error: BaseException, hint: str = "") -> Ending:
     """What nobody has foreseen; the hint stands behind the request to report it."""
     return Ending(
         code=WsgnError.exit_code,
-        sentence=f"unexpected {type(error).__name__}: {error}; this is a bug, please report it"
-        f"{hint}.",
+        sentence=f"unexpected {type(error).__name__}: {_words_of(error)}; this is a bug, please "
+        f"report it{hint}.",
     )
+
+
+def _words_of(error: BaseException) -> str:
+    return text_without_credentials(str(error))
 
 
 def run_command(

@@ -11,11 +11,11 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from wsgn.errors import UsageError
+from wsgn.support.credentials import HIDDEN, without_credentials
 from wsgn.video.errors import VideoError
 
 STANDARD_INPUT = "-"
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_CREDENTIALS = re.compile(r"//[^/?#]*@")
 _CAMERA = re.compile(r"/dev/video\d+|\d+", re.ASCII)
 # Read as a file is, from its beginning to its end.
 _NETWORK = ("http", "https")
@@ -74,15 +74,10 @@ def file_of_address(text: str) -> Path | None:
 
 
 def name_of_address(address: str) -> str:
-    """The last part of an http(s) address's path, such as `a b.mp4`."""
-    parts = urlsplit(address)
-    name = unquote(parts.path).rstrip("/").rpartition("/")[2]
+    """The last part of an http(s) address's path, such as `a b.mp4`, without credentials."""
+    parts = urlsplit(without_credentials(address))
+    name = unquote(parts.path).rstrip("/").rpartition("/")[2].replace(HIDDEN, "")
     return name or parts.hostname or "video"
-
-
-def without_credentials(address: str) -> str:
-    """The address without the user and the password in it."""
-    return _CREDENTIALS.sub("//", address, count=1)
 
 
 def refuse_live(text: str) -> None:

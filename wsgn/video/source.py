@@ -12,7 +12,8 @@ import av
 from av.container import InputContainer
 from av.error import ExitError, FFmpegError, InvalidDataError
 
-from wsgn.video.addresses import resolved, without_credentials
+from wsgn.support.credentials import without_credentials
+from wsgn.video.addresses import resolved
 from wsgn.video.errors import VideoError
 from wsgn.video.formats import FormatClock, format_clock
 from wsgn.video.stream_input import BoxScan, StreamInput, scan_boxes
@@ -70,11 +71,12 @@ def _open_url(url: str) -> OpenSource:
         # What a web server sends for a film's page is text.
         if isinstance(error, InvalidDataError):
             message = f"{name} is not a video: download what a page shows, with yt-dlp for one."
-            raise VideoError("not_a_video", message) from error
+            raise VideoError("not_a_video", message) from None
         reason = getattr(error, "strerror", None) or "not a video"
         if isinstance(error, ExitError):
             reason = f"no answer for {NETWORK_TIMEOUT_SECONDS:g} s"
-        raise VideoError("not_opened", f"{name} cannot be opened: {reason}.") from error
+        # The error's own text holds the address with its password.
+        raise VideoError("not_opened", f"{name} cannot be opened: {reason}.") from None
     return OpenSource(name, container, False, None, format_clock(container, fragmented=False))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from wsgn.support.credentials import without_credentials
+
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp", b"moof"}
 # The box in an index that says so.
 _FRAGMENTS_FOLLOW = b"mvex"
@@ -126,4 +128,5 @@ class StreamInput:
 
 def _name_of(file: BinaryIO) -> str:
     name = getattr(file, "name", None)
-    return name if isinstance(name, str) and name else "the input stream"
+    # Files over a network are named by their address.
+    return without_credentials(name) if isinstance(name, str) and name else "the input stream"

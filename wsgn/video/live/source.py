@@ -9,7 +9,8 @@ from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from wsgn.errors import UsageError
-from wsgn.video.addresses import STANDARD_INPUT, without_credentials
+from wsgn.support.credentials import without_credentials
+from wsgn.video.addresses import STANDARD_INPUT
 from wsgn.video.live.options import RTSP_TRANSPORTS, require_choice, require_seconds
 
 # Protocols of libavformat under which nothing but streams that are made now is known.
