@@ -38,6 +38,15 @@ class Placement:
     notice: Notice | None
 
 
+def rounding_tolerance(tick_seconds: float, frame_seconds: float) -> float:
+    """How much too late a timestamp can be: what the stream's clock has rounded away."""
+    if tick_seconds > _ROUNDED_TICK_SECONDS:
+        return TIME_TOLERANCE_SECONDS
+    if tick_seconds * _ROUNDED_TICKS_PER_FRAME > frame_seconds:
+        return TIME_TOLERANCE_SECONDS
+    return max(TIME_TOLERANCE_SECONDS, _ROUNDED_PART * tick_seconds)
+
+
 class Timeline:
     """Gives every decoded frame, in the order of presentation, its place in time.
 
@@ -83,13 +92,8 @@ class Timeline:
 
     @property
     def tolerance_seconds(self) -> float:
-        """How much too late a timestamp can be: what the stream's clock has rounded away."""
-        tick_seconds = float(self._time_base)
-        if tick_seconds > _ROUNDED_TICK_SECONDS:
-            return TIME_TOLERANCE_SECONDS
-        if tick_seconds * _ROUNDED_TICKS_PER_FRAME > self._frame_seconds:
-            return TIME_TOLERANCE_SECONDS
-        return max(TIME_TOLERANCE_SECONDS, _ROUNDED_PART * tick_seconds)
+        """How much too late a timestamp can be."""
+        return rounding_tolerance(float(self._time_base), self._frame_seconds)
 
     def pts_of(self, seconds: float) -> int:
         """Timestamp of a time, as the file has it."""

@@ -110,3 +110,11 @@ def default_name(address: str) -> str:
 
 def _plain(text: str) -> str:
     return _NOT_IN_NAMES.sub("-", text).strip("-")
+
+
+def host_of(address: str) -> str | None:
+    """The host in an address."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
