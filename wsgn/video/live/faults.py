@@ -90,10 +90,10 @@ def opening_fault(
     return Fault(cause=cause or "broken")
 
 
-def reading_fault(error: FFmpegError, silence: float) -> Fault:
-    """Why a connection broke off, after so many seconds without a picture."""
+def reading_fault(error: FFmpegError, limit: float) -> Fault:
+    """Why a connection broke off, whose silence is borne for so many seconds."""
     is_timeout = isinstance(error, ExitError) or getattr(error, "errno", 0) == errno.ETIMEDOUT
-    return Fault(cause="timeout", seconds=silence) if is_timeout else Fault(cause="broken")
+    return Fault(cause="timeout", seconds=limit) if is_timeout else Fault(cause="broken")
 
 
 def _is_known(host: str) -> bool:

@@ -139,7 +139,7 @@ class LiveReader:
         except LiveFaultError as error:
             fault = error.fault
         except FFmpegError as error:
-            fault = reading_fault(error, 0.0 if connection is None else connection.silence_seconds)
+            fault = reading_fault(error, self._timeout)
         except VideoError as error:
             if not self._has_pictures and error.code != "not_a_video":
                 raise
@@ -243,7 +243,8 @@ class LiveReader:
     ) -> Iterator[LiveItem]:
         """The first picture that is new: what the stream is, and that it is there again."""
         self._begun = picture.arrival
-        rate = self._options.input_rate or frame_rate(connection.stream) or self._frame_rate
+        # A quick opening guesses it.
+        rate = self._options.input_rate or self._frame_rate or frame_rate(connection.stream)
         self._frame_rate = rate
         yield video_info(
             self._source.shown,
