@@ -75,17 +75,8 @@ class LiveReader:
         now = self._moments.now()
         # Wall clock less monotonic clock.
         self._wall_shift = wall() - now
-        self._clock = MediaClock()
-        self._timeline = LiveTimeline(self._clock, grid.frame_rate)
-        if resume is not None:
-            since = max(0.0, wall() - resume.unix_seconds)
-            self._clock = MediaClock(now - resume.media_seconds - since)
-            self._timeline = LiveTimeline(
-                self._clock,
-                grid.frame_rate,
-                end_seconds=resume.media_seconds,
-                epoch=resume.epoch,
-            )
+        self._timeline = _timeline(grid.frame_rate, resume, now, wall)
+        self._clock = self._timeline.clock
         self._sampler = Sampler(grid, self._unix, options.end_seconds)
         self._outage = Outage(options.reconnect, backoff or Backoff())
         self._noticed: set[str] = set()
@@ -350,3 +341,18 @@ class LiveReader:
     def _unix(self, seconds: float) -> float:
         """Wall clock at a media time."""
         return self._clock.moment(seconds) + self._wall_shift
+
+
+def _timeline(
+    frame_rate: float, resume: LivePosition | None, now: float, wall: Callable[[], float]
+) -> LiveTimeline:
+    """Media time from 0 at the first picture, or on from where an earlier run was."""
+    if resume is None:
+        return LiveTimeline(MediaClock(), frame_rate)
+    since = max(0.0, wall() - resume.unix_seconds)
+    return LiveTimeline(
+        MediaClock(now - resume.media_seconds - since),
+        frame_rate,
+        end_seconds=resume.media_seconds,
+        epoch=resume.epoch,
+    )

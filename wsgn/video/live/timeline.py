@@ -37,7 +37,7 @@ class LiveTimeline:
     def __init__(
         self, clock: MediaClock, frame_rate: float, *, end_seconds: float = 0.0, epoch: int = -1
     ) -> None:
-        self._clock = clock
+        self.clock = clock
         self._frame_rate = frame_rate
         # Of the last picture; -1 before the first one.
         self.epoch = epoch
@@ -68,7 +68,7 @@ class LiveTimeline:
         """How late a picture is that was not placed yet; 0 where that cannot be known."""
         if self._base is None or self._cause == "lost":
             return 0.0
-        return self._clock.lag(arrival, raw_seconds - self._base)
+        return self.clock.lag(arrival, raw_seconds - self._base)
 
     def place(
         self, raw_seconds: float, duration_seconds: float, arrival: float
@@ -92,14 +92,14 @@ class LiveTimeline:
         seconds = raw_seconds - self._base
         self._last_raw, self._last_duration = raw_seconds, duration_seconds
         self.end_seconds = max(self.end_seconds, seconds + duration_seconds)
-        self._last_lag = self._clock.observe(arrival, seconds)
+        self._last_lag = self.clock.observe(arrival, seconds)
         return Placement(seconds=seconds, epoch=self.epoch, gap=gap, lag_seconds=self._last_lag)
 
     def _begin_epoch(self, raw_seconds: float, arrival: float) -> Gap | None:
         cause, self._cause, self._joins_until = self._cause or "lost", None, None
         end = self.end_seconds
         self.epoch += 1
-        if not self._clock.is_set:
+        if not self.clock.is_set:
             self._base = raw_seconds
             return None
         if cause == "late" and self._base is not None and raw_seconds - self._base >= end:
@@ -107,8 +107,8 @@ class LiveTimeline:
             start = raw_seconds - self._base
         else:
             lag = 0.0 if cause == "lost" else self._last_lag
-            start = self._on_grid(max(end, self._clock.now(arrival) - lag))
-            self._clock.begin_epoch(arrival, new_connection=cause == "lost")
+            start = self._on_grid(max(end, self.clock.now(arrival) - lag))
+            self.clock.begin_epoch(arrival, new_connection=cause == "lost")
             self._base = raw_seconds - start
         is_gap = start > end if cause == "lost" else start > end + JUMP_SECONDS
         return Gap(end, start, cause) if is_gap else None
