@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from clips import Clip, drawn_clip
-from rtsp_server import Mount, RtspServer
+from rtsp_server import Camera, RtspServer
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +23,6 @@ def server() -> Iterator[RtspServer]:
 
 
 @pytest.fixture
-def door(server: RtspServer, clip: Clip) -> Mount:
+def door(server: RtspServer, clip: Clip) -> Camera:
     """Its camera."""
-    return server.mount("door", clip)
+    return server.add("door", clip)
