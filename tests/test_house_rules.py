@@ -18,6 +18,7 @@ READ_WORDS = (
     "wsgn/features/arguments.py",
     "wsgn/support/parser.py",
     "runtime/cli/parser.py",
+    "runtime/cli/live_options.py",
     "runtime/cli/options.py",
     "runtime/cli/subcommands.py",
     "export/to_onnx.py",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from wsgn.support.terminal import print_text, printable
@@ -69,6 +71,33 @@ class Console:
             self._bar.n = min(done_seconds, total_seconds)
         self._bar.update(0)
 
+    def start_status(self) -> None:
+        """Show a line of words from now on, if there is a terminal."""
+        if not self._wants_progress:
+            return
+        from wsgn.support.progress import progress_bar, shows_progress
+
+        if shows_progress():
+            self._bar = progress_bar(
+                wanted=True, total=None, leave=False, dynamic_ncols=True, bar_format="{desc}"
+            )
+
+    def status(self, words: str) -> None:
+        """The words of that line."""
+        if self._bar is not None and self._bar.desc != words:
+            self._bar.set_description_str(printable(words))
+
+    @contextmanager
+    def without_bar(self) -> Iterator[None]:
+        """For what is written to the same terminal."""
+        if self._bar is not None:
+            self._bar.clear()
+        try:
+            yield
+        finally:
+            if self._bar is not None:
+                self._bar.refresh()
+
     def end_progress(self) -> None:
         """Remove the bar."""
         if self._bar is not None:
@@ -79,11 +108,8 @@ class Console:
         if sys.stderr is None:
             return
         try:
-            if self._bar is not None:
-                self._bar.clear()
-            print_text(f"wsgn-run: {printable(text)}\n", sys.stderr)
-            if self._bar is not None:
-                self._bar.refresh()
+            with self.without_bar():
+                print_text(f"wsgn-run: {printable(text)}\n", sys.stderr)
         except (OSError, ValueError):
             return
 

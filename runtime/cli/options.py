@@ -21,7 +21,8 @@ from ..demo import engine_path
 from ..pipeline import DetectOptions
 from ..streaming.rules import DetectorOptions
 from ..writers import FORMATS
-from .parser import build_parser
+from .live_options import LiveRunOptions, given_live_words, live_run_options
+from .parser import LIVE_WINDOW_SECONDS, build_parser
 
 # 31 years; what is longer is a slip of the keyboard.
 _MOST_SECONDS = 1_000_000_000
@@ -59,6 +60,8 @@ class RunOptions:
     labels: tuple[str, ...] | None
     # None where nothing is written but stdout.
     output: OutputOptions | None
+    # None where all sources are files.
+    live: LiveRunOptions | None
     demo: bool
     strict: bool
     fail_fast: bool
@@ -73,7 +76,9 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
     words = build_parser().parse_args(arguments)
     if words.demo and (words.sources or words.engine):
         raise UsageError("--demo brings its own engine and sample: leave out SOURCE and --engine.")
-    if words.demo and (words.output or words.strict or words.dry_run or words.fail_fast):
+    if words.demo and (
+        given_live_words(words) or words.output or words.strict or words.dry_run or words.fail_fast
+    ):
         raise UsageError("--demo only prints a table: leave out the options of outputs and runs.")
     if not words.demo and not words.sources:
         raise UsageError(
@@ -87,14 +92,16 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
         )
     if words.threads is not None:
         checked_count("--threads", words.threads)
+    live = None if words.demo else _live_options(words)
     return RunOptions(
         sources=tuple(words.sources),
         engine=None if words.engine is None else engine_path(words.engine),
         device=_device(words.device),
         num_threads=words.threads,
-        detect=_detect_options(words),
+        detect=_detect_options(words, live=live is not None),
         labels=_labels(words.labels),
         output=_output_options(words),
+        live=live,
         demo=words.demo,
         strict=words.strict,
         fail_fast=words.fail_fast,
@@ -144,14 +151,24 @@ def _device(word: str | None) -> str | None:
     return word
 
 
-def _detect_options(words: Namespace) -> DetectOptions:
+def _live_options(words: Namespace) -> LiveRunOptions | None:
+    if words.state is not None:
+        _require_name("--state", words.state)
+    return live_run_options(
+        words,
+        end_seconds=_seconds("--end", words.end),
+        input_rate=_rate("--input-rate", words.input_rate),
+    )
+
+
+def _detect_options(words: Namespace, *, live: bool) -> DetectOptions:
     start, end = _seconds("--start", words.start), _seconds("--end", words.end)
     if end is not None and end <= (start or 0.0):
         raise UsageError(f"--end must lie behind --start, got {words.end}.")
     if words.stream is not None and words.stream < 0:
         raise UsageError(f"--stream counts from 0, got {words.stream}.")
     return DetectOptions(
-        detector=_detector_options(words),
+        detector=_detector_options(words, live=live),
         start_seconds=start,
         end_seconds=end,
         stream=words.stream,
@@ -159,26 +176,29 @@ def _detect_options(words: Namespace) -> DetectOptions:
     )
 
 
-def _detector_options(words: Namespace) -> DetectorOptions:
-    if words.scores == "window" and words.window is None:
+def _detector_options(words: Namespace, *, live: bool) -> DetectorOptions:
+    scores = words.scores or ("window" if live else "exact")
+    if scores == "window" and words.window is None and not live:
         raise UsageError("--scores window needs --window S, the seconds it looks back.")
-    if words.scores != "window" and words.window is not None:
-        raise UsageError(f"--window is for --scores window, not for --scores {words.scores}.")
+    if scores != "window" and words.window is not None:
+        raise UsageError(f"--window is for --scores window, not for --scores {scores}.")
     numbers = ("exit_threshold", "window", "min_score", "min_duration", "merge_gap", "max_duration")
     for name in numbers:
         value = getattr(words, name)
         if value is not None and not math.isfinite(value):
             raise UsageError(f"--{name.replace('_', '-')} must be a finite number, got {value}.")
-    window = {} if words.window is None else {"window_seconds": words.window}
+    window = words.window
+    if window is None and scores == "window":
+        window = LIVE_WINDOW_SECONDS
     return DetectorOptions(
-        scores=words.scores,
+        scores=scores,
         open_threshold=_threshold(words.threshold),
         close_threshold=words.exit_threshold,
         minimum_score=words.min_score,
         minimum_duration_seconds=words.min_duration,
         merge_gap_seconds=words.merge_gap,
         maximum_duration_seconds=words.max_duration,
-        **window,
+        **({} if window is None else {"window_seconds": window}),
     )
 
 
@@ -195,7 +215,7 @@ def _output_options(words: Namespace) -> OutputOptions | None:
         raise UsageError(
             f"the format '{unknown[0]}' is not known: choose from {', '.join(FORMATS)}."
         )
-    if words.save_scores and words.scores != "exact":
+    if words.save_scores and words.scores not in (None, "exact"):
         raise UsageError("--save-scores needs --scores exact: other scores keep no history.")
     return OutputOptions(
         directory=Path(words.output),

@@ -6,9 +6,14 @@ from typing import Any
 
 from wsgn import __version__
 from wsgn.support.parser import CommandParser
+from wsgn.video.live.options import DROPS, RTSP_TRANSPORTS
 
 from ..streaming.rules import SCORE_MODES
 from ..writers import FORMATS
+
+ROTATIONS = ("day", "hour", "never")
+# Of --scores window where a source has no end.
+LIVE_WINDOW_SECONDS = 120.0
 
 _DESCRIPTION = "Find actions in videos with an exported engine."
 _EPILOG = """\
@@ -38,11 +43,12 @@ def build_parser() -> CommandParser:
         nargs="*",
         metavar="SOURCE",
         help="video file, directory, glob, list file (.txt or @FILE, one source per line), "
-        "or - for stdin",
+        "- for stdin; or live: rtsp://..., another stream's address, /dev/video0, cameras.toml",
     )
     _add_engine(parser.add_argument_group("engine"))
     _add_detection(parser.add_argument_group("detection (defaults come with the engine)"))
     _add_input(parser.add_argument_group("input"))
+    _add_live(parser.add_argument_group("live sources (docs/live.md)"))
     _add_output(parser.add_argument_group("output"))
     _add_run(parser.add_argument_group("run"))
     return parser
@@ -67,11 +73,15 @@ def _add_detection(group: Any) -> None:
     group.add_argument(
         "--scores",
         choices=SCORE_MODES,
-        default="exact",
         help="what scores are relative to: the whole source, what has passed, or a window "
-        "(default: exact)",
+        "(default: exact; of live sources a window)",
     )
-    group.add_argument("--window", type=float, metavar="S", help="seconds of --scores window")
+    group.add_argument(
+        "--window",
+        type=float,
+        metavar="S",
+        help=f"seconds of --scores window (default of live sources: {LIVE_WINDOW_SECONDS:g})",
+    )
     group.add_argument(
         "--labels",
         metavar="A,B",
@@ -121,6 +131,50 @@ def _add_input(group: Any) -> None:
     )
 
 
+def _add_live(group: Any) -> None:
+    group.add_argument(
+        "--realtime", action="store_true", help="play files by their times, as if they were live"
+    )
+    group.add_argument(
+        "--timeout",
+        type=float,
+        metavar="S",
+        help="silence after which a source counts as lost (default: 10)",
+    )
+    group.add_argument(
+        "--reconnect",
+        type=int,
+        metavar="N",
+        help="attempts in a row without a picture before a source is given up (default: for ever)",
+    )
+    group.add_argument(
+        "--rtsp-transport", choices=RTSP_TRANSPORTS, help="how RTSP is carried (default: tcp)"
+    )
+    group.add_argument(
+        "--drop",
+        choices=DROPS,
+        help="what waits longer than --max-lag is dropped, or never is (default: oldest)",
+    )
+    group.add_argument(
+        "--max-lag",
+        type=float,
+        metavar="S",
+        help="how far results may lie behind the picture (default: 3)",
+    )
+    group.add_argument(
+        "--source-name",
+        metavar="NAME",
+        action="append",
+        help="what a source is called, once per source, in their order (default: host and path)",
+    )
+    group.add_argument(
+        "--source-options",
+        metavar="KEY=VALUE,...",
+        action="append",
+        help="options of FFmpeg's libraries for every source, as a last resort",
+    )
+
+
 def _add_output(group: Any) -> None:
     group.add_argument("-o", "--output", metavar="DIR", help="write files here, named like sources")
     group.add_argument(
@@ -135,6 +189,16 @@ def _add_output(group: Any) -> None:
     either = group.add_mutually_exclusive_group()
     either.add_argument("--overwrite", action="store_true", help="replace files that exist")
     either.add_argument("--resume", action="store_true", help="skip sources whose files exist")
+    group.add_argument(
+        "--state",
+        metavar="DIR",
+        help="keep what was learned of each live source here, and go on from there the next time",
+    )
+    group.add_argument(
+        "--rotate",
+        choices=ROTATIONS,
+        help="begin a new file of a live source each day or hour (UTC), or never (default: day)",
+    )
 
 
 def _add_run(group: Any) -> None:

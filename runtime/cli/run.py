@@ -10,7 +10,7 @@ from wsgn.errors import InputError, WsgnError
 from wsgn.support.command import failure_code
 from wsgn.support.terminal import printable, quoted
 from wsgn.video import probe
-from wsgn.video.addresses import STANDARD_INPUT
+from wsgn.video.addresses import STANDARD_INPUT, refuse_live
 from wsgn.video.files import is_fifo
 
 from ..pipeline import frame_grid
@@ -32,6 +32,9 @@ def run(arguments: Sequence[str]) -> int:
         from .demo import run_demo
 
         return run_demo(options)
+    if options.live is not None:
+        # Until this version reads it.
+        refuse_live(options.live.sources[0].address)
     return _run_batch(options)
 
 

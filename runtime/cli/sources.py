@@ -123,7 +123,7 @@ def _guarded(argument: str, jobs: Iterator[Job]) -> Iterator[Job]:
 
 
 def _jobs(argument: str, tell: Callable[[str], None]) -> Iterator[Job]:
-    yield from (_list_jobs if _is_list(argument) else _plain_jobs)(argument, tell)
+    yield from (_list_jobs if is_list(argument) else _plain_jobs)(argument, tell)
 
 
 def _unreadable(argument: str, reason: str) -> str:
@@ -138,7 +138,8 @@ def _problem_job(argument: str, code: str, message: str) -> Job:
     return Job(source=argument, output_name="failed", problem=VideoError(code, message))
 
 
-def _is_list(argument: str) -> bool:
+def is_list(argument: str) -> bool:
+    """Whether a SOURCE argument names a file with one source per line."""
     if argument.startswith("@") and not Path(argument).exists():
         return True
     path = Path(argument)
@@ -196,7 +197,20 @@ def _glob_jobs(pattern: str, tell: Callable[[str], None]) -> Iterator[Job]:
 
 
 def _list_jobs(argument: str, tell: Callable[[str], None]) -> Iterator[Job]:
-    """Sources in a text file, one per line, relative to its folder; # starts a comment."""
+    """Sources in a text file, relative to its folder."""
+    folder = Path(argument.removeprefix("@")).parent
+    for entry in list_entries(argument):
+        try:
+            yield from _guarded(entry, _entry_jobs(entry, folder, tell))
+        except UsageError as error:
+            yield _problem_job(without_credentials(entry), "live_source", str(error))
+
+
+def list_entries(argument: str) -> list[str]:
+    """What stands in a list file, one source per line; # starts a comment.
+
+    Raises `VideoError` or `OSError` where it cannot be read or names nothing.
+    """
     path = Path(argument.removeprefix("@"))
     if not path.exists():
         raise VideoError("missing", f"the list file '{path}' does not exist: check the path.")
@@ -212,11 +226,7 @@ def _list_jobs(argument: str, tell: Callable[[str], None]) -> Iterator[Job]:
     entries = [line for line in lines if line and not line.startswith("#")]
     if not entries:
         raise VideoError("empty_list", f"the list file '{path}' names no sources.")
-    for entry in entries:
-        try:
-            yield from _guarded(entry, _entry_jobs(entry, path.parent, tell))
-        except UsageError as error:
-            yield _problem_job(without_credentials(entry), "live_source", str(error))
+    return entries
 
 
 def _entry_jobs(entry: str, folder: Path, tell: Callable[[str], None]) -> Iterator[Job]:

@@ -1,0 +1,154 @@
+"""The words about live sources to checked options."""
+
+from __future__ import annotations
+
+import math
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsgn.errors import UsageError
+from wsgn.video.live.options import LiveOptions
+from wsgn.video.live.source import LiveSource
+
+from .cameras import SHORTEST_TIMEOUT_SECONDS
+from .live_sources import LiveWords, answer_of, find_live
+
+# Names in the parsed words of what only live sources know.
+_ONLY_LIVE = (
+    "realtime",
+    "timeout",
+    "reconnect",
+    "rtsp_transport",
+    "drop",
+    "max_lag",
+    "source_name",
+    "source_options",
+    "state",
+    "rotate",
+)
+# Names of what they do not know, and why.
+_NEVER_LIVE = {
+    "start": "what is live begins now",
+    "save_scores": "they would be written at an end that live sources do not have",
+    "overwrite": "files of live sources are gone on with, never replaced",
+    "resume": "files of live sources are gone on with; --state DIR goes on where a run ended",
+}
+# A day; what is longer is a slip of the keyboard.
+_MOST_SECONDS = 86_400.0
+# To open a stream takes a second where all is well.
+_SHORTEST_OPENING_SECONDS = 5.0
+_MOST_ATTEMPTS = 1_000_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveRunOptions:
+    """What a command line asks of live sources."""
+
+    # How its sources were named, to be looked at again.
+    words: LiveWords
+    sources: tuple[LiveSource, ...]
+    # Files that named some of the sources.
+    lists: tuple[Path, ...]
+    live: LiveOptions
+    # None where nothing is kept.
+    state: Path | None
+    # One of ROTATIONS.
+    rotate: str
+
+
+def given_live_words(words: Namespace) -> list[str]:
+    """Names of the given options that only live sources know."""
+    return [name for name in _ONLY_LIVE if getattr(words, name) not in (None, False)]
+
+
+def live_run_options(
+    words: Namespace, *, end_seconds: float | None, input_rate: float | None
+) -> LiveRunOptions | None:
+    """The options of live sources; None where all sources are files.
+
+    Raises `UsageError`, also for options that mean nothing to the sources.
+    """
+    given = given_live_words(words)
+    timeout = _within("--timeout", words.timeout, SHORTEST_TIMEOUT_SECONDS, 10.0)
+    live_words = LiveWords(
+        arguments=tuple(words.sources),
+        realtime=words.realtime,
+        names=tuple(words.source_name or ()),
+        wants_live=bool(given),
+    )
+    found = find_live(live_words, lambda address: answer_of(address, timeout))
+    if found is None:
+        if given:
+            option = "--" + given[0].replace("_", "-")
+            raise UsageError(
+                f"{option} is for live sources, and none of these is one: leave it out, or add "
+                "--realtime to play files as if they were live."
+            )
+        return None
+    _refuse_what_means_nothing(words)
+    return LiveRunOptions(
+        words=live_words,
+        sources=found.sources,
+        lists=found.lists,
+        live=LiveOptions(
+            timeout_seconds=timeout,
+            open_timeout_seconds=max(timeout, _SHORTEST_OPENING_SECONDS),
+            reconnect=_attempts(words.reconnect),
+            rtsp_transport=words.rtsp_transport or "tcp",
+            drop=words.drop or "oldest",
+            max_lag_seconds=_within("--max-lag", words.max_lag, 0.1, 3.0),
+            source_options=_pairs(words.source_options or ()),
+            stream=words.stream,
+            input_rate=input_rate,
+            end_seconds=end_seconds,
+        ),
+        state=None if words.state is None else Path(words.state),
+        rotate=words.rotate or "day",
+    )
+
+
+def _refuse_what_means_nothing(words: Namespace) -> None:
+    for name, reason in _NEVER_LIVE.items():
+        if getattr(words, name) not in (None, False):
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"{option} means nothing for live sources: {reason}.")
+    if words.format is not None and words.format.strip() != "jsonl":
+        raise UsageError(
+            f"--format {words.format} is written at the end of a source, which live sources do not "
+            "have: leave it out for jsonl, whose lines are written at once."
+        )
+    if words.rotate is not None and words.output is None:
+        raise UsageError("--rotate needs --output DIR.")
+
+
+def _within(option: str, value: float | None, least: float, default: float) -> float:
+    if value is None:
+        return default
+    if not least <= value <= _MOST_SECONDS:
+        # NaN too.
+        shown = f"{value:g}" if math.isfinite(value) else str(value)
+        raise UsageError(f"{option} must be {least:g} to {_MOST_SECONDS:g} s, got {shown}.")
+    return value
+
+
+def _attempts(value: int | None) -> int | None:
+    if value is not None and not 0 <= value <= _MOST_ATTEMPTS:
+        raise UsageError(f"--reconnect must be 0 or more, got {value}.")
+    return value
+
+
+def _pairs(texts: list[str] | tuple[()]) -> Mapping[str, str]:
+    """`KEY=VALUE,...` as a mapping; a comma in a value is not to be had."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        for part in text.split(","):
+            key, equals, value = part.partition("=")
+            if not key.strip() or not equals:
+                raise UsageError(
+                    "--source-options must be KEY=VALUE with commas between them, such as "
+                    "rtsp_flags=prefer_tcp."
+                )
+            pairs[key.strip()] = value.strip()
+    return pairs
