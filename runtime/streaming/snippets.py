@@ -28,20 +28,27 @@ class Snippet:
 
 
 class Snippeter:
-    """Cuts the frames of a time grid into overlapping snippets, in any chopping of the frames."""
+    """Cuts the frames of a time grid into overlapping snippets, in any chopping of the frames.
 
-    def __init__(self, sampling: Sampling) -> None:
+    Without `pad` an epoch shorter than a snippet gives none.
+    """
+
+    def __init__(self, sampling: Sampling, *, pad: bool = True) -> None:
+        self._pad = pad
         self._cutter: SnippetCutter[SampledFrame] = SnippetCutter(
             sampling, epoch_of=lambda frame: frame.epoch
         )
 
     def push(self, frames: Iterable[SampledFrame]) -> list[Snippet]:
         """Take frames in order, and return the snippets that they complete."""
-        return [_stacked(snippet) for snippet in self._cutter.push(frames)]
+        return self._kept(self._cutter.push(frames))
 
     def flush(self) -> list[Snippet]:
         """End the epoch, and return the padded snippet if it was shorter than one."""
-        return [_stacked(snippet) for snippet in self._cutter.flush()]
+        return self._kept(self._cutter.flush())
+
+    def _kept(self, snippets: list[CutSnippet[SampledFrame]]) -> list[Snippet]:
+        return [_stacked(snippet) for snippet in snippets if self._pad or not snippet.padded]
 
 
 def _stacked(snippet: CutSnippet[SampledFrame]) -> Snippet:

@@ -1,0 +1,1 @@
+"""Live sources side by side on one engine."""
