@@ -240,7 +240,8 @@ class Detection:
             if reader.info is not None and not announced:
                 announced = True
                 yield self._source_event(reader.info)
-                yield from self._provenance_warning()
+                if (warning := provenance_warning(self._engine, self._source)) is not None:
+                    yield warning
             if not isinstance(item, SampledFrame):
                 # Events keep their order: those of snippets before a gap come before it.
                 yield from self._land(reader.info)
@@ -310,16 +311,6 @@ class Detection:
             )
         yield from self._detector.flush("signal" if self._stop.requested else "end")
 
-    def _provenance_warning(self) -> Iterator[Event]:
-        """Nothing that was drawn or made up teaches what people do."""
-        trained_on = self._engine.manifest.trained_on
-        if trained_on in SYNTHETIC and not is_sample(self._source):
-            yield WarningEvent(
-                code=MADE_UP,
-                message=f"the engine '{self._engine.name}' was trained on {trained_on}, drawn and "
-                "not filmed: on other films what it finds means nothing; train one on yours.",
-            )
-
     def _padded_warnings(self, snippets: list[Snippet]) -> Iterator[Event]:
         for snippet in snippets:
             if snippet.padded:
@@ -342,6 +333,18 @@ class Detection:
             rotation_degrees=info.rotation_degrees,
             start_offset_seconds=info.start_offset_seconds,
         )
+
+
+def provenance_warning(engine: Engine, source: object) -> WarningEvent | None:
+    """Nothing that was drawn or made up teaches what people do."""
+    trained_on = engine.manifest.trained_on
+    if trained_on not in SYNTHETIC or is_sample(source):
+        return None
+    return WarningEvent(
+        code=MADE_UP,
+        message=f"the engine '{engine.name}' was trained on {trained_on}, drawn and not filmed: on "
+        "other films what it finds means nothing; train one on yours.",
+    )
 
 
 def failure_events(source: str, error: WsgnError, end: EndEvent | None = None) -> list[Event]:

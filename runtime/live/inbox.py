@@ -22,6 +22,8 @@ class Opened:
     """The first picture of a connection has come."""
 
     info: VideoInfo
+    # Of the picture; media time.
+    seconds: float
     epoch: int
     # Wall clock of media time 0.
     start_unix_seconds: float
@@ -67,13 +69,11 @@ class Collected:
 class Inbox:
     """Snippets and the rest of all streams, bounded whatever the taking thread does.
 
-    What has waited for longer than `age_seconds` is dropped, by whoever adds the next. Where nothing
+    What has waited for longer than `age_seconds` is dropped, whoever adds the next. Where nothing
     may be dropped (None), a thread that has `capacity` snippets here is held back.
     """
 
-    def __init__(
-        self, *, age_seconds: float | None, capacity: int, stride_seconds: float
-    ) -> None:
+    def __init__(self, *, age_seconds: float | None, capacity: int, stride_seconds: float) -> None:
         self._age_seconds = age_seconds
         self._capacity = capacity
         self._stride_seconds = stride_seconds
@@ -124,7 +124,7 @@ class Inbox:
             self._changed.notify_all()
 
     def collect(self, limit: int, now: float, patience_seconds: float) -> Collected:
-        """What there is, with at most so many snippets; where there is nothing, it is waited for."""
+        """What there is, with at most so many snippets; waits once where there is nothing."""
         with self._changed:
             if not (self._items or self._holes or len(self._waiting)):
                 self._changed.wait(patience_seconds)
@@ -168,7 +168,5 @@ class Inbox:
             )
             before = self._holes.get(waited.stream)
             if before is not None:
-                hole = replace(
-                    hole, from_seconds=before.from_seconds, snippets=before.snippets + 1
-                )
+                hole = replace(hole, from_seconds=before.from_seconds, snippets=before.snippets + 1)
             self._holes[waited.stream] = hole

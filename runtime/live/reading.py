@@ -114,7 +114,12 @@ class ReadingThread:
         self.num_frames += 1
         offset = frame.unix_seconds - frame.seconds
         if self._info is not None:
-            opened = Opened(info=self._info, epoch=frame.epoch, start_unix_seconds=offset)
+            opened = Opened(
+                info=self._info,
+                seconds=frame.seconds,
+                epoch=frame.epoch,
+                start_unix_seconds=offset,
+            )
             self._info = None
             self._inbox.put(self._name, opened, self._should_stop)
         for snippet in self._snippeter.push([frame]):

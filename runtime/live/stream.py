@@ -1,0 +1,408 @@
+"""One live source's part of a run: its detector, what it counts, and its events in order."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from wsgn.engines.engine import EngineOutputs
+from wsgn.errors import WsgnError
+from wsgn.manifest import Manifest
+from wsgn.video.grid import Gap, Notice
+from wsgn.video.live.items import LivePosition, Skipped, Status
+from wsgn.video.live.source import LiveSource
+
+from ..events import (
+    DroppedEvent,
+    EndEvent,
+    ErrorEvent,
+    Event,
+    GapEvent,
+    SegmentEvent,
+    SourceEvent,
+    StartEvent,
+    StatusEvent,
+    WarningEvent,
+)
+from ..streaming.detector import Detector, SnippetLogits
+from ..streaming.rules import DetectorOptions
+from .inbox import Ended, Handed, Hole, Opened
+from .saved import SavedStream
+from .waiting import Waited
+
+# Dropped snippets in a row up to this are a hole in the scores; longer ones end all segments.
+_LONGEST_HOLE_SECONDS = 1.0
+# At most one `dropped` in this time; after it without any, a source is not late any more.
+_REPORT_SECONDS = 10.0
+# Stretches of time whose wall clock is remembered.
+_NUM_STRETCHES = 64
+# A wall clock that moved by less against media time is the same.
+_SAME_OFFSET_SECONDS = 0.05
+
+
+@dataclass(kw_only=True)
+class Counters:
+    """What is counted of a source; it goes on in the next process with the saved state."""
+
+    frames: int = 0
+    snippets: int = 0
+    segments: int = 0
+    decode_failures: int = 0
+    # Snippets, and pictures that were not decoded.
+    dropped: int = 0
+    skipped: int = 0
+    restarts: int = 0
+    # Media seconds without pictures, and left out because the source was late.
+    lost_seconds: float = 0.0
+    late_seconds: float = 0.0
+
+    @classmethod
+    def of(cls, saved: Mapping[str, int | float]) -> Counters:
+        """Those that were saved; what is not known is left out."""
+        return cls(**{one.name: saved[one.name] for one in fields(cls) if one.name in saved})  # type: ignore[arg-type]
+
+
+class WallClock:
+    """From media time to the wall clock, which may be set while a source plays."""
+
+    def __init__(self) -> None:
+        self._starts: deque[float] = deque(maxlen=_NUM_STRETCHES)
+        self._offsets: deque[float] = deque(maxlen=_NUM_STRETCHES)
+
+    def learn(self, seconds: float, offset: float) -> None:
+        """From this media time on the wall clock is so far ahead of it."""
+        if not self._offsets or abs(offset - self._offsets[-1]) > _SAME_OFFSET_SECONDS:
+            self._starts.append(seconds)
+            self._offsets.append(offset)
+
+    def unix_seconds(self, seconds: float) -> float | None:
+        """The wall clock at a media time; None where nothing is known of it."""
+        if not self._offsets:
+            return None
+        index = max(0, bisect_right(self._starts, seconds) - 1)
+        return seconds + self._offsets[index]
+
+
+class LiveStream:
+    """Turns what a source's thread hands over, and the engine's answers, into events.
+
+    Events come in the order of the source: what lies behind a snippet waits for its scores.
+    """
+
+    def __init__(
+        self,
+        source: LiveSource,
+        manifest: Manifest,
+        options: DetectorOptions,
+        saved: SavedStream | None = None,
+        *,
+        provenance: Event | None = None,
+    ) -> None:
+        self.name = source.name
+        self.detector = Detector(manifest, options)
+        self.counters = Counters()
+        self.resumed = saved is not None
+        if saved is not None:
+            self.detector.restore(dict(saved.detector))
+            self.counters = Counters.of(saved.counters)
+        # waiting | lost | restored | late, or None before anything was heard of it.
+        self.state: str | None = None
+        self.cause: str | None = None
+        # The first source event was given.
+        self.opened = False
+        # Its thread has ended, and all before that was given out.
+        self.ended: Ended | None = None
+        self._provenance = provenance
+        # When its thread was replaced, until the new one has a picture.
+        self._replaced_at: float | None = None
+        self._wall = WallClock()
+        self._items: deque[Handed] = deque()
+        # Snippets that have their scores or were dropped.
+        self._num_done = 0
+        self._hole: Hole | None = None
+        # Epochs that began because of holes, beside those of the reader.
+        self.extra_epochs = 0
+        self._refused_any = False
+        self._unreported: DroppedEvent | None = None
+        self._reported_at = -np.inf
+        self._late_at = -np.inf
+
+    def queue(self, handed: Handed) -> None:
+        """Something that is no snippet."""
+        self._items.append(handed)
+
+    def land(
+        self, waited: Waited[str], outputs: EngineOutputs, index: int, *, usable: bool
+    ) -> Iterator[Event]:
+        """The engine's answer to a snippet, row `index` of its outputs (N, C)."""
+        yield from self.due(before=waited.number)
+        yield from self._close_hole()
+        self._num_done += 1
+        self.counters.snippets += 1
+        snippet = waited.snippet
+        self._wall.learn(snippet.start_seconds, waited.wall_offset)
+        if not usable:
+            if not self._refused_any:
+                self._refused_any = True
+                yield self._live(
+                    WarningEvent(
+                        code="non_finite",
+                        message="the engine gave NaN or infinity for a snippet, which was left "
+                        "out, as others will be.",
+                        at_seconds=snippet.start_seconds,
+                    )
+                )
+            return
+        rows = slice(index, index + 1)
+        logits = SnippetLogits(
+            start_seconds=np.array([snippet.start_seconds]),
+            epoch=np.array([snippet.epoch + self.extra_epochs], dtype=np.int64),
+            selection_logits=outputs.selection_logits[rows],
+            class_probabilities=outputs.class_probabilities[rows],
+        )
+        for event in self.detector.push(logits):
+            yield self._counted(event)
+
+    def drop(self, hole: Hole, position: LivePosition, now: float) -> Iterator[Event]:
+        """Snippets that waited too long; they lie behind those that have landed."""
+        self._num_done += hole.snippets
+        self.counters.dropped += hole.snippets
+        self.counters.late_seconds += hole.to_seconds - hole.from_seconds
+        if self._hole is not None:
+            hole = replace(
+                hole,
+                from_seconds=self._hole.from_seconds,
+                snippets=hole.snippets + self._hole.snippets,
+            )
+        self._hole = hole
+        yield from self._late(hole.from_seconds, hole.to_seconds, hole.snippets, 0, position, now)
+
+    def due(self, before: int | None = None) -> Iterator[Event]:
+        """What was handed over behind the snippets that are done, or behind so many."""
+        limit = self._num_done if before is None else before
+        while self._items and self._items[0].after <= limit and self.ended is None:
+            yield from self._item_events(self._items.popleft())
+
+    def status(self, status: Status) -> Iterator[Event]:
+        """A change; what is known already gives nothing."""
+        if (status.state, status.cause) == (self.state, self.cause):
+            return
+        if status.state == "restored" and self.state in (None, "restored"):
+            return
+        self.state, self.cause = status.state, status.cause
+        self.counters.lost_seconds += status.lost_seconds or 0.0
+        yield self._live(
+            StatusEvent(
+                source=self.name,
+                state=status.state,
+                cause=status.cause,
+                at_seconds=status.seconds,
+                attempt=status.attempt,
+                retry_seconds=status.retry_seconds,
+                lost_seconds=status.lost_seconds,
+                epoch=status.epoch + self.extra_epochs if status.state == "restored" else None,
+                message=f"{self.name}: {status.message}",
+            )
+        )
+
+    def silent(self, cause: str, message: str, position: LivePosition) -> Iterator[Event]:
+        """Nothing is heard of its thread."""
+        if self.state not in ("lost", "waiting"):
+            state = "lost" if self.opened else "waiting"
+            yield from self.status(self._own_status(state, cause, message, position))
+
+    def replaced(self, now: float) -> None:
+        """Another thread reads the source from now on; nothing of the old one comes any more."""
+        self.ended = None
+        self._replaced_at = now
+
+    def report(self, position: LivePosition, now: float) -> Iterator[Event]:
+        """What is said from time to time."""
+        if self._unreported is not None and now - self._reported_at >= _REPORT_SECONDS:
+            yield from self._report_dropped(position, now)
+        if self.state == "late" and now - self._late_at >= _REPORT_SECONDS:
+            yield from self.status(
+                self._own_status("restored", None, "is on time again.", position)
+            )
+
+    def end(
+        self, *, reason: str, complete: bool, position: LivePosition, error: WsgnError | None = None
+    ) -> Iterator[Event]:
+        """The last events: open segments, what was not said yet, an error, the end."""
+        for event in self.detector.flush(reason):
+            yield self._counted(event)
+        yield from self._report_dropped(position, np.inf)
+        if error is not None:
+            code = getattr(error, "code", "unreadable")
+            yield self._live(ErrorEvent(source=self.name, code=code, message=str(error)))
+        counted = self.counters
+        yield self._live(
+            EndEvent(
+                source=self.name,
+                complete=complete,
+                seconds=position.media_seconds,
+                frames=counted.frames,
+                snippets=counted.snippets,
+                segments=counted.segments,
+                decode_failures=counted.decode_failures,
+                dropped=counted.dropped,
+                restarts=counted.restarts,
+                lost_seconds=counted.lost_seconds,
+                late_seconds=counted.late_seconds,
+            )
+        )
+
+    def warn(self, code: str, message: str, at_seconds: float | None = None) -> Event:
+        """A warning about this source."""
+        return self._live(WarningEvent(code=code, message=message, at_seconds=at_seconds))
+
+    def saved(self, counters: Counters, position: LivePosition) -> SavedStream:
+        """What a later process goes on from."""
+        return SavedStream(
+            detector=self.detector.state_dict(),
+            position=replace(position, epoch=position.epoch + self.extra_epochs),
+            counters=asdict(counters),
+        )
+
+    def _item_events(self, handed: Handed) -> Iterator[Event]:
+        item = handed.item
+        if isinstance(item, Opened):
+            yield from self._opened(item)
+        elif isinstance(item, Gap):
+            yield from self._close_hole()
+            yield self._live(
+                GapEvent(
+                    from_seconds=item.from_seconds, to_seconds=item.to_seconds, cause=item.cause
+                )
+            )
+        elif isinstance(item, Notice):
+            yield self.warn(item.code, item.message, item.seconds)
+        elif isinstance(item, Status):
+            if item.state == "late":
+                self._late_at = time.monotonic()
+            yield from self.status(item)
+        elif isinstance(item, Skipped):
+            self.counters.skipped += item.pictures
+            self.counters.late_seconds += item.to_seconds - item.from_seconds
+            position = LivePosition(media_seconds=item.to_seconds, unix_seconds=0.0, epoch=0)
+            yield from self._late(
+                item.from_seconds, item.to_seconds, 0, item.pictures, position, time.monotonic()
+            )
+        else:
+            self.ended = item
+
+    def _opened(self, opened: Opened) -> Iterator[Event]:
+        if self._replaced_at is not None:
+            lost_seconds = time.monotonic() - self._replaced_at
+            self._replaced_at = None
+            position = LivePosition(
+                media_seconds=opened.seconds, unix_seconds=0.0, epoch=opened.epoch
+            )
+            yield from self.status(
+                self._own_status("restored", None, "is back.", position, lost_seconds)
+            )
+        if self.opened:
+            return
+        self.opened = True
+        if self.state is None:
+            self.state = "restored"
+        self._wall.learn(opened.seconds, opened.start_unix_seconds)
+        info = opened.info
+        yield self._live(
+            SourceEvent(
+                source=self.name,
+                duration_seconds=info.duration_seconds,
+                frame_rate=info.frame_rate,
+                codec=info.codec,
+                width=info.width,
+                height=info.height,
+                rotation_degrees=info.rotation_degrees,
+                live=True,
+                epoch=opened.epoch,
+                start_unix_seconds=opened.start_unix_seconds,
+                resumed=self.resumed,
+            )
+        )
+        if self._provenance is not None:
+            yield self._live(self._provenance)
+
+    def _close_hole(self) -> Iterator[Event]:
+        hole, self._hole = self._hole, None
+        if hole is None or hole.to_seconds - hole.from_seconds <= _LONGEST_HOLE_SECONDS:
+            return
+        self.extra_epochs += 1
+        yield self._live(
+            GapEvent(from_seconds=hole.from_seconds, to_seconds=hole.to_seconds, cause="late")
+        )
+
+    def _late(
+        self,
+        from_seconds: float,
+        to_seconds: float,
+        snippets: int,
+        pictures: int,
+        position: LivePosition,
+        now: float,
+    ) -> Iterator[Event]:
+        self._late_at = now
+        before = self._unreported
+        self._unreported = DroppedEvent(
+            source=self.name,
+            from_seconds=from_seconds if before is None else before.from_seconds,
+            to_seconds=to_seconds,
+            snippets=snippets + (0 if before is None else before.snippets),
+            pictures=pictures + (0 if before is None else before.pictures),
+            cause="late",
+            at_seconds=position.media_seconds,
+        )
+        if self.state not in ("late", "lost", "waiting"):
+            message = "is late: the engine or this machine is too slow for what comes."
+            yield from self.status(self._own_status("late", "late", message, position))
+        if now - self._reported_at >= _REPORT_SECONDS:
+            yield from self._report_dropped(position, now)
+
+    def _report_dropped(self, position: LivePosition, now: float) -> Iterator[Event]:
+        dropped, self._unreported = self._unreported, None
+        if dropped is not None:
+            self._reported_at = now
+            yield self._live(replace(dropped, at_seconds=position.media_seconds))
+
+    def _own_status(
+        self,
+        state: str,
+        cause: str | None,
+        message: str,
+        position: LivePosition,
+        lost_seconds: float | None = None,
+    ) -> Status:
+        return Status(
+            state=state,
+            cause=cause,
+            seconds=position.media_seconds,
+            unix_seconds=position.unix_seconds,
+            attempt=0,
+            retry_seconds=None,
+            lost_seconds=lost_seconds,
+            epoch=position.epoch,
+            message=message,
+        )
+
+    def _counted(self, event: Event) -> Event:
+        # A final segment is never revised.
+        self.counters.segments += isinstance(event, SegmentEvent) and event.final
+        return self._live(event)
+
+    def _live(self, event: Event) -> Event:
+        """The event with its source and what the wall clock said."""
+        known: dict[str, Any] = {"source": self.name, "at_unix_seconds": time.time()}
+        if isinstance(event, StartEvent | SegmentEvent):
+            known["start_unix_seconds"] = self._wall.unix_seconds(event.start_seconds)
+        if isinstance(event, SegmentEvent):
+            known["end_unix_seconds"] = self._wall.unix_seconds(event.end_seconds)
+        return replace(event, **known)
