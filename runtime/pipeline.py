@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -61,7 +63,8 @@ class DetectOptions:
     input_rate: float | None = None
     # Snippets in one call of the engine, but for the last. The last digits of its outputs can
     # depend on the size of a batch: a constant one makes a run repeatable. Fewer where snippets are
-    # large: together they take at most 256 MiB.
+    # large: together they take at most 256 MiB. From pipes and from a program's frames what waits is
+    # sent at once, however few.
     batch_size: int = 16
 
 
@@ -129,8 +132,7 @@ def detect_frames(
         frames: pairs of seconds, on any clock that rises, and an image (H, W, 3) uint8 RGB. They
             are taken in another thread; the rules for times are those of videos (docs/video.md).
         engine: of `open_engine`, on frames.
-        options: as for `detect`. Events come when a batch is full: a smaller `batch_size` is
-            quicker to answer.
+        options: as for `detect`. Frames that wait go to the engine at once, however few.
         stop: as for `detect`; the next frame ends the run.
 
     Returns:
@@ -172,6 +174,8 @@ class Detection:
         self._batch_size = min(self._options.batch_size, fitting)
         # Snippets that wait for the engine.
         self._waiting: list[Snippet] = []
+        # Nothing waits for a full batch where the writer may be a camera.
+        self._comes_as_it_is_made = _comes_as_it_is_made(source)
         # The batch that a GPU computes while the next one is read.
         self._flight: _Flight | None = None
         self._num_frames = 0
@@ -235,6 +239,8 @@ class Detection:
         while not reader.finished and not self._stop.requested:
             if not reader.has_next:
                 # A live source may stay silent for long: what is known goes out before it is asked.
+                if self._waiting and self._comes_as_it_is_made:
+                    yield from self._launch(reader.info)
                 yield from self._land(reader.info)
             item = reader.take()
             if reader.info is not None and not announced:
@@ -368,6 +374,21 @@ def _source_name(source: Source | FramesInMemory) -> str:
         return source.name
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else STANDARD_INPUT
     return "stdin" if name == STANDARD_INPUT else without_credentials(name)
+
+
+def _comes_as_it_is_made(source: Source | FramesInMemory) -> bool:
+    """Whether a source is a pipe or a program's frames, and no file whose bytes are all there."""
+    if isinstance(source, FramesInMemory):
+        return True
+    try:
+        if isinstance(source, str | os.PathLike):
+            is_stdin = os.fspath(source) == STANDARD_INPUT
+            status = os.fstat(0) if is_stdin else Path(source).stat()
+            return not stat.S_ISREG(status.st_mode)
+        return not (hasattr(source, "seekable") and source.seekable())
+    # An address, a path that is not there, a closed file: reading it will tell.
+    except (OSError, ValueError):
+        return False
 
 
 def frame_grid(manifest: Manifest, engine_name: str) -> FrameGrid:

@@ -38,8 +38,10 @@ from .waiting import Waited
 
 # Dropped snippets in a row up to this are a hole in the scores; longer ones end all segments.
 _LONGEST_HOLE_SECONDS = 1.0
-# At most one `dropped` in this time; after it without any, a source is not late any more.
+# At most one `dropped` in this time.
 _REPORT_SECONDS = 10.0
+# A source of which nothing was left out for so long is not late any more.
+_ON_TIME_SECONDS = 60.0
 # Stretches of time whose wall clock is remembered.
 _NUM_STRETCHES = 64
 # A wall clock that moved by less against media time is the same.
@@ -191,6 +193,9 @@ class LiveStream:
 
     def status(self, status: Status) -> Iterator[Event]:
         """A change; what is known already gives nothing."""
+        if status.state == "waiting" and self.opened:
+            # Of the reader of a new thread, which does not know.
+            status = replace(status, state="lost")
         if (status.state, status.cause) == (self.state, self.cause):
             return
         if status.state == "restored" and self.state in (None, "restored"):
@@ -226,7 +231,7 @@ class LiveStream:
         """What is said from time to time."""
         if self._unreported is not None and now - self._reported_at >= _REPORT_SECONDS:
             yield from self._report_dropped(position, now)
-        if self.state == "late" and now - self._late_at >= _REPORT_SECONDS:
+        if self.state == "late" and now - self._late_at >= _ON_TIME_SECONDS:
             yield from self.status(
                 self._own_status("restored", None, "is on time again.", position)
             )

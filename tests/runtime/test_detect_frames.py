@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import av
 import numpy as np
 import planted
 import pytest
+from commands import HANG_SECONDS
 
 from wsgn.engines.engine import Engine
 from wsgn.errors import UsageError
@@ -114,11 +116,26 @@ def test_events_come_while_frames_come(engine: Engine) -> None:
         black = np.zeros((64, 64, 3), np.uint8)
         yield from ((12.0 + number / RATE, black) for number in itertools.count())
 
-    options = DetectOptions(detector=DetectorOptions(scores="causal"), batch_size=1)
+    options = DetectOptions(detector=DetectorOptions(scores="causal"))
     events = detect_frames(endless(), engine, options)
     labels = (event.label for event in events if event.type == "segment")
     assert list(itertools.islice(labels, 2)) == ["red", "blue"]
     events.close()
+
+
+def test_nothing_waits_for_a_full_batch(engine: Engine) -> None:
+    """The source gives its next frame when what it gave before has been answered."""
+    answered = threading.Event()
+
+    def frames() -> Iterator[Pair]:
+        yield from itertools.islice(planted_frames(), 160)
+        assert answered.wait(HANG_SECONDS)
+
+    options = DetectOptions(detector=DetectorOptions(scores="causal"), batch_size=1000)
+    for event in detect_frames(frames(), engine, options):
+        if event.type == "segment":
+            answered.set()
+    assert answered.is_set()
 
 
 def test_a_hole_is_a_gap_and_times_that_fall_are_told(engine: Engine) -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import planted
 import pytest
-from standins import INFO, RATE, UNIX, Script, SlowEngine, Step, frames, source, status, streams
+from standins import INFO, UNIX, Script, Step, frames, status, streams
 
 from wsgn.engines.engine import Engine
-from wsgn.errors import EngineError, UsageError
 from wsgn.runtime import DetectOptions, DetectorOptions, detect_frames, open_engine
 from wsgn.runtime.events import Event
-from wsgn.runtime.pipeline import StopFlag
 from wsgn.video.errors import VideoError
 from wsgn.video.grid import Gap
-from wsgn.video.live.options import LiveOptions
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +39,9 @@ def test_a_stream_finds_what_the_same_frames_give_in_a_file(engine: Engine) -> N
     options = DetectOptions(detector=DetectorOptions(scores="window", window_seconds=120.0))
     pairs = [(frame.seconds, frame.image) for frame in frames(*scenes)]
     expected = [
-        event for event in detect_frames(pairs, engine, options) if event.type in ("start", "segment")
+        event
+        for event in detect_frames(pairs, engine, options)
+        if event.type in ("start", "segment")
     ]
     found = of(
         list(streams({"a": played(*scenes), "b": played()}, engine, scores="window").events()),
