@@ -63,7 +63,7 @@ class DetectOptions:
     input_rate: float | None = None
     # Snippets in one call of the engine, but for the last. The last digits of its outputs can
     # depend on the size of a batch: a constant one makes a run repeatable. Fewer where snippets are
-    # large: together they take at most 256 MiB. From pipes and from a program's frames what waits is
+    # large: together they take at most 256 MiB. What waits of a pipe or of a program's frames is
     # sent at once, however few.
     batch_size: int = 16
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from wsgn.engines.engine import Engine
 from wsgn.errors import UsageError
-from wsgn.video.addresses import STANDARD_INPUT, without_credentials
+from wsgn.support.credentials import without_credentials
+from wsgn.video.addresses import STANDARD_INPUT
 from wsgn.video.live.source import LiveSource, default_name, is_live
 
 from ..events import Event
