@@ -36,12 +36,14 @@ def test_the_packaged_engine_gives_the_events_it_gave(mode: str) -> None:
     manifest = read_manifest(DEMO)
     detector = Detector(manifest, DetectorOptions(scores=mode, window_seconds=8.0))
     events = detector.push(snippets(len(manifest.classes)))
-    # States that were saved then can be gone on from.
-    assert sorted(detector.state_dict()) == GIVEN[mode]["state"]
+    # States that were saved then can be gone on from: what came later may be left out of them.
+    later = {"scorer.older", "scorer.offset"} if mode == "window" else set()
+    assert set(detector.state_dict()) - later == set(GIVEN[mode]["state"])
     found = [dataclasses.asdict(event) for event in events + detector.flush()]
     assert len(found) == len(GIVEN[mode]["events"])
     for event, given in zip(found, GIVEN[mode]["events"], strict=True):
-        assert event == {
+        later = {name for name, value in event.items() if value is None and name not in given}
+        assert {name: value for name, value in event.items() if name not in later} == {
             name: pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
             for name, value in given.items()
         }

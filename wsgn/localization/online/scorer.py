@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from wsgn.localization.online.state import SavedState, State, damaged
+from wsgn.localization.online.window import SlidingWindow
 from wsgn.localization.scoring import snippet_scores
 from wsgn.localization.statistics import SelectionStatistics
 from wsgn.manifest import AVERAGE, Manifest, SelectionRule
@@ -64,33 +65,28 @@ class WindowScorer:
     def __init__(self, manifest: Manifest, window_seconds: float) -> None:
         self._rule = manifest.selection
         self._prior = manifest.prior
-        self._window_seconds = window_seconds
-        self._starts = np.empty(0)
-        self._logits = np.empty((0, len(manifest.classes)))
+        self._window = SlidingWindow(len(manifest.classes), window_seconds)
 
     def score(
         self, start_seconds: float, logits: FloatArray, probabilities: FloatArray
     ) -> FloatArray:
         """Frame scores (C,) of the next snippet."""
-        kept = self._starts > start_seconds - self._window_seconds
-        self._starts = np.append(self._starts[kept], start_seconds)
-        self._logits = np.concatenate([self._logits[kept], logits[None]])  # (n, C)
-        missing = self._prior.count - len(self._logits)
-        prior = SelectionStatistics.from_prior(self._prior, missing)
-        statistics = prior.merged(SelectionStatistics.of(self._logits))
-        statistics = statistics.counting(self._logits, self._rule)
+        window = self._window
+        window.push(start_seconds, logits)
+        prior = SelectionStatistics.from_prior(self._prior, self._prior.count - len(window))
+        statistics = prior.merged(window.statistics())
+        # Sums are of all snippets under the statistics of now, and cost as much as there are.
+        if self._rule.gate != "product":
+            statistics = statistics.counting(window.logits, self._rule)
         return snippet_scores(logits, probabilities, statistics, self._rule)
 
     def state_dict(self) -> State:
         """The state as arrays, exact."""
-        return {"starts": self._starts, "logits": self._logits}
+        return self._window.state_dict()
 
     def restore(self, state: SavedState) -> None:
         """Go on from a saved state; a `UsageError` where it is damaged."""
-        starts = state.take("starts", np.float64, (None,))
-        logits = state.take("logits", np.float64, (len(starts), self._logits.shape[1]))
-        state.require_all_taken()
-        self._starts, self._logits = starts, logits
+        self._window.restore(state)
 
 
 def _names(rule: SelectionRule) -> tuple[str, ...]:
