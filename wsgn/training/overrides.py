@@ -207,7 +207,7 @@ def _require_meaning(method: MethodConfig, given: Mapping[str, Any]) -> None:
     """Refuse what the scale of the weights would leave unused."""
     if not isinstance(method, WsgnConfig):
         return
-    unused = ("softmax_scale", "scoring_softmax_scale")
+    unused: tuple[str, ...] = ("softmax_scale", "scoring_softmax_scale")
     if not method.weighs_average:
         unused = () if method.scoring == "probabilities" else ("scoring",)
     for name in unused:

@@ -87,7 +87,6 @@ class LiveReader:
         self._has_pictures = False
         self._is_late = False
         self._last_skip = 0.0
-        self._is_over = False
         # Of the connection that is read: when its first new picture came, the packets that were
         # left out before the next one, and its rate.
         self._begun: float | None = None
@@ -126,7 +125,7 @@ class LiveReader:
         try:
             connection = self._connection(opened, opening)
             yield from self._read(connection)
-            fault = None if opening.is_finite or self._is_over else Fault(cause="ended")
+            fault = None if opening.is_finite or self._sampler.is_over else Fault(cause="ended")
         except LiveFaultError as error:
             fault = error.fault
         except FFmpegError as error:
@@ -187,7 +186,7 @@ class LiveReader:
         for item in connection.items():
             if isinstance(item, Picture):
                 yield from self._picture(connection, scaler, item)
-                if self._is_over:
+                if self._sampler.is_over:
                     return
             elif isinstance(item, SkippedPackets):
                 self._num_skipped = item.number
@@ -222,7 +221,6 @@ class LiveReader:
         for code, message in scaler.doubts(picture.frame):
             yield from self._notice(code, message)
         self._sampler.hold(picture.frame, scaler, placement.seconds, placement.epoch)
-        self._is_over = self._sampler.is_over(placement.seconds)
         yield from self._keep_position(arrival)
         if connection.may_skip:
             yield from self._judge_lag(connection, placement.lag_seconds, arrival)

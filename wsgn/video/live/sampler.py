@@ -26,11 +26,14 @@ class Sampler:
         # Of the last picture.
         self.epoch = -1
         self._end = math.inf if end is None else end
+        # Whether every grid point that was asked for lies before the last picture.
+        self.is_over = False
 
     def hold(self, frame: VideoFrame, scaler: Scaler, seconds: float, epoch: int) -> None:
         """Put a picture on show; grid points before it that were not given out are left out."""
         self._cursor.skip_to(seconds, self.tolerance)
         self._frame, self._scaler, self._image, self.epoch = frame, scaler, None, epoch
+        self.is_over = seconds >= self._end - TIME_TOLERANCE_SECONDS
 
     def show(self, until_seconds: float, arrival: float) -> Iterator[LiveFrame]:
         """The grid points of the held picture, which ends here; known since `arrival`."""
@@ -48,10 +51,6 @@ class Sampler:
                 arrival=arrival,
                 unix_seconds=self._unix(seconds),
             )
-
-    def is_over(self, seconds: float) -> bool:
-        """Whether every grid point that was asked for lies before a picture at `seconds`."""
-        return seconds >= self._end - TIME_TOLERANCE_SECONDS
 
     def drop(self) -> None:
         """Nothing is on show any more."""
