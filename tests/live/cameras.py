@@ -95,6 +95,9 @@ class Camera:
         self.num_played = 0
         self.num_pictures = 0
         self.requests: list[str] = []
+        # HLS: how long it had filmed when it began, and segments that are whole.
+        self.lead_seconds = 0.0
+        self.num_segments = 0
         self.writers: set[asyncio.StreamWriter] = set()
 
     def url_for(self, user: str, password: str) -> str:

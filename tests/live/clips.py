@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -95,7 +95,6 @@ class Clip:
     rate: float
     pictures: tuple[Picture, ...]
     period_seconds: float
-    jpegs: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def sps(self) -> bytes:
