@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wsgn.errors import OutputError
 
-from ..events import Event, RunEvent, WarningEvent
+from ..events import Event, ProgressEvent, RunEvent, WarningEvent
 from ..writers.rotating import RotatingLines
 from .console import Console
 
@@ -57,7 +57,7 @@ class LiveFiles:
 
     def write(self, source: str, event: Event) -> None:
         """Write an event into the file of its source, if that can be."""
-        if self._folder is None:
+        if self._folder is None or isinstance(event, ProgressEvent):
             return
         if self._off_until is not None and self._monotonic() < self._off_until:
             self._lost[source] += 1
@@ -99,6 +99,10 @@ class LiveFiles:
 
 
 def _lost_lines(source: str, number: int) -> WarningEvent:
+    lines = "line" if number == 1 else "lines"
     return WarningEvent(
-        code="lost_lines", message=f"{number} lines before this one could not be written here."
+        source=source,
+        at_unix_seconds=time.time(),
+        code="lost_lines",
+        message=f"{number} {lines} before this one could not be written here.",
     )

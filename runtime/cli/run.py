@@ -10,7 +10,7 @@ from wsgn.errors import InputError, WsgnError
 from wsgn.support.command import failure_code
 from wsgn.support.terminal import printable, quoted
 from wsgn.video import probe
-from wsgn.video.addresses import STANDARD_INPUT, refuse_live
+from wsgn.video.addresses import STANDARD_INPUT
 from wsgn.video.files import is_fifo
 
 from ..pipeline import frame_grid
@@ -33,8 +33,9 @@ def run(arguments: Sequence[str]) -> int:
 
         return run_demo(options)
     if options.live is not None:
-        # Until this version reads it.
-        refuse_live(options.live.sources[0].address)
+        from .live import run_live
+
+        return run_live(options, options.live)
     return _run_batch(options)
 
 

@@ -152,6 +152,8 @@ class Streams:
         self._guard = RecentGuard(engine.name)
         self._flight: _Flight | None = None
         self._running: dict[str, _Running] = {}
+        # Of sources that have ended.
+        self._left: dict[str, SavedStream] = {}
         self._ticked = -math.inf
         # Another thread may add and remove.
         self._asked = threading.Lock()
@@ -223,8 +225,11 @@ class Streams:
                 running.thread.stop()
 
     def snapshot(self) -> dict[str, SavedStream]:
-        """What each source would go on from; of those that ever had a picture."""
-        return {
+        """What each source would go on from, also those that have ended.
+
+        Those that never had a picture are left out.
+        """
+        return self._left | {
             name: running.stream.saved(running.counters(), running.position)
             for name, running in self._running.items()
             if running.stream.opened or running.stream.resumed
@@ -407,6 +412,8 @@ class Streams:
         yield from running.stream.end(
             reason=reason, complete=complete, position=running.position, error=error
         )
+        if running.stream.opened or running.stream.resumed:
+            self._left[name] = running.stream.saved(running.stream.counters, running.position)
         del self._running[name]
         self._inbox.forget(name)
 

@@ -1,0 +1,319 @@
+"""A run over live sources: for weeks, whatever happens to some of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from types import FrameType
+
+from wsgn.engines.engine import Engine, require_snippets
+from wsgn.engines.open import describe_engine, open_engine
+from wsgn.errors import InputError, OutputError, WsgnError
+from wsgn.support.command import PARTLY_FAILED
+from wsgn.support.files import no_empty_folder
+from wsgn.support.signals import handle_signals
+from wsgn.support.terminal import printable
+from wsgn.video.live.source import LiveSource
+
+from ..events import (
+    DroppedEvent,
+    EndEvent,
+    ErrorEvent,
+    Event,
+    RunEvent,
+    SegmentEvent,
+    SourceEvent,
+    StatusEvent,
+    WarningEvent,
+)
+from ..live.options import StreamOptions
+from ..live.saved import SavedStream
+from ..live.state_files import StateFiles
+from ..live.streams import Streams
+from ..pipeline import MADE_UP, frame_grid
+from ..streaming.rules import check_options
+from .batch import run_event
+from .console import Console, print_result
+from .live_files import LiveFiles
+from .live_options import LiveRunOptions
+from .live_reports import SegmentLines, SourceStates
+from .live_sources import find_live
+from .live_state import StateSaver
+from .options import RunOptions, with_labels
+from .reports import JsonLinesReport, Report, open_report
+from .signals import SignalStop, stop_on_signals
+
+# A run of which no source can be opened for so long ends, and whoever started it hears of it.
+_FIRST_PICTURE_SECONDS = 60.0
+# A failure's sentence names so many sources.
+_MOST_NAMES = 5
+
+
+def run_live(options: RunOptions, live: LiveRunOptions) -> int:
+    """Check everything that can be checked, then open the sources; the exit code."""
+    assert options.engine is not None
+    console = Console(quiet=options.quiet, verbose=options.verbose, progress=options.progress)
+    description = describe_engine(options.engine)
+    require_snippets(description)
+    frame_grid(description.manifest, description.path.name)
+    options = with_labels(options, description.manifest.classes)
+    check_options(description.manifest, options.detect.detector)
+    for notice in description.notices:
+        console.warn(notice)
+    if options.dry_run:
+        return _dry_run(options, live)
+    output = None if options.output is None else options.output.directory
+    folder = nullcontext() if output is None else no_empty_folder(output)
+    with (
+        open_engine(description, device=options.device, num_threads=options.num_threads) as engine,
+        folder,
+        stop_on_signals() as stop,
+    ):
+        run = LiveRun(engine, options, live, console=console, stop=stop)
+        with run.listening():
+            return run.run()
+
+
+class LiveRun:
+    """One run over all its sources."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        options: RunOptions,
+        live: LiveRunOptions,
+        *,
+        console: Console,
+        stop: SignalStop,
+    ) -> None:
+        self._options = options
+        self._live = live
+        self._console = console
+        self._stop = stop
+        self._run_event = _run_event(engine, options, live)
+        self._report = _open_report(console)
+        folder = None if options.output is None else options.output.directory
+        self._files = LiveFiles(folder, live.rotate, self._run_event, console)
+        self._stream_options = StreamOptions(
+            detector=options.detect.detector,
+            live=live.live,
+            batch_size=options.detect.batch_size,
+        )
+        self._state_files: StateFiles | None = None
+        self._saver: StateSaver | None = None
+        if live.state is not None:
+            self._state_files = StateFiles(
+                live.state, engine.sha256, self._stream_options, engine.manifest
+            )
+            self._state_files.make_folder()
+            self._saver = StateSaver(self._state_files, console)
+        self._sources = {source.name: source for source in live.sources}
+        # Of states that cannot be gone on from; they are said when the run has begun.
+        self._early: list[Event] = []
+        self._streams = Streams(
+            live.sources,
+            engine,
+            self._stream_options,
+            stop=stop,
+            saved=self._load(live.sources),
+            tick=self._tick,
+        )
+        self._states = SourceStates()
+        self._began = time.monotonic()
+        self._opened: set[str] = set()
+        self._failed: dict[str, str] = {}
+        # What was said last of sources that were never opened.
+        self._waiting: dict[str, str] = {}
+        self._is_degraded = self._gave_up = self._has_hung_up = self._has_warned = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take SIGHUP, where there is a list to be read again."""
+        number = getattr(signal, "SIGHUP", None)
+        if number is None or not self._live.lists:
+            yield
+            return
+        with handle_signals(self._hang_up, (number,)):
+            yield
+
+    def run(self) -> int:
+        """Run until the sources end or a signal comes; the exit code."""
+        for name in self._sources:
+            self._files.open(name)
+            self._states.set(name, "waiting")
+        self._report.begin_run(self._run_event)
+        self._console.start_status()
+        ended = False
+        try:
+            for event in self._early:
+                self._take(event)
+            for event in self._streams.events():
+                self._take(event)
+            ended = True
+        finally:
+            self._console.end_progress()
+            if self._saver is not None:
+                self._saver.finish(self._streams.snapshot(), ended=ended)
+            self._files.close()
+        self._say_how_it_ended()
+        return self._exit_code()
+
+    def _load(self, sources: tuple[LiveSource, ...]) -> dict[str, SavedStream]:
+        if self._state_files is None:
+            return {}
+        saved, problems = self._state_files.load(sources)
+        self._early += [
+            WarningEvent(
+                source=problem.source,
+                at_unix_seconds=time.time(),
+                code=problem.code,
+                message=problem.message,
+            )
+            for problem in problems
+        ]
+        return saved
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        self._has_hung_up = True
+
+    def _tick(self) -> None:
+        """What is due twice a second, beside the events."""
+        if self._has_hung_up:
+            self._has_hung_up = False
+            self._read_lists_again()
+        if self._saver is not None:
+            self._saver.tick(self._streams.snapshot)
+        waited = time.monotonic() - self._began
+        if (
+            not self._opened
+            and not self._gave_up
+            and self._live.live.reconnect is None
+            and waited > _FIRST_PICTURE_SECONDS
+        ):
+            self._gave_up = True
+            self._stop.request()
+        self._console.status(self._states.line())
+
+    def _read_lists_again(self) -> None:
+        try:
+            found = find_live(self._live.words)
+        except WsgnError as error:
+            self._console.error(f"{error} The sources stay as they are.")
+            return
+        assert found is not None
+        wanted = {source.name: source for source in found.sources}
+        gone = [name for name, source in self._sources.items() if wanted.get(name) != source]
+        new = [source for name, source in wanted.items() if self._sources.get(name) != source]
+        for name in gone:
+            self._streams.remove(name)
+            self._states.forget(name)
+        for source in new:
+            saved = self._load((source,))
+            self._streams.add(source, saved.get(source.name))
+            self._states.set(source.name, "waiting")
+        self._sources = wanted
+        self._console.say(f"the list was read again: {len(new)} new, {len(gone)} gone.")
+
+    def _take(self, event: Event) -> None:
+        source = event.source or ""
+        self._report.write(event)
+        self._files.write(source, event)
+        name = printable(source)
+        if isinstance(event, SourceEvent):
+            self._opened.add(source)
+            self._states.set(source, "playing")
+        elif isinstance(event, StatusEvent):
+            self._take_status(event, name)
+        elif isinstance(event, DroppedEvent):
+            self._is_degraded = True
+            self._console.detail(
+                f"{name}: {event.snippets} snippets and {event.pictures} pictures were left out."
+            )
+        elif isinstance(event, SegmentEvent) and event.final:
+            self._states.add_segment()
+        elif isinstance(event, WarningEvent):
+            self._warn(event, name)
+        elif isinstance(event, ErrorEvent):
+            self._failed[source] = event.message
+            self._console.error(_with_name(name, event.message))
+            if self._options.fail_fast:
+                self._stop.request()
+        elif isinstance(event, EndEvent):
+            self._states.set(source, "ended")
+            self._console.detail(
+                f"{name}: {event.frames} frames, {event.snippets} snippets, "
+                f"{event.segments} segments."
+            )
+
+    def _take_status(self, event: StatusEvent, name: str) -> None:
+        is_back = event.state == "restored"
+        self._states.set(event.source, "playing" if is_back else event.state)
+        self._is_degraded |= event.state in ("lost", "late")
+        if event.state == "waiting":
+            self._waiting[event.source] = event.cause or "no picture"
+        words = event.message or f"{event.state}."
+        self._console.say(_with_name(name, words))
+
+    def _warn(self, event: WarningEvent, name: str) -> None:
+        if event.code == MADE_UP:
+            # Of the engine, and not of any source.
+            if not self._has_warned:
+                self._console.warn(event.message)
+            self._has_warned = True
+        else:
+            self._console.warn(_with_name(name, event.message))
+
+    def _say_how_it_ended(self) -> None:
+        if self._gave_up:
+            causes = ", ".join(f"{name} ({why})" for name, why in list(self._waiting.items())[:5])
+            self._console.error(
+                f"no source could be opened in {_FIRST_PICTURE_SECONDS:g} s: {causes}."
+            )
+        elif len(self._failed) and len(self._sources) > 1:
+            names = list(self._failed)
+            shown = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+            self._console.error(f"{len(names)} of {len(self._sources)} sources failed: {shown}.")
+
+    def _exit_code(self) -> int:
+        if self._files.has_lost or (self._saver is not None and self._saver.failed):
+            return OutputError.exit_code
+        if self._options.strict and self._opened and (self._is_degraded or self._failed):
+            return PARTLY_FAILED
+        if self._stop.signal_number is not None:
+            return 128 + self._stop.signal_number
+        if self._gave_up or (self._failed and not self._opened):
+            return InputError.exit_code
+        return PARTLY_FAILED if self._failed else 0
+
+
+def _with_name(name: str, sentence: str) -> str:
+    return sentence if sentence.startswith(f"{name}:") else f"{name}: {sentence}"
+
+
+def _open_report(console: Console) -> Report:
+    report = open_report()
+    return report if isinstance(report, JsonLinesReport) else SegmentLines(console)
+
+
+def _run_event(engine: Engine, options: RunOptions, live: LiveRunOptions) -> RunEvent:
+    """The first event of a run; values of libav's options may be secrets."""
+    event = run_event(engine, options)
+    plain = dataclasses.asdict(live.live)
+    usual = dataclasses.asdict(type(live.live)())
+    chosen = {name: value for name, value in plain.items() if value != usual[name]}
+    if "source_options" in chosen:
+        chosen["source_options"] = sorted(chosen["source_options"])
+    return dataclasses.replace(event, parameters=event.parameters | chosen)
+
+
+def _dry_run(options: RunOptions, live: LiveRunOptions) -> int:
+    """Say what would be read, and where its lines would go."""
+    for source in live.sources:
+        target = "stdout"
+        if options.output is not None:
+            target = f"{options.output.directory / source.name}.*.jsonl"
+        print_result(f"{printable(f'{source.name}: {source.shown} -> {target}')}\n")
+    return 0

@@ -1,0 +1,74 @@
+"""Saving states beside a run: a slow disk holds no picture up."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from wsgn.errors import OutputError
+
+from ..live.saved import SavedStream
+from ..live.state_files import StateFiles
+from .console import Console
+
+_INTERVAL_SECONDS = 10.0
+
+
+class StateSaver:
+    """Saves every 10 seconds in a thread of its own, and once more at the end."""
+
+    def __init__(
+        self,
+        files: StateFiles,
+        console: Console,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._files = files
+        self._console = console
+        self._monotonic = monotonic
+        self._next = monotonic() + _INTERVAL_SECONDS
+        self._thread: threading.Thread | None = None
+        self._failure: OutputError | None = None
+        self._has_warned = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether what was saved last is not on the disk."""
+        return self._failure is not None
+
+    def tick(self, snapshot: Callable[[], Mapping[str, SavedStream]]) -> None:
+        """Save what `snapshot` gives, if it is time and the last one is on the disk."""
+        if self._monotonic() < self._next or (self._thread and self._thread.is_alive()):
+            return
+        self._say()
+        self._next = self._monotonic() + _INTERVAL_SECONDS
+        # A daemon: a disk that hangs must not keep the process.
+        self._thread = threading.Thread(
+            target=self._save, args=(snapshot(),), name="state", daemon=True
+        )
+        self._thread.start()
+
+    def finish(self, snapshot: Mapping[str, SavedStream], *, ended: bool) -> None:
+        """Save the last state; `ended` where the run has said all."""
+        if self._thread is not None:
+            self._thread.join()
+        self._save(snapshot, ended=ended)
+        self._say()
+
+    def _save(self, snapshot: Mapping[str, SavedStream], *, ended: bool = False) -> None:
+        try:
+            self._files.save(snapshot, ended=ended)
+        except OutputError as error:
+            self._failure = error
+        else:
+            self._failure = None
+
+    def _say(self) -> None:
+        """What went wrong, once until it goes well again."""
+        if self._failure is None:
+            self._has_warned = False
+        elif not self._has_warned:
+            self._has_warned = True
+            self._console.error(f"{self._failure} Detection goes on.")
