@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     from wsgn.engines.engine import Engine, EngineOutputs
     from wsgn.engines.open import open_engine
     from wsgn.localization.segments import Segment, scores_to_segments
+    from wsgn.video.live.options import LiveOptions
+    from wsgn.video.live.source import LiveSource
 
+    from .live.detect import detect_live
+    from .live.options import StreamOptions
     from .pipeline import DetectOptions, detect, detect_frames
     from .streaming.detector import Detector, SnippetLogits
     from .streaming.rules import DetectorOptions
@@ -21,10 +25,14 @@ __all__ = [
     "DetectorOptions",
     "Engine",
     "EngineOutputs",
+    "LiveOptions",
+    "LiveSource",
     "Segment",
     "SnippetLogits",
+    "StreamOptions",
     "detect",
     "detect_frames",
+    "detect_live",
     "open_engine",
     "scores_to_segments",
 ]
@@ -36,6 +44,10 @@ _HOMES = {
     "wsgn.runtime.streaming.detector": ("Detector", "SnippetLogits"),
     "wsgn.engines.engine": ("Engine", "EngineOutputs"),
     "wsgn.engines.open": ("open_engine",),
+    "wsgn.video.live.options": ("LiveOptions",),
+    "wsgn.video.live.source": ("LiveSource",),
+    "wsgn.runtime.live.detect": ("detect_live",),
+    "wsgn.runtime.live.options": ("StreamOptions",),
     "wsgn.runtime.pipeline": ("DetectOptions", "detect", "detect_frames"),
     "wsgn.runtime.streaming.rules": ("DetectorOptions",),
 }

@@ -37,12 +37,16 @@ if TYPE_CHECKING:
     from wsgn.prediction.evaluate import find_segments
     from wsgn.prediction.predict import predict_videos
     from wsgn.presets import preset
+    from wsgn.runtime.live.detect import detect_live
+    from wsgn.runtime.live.options import StreamOptions
     from wsgn.runtime.pipeline import DetectOptions, detect, detect_frames
     from wsgn.runtime.streaming.detector import Detector, SnippetLogits
     from wsgn.runtime.streaming.rules import DetectorOptions
     from wsgn.selection.api import frame_selection, video_selection
     from wsgn.training.options import TrainOptions
     from wsgn.training.train import train
+    from wsgn.video.live.options import LiveOptions
+    from wsgn.video.live.source import LiveSource
 
 # Before anybody imports ONNX Runtime, which reads it then and never again.
 switch_off_telemetry()
@@ -58,10 +62,13 @@ __all__ = [
     "EngineError",
     "FeatureOptions",
     "InputError",
+    "LiveOptions",
+    "LiveSource",
     "MissingExtraError",
     "OutputError",
     "Segment",
     "SnippetLogits",
+    "StreamOptions",
     "TrainOptions",
     "TrainingError",
     "UsageError",
@@ -69,6 +76,7 @@ __all__ = [
     "WsgnError",
     "detect",
     "detect_frames",
+    "detect_live",
     "evaluate_classification",
     "evaluate_detection",
     "export_onnx",
@@ -105,12 +113,16 @@ _HOMES = {
     "wsgn.prediction.evaluate": ("find_segments",),
     "wsgn.prediction.predict": ("predict_videos",),
     "wsgn.presets": ("preset",),
+    "wsgn.runtime.live.detect": ("detect_live",),
+    "wsgn.runtime.live.options": ("StreamOptions",),
     "wsgn.runtime.pipeline": ("DetectOptions", "detect", "detect_frames"),
     "wsgn.runtime.streaming.detector": ("Detector", "SnippetLogits"),
     "wsgn.runtime.streaming.rules": ("DetectorOptions",),
     "wsgn.selection.api": ("frame_selection", "video_selection"),
     "wsgn.training.options": ("TrainOptions",),
     "wsgn.training.train": ("train",),
+    "wsgn.video.live.options": ("LiveOptions",),
+    "wsgn.video.live.source": ("LiveSource",),
 }
 
 # Of these, those that import PyTorch.
