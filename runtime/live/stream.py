@@ -32,6 +32,7 @@ from ..events import (
 )
 from ..streaming.detector import Detector, SnippetLogits
 from ..streaming.rules import DetectorOptions
+from ..streaming.snippets import Snippet
 from .inbox import Ended, Handed, Hole, Opened
 from .saved import SavedStream
 from .waiting import Waited
@@ -130,6 +131,9 @@ class LiveStream:
         self._hole: Hole | None = None
         # Epochs that began because of holes, beside those of the reader.
         self.extra_epochs = 0
+        # Of the last snippet that was scored.
+        self._epoch = -1 if saved is None else saved.position.epoch
+        self._start_seconds = -np.inf
         self._refused_any = False
         self._unreported: DroppedEvent | None = None
         self._reported_at = -np.inf
@@ -164,7 +168,7 @@ class LiveStream:
         rows = slice(index, index + 1)
         logits = SnippetLogits(
             start_seconds=np.array([snippet.start_seconds]),
-            epoch=np.array([snippet.epoch + self.extra_epochs], dtype=np.int64),
+            epoch=np.array([self._epoch_of(snippet)], dtype=np.int64),
             selection_logits=outputs.selection_logits[rows],
             class_probabilities=outputs.class_probabilities[rows],
         )
@@ -336,6 +340,17 @@ class LiveStream:
         )
         if self._provenance is not None:
             yield self._live(self._provenance)
+
+    def _epoch_of(self, snippet: Snippet) -> int:
+        """Its epoch beside those that holes have begun."""
+        epoch = snippet.epoch + self.extra_epochs
+        is_later = (epoch, snippet.start_seconds) > (self._epoch, self._start_seconds)
+        if not is_later:
+            # Time that does not rise ends what is open, and not the run.
+            self.extra_epochs += self._epoch + 1 - epoch
+            epoch = self._epoch + 1
+        self._epoch, self._start_seconds = epoch, snippet.start_seconds
+        return epoch
 
     def _close_hole(self) -> Iterator[Event]:
         hole, self._hole = self._hole, None

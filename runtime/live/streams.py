@@ -84,6 +84,15 @@ class _Running:
         """How far it was read."""
         return self.thread.reader.position
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it ever had a picture, in this process or before."""
+        return self.stream.opened or self.stream.resumed
+
+    def saved(self) -> SavedStream:
+        """What a later process goes on from."""
+        return self.stream.saved(self.counters(), self.position)
+
     def counters(self) -> Counters:
         """Of all threads."""
         reader = self.thread.reader
@@ -152,6 +161,8 @@ class Streams:
         self._guard = RecentGuard(engine.name)
         self._flight: _Flight | None = None
         self._running: dict[str, _Running] = {}
+        # Of sources that have ended.
+        self._last_states: dict[str, SavedStream] = {}
         # Of sources that have ended.
         self._left: dict[str, SavedStream] = {}
         self._ticked = -math.inf
@@ -282,6 +293,7 @@ class Streams:
         running = _Running(source=source, stream=stream, thread=thread)
         running.before = replace(stream.counters)
         self._running[source.name] = running
+        self._last_states.pop(source.name, None)
         thread.start()
         if warning is not None:
             yield warning
