@@ -101,7 +101,7 @@ class Connection:
         self._num_pictures = 0
         self._num_untimed = 0
         self._last_raw: float | None = None
-        self._last_picture = moments.now()
+        self._last_picture = self._asked = moments.now()
         self._failures_in_a_row = 0
         self._num_skipped: int | None = None
         self._skips_since = 0.0
@@ -114,9 +114,9 @@ class Connection:
         return has_times and not waits and self._options.drop == "oldest"
 
     @property
-    def silence_seconds(self) -> float:
-        """Since the last picture."""
-        return self._moments.now() - self._last_picture
+    def waited_seconds(self) -> float:
+        """How long the last packet was waited for."""
+        return self._moments.now() - self._asked
 
     def skip(self) -> None:
         """Leave packets out until one from which decoding can begin is not late any more."""
@@ -128,6 +128,7 @@ class Connection:
         for packet in self._packets():
             if isinstance(packet, DecodeFailure):
                 yield packet
+                self._require_pictures()
                 continue
             now = self._moments.now()
             if self._moments.should_stop():
@@ -142,6 +143,7 @@ class Connection:
         # All streams: those that are not asked for would pass unseen for as long as they come.
         unread = self.container.demux()
         while True:
+            self._asked = self._moments.now()
             try:
                 packet = next(unread, None)
             except IndexError:
@@ -226,13 +228,16 @@ class Connection:
 
     def _failure(self, error: FFmpegError) -> DecodeFailure:
         self._failures_in_a_row += 1
-        if self._failures_in_a_row >= MAXIMUM_FAILURES_IN_A_ROW:
-            raise LiveFaultError(Fault(cause="undecodable"))
         return DecodeFailure(error.strerror or type(error).__name__)
 
     def _require_pictures(self) -> None:
-        """Packets of any kind come: so must pictures."""
-        silence = self.silence_seconds
+        """Packets of any kind come: so must pictures.
+
+        Not at once where decoding fails: what does not begin with a keyframe fails up to the next.
+        """
+        silence = self._moments.now() - self._last_picture
         if self._pace is None and silence > self._patience_seconds:
-            cause = "timeout" if self._num_pictures else "undecodable"
-            raise LiveFaultError(Fault(cause=cause, seconds=silence))
+            fails = self._failures_in_a_row >= MAXIMUM_FAILURES_IN_A_ROW
+            raise LiveFaultError(
+                Fault(cause="undecodable" if fails else "timeout", seconds=silence)
+            )

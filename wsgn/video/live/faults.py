@@ -30,6 +30,7 @@ _BY_ERRNO = {
     errno.ENXIO: "not_found",
     errno.EBUSY: "rejected",
     errno.EACCES: "rejected",
+    errno.EPROTONOSUPPORT: "rejected",
 }
 _WORDS = {
     "refused": "nothing listens there",
@@ -90,10 +91,11 @@ def opening_fault(
     return Fault(cause=cause or "broken")
 
 
-def reading_fault(error: FFmpegError, limit: float) -> Fault:
-    """Why a connection broke off, whose silence is borne for so many seconds."""
-    is_timeout = isinstance(error, ExitError) or getattr(error, "errno", 0) == errno.ETIMEDOUT
-    return Fault(cause="timeout", seconds=limit) if is_timeout else Fault(cause="broken")
+def is_timeout(error: FFmpegError, waited: float, read_limit: float | None) -> bool:
+    """Whether a connection broke off because nothing came, rather than by what came."""
+    if isinstance(error, ExitError) or getattr(error, "errno", 0) == errno.ETIMEDOUT:
+        return True
+    return read_limit is not None and waited >= _NEARLY * read_limit
 
 
 def _is_known(host: str) -> bool:

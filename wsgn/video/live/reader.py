@@ -16,7 +16,7 @@ from wsgn.video.info import VideoInfo, frame_rate, video_info
 from wsgn.video.live.backoff import STEADY_SECONDS, Backoff, opening_slot
 from wsgn.video.live.clock import MediaClock
 from wsgn.video.live.connection import Connection, Picture, SkippedPackets
-from wsgn.video.live.faults import Fault, LiveFaultError, opening_fault, reading_fault
+from wsgn.video.live.faults import Fault, LiveFaultError, is_timeout, opening_fault
 from wsgn.video.live.items import LiveFrame, LivePosition, Skipped, Status
 from wsgn.video.live.moments import Moments
 from wsgn.video.live.opening import Opening, open_live, opening_of
@@ -121,15 +121,20 @@ class LiveReader:
         opened = self._open(opening)
         if isinstance(opened, Fault):
             return opened
-        connection: Connection | None = None
+        waited = 0.0
         try:
             connection = self._connection(opened, opening)
-            yield from self._read(connection)
+            try:
+                yield from self._read(connection)
+            finally:
+                waited = connection.waited_seconds
             fault = None if opening.is_finite or self._sampler.is_over else Fault(cause="ended")
         except LiveFaultError as error:
             fault = error.fault
         except FFmpegError as error:
-            fault = reading_fault(error, self._timeout)
+            fault = Fault(cause="broken")
+            if is_timeout(error, waited, opening.read_seconds):
+                fault = Fault(cause="timeout", seconds=self._timeout)
         except VideoError as error:
             if not self._has_pictures and error.code != "not_a_video":
                 raise
@@ -296,8 +301,8 @@ class LiveReader:
         if retry is None:
             raise VideoError(
                 "lost" if self._has_pictures else "not_opened",
-                f"{self._source.shown}: {fault.words()}; given up after "
-                f"{self._outage.attempt - 1} attempts.",
+                f"{self._source.shown}: {fault.words()}; not tried again after "
+                f"{self._outage.attempt - 1} times (reconnect).",
             )
         silence = self._moments.now() - self.last_picture
         patience = max(self._timeout, _PLAYLIST_SECONDS) if self._is_playlist else 0.0
