@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,8 +24,9 @@ from .inbox import Inbox
 from .options import StreamOptions
 from .pace import EngineStatistics, Pace, RecentGuard
 from .reading import OpenReader, ReadingThread
+from .running import REPLACEMENTS_A_DAY, RunningSource, SourceStatistics
 from .saved import SavedStream
-from .stream import Counters, LiveStream
+from .stream import LiveStream
 from .waiting import Waited
 
 # How long the thread that runs the engine waits for news before it looks at the clock.
@@ -39,25 +39,9 @@ _JOIN_SECONDS = 0.3
 # A thread of which nothing was heard for so many timeouts is silent, and is replaced.
 _SILENT_TIMEOUTS = 2
 _STUCK_TIMEOUTS = 3
-_REPLACEMENTS_A_DAY = 3
-_DAY_SECONDS = 86_400.0
 # Memory for the snippets of one call of the engine, and for all that wait.
 _BATCH_BYTES = 2**28
 _WAITING_BYTES = 2 * 10**9
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceStatistics:
-    """What is known of one source at this moment."""
-
-    # waiting | lost | restored (as it should be) | late, or None before anything was heard of it.
-    state: str | None
-    cause: str | None
-    counters: Counters
-    position: LivePosition
-    num_waiting: int
-    # Since its last picture; since its thread began where there was none.
-    silent_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,42 +50,6 @@ class Statistics:
 
     sources: Mapping[str, SourceStatistics]
     engine: EngineStatistics
-
-
-@dataclass(kw_only=True)
-class _Running:
-    """One source of a run."""
-
-    source: LiveSource
-    stream: LiveStream
-    thread: ReadingThread
-    # What the threads before this one counted, and when they were replaced.
-    before: Counters = field(default_factory=Counters)
-    replaced: deque[float] = field(default_factory=deque)
-
-    @property
-    def position(self) -> LivePosition:
-        """How far it was read."""
-        return self.thread.reader.position
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it ever had a picture, in this process or before."""
-        return self.stream.opened or self.stream.resumed
-
-    def saved(self) -> SavedStream:
-        """What a later process goes on from."""
-        return self.stream.saved(self.counters(), self.position)
-
-    def counters(self) -> Counters:
-        """Of all threads."""
-        reader = self.thread.reader
-        return replace(
-            self.stream.counters,
-            frames=self.before.frames + self.thread.num_frames,
-            decode_failures=self.before.decode_failures + reader.decode_failures,
-            restarts=self.before.restarts + reader.restarts,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +108,7 @@ class Streams:
         self._pace = Pace(min(self._options.batch_size, fitting))
         self._guard = RecentGuard(engine.name)
         self._flight: _Flight | None = None
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, RunningSource] = {}
         # Of sources that have ended.
         self._last_states: dict[str, SavedStream] = {}
         # Of sources that have ended.
@@ -251,14 +199,7 @@ class Streams:
         now = time.monotonic()
         return Statistics(
             sources={
-                name: SourceStatistics(
-                    state=running.stream.state,
-                    cause=running.stream.cause,
-                    counters=running.counters(),
-                    position=running.position,
-                    num_waiting=self._inbox.num_waiting(name),
-                    silent_seconds=now - _last_picture(running.thread),
-                )
+                name: running.statistics(self._inbox.num_waiting(name), now)
                 for name, running in self._running.items()
             },
             engine=self._pace.statistics(),
@@ -290,8 +231,7 @@ class Streams:
             stream = LiveStream(source, manifest, detector, provenance=provenance)
             warning = stream.warn("state_of_another_run", f"{error} It begins anew.")
         thread = self._thread(source, None if saved is None else saved.position)
-        running = _Running(source=source, stream=stream, thread=thread)
-        running.before = replace(stream.counters)
+        running = RunningSource(source, stream, thread)
         self._running[source.name] = running
         self._last_states.pop(source.name, None)
         thread.start()
@@ -396,24 +336,16 @@ class Streams:
         """Leave a thread that hangs or failed to itself; another one goes on."""
         running = self._running[name]
         now = time.monotonic()
-        while running.replaced and now - running.replaced[0] > _DAY_SECONDS:
-            running.replaced.popleft()
-        if len(running.replaced) >= _REPLACEMENTS_A_DAY:
+        if not running.may_be_replaced(now):
             error = VideoError(
                 "stuck",
-                f"{name}: the reading thread hung or failed {_REPLACEMENTS_A_DAY + 1} times in a "
+                f"{name}: the reading thread hung or failed {REPLACEMENTS_A_DAY + 1} times in a "
                 "day; the source is given up.",
             )
             yield from self._end(name, reason="end", complete=False, error=error)
             return
-        running.replaced.append(now)
-        position = running.position
-        yield from running.stream.silent(cause, "another thread takes it over.", position)
-        running.thread.stop()
-        running.before = running.counters()
-        running.thread = self._thread(running.source, position)
-        running.stream.replaced(now)
-        running.thread.start()
+        yield from running.stream.silent(cause, "another thread takes it over.", running.position)
+        running.replace(self._thread(running.source, running.position), now)
 
     def _end(
         self, name: str, *, reason: str, complete: bool, error: WsgnError | None = None
@@ -446,7 +378,3 @@ class Streams:
         patience_until = time.monotonic() + _JOIN_SECONDS
         for thread in threads:
             thread.join(max(0.0, patience_until - time.monotonic()))
-
-
-def _last_picture(thread: ReadingThread) -> float:
-    return max(thread.reader.last_picture or 0.0, thread.started)
