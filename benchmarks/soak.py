@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -24,32 +24,15 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
+from benchmarks.holdings import GrowthError, Holding, growth_table, look, require_flat, require_proc
 from benchmarks.measuring import WSGN_RUN
 from benchmarks.results import ROOT, add_output, describe_machine, publish
-from benchmarks.tables import table
-from wsgn.errors import UsageError, WsgnError
+from wsgn.errors import UsageError
 from wsgn.support.command import run_command
 
 _WIDTH, _HEIGHT, _FRAME_RATE = 160, 120, 15
 _NUM_SAMPLES, _FEWEST_SAMPLES = 100, 8
-# What an allocator still takes after its first minutes; a leak of 100 bytes a frame is found in
-# three hours.
-_MOST_GROWTH_MEGABYTES = 16.0
 _FEWEST_FRAMES = 8 * _FRAME_RATE
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """What the process held after so many frames."""
-
-    frames: int
-    megabytes: float
-    descriptors: int
-    threads: int
-
-
-class GrowthError(WsgnError):
-    """The process grew, or did not see the whole stream."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,8 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if not Path("/proc/self/status").is_file():
-        raise UsageError("what a process holds is read from /proc, which only Linux has.")
+    require_proc()
     if arguments.frames is not None and arguments.frames < _FEWEST_FRAMES:
         raise UsageError(f"--frames must be at least {_FEWEST_FRAMES}, got {arguments.frames}.")
     if arguments.minutes is not None and not 0 < arguments.minutes < math.inf:
@@ -84,11 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
     frames, samples, end = _stream(arguments)
     if len(samples) < _FEWEST_SAMPLES:
         raise GrowthError(f"{frames} frames are too few to compare anything: go on for longer.")
-    second, last = (_median(samples, part) for part in (1, 3))
-    heading = ("", "second quarter", "last quarter")
-    names = ("megabytes", "descriptors", "threads")
-    rows = [(name, f"{a:.0f}", f"{b:.0f}") for name, a, b in zip(names, second, last, strict=True)]
-    words = f"{frames} frames, scores {arguments.scores}.\n\n{table(heading, rows)}"
+    words = f"{frames} frames, scores {arguments.scores}.\n\n{growth_table(samples)}"
     document = {
         "frames": frames,
         "samples": [asdict(sample) for sample in samples],
@@ -96,11 +74,11 @@ def _run(arguments: argparse.Namespace) -> int:
     }
     publish(arguments.output, document, words, machine)
     _require_whole(end, frames)
-    _require_flat(second, last)
+    require_flat(samples)
     return 0
 
 
-def _stream(arguments: argparse.Namespace) -> tuple[int, list[Sample], dict[str, Any]]:
+def _stream(arguments: argparse.Namespace) -> tuple[int, list[Holding], dict[str, Any]]:
     """The number of frames of a whole stream, the samples, and the last event."""
     words = ("-", "--engine", str(arguments.engine), "--scores", arguments.scores, "-q")
     lines: list[str] = []
@@ -109,14 +87,14 @@ def _stream(arguments: argparse.Namespace) -> tuple[int, list[Sample], dict[str,
     ) as process:
         reader = threading.Thread(target=_keep_last, args=(process.stdout, lines))
         reader.start()
-        samples: list[Sample] = []
+        samples: list[Holding] = []
 
-        def look(frames: int) -> None:
-            samples.append(_look(process.pid, frames))
+        def note(frames: int) -> None:
+            samples.append(look(process.pid, frames))
 
         assert process.stdin is not None
         try:
-            frames = _write_frames(process.stdin, _lengths(arguments), look)
+            frames = _write_frames(process.stdin, _lengths(arguments), note)
             process.stdin.close()
         except BrokenPipeError as error:
             raise GrowthError("wsgn-run stopped reading before the stream ended.") from error
@@ -164,35 +142,6 @@ def _keep_last(source: IO[bytes], lines: list[str]) -> None:
     """Read all lines, of which only the last is kept."""
     for line in source:
         lines[:] = [line.decode()]
-
-
-def _look(process: int, frames: int) -> Sample:
-    status = Path(f"/proc/{process}/status").read_text()
-    facts = dict(line.split(":", 1) for line in status.splitlines())
-    return Sample(
-        frames=frames,
-        megabytes=1024 * int(facts["VmRSS"].split()[0]) / 1e6,
-        descriptors=len(list(Path(f"/proc/{process}/fd").iterdir())),
-        threads=int(facts["Threads"]),
-    )
-
-
-def _median(samples: Sequence[Sample], quarter: int) -> tuple[float, float, float]:
-    """Megabytes, descriptors and threads in a quarter of the stream, from 0."""
-    size = len(samples)
-    part = samples[quarter * size // 4 : (quarter + 1) * size // 4]
-    columns = [(s.megabytes, s.descriptors, s.threads) for s in part]
-    megabytes, descriptors, threads = np.median(np.array(columns), axis=0).tolist()
-    return megabytes, descriptors, threads
-
-
-def _require_flat(second: Sequence[float], last: Sequence[float]) -> None:
-    for name, before, after, most in zip(
-        ("memory in MB", "descriptors", "threads"), second, last, (_MOST_GROWTH_MEGABYTES, 0, 0),
-        strict=True,
-    ):  # fmt: skip
-        if after > before + most:
-            raise GrowthError(f"{name} grew from {before:.0f} to {after:.0f}.")
 
 
 def _require_whole(end: dict[str, Any], frames: int) -> None:
