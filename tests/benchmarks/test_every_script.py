@@ -172,6 +172,13 @@ def check_soak(outcome: Outcome) -> None:
     assert len(outcome.figures("samples", "megabytes")) == 100
 
 
+def check_live_soak(outcome: Outcome) -> None:
+    """One camera came back each time that it was cut; the other one saw all."""
+    assert outcome.figures("cut", "cuts") == outcome.figures("cut", "restored") == [2]
+    assert len(outcome.figures("steady", "*", "expected")) == 1
+    assert min(outcome.figures("holdings", "megabytes")) > 10
+
+
 def check_kernels(outcome: Outcome) -> None:
     """Nothing is wrong; without a GPU the interpreter has run every shape in two types."""
     assert outcome.figures("operator", "time_us", "median") != []
@@ -314,6 +321,12 @@ SCRIPTS = {
         ],
         check=has_positive("peak_megabytes"),
     ),
+    "benchmarks.live_soak": Script(
+        options=lambda demo, stem: [
+            "--minutes", 0.1, "--cameras", 2, "--cut-every", 2.5, "-o", stem,
+        ],
+        check=check_live_soak,
+    ),
     "benchmarks.per_frame": Script(
         options=lambda demo, stem: [demo.dataset, "-o", stem.parent, "--seeds", 1, "--steps", 2],
         check=check_per_frame,
@@ -452,6 +465,8 @@ def test_a_tiny_demo_never_replaces_the_packaged_one() -> None:
         ("fuzz.cli", ["--cases", "0"], 2, "must be at least 1"),
         ("fuzz.cli", ["--surface", "moons"], 2, "'moons' is no surface: there are video files,"),
         ("fuzz.cli", ["--replay", "{folder}"], 2, "is no case that was kept"),
+        ("live_soak", ["--cameras", "1"], 2, "must be at least 2"),
+        ("live_soak", ["--minutes", "nan"], 2, "must be a positive number"),
         ("soak", ["--frames", "1"], 2, "must be at least"),
         ("soak", ["--minutes", "0"], 2, "must be a positive number"),
         ("streaming", ["none", "--checkpoint", "none.st", "--engine", "x"], 3, "none.st"),
