@@ -10,7 +10,19 @@ import pytest
 from manifests import small_manifest
 
 from wsgn.errors import UsageError
-from wsgn.manifest import Manifest, MultiThresholdRule, VideoScore
+from wsgn.manifest import AlarmRule, Manifest, MultiThresholdRule, VideoScore
+
+# Of three classes that open at 0.25.
+ALARMS: dict[str, Any] = {
+    "open_thresholds": [0.25, 0.5, 0.75],
+    "false_alarms_per_hour": 1.0,
+    "hours": [2.0, 0.0, 0.5],
+    "false_alarms": [3, 0, 1],
+}
+
+
+def alarms() -> AlarmRule:
+    return AlarmRule(**{k: tuple(v) if isinstance(v, list) else v for k, v in ALARMS.items()})
 
 
 def document() -> dict[str, Any]:
@@ -72,6 +84,11 @@ def test_equal_manifests_give_equal_bytes() -> None:
         (("proposals",), {"thresholds": [0.5] * 1001}, "at most 1000"),
         (("proposals",), {"smoothing_snippets": 20_001}, "at most 10001"),
         (("proposals",), {"outer_share": 1e10}, "outer_share"),
+        (("detection", "alarms"), {"open_thresholds": [0.5] * 3}, "false_alarms"),
+        (("detection", "alarms"), ALARMS | {"open_thresholds": [0.5, 0.5, 0.1]}, "under that"),
+        (("detection", "alarms"), ALARMS | {"hours": [0.5]}, "alarms.hours has 1"),
+        (("detection", "alarms"), ALARMS | {"false_alarms": [1, 2, -1]}, "negative"),
+        (("detection", "alarms"), ALARMS | {"false_alarms": [1, 2, 0.5]}, "whole"),
     ],
 )
 def test_wrong_documents_are_refused(path: tuple[str, ...], value: object, words: str) -> None:
@@ -87,6 +104,7 @@ def test_wrong_documents_are_refused(path: tuple[str, ...], value: object, words
 def test_what_came_later_is_written_only_where_it_says_something() -> None:
     before = document()
     assert "proposals" not in before
+    assert "alarms" not in before["detection"]
     assert not before["selection"].keys() & {"weight_scale", "gate", "gate_level", "video_score"}
     assert not before["prior"].keys() & {"mean_local", "mean_global"}
     manifest = small_manifest()
@@ -102,9 +120,14 @@ def test_what_came_later_is_written_only_where_it_says_something() -> None:
             ),
         ),
         prior=replace(manifest.prior, mean_local=(0.5,) * 3, mean_global=(0.2, 0.3, 0.4)),
+        detection=replace(manifest.detection, alarms=alarms()),
         proposals=MultiThresholdRule(smoothing_snippets=5),
     )
     assert Manifest.from_json(later.to_json()) == later
+
+
+def test_the_rate_of_all_classes_leaves_out_those_that_were_not_measured() -> None:
+    assert alarms().measured_per_hour == 3 / 2 + 1 / 0.5
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "null"])

@@ -112,9 +112,7 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
         "model": record_to_dict(checkpoint.model),
         "train": record_to_dict(checkpoint.train),
         "step": checkpoint.step,
-        "calibration": (
-            None if checkpoint.calibration is None else record_to_dict(checkpoint.calibration)
-        ),
+        "calibration": _calibration_document(checkpoint.calibration),
         "trained_on": (
             None if checkpoint.trained_on is None else record_to_dict(checkpoint.trained_on)
         ),
@@ -125,6 +123,16 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
         metadata={"wsgn": json.dumps(document, sort_keys=True)},
     )
     write_whole_file(Path(path), data, what="the checkpoint")
+
+
+def _calibration_document(calibration: Calibration | None) -> dict[str, Any] | None:
+    if calibration is None:
+        return None
+    document = record_to_dict(calibration)
+    # An engine's, and not a model's; versions that do not know it read what has none.
+    if calibration.detection.alarms is None:
+        del document["detection"]["alarms"]
+    return document
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:

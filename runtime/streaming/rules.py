@@ -64,9 +64,13 @@ def check_options(manifest: Manifest, options: DetectorOptions) -> None:
 
 
 def online_rule(manifest: Manifest, options: DetectorOptions) -> SegmenterRule:
-    """Thresholds from training (or the user's), for scores whose future is not known."""
+    """Thresholds of the engine (or the user's), for scores whose future is not known.
+
+    Where an engine was calibrated for alarms, segments that are final at once open at those.
+    """
     detection = manifest.detection
-    opening = np.asarray(detection.open_thresholds)
+    alarms = None if options.scores == "exact" else detection.alarms
+    opening = np.asarray((alarms or detection).open_thresholds)
     closing = np.asarray(detection.close_thresholds)
     rule = _rule(manifest, options, opening, closing)
     if manifest.proposals is not None and options.scores == "exact":

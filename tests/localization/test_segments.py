@@ -14,6 +14,7 @@ from seconds import bounds, second_by_second
 
 from wsgn.localization.segments import (
     Segment,
+    highest_thresholds,
     scores_to_segments,
     segment_score,
     smoothed_scores,
@@ -79,6 +80,33 @@ def test_only_strictly_longer_segments_are_kept() -> None:
 def test_the_maximum_duration_cuts() -> None:
     # Opens at 0; the centres 1.5 and 3.5 are the first at least 1.5 s after the last cut.
     assert bounds(segments_of([1, 1, 1, 1], maximum=1.5)) == [(0, 1.5), (1.5, 3.5)]
+
+
+@given(
+    curve=st.lists(st.integers(0, 8).map(lambda n: n / 8), min_size=1, max_size=30),
+    breaks=st.lists(st.integers(0, 9), min_size=30, max_size=30),
+    closing=st.sampled_from([0.0, 0.3, 0.5]),
+    minimum=st.sampled_from([0.0, 1.0, 1.3, 3.0]),
+    gap=st.sampled_from([0.0, 1.0, 2.5]),
+)
+def test_highest_thresholds_tell_how_many_segments_any_threshold_gives(
+    curve: list[float], breaks: list[int], closing: float, minimum: float, gap: float
+) -> None:
+    epoch = np.cumsum([one == 9 for one in breaks[: len(curve)]]).tolist()
+    highest = highest_thresholds(
+        np.array(curve),
+        second_by_second(len(curve), epoch),
+        close_threshold=closing,
+        minimum_duration_seconds=minimum,
+        merge_gap_seconds=gap,
+    )
+    # Beside each of them, and at every score, above the closing threshold.
+    tried = [level + step for level in highest for step in (-1e-9, 1e-9)] + sorted({*curve})
+    for opening in (one for one in tried if one >= closing):
+        found = segments_of(
+            curve, opening=opening, closing=closing, minimum=minimum, gap=gap, epoch=epoch
+        )
+        assert len(found) == sum(level > opening for level in highest)
 
 
 def test_no_segment_spans_a_gap() -> None:

@@ -142,6 +142,36 @@ def scores_to_segments(
     return [segment for _, _, segment in sorted(found, key=lambda entry: entry[:2])]
 
 
+def highest_thresholds(
+    scores: FloatArray,
+    times: SnippetTimes,
+    *,
+    close_threshold: float,
+    minimum_duration_seconds: float,
+    merge_gap_seconds: float = 0.0,
+) -> list[float]:
+    """The opening thresholds at which the segments of one class's scores (T,) are no more.
+
+    One for each run above the closing threshold that is long enough, in the order of time: at a
+    lower opening threshold `scores_to_segments` finds a segment there, at this one or above none.
+    """
+    found = []
+    for rows in epoch_slices(times.epoch):
+        curve = _Curve(
+            scores=scores[rows],
+            centre_seconds=times.centre_seconds[rows],
+            first_edge=float(times.start_seconds[rows][0]),
+            last_edge=float(times.end_seconds[rows][-1]),
+            open_threshold=close_threshold,
+            close_threshold=close_threshold,
+        )
+        for run in curve.runs(merge_gap_seconds):
+            latest_start = run.end_seconds - minimum_duration_seconds
+            if run.start_seconds < latest_start:
+                found.append(curve.highest_before(latest_start, run))
+    return found
+
+
 def segment_score(mean_score: Number, video_score: Number, video_score_weight: float) -> Number:
     """The mean of a segment's frame scores and of its class's video score, the latter so weighted.
 
@@ -228,6 +258,24 @@ class _Curve:
                 _Run(first=first, last=run.last, start_seconds=start, end_seconds=run.end_seconds)
             )
         return pieces
+
+    def highest_before(self, seconds: float, run: _Run) -> float:
+        """The highest that the line between the centres of a run is before some time in it."""
+        inside = slice(run.first, run.last + 1)
+        centres, scores = self.centre_seconds[inside], self.scores[inside]
+        behind = int(np.searchsorted(centres, seconds))
+        highest = [self.close_threshold, *scores[:behind].tolist()]
+        if run.first == 0:
+            # The video begins inside the run, as high as its first snippet.
+            highest.append(float(scores[0]))
+        if behind < len(centres) and run.first + behind > 0:
+            index = run.first + behind
+            before, after = (
+                (float(self.centre_seconds[i]), float(self.scores[i])) for i in (index - 1, index)
+            )
+            share = (seconds - before[0]) / (after[0] - before[0])
+            highest.append(before[1] + share * (after[1] - before[1]))
+        return max(highest)
 
     def _run(self, first: int, last: int) -> _Run | None:
         risen = np.flatnonzero(self.scores[first : last + 1] > self.open_threshold)

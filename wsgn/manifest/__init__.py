@@ -4,7 +4,7 @@ It travels inside an ONNX file's metadata under `METADATA_KEY`, and in a sidecar
 carry no metadata. docs/manifest.md describes every field for people who write a host of their own.
 """
 
-from wsgn.manifest.detection import DetectionRule, MultiThresholdRule
+from wsgn.manifest.detection import AlarmRule, DetectionRule, MultiThresholdRule
 from wsgn.manifest.document import Checksum, Manifest, was_changed
 from wsgn.manifest.inputs import FeatureInput, FrameInput, Sampling
 from wsgn.manifest.names import (
@@ -56,6 +56,7 @@ __all__ = [
     "SYNTHETIC",
     "VIDEO_ACTIVATIONS",
     "WEIGHT_SCALES",
+    "AlarmRule",
     "Checksum",
     "DetectionRule",
     "FeatureInput",

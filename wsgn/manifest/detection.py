@@ -20,6 +20,36 @@ from wsgn.manifest.bounds import (
 
 
 @dataclass(frozen=True, kw_only=True)
+class AlarmRule:
+    """Opening thresholds for streams that go on for ever, at which few segments are false.
+
+    Segments close as without them: at the closing thresholds of the `DetectionRule`.
+    """
+
+    # Per class, not under its opening threshold without alarms.
+    open_thresholds: tuple[float, ...]
+    # What was asked for, of all classes together.
+    false_alarms_per_hour: float
+    # Per class: hours of videos without it that were played, and segments that were found there.
+    hours: tuple[float, ...]
+    false_alarms: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        require_numbers(self)
+        require_not_negative(self, "false_alarms_per_hour")
+        require(
+            all(value >= 0 for value in (*self.hours, *self.false_alarms)),
+            "hours and false_alarms must not be negative.",
+        )
+
+    @property
+    def measured_per_hour(self) -> float:
+        """False alarms of all classes together in the videos that were played."""
+        pairs = zip(self.false_alarms, self.hours, strict=True)
+        return sum(count / hours for count, hours in pairs if hours > 0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DetectionRule:
     """How segments follow from frame scores."""
 
@@ -41,9 +71,21 @@ class DetectionRule:
     merge_gap_seconds: float = 0.0
     # Weight of the video score in a segment's score (0.2 as in BaS-Net's code).
     video_score_weight: float = 0.2
+    # Of streams in the modes causal and window, where the engine was calibrated for them.
+    alarms: AlarmRule | None = None
 
     def __post_init__(self) -> None:
         require_numbers(self)
+        require(
+            self.alarms is None
+            or all(
+                alarm >= opening
+                for alarm, opening in zip(
+                    self.alarms.open_thresholds, self.open_thresholds, strict=False
+                )
+            ),
+            "no open_threshold of alarms may lie under that of detection.",
+        )
         require(
             all(
                 close <= opening

@@ -29,6 +29,7 @@ from wsgn.support.terminal import holds_controls, quoted
 # made of an older manifest's text (a plan's name, a saved stream) still fits it.
 _LATER: dict[str, tuple[str, ...]] = {
     "": ("checksum", "proposals"),
+    "detection": ("alarms",),
     "selection": ("weight_scale", "gate", "gate_level", "video_score"),
     "prior": ("mean_local", "mean_global"),
 }
@@ -134,6 +135,9 @@ class Manifest:
         }
         for name in ("open_thresholds", "close_thresholds"):
             lengths[f"detection.{name}"] = len(getattr(self.detection, name))
+        if (alarms := self.detection.alarms) is not None:
+            for name in ("open_thresholds", "hours", "false_alarms"):
+                lengths[f"detection.alarms.{name}"] = len(getattr(alarms, name))
         if "global_gaussian" in self.selection.components:
             lengths["selection.global_mean"] = len(self.selection.global_mean)
             lengths["selection.global_std"] = len(self.selection.global_std)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from manifests import CLASSES, small_manifest
 
 from wsgn.errors import UsageError
+from wsgn.manifest import AlarmRule, Manifest
 from wsgn.runtime.streaming.rules import DetectorOptions, online_rule, whole_video_rule
 
 # Of the manifest: every class opens at 0.25 and closes at 0.2.
@@ -44,3 +47,33 @@ def test_the_longest_must_be_longer_than_the_shortest(longest: float) -> None:
     options = DetectorOptions(minimum_duration_seconds=0.5, maximum_duration_seconds=longest)
     with pytest.raises(UsageError, match=r"must lie above the minimum of 0\.5 s"):
         online_rule(small_manifest(), options)
+
+
+def calibrated() -> Manifest:
+    manifest = small_manifest()
+    alarms = AlarmRule(
+        open_thresholds=(OPEN, 0.5, 0.9),
+        false_alarms_per_hour=1.0,
+        hours=(1.0,) * 3,
+        false_alarms=(0,) * 3,
+    )
+    return replace(manifest, detection=replace(manifest.detection, alarms=alarms))
+
+
+@pytest.mark.parametrize("mode", ["causal", "window"])
+def test_streams_open_at_the_alarm_thresholds_and_close_where_they_did(mode: str) -> None:
+    rule = online_rule(calibrated(), DetectorOptions(scores=mode))
+    np.testing.assert_array_equal(rule.open_thresholds, [OPEN, 0.5, 0.9])
+    np.testing.assert_array_equal(rule.close_thresholds, [CLOSE] * 3)
+    # Between an engine's own threshold and the alarm's.
+    rule = online_rule(calibrated(), DetectorOptions(scores=mode, close_threshold=OPEN))
+    np.testing.assert_array_equal(rule.open_thresholds, [OPEN, 0.5, 0.9])
+
+
+def test_whole_videos_and_thresholds_of_the_user_know_no_alarms() -> None:
+    rule = online_rule(calibrated(), DetectorOptions(scores="exact"))
+    np.testing.assert_array_equal(rule.open_thresholds, [OPEN] * 3)
+    rule = online_rule(calibrated(), DetectorOptions(scores="window", open_threshold=0.3))
+    np.testing.assert_array_equal(rule.open_thresholds, [0.3] * 3)
+    one = DetectorOptions(scores="window", open_threshold={CLASSES[1]: 0.3})
+    np.testing.assert_array_equal(online_rule(calibrated(), one).open_thresholds, [OPEN, 0.3, 0.9])
