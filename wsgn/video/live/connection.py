@@ -12,7 +12,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
 
-from wsgn.video.decoder import MAXIMUM_FAILURES_IN_A_ROW, DecodeFailure, decoder_threads
+from wsgn.video.decoder import MAXIMUM_FAILURES_IN_A_ROW, DecodeFailure
 from wsgn.video.formats import format_clock
 from wsgn.video.info import frame_seconds
 from wsgn.video.live.faults import Fault, LiveFaultError
@@ -28,6 +28,8 @@ from wsgn.video.timeline import JUMP_SECONDS
 _UNTIMED_PICTURES = 50
 # Packets are left out until one from which decoding can begin is no later than this.
 _CAUGHT_UP_SECONDS = 0.5
+# A second thread holds a picture back, and cores are there for other sources.
+_PIXELS_FOR_ONE_THREAD = 1920 * 1088
 # Their demuxer counts pictures at a rate of its own.
 _WITHOUT_TIMES = ("mpjpeg",)
 
@@ -83,7 +85,8 @@ class Connection:
         # The first where none is named: to compare them would take packets that are filmed now.
         self.stream = choose_stream(name, container, options.stream or 0).stream
         self.stream.thread_type = "AUTO"
-        self.stream.thread_count = decoder_threads(self.stream.width, self.stream.height)
+        is_large = self.stream.width * self.stream.height > _PIXELS_FOR_ONE_THREAD
+        self.stream.thread_count = 2 if is_large else 1
         self.stream.codec_context.options = dict(DECODER_OPTIONS)
         self._seconds_per_tick = float(self.stream.time_base or 0)
         self.frame_seconds = frame_seconds(self.stream)

@@ -32,6 +32,8 @@ _BY_ERRNO = {
     errno.EACCES: "rejected",
     errno.EPROTONOSUPPORT: "rejected",
 }
+# The other side has closed.
+_ENDS = (errno.EIO, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE)
 _WORDS = {
     "refused": "nothing listens there",
     "unreachable": "there is no route to it",
@@ -91,11 +93,18 @@ def opening_fault(
     return Fault(cause=cause or "broken")
 
 
-def is_timeout(error: FFmpegError, waited: float, read_limit: float | None) -> bool:
-    """Whether a connection broke off because nothing came, rather than by what came."""
-    if isinstance(error, ExitError) or getattr(error, "errno", 0) == errno.ETIMEDOUT:
-        return True
-    return read_limit is not None and waited >= _NEARLY * read_limit
+def reading_fault(
+    error: FFmpegError, waited: float, read_limit: float | None, limit: float
+) -> Fault:
+    """Why a connection broke off, whose last packet was waited for so long.
+
+    `limit` is the silence that is borne; libav's own limit may be a part of it.
+    """
+    number = getattr(error, "errno", 0)
+    is_silent = read_limit is not None and waited >= _NEARLY * read_limit
+    if isinstance(error, ExitError) or number == errno.ETIMEDOUT or is_silent:
+        return Fault(cause="timeout", seconds=limit)
+    return Fault(cause="ended" if number in _ENDS else "broken")
 
 
 def _is_known(host: str) -> bool:

@@ -16,7 +16,7 @@ from wsgn.video.info import VideoInfo, frame_rate, video_info
 from wsgn.video.live.backoff import STEADY_SECONDS, Backoff, opening_slot
 from wsgn.video.live.clock import MediaClock
 from wsgn.video.live.connection import Connection, Picture, SkippedPackets
-from wsgn.video.live.faults import Fault, LiveFaultError, is_timeout, opening_fault
+from wsgn.video.live.faults import Fault, LiveFaultError, opening_fault, reading_fault
 from wsgn.video.live.items import LiveFrame, LivePosition, Skipped, Status
 from wsgn.video.live.moments import Moments
 from wsgn.video.live.opening import Opening, open_live, opening_of
@@ -132,9 +132,7 @@ class LiveReader:
         except LiveFaultError as error:
             fault = error.fault
         except FFmpegError as error:
-            fault = Fault(cause="broken")
-            if is_timeout(error, waited, opening.read_seconds):
-                fault = Fault(cause="timeout", seconds=self._timeout)
+            fault = reading_fault(error, waited, opening.read_seconds, self._timeout)
         except VideoError as error:
             if not self._has_pictures and error.code != "not_a_video":
                 raise
@@ -175,9 +173,10 @@ class LiveReader:
             moments=self._moments,
             lag=self._timeline.lag,
         )
-        now = self._moments.now()
         self._is_playlist = connection.is_playlist
-        self._timeline.connect(joins_until=now + self._timeout if self._is_playlist else None)
+        # What a dead playlist still holds comes when it was waited for in vain.
+        until = self._moments.now() + max(_PLAYLIST_SECONDS, 3 * self._timeout)
+        self._timeline.connect(joins_until=until if self._is_playlist else None)
         tick_seconds = float(connection.stream.time_base or 0)
         self._sampler.tolerance = TIME_TOLERANCE_SECONDS
         if not connection.by_arrival:
