@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="BACKBONE[,BACKBONE]",
         help="what made the features, put before a model that was trained on them for an engine "
         f"that takes frames: weights of wsgn-weights convert, efficientnet-lite0, motion or "
-        f"{ONNX_PREFIX}FILE",
+        f"{ONNX_PREFIX}FILE (default: those by which wsgn-train saw its videos)",
     )
     _add_frame_options(parser.add_argument_group("frames before the backbone"))
     parser.add_argument(

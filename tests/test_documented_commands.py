@@ -56,9 +56,8 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-run manifest wsgn.onnx": Run(),
     "wsgn-run doctor": Run(),
     "wsgn-synthesize videos synthetic --train 160 --test 40 --workers 2": SYNTHESIZE,
-    "wsgn-train synthetic/annotations.json --videos synthetic/videos --test test -o runs/first": (
-        TRAIN
-    ),
+    "wsgn-train synthetic/annotations.json --videos synthetic/videos --preset videos --test test "
+    "-o runs/first": TRAIN,
     "python export/to_onnx.py runs/first/model.safetensors -o wsgn.onnx": Run(
         without=("wsgn.onnx",)
     ),
@@ -144,6 +143,13 @@ COMMANDS: dict[str, Run | NotHere] = {
     "python export/to_onnx.py model.safetensors -o wsgn.onnx": Run(),
     "python export/to_tensorrt.py wsgn.onnx -o wsgn.plan": Run(),
     # docs/training.md
+    # The extra may lack where this runs, and its network takes its time.
+    "wsgn-train annotations.json --videos videos --test test -o runs/own": NotHere(
+        reason="needs the extra efficientnet", nearest="tests/training/test_training_on_videos.py"
+    ),
+    "python export/to_onnx.py runs/own/model.safetensors -o own.onnx": NotHere(
+        reason="needs that model", nearest="tests/training/test_training_on_videos.py"
+    ),
     "wsgn-train thumos14.json --features features --subset validation --test test "
     "--protocol activitynet-210 --skip-missing -o runs/thumos14": TRAIN,
     "wsgn-eval runs/first/detections.json --truth synthetic/annotations.json --subset test "

@@ -81,8 +81,9 @@ def test_an_option_that_would_be_left_unused_is_refused() -> None:
 
 def test_the_default_goes_with_the_data() -> None:
     assert chosen() == preset("wsgn")
-    videos = train_options(["a.json", "-o", "x", "--videos", "v"])
-    assert videos.preset == preset("videos")
+    assert train_options(["a.json", "-o", "x", "--videos", "v"]).preset == preset("wsgn")
+    backbone = train_options(["a.json", "-o", "x", "--videos", "v", "--backbone", "compact"])
+    assert backbone.preset == preset("videos")
     assert chosen("--preset", "videos") == preset("videos")
 
 

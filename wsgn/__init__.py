@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from wsgn.dataset import open_data
     from wsgn.engines.open import open_engine
     from wsgn.export.graphs.file import export_onnx
+    from wsgn.extraction.recommended import PretrainedOptions
     from wsgn.features.layouts import open_features
     from wsgn.features.options import FeatureOptions, VideoOptions
     from wsgn.localization.segments import Segment
@@ -66,6 +67,7 @@ __all__ = [
     "LiveSource",
     "MissingExtraError",
     "OutputError",
+    "PretrainedOptions",
     "Segment",
     "SnippetLogits",
     "StreamOptions",
@@ -103,6 +105,7 @@ _HOMES = {
     "wsgn.dataset": ("open_data",),
     "wsgn.engines.open": ("open_engine",),
     "wsgn.export.graphs.file": ("export_onnx",),
+    "wsgn.extraction.recommended": ("PretrainedOptions",),
     "wsgn.features.layouts": ("open_features",),
     "wsgn.features.options": ("FeatureOptions", "VideoOptions"),
     "wsgn.localization.segments": ("Segment",),

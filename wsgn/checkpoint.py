@@ -55,6 +55,8 @@ class TrainedOn:
     # The one source that all feature files name (wsgn-features writes it); empty where it is not
     # known, and for pixels.
     features: str = ""
+    # Whether wsgn-train made them of videos: an engine has the networks that did before the model.
+    from_videos: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,13 +20,16 @@ class Preset:
 
     # A line for people who choose.
     description: str
+    # Whether a backbone is trained on the pixels of videos, in place of layers on features.
+    on_pixels: bool = False
     model: ModelSettings = field(default_factory=ModelSettings)
     train: TrainConfig = field(default_factory=TrainConfig)
 
 
 # Its figures in docs/results.md are of weights per frame.
 _VIDEOS = Preset(
-    description="pixels through the compact backbone, on a CPU (the default with --videos)",
+    description="pixels through the compact backbone, for drawn videos and small devices",
+    on_pixels=True,
     model=ModelSettings(method=WsgnConfig(weight_scale=PER_FRAME)),
 )
 
@@ -34,6 +37,7 @@ _VIDEOS = Preset(
 _FRAMES = Preset(
     description="a small network on single frames, end to end on a CPU; give --frame-rate 5, "
     "--snippet-length 5, --snippet-stride 2, --height 24 and --width 32",
+    on_pixels=True,
     model=ModelSettings(
         backbone=CompactConfig(frame_by_frame=True, channels=(32, 64, 64, 96)),
         # Top-k pooling alone: the co-activity loss needs pairs. More dropout leaves too little of
@@ -49,6 +53,7 @@ _IMAGES = Preset(
     description="ResNet34 on frames, end to end; for VGG16 add --backbone vgg16 "
     "--learning-rate 0.001. Give its --backbone-weights, --height, --width, "
     "--frame-rate 25, --snippet-length 1 and --snippet-stride 1",
+    on_pixels=True,
     model=ModelSettings(backbone=ResNetConfig(depth=34), dropout=0.5),
     train=TrainConfig(
         num_steps=5000,
@@ -66,8 +71,7 @@ _IMAGES = Preset(
 # is not, and of WSGN's weighted average. Chosen on held-out thirds of the training videos of three
 # sets of real actions (docs/results.md); nothing is left to choose for a dataset.
 _WSGN = Preset(
-    description="WSGN's selection and each class's own peaks, on features (the default with "
-    "--features)",
+    description="WSGN's selection and each class's own peaks, on features (the default)",
     model=ModelSettings(
         method=WsgnConfig(
             class_activation="sigmoid",
@@ -150,9 +154,9 @@ _PAPER_TRAIN = TrainConfig(
     gradient_clip=0,
 )
 
-# Of `wsgn-train`, on videos and on features.
-DEFAULT_PRESET = "videos"
-DEFAULT_FEATURE_PRESET = "wsgn"
+# Of `wsgn-train`, and of a --backbone of it.
+DEFAULT_PRESET = "wsgn"
+DEFAULT_PIXEL_PRESET = "videos"
 
 PRESETS = {
     "videos": _VIDEOS,

@@ -64,7 +64,8 @@ def export_onnx(
             videos or of streams for a host of your own.
         backbone: what made the features that the model was trained on, put before it for an engine
             that takes frames: weights of `wsgn-weights convert`, `efficientnet-lite0`, `motion` or
-            `onnx:FILE`, or a list of them in the order of the features.
+            `onnx:FILE`, or a list of them in the order of the features; by default those by which
+            a training saw its videos.
         short_side, crop_size, resize, image_frames: of the frames before it, as in `wsgn-features`;
             by default as they were for the features, or 256, 224, `centre_crop` and all (0).
         onnx: output and pixels of an ONNX network, as in `wsgn-features`.
@@ -130,10 +131,15 @@ def _subject(
 
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = load_checkpoint(Path(checkpoint))
+    from wsgn.extraction.choose import networks_before, split_names
+    from wsgn.extraction.config import network_names
+
+    trained_on = checkpoint.trained_on
+    if backbone is None and trained_on is not None and trained_on.from_videos:
+        backbone = network_names(trained_on.features)
     if backbone is None:
         return exportable(checkpoint)
     from wsgn.export.graphs.joined import frame_options, join
-    from wsgn.extraction.choose import networks_before, split_names
 
     frames = frame_options(checkpoint, **given)
     names = (

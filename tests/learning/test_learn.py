@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from drawn_clips import write_clip
 
+from wsgn.extraction.cache import forget_changed
 from wsgn.features.layouts import open_features
-from wsgn.learning.cache import forget_changed
 from wsgn.learning.cli import main
 from wsgn.runtime import detect, open_engine
 

@@ -212,13 +212,13 @@ def test_the_help_has_the_defaults_of_the_default_presets(
     assert main(["--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for option, default in {
-        "--steps N": "1000; with --features 400", "--dropout X": "0.2; with --features 0.5",
+        "--steps N": "400; of videos 1000", "--dropout X": "0.5; of videos 0.2",
         "--checkpoint-every N": 100, "--seed N": 0,
-            "--smoothing-seconds X": "2; with --features 1.4",
+            "--smoothing-seconds X": "1.4; of videos 2",
     }.items():  # fmt: skip
         words = text.partition(f" {option} ")[2]
         assert f"(default: {default})" in words[:160], option
-    assert "'videos', with --videos, and 'wsgn', with --features" in text
+    assert "'wsgn' by default" in text
 
 
 def test_a_file_gets_lines_and_no_bars(

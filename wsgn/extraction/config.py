@@ -38,6 +38,8 @@ ONNX_PREFIX = "onnx:"
 SHORT_SIDE, CROP_SIZE = 256, 224
 # Begins the source of features; raise it when equal configurations give other features.
 _VERSION = "wsgn-features 1"
+# In a source; a network's words hold commas between brackets only.
+_BETWEEN_SETTINGS = r", (?![^(]*\))"
 
 
 def stream_of(config: AnyBackboneConfig) -> str:
@@ -76,6 +78,14 @@ def frame_settings(source: str) -> dict[str, int | str]:
         found = {"resize": "centre_crop", **sizes}
     images = re.search(r", (\d+) images of each snippet", source)
     return found | {"image_frames": int(images[1]) if images else 0}
+
+
+def network_names(source: str) -> tuple[str, ...]:
+    """The backbones that a source of features names; empty for other programs' words."""
+    if not source.startswith(f"{_VERSION}: "):
+        return ()
+    made = re.split(_BETWEEN_SETTINGS, source.removeprefix(f"{_VERSION}: "))[0]
+    return tuple(words.partition(" (")[0] for words in made.split(" + "))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,9 +230,8 @@ class ExtractionConfig:
         if not source.startswith(start):
             return ""
         other, ours = (text.removeprefix(start) for text in (source, self.source))
-        # A network's words hold commas between brackets only.
         (made, *settings), (wanted, *expected) = (
-            re.split(r", (?![^(]*\))", text) for text in (other, ours)
+            re.split(_BETWEEN_SETTINGS, text) for text in (other, ours)
         )
         networks, named = made.split(" + "), wanted.split(" + ")
         fits = set(named) <= set(networks) if streams else named == networks

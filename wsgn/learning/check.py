@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from pathlib import Path
 from wsgn.data.annotations import Annotations, VideoAnnotation
 from wsgn.data.video_folder import VideoFolder
 from wsgn.errors import InputError
-from wsgn.support.files import input_errors
+from wsgn.extraction.cache import content_digest
 from wsgn.support.terminal import quoted
 from wsgn.video.info import VideoInfo
 from wsgn.video.opened_video import OpenedVideo
@@ -106,8 +105,7 @@ def _readable(
 
 
 def _clip(video: VideoAnnotation, path: Path) -> Clip:
-    with input_errors(f"'{path}'"), path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = content_digest(path)
     # It decodes the first frame, which shows whether the codec is known.
     with OpenedVideo(path, None) as opened:
         return Clip(video=video, path=path, sha256=sha256, info=opened.info)

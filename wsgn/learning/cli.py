@@ -7,15 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from wsgn.extraction.recommended import BACKBONE, FRAME_RATE, SNIPPET_LENGTH, SNIPPET_STRIDE
 from wsgn.learning.learn import learn
-from wsgn.learning.options import (
-    BACKBONE,
-    FRAME_RATE,
-    SNIPPET_LENGTH,
-    SNIPPET_STRIDE,
-    TEST_SHARE,
-    LearnOptions,
-)
+from wsgn.learning.options import TEST_SHARE, LearnOptions
 from wsgn.support.command import run_command
 from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines

@@ -13,8 +13,9 @@ from wsgn.data.annotations import Annotations, write_annotations
 from wsgn.data.layouts import read_annotations
 from wsgn.data.split import SplitOptions, split_annotations
 from wsgn.errors import InputError, MissingExtraError, OutputError
+from wsgn.extraction.cache import forget_changed
+from wsgn.extraction.recommended import IMAGE_FRAMES, RESIZE
 from wsgn.learning.advice import advice
-from wsgn.learning.cache import forget_changed
 from wsgn.learning.check import CheckedClips, check_clips
 from wsgn.learning.options import LearnOptions
 from wsgn.learning.report import Report, write_report
@@ -108,7 +109,8 @@ def _checked(options: LearnOptions) -> CheckedClips:
 
 def _with_test(annotations: Annotations, options: LearnOptions) -> Annotations:
     """With subsets `train` and `test`: its own, or drawn."""
-    if all(video.subset != _TEST for video in annotations.videos):
+    subsets = {video.subset for video in annotations.videos}
+    if _TEST not in subsets:
         split = SplitOptions(
             shares={_TEST: options.test_share},
             group_pattern=options.group_pattern,
@@ -116,6 +118,13 @@ def _with_test(annotations: Annotations, options: LearnOptions) -> Annotations:
         )
         drawn = split_annotations(annotations, split)
         annotations = replace(drawn, dataset=annotations.dataset)
+    elif _TRAIN not in subsets:
+        # THUMOS14 and others train on what they call validation.
+        videos = tuple(
+            video if video.subset == _TEST else replace(video, subset=_TRAIN)
+            for video in annotations.videos
+        )
+        annotations = replace(annotations, videos=videos)
     trained = {v for video in annotations.videos if video.subset == _TRAIN for v in video.labels}
     if lacking := [label for label in annotations.classes if label not in trained]:
         raise InputError(
@@ -152,7 +161,7 @@ def _extraction(options: LearnOptions, features: Path) -> Step:
             "--frame-rate", f"{options.frame_rate:g}",
             "--snippet-length", str(options.snippet_length),
             "--snippet-stride", str(options.snippet_stride),
-            "--image-frames", "1", "--resize", "stretch", *options.run_words,
+            "--image-frames", str(IMAGE_FRAMES), "--resize", RESIZE, *options.run_words,
         ),
         may_fail_partly=True,
     )  # fmt: skip

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsgn.errors import UsageError
+from wsgn.extraction.recommended import BACKBONE, FRAME_RATE, SNIPPET_LENGTH, SNIPPET_STRIDE
 
 # Of the videos that are kept apart to try the engine on.
 TEST_SHARE = 0.25
-# How videos are looked at: enough to see a punch, and few enough for two cores.
-FRAME_RATE, SNIPPET_LENGTH, SNIPPET_STRIDE = 10.0, 3, 2
-BACKBONE = "efficientnet-lite0,motion"
 
 
 @dataclass(frozen=True, kw_only=True)

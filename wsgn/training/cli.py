@@ -11,17 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 from wsgn.config import DEFAULT_FRAMES, DEFAULT_SAMPLING
 from wsgn.errors import TrainingError, UsageError
+from wsgn.extraction.recommended import (
+    FRAME_RATE,
+    SNIPPET_LENGTH,
+    SNIPPET_STRIDE,
+    PretrainedOptions,
+)
 from wsgn.features.arguments import (
     add_data_source,
     add_feature_options,
     add_streams,
     add_video_memory,
     data_options,
+    stream_names,
 )
-from wsgn.features.options import NATIVE
+from wsgn.features.options import NATIVE, DataOptions, FeatureOptions
 from wsgn.manifest import COMPONENTS, RESIZE_MODES, FrameInput, Sampling
 from wsgn.metrics.protocol import PROTOCOLS
-from wsgn.presets import DEFAULT_FEATURE_PRESET, DEFAULT_PRESET, PRESETS, Preset, preset
+from wsgn.presets import DEFAULT_PIXEL_PRESET, DEFAULT_PRESET, PRESETS, Preset, preset
 from wsgn.support.command import run_command, say
 from wsgn.support.parser import CommandParser, default_text
 from wsgn.support.signals import TERMINATED
@@ -46,8 +53,11 @@ if TYPE_CHECKING:
 _NAME = "wsgn-train"
 # Of the training videos that --validate holds out.
 _USUAL_SHARE = 0.1
-# Options that mean nothing with --features.
-_OF_PIXELS = ("backbone", "backbone_weights", "frozen_stages", "checkpoint_gradients")
+# Options that mean nothing where no backbone is trained.
+_OF_PIXELS = (
+    "backbone", "backbone_weights", "frozen_stages", "checkpoint_gradients", "height", "width",
+    "resize",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,8 +116,9 @@ def _parser() -> argparse.ArgumentParser:
         usage="%(prog)s ANNOTATIONS (--videos DIR | --features PATH) -o DIR [options]",
         description="Train an action detector from video-level labels.",
         epilog="DIR gets losses.csv, last.safetensors (to resume) and model.safetensors. The "
-        "preset decides whatever is not given; the defaults named here are those of the presets "
-        f"'{DEFAULT_PRESET}', with --videos, and '{DEFAULT_FEATURE_PRESET}', with --features.",
+        f"preset decides whatever is not given, '{DEFAULT_PRESET}' by default. --videos without a "
+        "preset or backbone of pixels are seen by efficientnet-lite0 and motion as they are, whose "
+        "features are kept on disk.",
     )
     result.add_argument(
         "annotations", type=Path, help="JSON, a table (CSV), or a folder for each class"
@@ -148,13 +159,22 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="video-level labels from the segments, where both are there and differ",
     )
-    group.add_argument("--height", type=int, default=DEFAULT_FRAMES.height, help="pixels")
-    group.add_argument("--width", type=int, default=DEFAULT_FRAMES.width, help="pixels")
+    group.add_argument(
+        "--feature-cache",
+        type=Path,
+        metavar="DIR",
+        help="where features of --videos are kept, for other trainings too (default: features in "
+        "the folder of the training)",
+    )
+    for side in ("height", "width"):
+        usual = getattr(DEFAULT_FRAMES, side)
+        group.add_argument(
+            f"--{side}", type=int, help=f"pixels, for a backbone that is trained (default: {usual})"
+        )
     group.add_argument(
         "--resize",
         choices=RESIZE_MODES,
-        default=DEFAULT_FRAMES.resize,
-        help="how frames of another shape get there (default: %(default)s)",
+        help=f"how frames of another shape get there (default: {DEFAULT_FRAMES.resize})",
     )
     add_video_memory(group)
     add_feature_options(group, videos=DEFAULT_SAMPLING)
@@ -172,7 +192,9 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
         metavar="A,B",
     )
     group.add_argument(
-        "--backbone", choices=TRAINED_BACKBONES, help="for pixels (default: compact)"
+        "--backbone",
+        choices=TRAINED_BACKBONES,
+        help="trained on pixels (default of presets for pixels: compact)",
     )
     group.add_argument(
         "--backbone-weights", type=Path, help="start it from these (wsgn-weights convert)"
@@ -227,8 +249,8 @@ def _share_or_subset(text: str) -> float | str:
 
 def _add(group: argparse._ArgumentGroup, options: Sequence[Option]) -> None:
     for option in options:
-        ours, of_features = map(default_text, option.defaults)
-        also = "" if of_features == ours else f"; with --features {of_features}"
+        ours, of_pixels = map(default_text, option.defaults)
+        also = "" if of_pixels == ours else f"; of {DEFAULT_PIXEL_PRESET} {of_pixels}"
         words = f"{option.help} (default: {ours}{also})"
         group.add_argument(option.flag, type=option.kind, choices=option.choices, help=words)
 
@@ -236,17 +258,14 @@ def _add(group: argparse._ArgumentGroup, options: Sequence[Option]) -> None:
 def train_options(argv: Sequence[str] | None = None) -> TrainOptions:
     """What the words of a command line say; those of the process by default."""
     arguments = _parser().parse_args(argv)
-    if arguments.features is not None:
-        for name in _OF_PIXELS:
-            if getattr(arguments, name):
-                raise UsageError(f"--{name.replace('_', '-')} has no meaning with --features.")
+    _require_meaning(arguments)
     sampling, frames = DEFAULT_SAMPLING, DEFAULT_FRAMES
     validate: float | str | None = arguments.validate
-    if arguments.videos is not None:
-        sampling, frames = _sampling(arguments), _frames(arguments)
+    if _is_on_pixels(arguments):
+        sampling, frames = _sampling(arguments, DEFAULT_SAMPLING), _frames(arguments)
     return TrainOptions(
         annotations=arguments.annotations,
-        data=data_options(arguments),
+        data=_data(arguments),
         output=arguments.output,
         resume=arguments.resume,
         overwrite=arguments.overwrite,
@@ -268,18 +287,65 @@ def train_options(argv: Sequence[str] | None = None) -> TrainOptions:
     )
 
 
-def _sampling(arguments: argparse.Namespace) -> Sampling:
+def _is_on_pixels(arguments: argparse.Namespace) -> bool:
+    """Whether a backbone is trained: one was named, or a preset for pixels."""
+    if arguments.features is not None:
+        return False
+    return bool(arguments.backbone) or (
+        arguments.preset is not None and PRESETS[arguments.preset].on_pixels
+    )
+
+
+def _require_meaning(arguments: argparse.Namespace) -> None:
+    """Refuse options that would be left unused."""
+    if _is_on_pixels(arguments):
+        if arguments.feature_cache is not None:
+            raise UsageError("--feature-cache has no meaning where a backbone is trained.")
+        return
+    if arguments.features is not None and arguments.feature_cache is not None:
+        raise UsageError("--feature-cache is for the features of --videos.")
+    given = [name for name in _OF_PIXELS if getattr(arguments, name)]
+    if given:
+        flag = f"--{given[0].replace('_', '-')}"
+        if arguments.features is not None:
+            raise UsageError(f"{flag} has no meaning with --features.")
+        raise UsageError(
+            f"{flag} is for a backbone that is trained: name one (--backbone), or the compact "
+            f"network (--preset {DEFAULT_PIXEL_PRESET})."
+        )
+
+
+def _data(arguments: argparse.Namespace) -> DataOptions | PretrainedOptions:
+    found = data_options(arguments)
+    if _is_on_pixels(arguments) or isinstance(found, FeatureOptions):
+        return found
+    usual = Sampling(
+        frame_rate=FRAME_RATE, snippet_length=SNIPPET_LENGTH, snippet_stride=SNIPPET_STRIDE
+    )
+    sampling = _sampling(arguments, usual)
+    return PretrainedOptions(
+        folder=found.folder,
+        cache=arguments.feature_cache,
+        frame_rate=sampling.frame_rate,
+        snippet_length=sampling.snippet_length,
+        snippet_stride=sampling.snippet_stride,
+        streams=stream_names(arguments.streams),
+        skip_missing=arguments.skip_missing,
+        only_present=arguments.only_present,
+    )
+
+
+def _sampling(arguments: argparse.Namespace, usual: Sampling) -> Sampling:
     names = ("frame_rate", "snippet_length", "snippet_stride")
     given = {name: getattr(arguments, name) for name in names}
     if given["frame_rate"] == NATIVE:
         raise UsageError("--frame-rate native is for features; videos are sampled at one rate.")
-    return replace(
-        DEFAULT_SAMPLING, **{name: value for name, value in given.items() if value is not None}
-    )
+    return replace(usual, **{name: value for name, value in given.items() if value is not None})
 
 
 def _frames(arguments: argparse.Namespace) -> FrameInput:
-    return FrameInput(height=arguments.height, width=arguments.width, resize=arguments.resize)
+    given = {name: getattr(arguments, name) for name in ("height", "width", "resize")}
+    return replace(DEFAULT_FRAMES, **{n: value for n, value in given.items() if value is not None})
 
 
 def _preset(arguments: argparse.Namespace) -> Preset:
@@ -302,7 +368,8 @@ def _preset(arguments: argparse.Namespace) -> Preset:
         train_fields["normalise_labels"] = True
     if arguments.no_augment:
         train_fields["augment"] = False
-    usual = DEFAULT_PRESET if arguments.features is None else DEFAULT_FEATURE_PRESET
+    # A backbone without a preset is trained as the compact one is.
+    usual = DEFAULT_PIXEL_PRESET if _is_on_pixels(arguments) else DEFAULT_PRESET
     return overridden(
         preset(arguments.preset or usual),
         method=arguments.method,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from wsgn.config import DEFAULT_FRAMES, DEFAULT_SAMPLING
 from wsgn.errors import UsageError
+from wsgn.extraction.recommended import PretrainedOptions
 from wsgn.features.options import DataOptions
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.metrics.protocol import detection_protocol
@@ -20,8 +21,9 @@ class TrainOptions:
 
     # JSON, a table or a folder for each class (docs/datasets.md).
     annotations: Path
-    # The files of its videos.
-    data: DataOptions
+    # The files of its videos: pixels for a backbone that is trained, features, or videos whose
+    # features by pretrained networks are made on the way.
+    data: DataOptions | PretrainedOptions
     # The folder that gets losses.csv, last.safetensors (to resume) and model.safetensors.
     output: Path
     # Go on from last.safetensors in that folder, or start afresh in a used one; not both.

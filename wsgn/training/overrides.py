@@ -20,7 +20,7 @@ from wsgn.methods.config import (
     WsgnConfig,
     WtalcConfig,
 )
-from wsgn.presets import DEFAULT_FEATURE_PRESET, DEFAULT_PRESET, PRESETS, Preset
+from wsgn.presets import DEFAULT_PIXEL_PRESET, DEFAULT_PRESET, PRESETS, Preset
 from wsgn.support.choices import choices_of
 
 # I3D on optical flow takes features only.
@@ -62,8 +62,8 @@ class Option:
 
     @property
     def defaults(self) -> tuple[object, object]:
-        """What the default presets say, for videos and for features."""
-        return self._of(PRESETS[DEFAULT_PRESET]), self._of(PRESETS[DEFAULT_FEATURE_PRESET])
+        """What the default preset says, and that of pixels."""
+        return self._of(PRESETS[DEFAULT_PRESET]), self._of(PRESETS[DEFAULT_PIXEL_PRESET])
 
     def _of(self, preset: Preset) -> object:
         for config in (preset.model.method, preset.model, preset.train):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from wsgn.data.annotations import Annotations
 from wsgn.data.layouts import read_annotations
-from wsgn.errors import InputError, MissingExtraError, OutputError
+from wsgn.errors import InputError, MissingExtraError, OutputError, UsageError
+from wsgn.extraction.recommended import PretrainedOptions
 from wsgn.manifest import SYNTHETIC
 from wsgn.support.files import new_folder
 from wsgn.support.terminal import say_above_bars
@@ -129,6 +130,10 @@ def _prepare(
     from wsgn.dataset import open_data
     from wsgn.training.model_config import model_config
 
+    from_videos = isinstance(options.data, PretrainedOptions)
+    if from_videos:
+        options = _on_features(options, annotations, world)
+    assert not isinstance(options.data, PretrainedOptions)
     data = open_data(options.data, annotations, progress=world.is_first and options.progress)
     model = model_config(options, data)
     if world.is_first and options.progress:
@@ -138,8 +143,28 @@ def _prepare(
         # What is missing must not be found out after the training; here headers tell.
         data.source(options.test_subset, model)
     source, validation = _held_out(options, model, data)
-    trainer = _trainer(options, model, source, world, device, dataset=annotations.dataset)
+    trainer = _trainer(
+        options,
+        model,
+        source,
+        world,
+        device,
+        dataset=annotations.dataset,
+        from_videos=from_videos,
+    )
     return data, trainer, validation
+
+
+def _on_features(options: TrainOptions, annotations: Annotations, world: World) -> TrainOptions:
+    """The same training on features of its videos, made by networks that stay as they are."""
+    from wsgn.training.pretrained import with_features
+
+    if world.size > 1:
+        raise UsageError(
+            "several processes train on features that are there: make them with wsgn-features, and "
+            "give --features, or train on pixels with --preset or --backbone."
+        )
+    return with_features(options, annotations)
 
 
 def _held_out(
@@ -170,7 +195,7 @@ def _tell_of_the_compact_network(model: ModelConfig, dataset: str) -> None:
     if model.frames is not None and model.backbone.name == "compact" and dataset not in SYNTHETIC:
         say_above_bars(
             "the compact network starts from nothing, which is enough for drawn videos: for filmed "
-            "ones take features of a trained network (wsgn-learn, or wsgn-features and --features)."
+            "ones leave the preset out, or take wsgn-learn."
         )
 
 
@@ -182,6 +207,7 @@ def _trainer(
     device: torch.device,
     *,
     dataset: str,
+    from_videos: bool,
 ) -> Trainer:
     import torch
 
@@ -199,6 +225,7 @@ def _trainer(
         world=world,
         compile_layers=options.compile_layers,
         dataset=dataset,
+        from_videos=from_videos,
     )
     if options.resume:
         resume_from(options.output, trainer)

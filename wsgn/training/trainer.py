@@ -76,6 +76,7 @@ class Trainer:
         world: World | None = None,
         compile_layers: bool = False,
         dataset: str = "",
+        from_videos: bool = False,
     ) -> None:
         if tuple(source.classes) != tuple(model.classes):
             raise UsageError("the dataset's classes are not the model's.")
@@ -88,6 +89,7 @@ class Trainer:
             dataset=dataset,
             num_videos=len(source.videos),
             features=source.made_by if isinstance(source, FeatureDataset) else "",
+            from_videos=from_videos,
         )
         self._labels = np.stack([label_vector(v.labels, model.classes) for v in source.videos])
         torch.manual_seed(train.seed)

@@ -1,7 +1,8 @@
-"""Features that were extracted before are kept while the clips are the same."""
+"""Features that were extracted before are kept while the videos are the same."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,20 +11,26 @@ from wsgn.errors import InputError
 from wsgn.features.file import SUFFIX
 from wsgn.features.folders import files_in_tree
 from wsgn.features.reader import stored_names
-from wsgn.support.files import write_whole_file
+from wsgn.support.files import input_errors, write_whole_file
 from wsgn.support.json_input import read_object
 
 
+def content_digest(path: Path) -> str:
+    """SHA-256 of a video's file, in hexadecimal digits. Raises `InputError`."""
+    with input_errors(f"'{path}'"), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def forget_changed(record: Path, features: Path, digests: Mapping[str, str]) -> None:
-    """Take away the features of clips whose content is not what it was, and note how it is now.
+    """Take away the features of videos whose content is not what it was, and note how it is now.
 
     Args:
-        record: a file of an earlier call, if there was one.
+        record: a file of an earlier call; where there is none the features are trusted.
         features: the folder of features.
-        digests: of the clips of now, by name.
+        digests: of the videos of now, by name.
     """
     known = _known(record)
-    if features.is_dir():
+    if known is not None and features.is_dir():
         paths = {
             path.relative_to(features).as_posix().removesuffix(SUFFIX): path
             for path in files_in_tree(features, SUFFIX)
@@ -31,12 +38,13 @@ def forget_changed(record: Path, features: Path, digests: Mapping[str, str]) -> 
         for name, stored in stored_names([*digests], [*paths]).items():
             if known.get(name) != digests[name]:
                 paths[stored].unlink(missing_ok=True)
-    write_whole_file(record, json.dumps(digests, indent=1).encode(), what="the list of clips")
+    noted = {**(known or {}), **digests}
+    write_whole_file(record, json.dumps(noted, indent=1).encode(), what="the list of videos")
 
 
-def _known(record: Path) -> Mapping[str, object]:
+def _known(record: Path) -> Mapping[str, object] | None:
     try:
-        return read_object(record) if record.is_file() else {}
+        return read_object(record) if record.is_file() else None
     # A damaged list says nothing, so that all is extracted again.
     except InputError:
         return {}
