@@ -29,7 +29,7 @@ mkdir -p "$demo"
 [ -f "$work/synthetic/annotations.json" ] ||
   "$python" -m wsgn.synthetic.cli videos "$work/synthetic" --seed 0 "${videos[@]}"
 "$python" -m wsgn.training.cli "$work/synthetic/annotations.json" \
-  --videos "$work/synthetic/videos" --test test --seed 0 -o "$work/run" --overwrite "${training[@]}"
+  --videos "$work/synthetic/videos" --preset videos --test test --seed 0 -o "$work/run" --overwrite "${training[@]}"
 "$python" export/to_onnx.py "$work/run/model.safetensors" -o "$demo/demo.onnx" --overwrite
 "$python" -m wsgn.synthetic.cli videos --sample "$demo/demo.mp4" --seed 12 --overwrite "${sample[@]}"
 run=(--demo)
