@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import signal
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from types import FrameType
 from wsgn.engines.engine import Engine, require_snippets
 from wsgn.engines.open import describe_engine, open_engine
 from wsgn.errors import InputError, OutputError, WsgnError
-from wsgn.support.command import PARTLY_FAILED
+from wsgn.support.command import PARTLY_FAILED, give_up_stdout
 from wsgn.support.files import no_empty_folder
 from wsgn.support.signals import handle_signals
 from wsgn.support.terminal import printable
@@ -24,8 +25,6 @@ from ..events import (
     ErrorEvent,
     Event,
     RunEvent,
-    SegmentEvent,
-    SourceEvent,
     StatusEvent,
     WarningEvent,
 )
@@ -39,7 +38,7 @@ from .batch import run_event
 from .console import Console, print_result
 from .live_files import LiveFiles
 from .live_options import LiveRunOptions
-from .live_reports import SegmentLines, SourceStates
+from .live_reports import SegmentLines, SourceStates, first_of
 from .live_sources import find_live
 from .live_state import StateSaver
 from .options import RunOptions, with_labels
@@ -48,8 +47,12 @@ from .signals import SignalStop, stop_on_signals
 
 # A run of which no source can be opened for so long ends, and whoever started it hears of it.
 _FIRST_PICTURE_SECONDS = 60.0
+# How often -v says how the run does.
+_WORDS_SECONDS = 60.0
 # A failure's sentence names so many sources.
 _MOST_NAMES = 5
+# No room on a disk, or for a user.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run_live(options: RunOptions, live: LiveRunOptions) -> int:
@@ -123,11 +126,10 @@ class LiveRun:
         )
         self._states = SourceStates()
         self._began = time.monotonic()
-        self._opened: set[str] = set()
-        self._failed: dict[str, str] = {}
-        # What was said last of sources that were never opened.
-        self._waiting: dict[str, str] = {}
-        self._is_degraded = self._gave_up = self._has_hung_up = self._has_warned = False
+        self._next_words = self._began + _WORDS_SECONDS
+        self._gave_up = self._has_hung_up = self._has_warned = False
+        # Whether lines for stdout found no room.
+        self._has_lost_words = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -143,9 +145,13 @@ class LiveRun:
         """Run until the sources end or a signal comes; the exit code."""
         for name in self._sources:
             self._files.open(name)
-            self._states.set(name, "waiting")
+            self._states.begin(name)
         self._report.begin_run(self._run_event)
         self._console.start_status()
+        room = self._streams.memory_bytes / 1e6
+        self._console.detail(
+            f"{len(self._sources)} sources; what waits for the engine takes at most {room:.1f} MB."
+        )
         ended = False
         try:
             for event in self._early:
@@ -188,7 +194,7 @@ class LiveRun:
             self._saver.tick(self._streams.snapshot)
         waited = time.monotonic() - self._began
         if (
-            not self._opened
+            not self._states.opened
             and not self._gave_up
             and self._live.live.reconnect is None
             and waited > _FIRST_PICTURE_SECONDS
@@ -196,6 +202,19 @@ class LiveRun:
             self._gave_up = True
             self._stop.request()
         self._console.status(self._states.line())
+        if time.monotonic() >= self._next_words:
+            self._next_words = time.monotonic() + _WORDS_SECONDS
+            self._console.detail(self._engine_words())
+
+    def _engine_words(self) -> str:
+        engine = self._streams.statistics().engine
+        waits = ""
+        if engine.num_snippets:
+            waits = (
+                f"; they waited {engine.wait_median_seconds:.3f} s (median), "
+                f"{engine.wait_99_seconds:.3f} s (99 %)"
+            )
+        return f"{self._states.line()}; {engine.num_snippets} snippets{waits}."
 
     def _read_lists_again(self) -> None:
         try:
@@ -207,55 +226,53 @@ class LiveRun:
         wanted = {source.name: source for source in found.sources}
         gone = [name for name, source in self._sources.items() if wanted.get(name) != source]
         new = [source for name, source in wanted.items() if self._sources.get(name) != source]
+        if self._saver is not None:
+            # What goes and comes back with other settings goes on.
+            self._saver.finish(self._streams.snapshot(), ended=False)
         for name in gone:
             self._streams.remove(name)
             self._states.forget(name)
         for source in new:
             saved = self._load((source,))
             self._streams.add(source, saved.get(source.name))
-            self._states.set(source.name, "waiting")
+            self._states.begin(source.name)
         self._sources = wanted
         self._console.say(f"the list was read again: {len(new)} new, {len(gone)} gone.")
 
     def _take(self, event: Event) -> None:
-        source = event.source or ""
-        self._report.write(event)
-        self._files.write(source, event)
-        name = printable(source)
-        if isinstance(event, SourceEvent):
-            self._opened.add(source)
-            self._states.set(source, "playing")
-        elif isinstance(event, StatusEvent):
-            self._take_status(event, name)
+        self._write_report(event)
+        self._files.write(event.source or "", event)
+        self._states.take(event)
+        name = printable(event.source or "")
+        if isinstance(event, StatusEvent):
+            self._console.say(_with_name(name, event.message or f"{event.state}."))
         elif isinstance(event, DroppedEvent):
-            self._is_degraded = True
             self._console.detail(
                 f"{name}: {event.snippets} snippets and {event.pictures} pictures were left out."
             )
-        elif isinstance(event, SegmentEvent) and event.final:
-            self._states.add_segment()
         elif isinstance(event, WarningEvent):
             self._warn(event, name)
         elif isinstance(event, ErrorEvent):
-            self._failed[source] = event.message
             self._console.error(_with_name(name, event.message))
             if self._options.fail_fast:
                 self._stop.request()
         elif isinstance(event, EndEvent):
-            self._states.set(source, "ended")
             self._console.detail(
                 f"{name}: {event.frames} frames, {event.snippets} snippets, "
                 f"{event.segments} segments."
             )
 
-    def _take_status(self, event: StatusEvent, name: str) -> None:
-        is_back = event.state == "restored"
-        self._states.set(event.source, "playing" if is_back else event.state)
-        self._is_degraded |= event.state in ("lost", "late")
-        if event.state == "waiting":
-            self._waiting[event.source] = event.cause or "no picture"
-        words = event.message or f"{event.state}."
-        self._console.say(_with_name(name, words))
+    def _write_report(self, event: Event) -> None:
+        """Give an event to stdout; a disk that is full takes the line alone."""
+        try:
+            self._report.write(event)
+        except OutputError as error:
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or cause.errno not in _FULL:
+                raise
+            if not self._has_lost_words:
+                self._console.error(f"{error} Detection goes on.")
+            self._has_lost_words = True
 
     def _warn(self, event: WarningEvent, name: str) -> None:
         if event.code == MADE_UP:
@@ -267,26 +284,33 @@ class LiveRun:
             self._console.warn(_with_name(name, event.message))
 
     def _say_how_it_ended(self) -> None:
+        failed = self._states.failed
         if self._gave_up:
-            causes = ", ".join(f"{name} ({why})" for name, why in list(self._waiting.items())[:5])
+            causes = [f"{name} ({why})" for name, why in self._states.waiting.items()]
             self._console.error(
-                f"no source could be opened in {_FIRST_PICTURE_SECONDS:g} s: {causes}."
+                f"no source could be opened in {_FIRST_PICTURE_SECONDS:g} s: "
+                f"{first_of(causes, _MOST_NAMES)}."
             )
-        elif len(self._failed) and len(self._sources) > 1:
-            names = list(self._failed)
-            shown = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
-            self._console.error(f"{len(names)} of {len(self._sources)} sources failed: {shown}.")
+        elif failed and len(self._sources) > 1:
+            self._console.error(
+                f"{len(failed)} of {len(self._sources)} sources failed: "
+                f"{first_of(failed, _MOST_NAMES)}."
+            )
 
     def _exit_code(self) -> int:
-        if self._files.has_lost or (self._saver is not None and self._saver.failed):
+        states = self._states
+        if self._has_lost_words:
+            give_up_stdout()
+        is_unsaved = self._saver is not None and self._saver.failed
+        if self._has_lost_words or self._files.has_lost or is_unsaved:
             return OutputError.exit_code
-        if self._options.strict and self._opened and (self._is_degraded or self._failed):
+        if self._options.strict and states.opened and (states.is_degraded or states.failed):
             return PARTLY_FAILED
         if self._stop.signal_number is not None:
             return 128 + self._stop.signal_number
-        if self._gave_up or (self._failed and not self._opened):
+        if self._gave_up or (states.failed and not states.opened):
             return InputError.exit_code
-        return PARTLY_FAILED if self._failed else 0
+        return PARTLY_FAILED if states.failed else 0
 
 
 def _with_name(name: str, sentence: str) -> str:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections.abc import Sequence
 
 from wsgn.support.terminal import printable
 
-from ..events import Event, RunEvent, SegmentEvent
+from ..events import (
+    DroppedEvent,
+    EndEvent,
+    ErrorEvent,
+    Event,
+    RunEvent,
+    SegmentEvent,
+    SourceEvent,
+    StatusEvent,
+)
 from ..writers import SourceResult
 from .console import Console, print_result
 
 # Names that the line of all sources shows of those that give no picture.
-_MOST_NAMES = 3
+_MOST_SHOWN = 3
 
 
 class SegmentLines:
@@ -41,35 +50,69 @@ class SegmentLines:
 
 
 class SourceStates:
-    """Which sources play, and what all of them found."""
+    """What has become of each source, as far as the events of a run tell."""
 
     def __init__(self) -> None:
         # By source: waiting | lost | late | playing | ended.
         self._states: dict[str, str] = {}
         self._num_segments = 0
+        # Sources that gave a picture once.
+        self.opened: set[str] = set()
+        # Those that were given up.
+        self.failed: list[str] = []
+        # Why those that never gave a picture do not, as said last.
+        self.waiting: dict[str, str] = {}
+        # Whether a picture that was filmed may be missing.
+        self.is_degraded = False
 
-    def set(self, source: str, state: str) -> None:
-        """A source is in another state."""
-        self._states[source] = state
+    def begin(self, source: str) -> None:
+        """A source is waited for."""
+        self._states[source] = "waiting"
 
     def forget(self, source: str) -> None:
-        """A source was taken out."""
+        """A source is not wanted any more."""
         self._states.pop(source, None)
 
-    def add_segment(self) -> None:
-        """One more was found."""
-        self._num_segments += 1
+    def take(self, event: Event) -> None:
+        """Follow an event."""
+        source = event.source or ""
+        if isinstance(event, SourceEvent):
+            self.opened.add(source)
+            self._set(source, "playing")
+        elif isinstance(event, StatusEvent):
+            self._set(source, "playing" if event.state == "restored" else event.state)
+            self.is_degraded |= event.state in ("lost", "late")
+            if event.state == "waiting":
+                self.waiting[source] = event.cause or "no picture"
+        elif isinstance(event, DroppedEvent):
+            self.is_degraded = True
+        elif isinstance(event, SegmentEvent):
+            self._num_segments += event.final
+        elif isinstance(event, ErrorEvent):
+            self.failed.append(source)
+        elif isinstance(event, EndEvent):
+            self._set(source, "ended")
 
     def line(self) -> str:
         """Such as `3 of 4 sources play, lost: door; 31 segments`."""
-        counts = Counter(self._states.values())
-        words = [f"{counts['playing']} of {len(self._states)} sources play"]
+        states = list(self._states.values())
+        words = [f"{states.count('playing')} of {len(states)} sources play"]
         for state in ("waiting", "lost", "late", "ended"):
             names = [name for name, found in self._states.items() if found == state]
             if names:
-                more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-                words.append(f"{state}: {', '.join(names[:_MOST_NAMES])}{more}")
-        return f"{', '.join(words)}; {self._num_segments} segments"
+                words.append(f"{state}: {first_of(names, _MOST_SHOWN)}")
+        segments = "segment" if self._num_segments == 1 else "segments"
+        return f"{', '.join(words)}; {self._num_segments} {segments}"
+
+    def _set(self, source: str, state: str) -> None:
+        # What was taken out may still say its last words.
+        if source in self._states:
+            self._states[source] = state
+
+
+def first_of(names: Sequence[str], most: int) -> str:
+    """So many of the names, and whether there are more."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _clock(unix_seconds: float) -> str:

@@ -51,7 +51,7 @@ class StateSaver:
         self._thread.start()
 
     def finish(self, snapshot: Mapping[str, SavedStream], *, ended: bool) -> None:
-        """Save the last state; `ended` where the run has said all."""
+        """Save now, waiting for the disk; `ended` where the run has said all."""
         if self._thread is not None:
             self._thread.join()
         self._save(snapshot, ended=ended)

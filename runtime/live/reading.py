@@ -66,6 +66,8 @@ class ReadingThread:
         self._snippeter = Snippeter(sampling, pad=False)
         self._stopping = False
         self._info: VideoInfo | None = None
+        # Gaps behind it.
+        self._held: list[Gap] = []
         self.num_frames = 0
         self.started = time.monotonic()
         # When the thread last came by: it asks whether to stop between any two reads.
@@ -105,6 +107,9 @@ class ReadingThread:
         if isinstance(item, VideoInfo):
             # Said with its first frame: only then it is known what time it is there.
             self._info = item
+        elif isinstance(item, Gap) and self._info is not None:
+            # Before a first frame there is no source that it could be of.
+            self._held.append(item)
         elif isinstance(item, LiveFrame):
             self._take_frame(item)
         else:
@@ -122,6 +127,9 @@ class ReadingThread:
             )
             self._info = None
             self._inbox.put(self._name, opened, self._should_stop)
+            for gap in self._held:
+                self._inbox.put(self._name, gap, self._should_stop)
+            self._held.clear()
         for snippet in self._snippeter.push([frame]):
             self._inbox.offer(
                 self._name,

@@ -1,0 +1,408 @@
+"""`wsgn-run` over live sources: exit codes, words, and what becomes of its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clips import Clip
+from commands import HANG_SECONDS
+from places import ROOT
+from rtsp_server import Camera, RtspServer
+from servers import free_port
+
+from wsgn.runtime.cli import live
+from wsgn.runtime.cli.main import main
+from wsgn.runtime.events import (
+    DroppedEvent,
+    EndEvent,
+    ErrorEvent,
+    Event,
+    SegmentEvent,
+    SourceEvent,
+    StatusEvent,
+)
+from wsgn.runtime.live.streams import Streams
+
+A, B = "rtsp://10.0.0.5/a", "rtsp://10.0.0.5/b"
+
+
+def opened(source: str) -> Event:
+    return SourceEvent(
+        source=source,
+        duration_seconds=None,
+        frame_rate=25.0,
+        codec="h264",
+        width=320,
+        height=240,
+        rotation_degrees=0,
+        live=True,
+    )
+
+
+def changed(source: str, state: str, cause: str | None = None) -> Event:
+    return StatusEvent(
+        source=source, state=state, cause=cause, at_seconds=1.0, attempt=1, message=f"is {state}."
+    )
+
+
+def failed(source: str, code: str = "lost") -> Event:
+    return ErrorEvent(source=source, code=code, message=f"{source}: it is given up.")
+
+
+def ended(source: str) -> Event:
+    return EndEvent(
+        source=source,
+        complete=True,
+        seconds=1.0,
+        frames=10,
+        snippets=2,
+        segments=0,
+        decode_failures=0,
+    )
+
+
+def dropped(source: str) -> Event:
+    return DroppedEvent(
+        source=source,
+        from_seconds=0.0,
+        to_seconds=1.0,
+        snippets=2,
+        pictures=0,
+        cause="late",
+        at_seconds=1.0,
+    )
+
+
+Script = Callable[["Played"], Iterator[Event]]
+
+
+class Played(Streams):
+    """Streams that say what a test has written."""
+
+    script: Script
+
+    def events(self) -> Iterator[Event]:
+        yield from type(self).script(self)
+
+    def tick(self) -> None:
+        """What the thread that takes the events does twice a second."""
+        self._on_tick()
+
+    def interrupt(self) -> None:
+        """Ctrl-C."""
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture
+def run_events(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """A run of `a` and `b` in which this happens; its exit code."""
+
+    def run(script: Script, *words: str) -> int:
+        monkeypatch.setattr(Played, "script", staticmethod(script), raising=False)
+        monkeypatch.setattr(live, "Streams", Played)
+        names = [] if "--source-name" in words else ["--source-name", "a", "--source-name", "b"]
+        return main([A, B, *names, "-e", "demo", *words])
+
+    return run
+
+
+def of(*events: Event) -> Script:
+    return lambda streams: iter(events)
+
+
+def until_ctrl_c(*events: Event) -> Script:
+    def script(streams: Played) -> Iterator[Event]:
+        yield from events
+        streams.interrupt()
+
+    return script
+
+
+BOTH = (opened("a"), opened("b"))
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "code"),
+    [
+        # --end is reached.
+        (of(*BOTH, ended("a"), ended("b")), [], 0),
+        (until_ctrl_c(*BOTH), [], 130),
+        # Lost and back, late: only --strict minds, and then more than it minds the signal.
+        (until_ctrl_c(*BOTH, changed("a", "lost", "timeout"), changed("a", "restored")), [], 130),
+        (until_ctrl_c(*BOTH, changed("a", "lost", "timeout")), ["--strict"], 4),
+        (until_ctrl_c(*BOTH, dropped("a")), ["--strict"], 4),
+        (until_ctrl_c(*BOTH), ["--strict"], 130),
+        # A source that never came yet was not lost.
+        (until_ctrl_c(opened("a"), changed("b", "waiting", "refused")), ["--strict"], 130),
+        # One is given up, the others go on to their end.
+        (of(*BOTH, failed("a"), ended("a"), ended("b")), [], 4),
+        (of(opened("a"), failed("a"), ended("a"), failed("b"), ended("b")), [], 4),
+        (of(failed("a", "no_video_stream"), ended("a"), failed("b"), ended("b")), [], 3),
+        (until_ctrl_c(*BOTH, failed("a")), [], 130),
+    ],
+)
+def test_exit_codes(
+    run_events: Callable[..., int], script: Script, words: list[str], code: int
+) -> None:
+    assert run_events(script, *words) == code
+
+
+def test_a_run_of_which_no_source_opens_ends(
+    run_events: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def script(streams: Played) -> Iterator[Event]:
+        yield changed("a", "waiting", "refused")
+        yield changed("b", "waiting", "not_found")
+        streams.tick()
+        assert not streams._stop.requested
+        monkeypatch.setattr(live, "_FIRST_PICTURE_SECONDS", -1.0)
+        streams.tick()
+        assert streams._stop.requested
+
+    assert run_events(script) == 3
+    assert "a (refused), b (not_found)" in capsys.readouterr().err
+    monkeypatch.setattr(live, "_FIRST_PICTURE_SECONDS", 60.0)
+
+    def with_attempts(streams: Played) -> Iterator[Event]:
+        monkeypatch.setattr(live, "_FIRST_PICTURE_SECONDS", -1.0)
+        streams.tick()
+        # --reconnect says how long.
+        assert not streams._stop.requested
+        yield from BOTH
+
+    assert run_events(with_attempts, "--reconnect", "5") == 0
+
+
+def test_the_first_failure_ends_a_run_that_is_to_fail_fast(
+    run_events: Callable[..., int],
+) -> None:
+    seen = []
+
+    def script(streams: Played) -> Iterator[Event]:
+        yield opened("b")
+        yield failed("a")
+        seen.append(streams._stop.requested)
+
+    assert run_events(script, "--fail-fast") == 4
+    assert seen == [True]
+
+
+def test_words_say_what_happens_to_which_source(
+    run_events: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_events(of(*BOTH, changed("a", "lost", "timeout"), failed("b")), "-v") == 4
+    out, err = capsys.readouterr()
+    assert "wsgn-run: a: is lost." in err
+    assert "wsgn-run: error: b: it is given up." in err
+    assert "wsgn-run: error: 1 of 2 sources failed: b." in err
+    assert "what waits for the engine takes at most" in err
+    kinds = [(line["type"], line.get("source")) for line in map(json.loads, out.splitlines())]
+    assert kinds == [
+        ("run", None), ("source", "a"), ("source", "b"), ("status", "a"), ("error", "b"),
+    ]  # fmt: skip
+
+
+def test_a_terminal_shows_a_line_per_segment(
+    run_events: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def segment(final: bool) -> Event:
+        return SegmentEvent(
+            source="a", id=1, rev=0, label="wave\x1b", start_seconds=1.0, end_seconds=3.5,
+            score=0.5, final=final, at_seconds=5.0, reason="threshold",
+            start_unix_seconds=1795907066.5, end_unix_seconds=1795907069.0,
+        )  # fmt: skip
+
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run_events(of(*BOTH, segment(False), segment(True))) == 0
+    assert capsys.readouterr().out == "2026-11-28 23:04:26  a  wave\\u001b  2.5 s  0.50\n"
+
+
+def test_stdout_on_a_full_disk_does_not_end_the_run(
+    run_events: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        # The first line says whether stdout can be written at all.
+        monkeypatch.setattr(live, "_open_report", lambda console: LateReport())
+        assert run_events(of(*BOTH, ended("a"), ended("b")), "-o", str(tmp_path)) == 6
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
+    assert capsys.readouterr().err.count("no space left on device") == 1
+    (path,) = tmp_path.glob("a.*.jsonl")
+    assert [json.loads(line)["type"] for line in path.read_text().splitlines()] == [
+        "run", "source", "end",
+    ]  # fmt: skip
+
+
+class LateReport(live.JsonLinesReport):
+    """Begins when the run has."""
+
+    def begin_run(self, event: Any) -> None:
+        """Nothing."""
+
+
+def lines_of(folder: Path, source: str) -> list[dict[str, Any]]:
+    """What the files of a source hold."""
+    paths = sorted(folder.glob(f"{source}.*jsonl"))
+    return [json.loads(line) for path in paths for line in path.read_text("utf-8").splitlines()]
+
+
+def kinds_of(folder: Path, source: str) -> list[str]:
+    return [line["type"] for line in lines_of(folder, source)]
+
+
+def wait_for(seen: Callable[[], object]) -> None:
+    """Until something is there; what hangs is an error."""
+    deadline = time.monotonic() + 60
+    while not seen():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+class Beside:
+    """Does something in another thread while a run is the main one, and ends the run then."""
+
+    def __init__(self, work: Callable[[], None], number: signal.Signals = signal.SIGTERM) -> None:
+        self._work = work
+        self._number = number
+        self._problem: BaseException | None = None
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+        if self._problem is not None:
+            raise self._problem
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            self._problem = error
+        os.kill(os.getpid(), self._number)
+
+
+def test_a_list_is_read_again_on_sighup(
+    tmp_path: Path,
+    server: RtspServer,
+    door: Camera,
+    clip: Clip,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    yard = server.add("yard", clip)
+    cameras, output, state = (tmp_path / name for name in ("cameras.toml", "out", "state"))
+    said: list[str] = []
+    monkeypatch.setattr(live.Console, "_write", lambda self, text: said.append(text))
+
+    def write(text: str) -> None:
+        cameras.write_text(text)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    def change() -> None:
+        wait_for(lambda: "source" in kinds_of(output, "door"))
+        write("[door]")
+        wait_for(lambda: any("The sources stay as they are" in text for text in said))
+        write(f'[yard]\nurl = "{yard.url}"\n')
+        wait_for(lambda: "source" in kinds_of(output, "yard"))
+
+    cameras.write_text(f'[door]\nurl = "{door.url}"\n')
+    words = ["-e", "demo", "-o", str(output), "--timeout", "2", "--state", str(state)]
+    with Beside(change):
+        assert main([str(cameras), *words]) == 143
+    assert "1 new, 1 gone" in "".join(said)
+    assert kinds_of(output, "door")[-1] == kinds_of(output, "yard")[-1] == "end"
+    assert sorted(path.name for path in state.iterdir()) == ["door.state.npz", "yard.state.npz"]
+
+
+RUN = """
+import sys
+from wsgn.runtime.cli import live_state
+from wsgn.runtime.cli.main import main
+live_state._INTERVAL_SECONDS = 0.1
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def started(*words: str) -> subprocess.Popen[str]:
+    """A run in a process of its own, which saves states without pause."""
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, *words],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_what_was_killed_goes_on_from_its_state(tmp_path: Path, door: Camera) -> None:
+    state, output = tmp_path / "state", tmp_path / "out"
+    words = [door.url, "-e", "demo", "--source-name", "door", "-o", str(output)]
+    words += ["--state", str(state), "--rotate", "never", "-q"]
+    with started(*words) as child:
+        wait_for((state / "door.state.npz").exists)
+        child.kill()
+        child.communicate(timeout=HANG_SECONDS)
+    assert child.returncode == -signal.SIGKILL
+
+    def until_it_plays() -> None:
+        wait_for(lambda: kinds_of(output, "door").count("source") == 2)
+
+    with Beside(until_it_plays, signal.SIGINT):
+        assert main(words) == 130
+    first, second = (line for line in lines_of(output, "door") if line["type"] == "source")
+    assert (first["epoch"], first["resumed"]) == (0, False)
+    assert second["resumed"]
+    assert second["epoch"] > 0
+    # The same clock: media time 0 is where it was, but for the second that opening takes.
+    assert second["start_unix_seconds"] == pytest.approx(first["start_unix_seconds"], abs=10.0)
+    assert [path.name for path in state.iterdir()] == ["door.state.npz"]
+
+
+def test_where_nobody_answers_attempts_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    address = f"rtsp://cam:secret@127.0.0.1:{free_port()}/door"
+    assert main([address, "-e", "demo", "--reconnect", "1"]) == 3
+    out, err = capsys.readouterr()
+    kinds = [json.loads(line)["type"] for line in out.splitlines()]
+    assert kinds == ["run", "status", "error", "end"]
+    assert "secret" not in out + err
+
+
+def test_who_closes_stdout_does_not_hear_of_it(door: Camera) -> None:
+    with started(door.url, "-e", "demo", "-q") as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.readline()
+        child.stdout.close()
+        assert child.stderr.read() == ""
+        assert child.wait(HANG_SECONDS) == 6
+
+
+def test_a_dry_run_opens_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    address = f"rtsp://cam:secret@127.0.0.1:{free_port()}/door"
+    output = tmp_path / "out"
+    assert main([address, "-e", "demo", "--dry-run", "-o", str(output)]) == 0
+    shown = capsys.readouterr().out
+    assert "127-0-0-1_door: rtsp://127.0.0.1" in shown
+    assert f"{output}/127-0-0-1_door.*.jsonl" in shown
+    assert "secret" not in shown
+    assert not output.exists()
