@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -123,13 +124,12 @@ class Inbox:
             self._items.append(Handed(stream=stream, after=after, item=item))
             self._changed.notify_all()
 
-    def collect(self, limit: int, now: float, patience_seconds: float) -> Collected:
+    def collect(self, limit: int, patience_seconds: float) -> Collected:
         """What there is, with at most so many snippets; waits once where there is nothing."""
         with self._changed:
             if not (self._items or self._holes or len(self._waiting)):
                 self._changed.wait(patience_seconds)
-            else:
-                self._drop(now)
+            self._drop(time.monotonic())
             collected = Collected(
                 items=self._items, holes=self._holes, batch=self._waiting.take(limit)
             )

@@ -87,7 +87,8 @@ class RunningSource:
         """Leave a thread that hangs or has failed to itself, and begin another one."""
         self._replaced.append(now)
         self.thread.stop()
-        self._before = self.counters()
+        counters = self.counters()
+        self._before = replace(counters, restarts=counters.restarts + 1)
         self.thread = thread
         self.stream.replaced(now)
         thread.start()

@@ -14,7 +14,7 @@ import numpy as np
 from wsgn.engines.engine import EngineOutputs
 from wsgn.errors import WsgnError
 from wsgn.manifest import Manifest
-from wsgn.video.grid import Gap, Notice
+from wsgn.video.grid import TIME_TOLERANCE_SECONDS, Gap, Notice
 from wsgn.video.live.items import LivePosition, Skipped, Status
 from wsgn.video.live.source import LiveSource
 
@@ -180,13 +180,8 @@ class LiveStream:
         self._num_done += hole.snippets
         self.counters.dropped += hole.snippets
         self.counters.late_seconds += hole.to_seconds - hole.from_seconds
-        if self._hole is not None:
-            hole = replace(
-                hole,
-                from_seconds=self._hole.from_seconds,
-                snippets=hole.snippets + self._hole.snippets,
-            )
-        self._hole = hole
+        before = self._hole
+        self._hole = hole if before is None else replace(hole, from_seconds=before.from_seconds)
         yield from self._late(hole.from_seconds, hole.to_seconds, hole.snippets, 0, position, now)
 
     def due(self, before: int | None = None) -> Iterator[Event]:
@@ -354,7 +349,8 @@ class LiveStream:
 
     def _close_hole(self) -> Iterator[Event]:
         hole, self._hole = self._hole, None
-        if hole is None or hole.to_seconds - hole.from_seconds <= _LONGEST_HOLE_SECONDS:
+        longest = _LONGEST_HOLE_SECONDS + TIME_TOLERANCE_SECONDS
+        if hole is None or hole.to_seconds - hole.from_seconds <= longest:
             return
         self.extra_epochs += 1
         yield self._live(

@@ -252,8 +252,7 @@ class Streams:
         """One batch: what waits goes to the engine, and what it has answered becomes events."""
         # While a batch is computed there is something to do: wait for it.
         patience = 0.0 if self._flight is not None else patience_seconds
-        now = time.monotonic()
-        collected = self._inbox.collect(self._pace.batch_size, now, patience)
+        collected = self._inbox.collect(self._pace.batch_size, patience)
         for handed in collected.items:
             if handed.stream in self._running:
                 self._running[handed.stream].stream.queue(handed)

@@ -77,10 +77,6 @@ class Waiting(Generic[Stream]):
         self._queues.pop(stream, None)
         self._last_turn.pop(stream, None)
 
-    def oldest_arrival(self) -> float | None:
-        """When what waits for longest came; None where nothing waits."""
-        return min((queue[0].arrival for queue in self._queues.values()), default=None)
-
     def _due(self, stream: Stream) -> tuple[int, float]:
         return self._last_turn.get(stream, 0), self._queues[stream][0].arrival
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import planted
 from commands import HANG_SECONDS
 
-from wsgn.engines.engine import Engine, EngineOutputs, ReadyOutputs
+from wsgn.engines.engine import Engine, ReadyOutputs
 from wsgn.runtime.live.options import StreamOptions
 from wsgn.runtime.live.reading import LiveItem
 from wsgn.runtime.live.streams import Streams
@@ -84,9 +84,15 @@ def until_stopped(reader: ScriptedReader) -> None:
         time.sleep(0.01)
 
 
-def hang(reader: ScriptedReader) -> None:
-    """As a name resolution that never returns."""
-    reader.script.released.wait(HANG_SECONDS)
+def hang(seconds: float) -> Callable[[ScriptedReader], object]:
+    """As a name resolution that does not return: it began so long ago."""
+
+    def wait(reader: ScriptedReader) -> None:
+        thread: Any = reader.should_stop
+        thread.__self__.sign_of_life -= seconds
+        reader.script.released.wait(HANG_SECONDS)
+
+    return wait
 
 
 def wait_for(event: threading.Event) -> Callable[[ScriptedReader], object]:
@@ -144,23 +150,28 @@ class ScriptedReader:
             yield step
 
 
-class SlowEngine:
-    """Takes so long for each snippet, or until it is let go."""
+class GatedEngine:
+    """Answers nothing before the gate is open, and counts what it was asked."""
 
-    def __init__(self, engine: Engine, seconds_per_snippet: float = 0.0) -> None:
+    def __init__(self, engine: Engine, gate: threading.Event | None = None) -> None:
         self.name, self.sha256 = engine.name, engine.sha256
         self.manifest, self.device = engine.manifest, engine.device
-        self._engine = engine
-        self._seconds = seconds_per_snippet
-        self.batches: list[int] = []
-
-    def infer(self, inputs: Any) -> EngineOutputs:
-        self.batches.append(len(inputs))
-        time.sleep(self._seconds * len(inputs))
-        return self._engine.infer(inputs)
+        self._engine, self._gate = engine, gate
+        self.num_asked = 0
 
     def submit(self, inputs: Any) -> ReadyOutputs:
-        return ReadyOutputs(outputs=self.infer(inputs))
+        assert self._gate is None or self._gate.wait(HANG_SECONDS)
+        self.num_asked += len(inputs)
+        return ReadyOutputs(outputs=self._engine.infer(inputs))
+
+    def asked(self, number: int) -> Callable[[ScriptedReader], object]:
+        """A reader's step: come by until so many snippets were asked for."""
+
+        def wait(reader: ScriptedReader) -> None:
+            while self.num_asked < number and not reader.should_stop():
+                time.sleep(0.001)
+
+        return wait
 
 
 def streams(
@@ -169,6 +180,7 @@ def streams(
     *,
     live: LiveOptions = NO_LAG,
     scores: str = "causal",
+    begin_with: Sequence[str] | None = None,
     **options: Any,
 ) -> Streams:
     """A run over scripted sources, by their names."""
@@ -187,12 +199,10 @@ def streams(
     ) -> ScriptedReader:
         return ScriptedReader(by_name[source.name], options, resume, should_stop)
 
-    chosen = StreamOptions(
-        live=live,
-        detector=DetectorOptions(scores=scores, window_seconds=120.0),
-        batch_size=options.pop("batch_size", 16),
-    )
-    return Streams([source(name) for name in scripts], engine, chosen, read=read, **options)
+    detector = DetectorOptions(scores=scores, window_seconds=120.0)
+    chosen = StreamOptions(live=live, detector=detector)
+    names = begin_with or list(scripts)
+    return Streams([source(name) for name in names], engine, chosen, read=read, **options)
 
 
 def source(name: str, **more: Any) -> LiveSource:
