@@ -44,6 +44,7 @@ TRAIN = Run(add="--steps 2 --batch-videos 2 --threads 1 --quiet")
 SYNTHESIZE = Run(add=FEW_VIDEOS)
 # Snippets of 64 x 64 pixels in place of 224 x 224.
 SMALL_CROPS = "--short-side 64 --crop-size 64"
+NO_CAMERA = NotHere(reason="needs a camera", nearest="tests/live/test_live_command.py")
 NO_GPU = NotHere(reason="needs a GPU", nearest="tests/engines/test_gpu_engines.py")
 
 # By the command as it stands in the pages, in the order in which it is met first.
@@ -55,6 +56,8 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-run video.mp4 --engine wsgn.plan": NO_GPU,
     "wsgn-run manifest wsgn.onnx": Run(),
     "wsgn-run doctor": Run(),
+    "wsgn-run rtsp://10.0.0.5/stream1 --engine wsgn.onnx": NO_CAMERA,
+    "wsgn-run cameras.toml --engine wsgn.onnx -o events --state state": NO_CAMERA,
     "wsgn-synthesize videos synthetic --train 160 --test 40 --workers 2": SYNTHESIZE,
     "wsgn-train synthetic/annotations.json --videos synthetic/videos --preset videos --test test "
     "-o runs/first": TRAIN,
@@ -132,6 +135,8 @@ COMMANDS: dict[str, Run | NotHere] = {
     # docs/graphs.md
     "python export/to_onnx.py model.safetensors -o videos.onnx --graph whole-video": Run(),
     "python export/to_onnx.py model.safetensors -o streams.onnx --graph streaming": Run(),
+    # docs/live.md
+    "wsgn-run video.mp4 --engine wsgn.onnx --realtime": Run(add="--end 1"),
     # docs/results.md
     "wsgn-synthesize videos synthetic --train 160 --test 40 --seed 0 --workers 2": SYNTHESIZE,
     # docs/synthetic_features.md
@@ -311,6 +316,7 @@ TAKEN_FOR_GRANTED: dict[str, tuple[str, ...]] = {
     "docs/first_engine.md": ("video.mp4", "my.onnx"),
     "docs/gpu.md": ("wsgn.onnx", "wsgn.plan"),
     "docs/graphs.md": ("model.safetensors", "video.npy"),
+    "docs/live.md": ("video.mp4", "wsgn.onnx"),
     "docs/results.md": (),
     "docs/synthetic_features.md": ("thumos14.json",),
     "docs/tensorrt.md": ("model.safetensors",),
