@@ -7,7 +7,7 @@ import base64
 import hashlib
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 from clips import Clip, Picture
@@ -15,6 +15,8 @@ from servers import call, end_connection, sleep_until
 
 _LOOK_SECONDS = 0.01
 _TRICKLE_SECONDS = 0.3
+# No verdict depends on it: what hangs ends.
+_LONGEST_SECONDS = 60.0
 _NONCE = "5ca1ab1e"
 
 
@@ -116,6 +118,13 @@ class Camera:
         """When the picture with this bar code was filmed, last before a monotonic time."""
         age = before - self.began - number / self.clip.rate
         return before - age % self.clip.period_seconds
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Until it holds, of what clients ask for."""
+        until = time.monotonic() + _LONGEST_SECONDS
+        while not condition():
+            assert time.monotonic() < until, self.requests
+            time.sleep(_LOOK_SECONDS)
 
     async def pictures(self) -> AsyncIterator[Filmed]:
         """Pictures for one connection as the clock goes, from the first keyframe behind now on."""
