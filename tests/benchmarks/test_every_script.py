@@ -107,6 +107,13 @@ def check_per_frame(outcome: Outcome) -> None:
     assert "| random segments" in outcome.table()
 
 
+def check_few_clips(outcome: Outcome) -> None:
+    """Two counts, then both halves of the recordings and their mean."""
+    assert outcome.figures("results", "clips") == [4, 6, 4, 4]
+    assert len(outcome.figures("results", "average_map")) == 4
+    assert "every part in turn" in outcome.table()
+
+
 def check_table(outcome: Outcome) -> None:
     """A row with what was chosen for it, under all rules, and one that takes the same choice."""
     document = json.loads(outcome.stem.with_suffix(".json").read_text())
@@ -268,6 +275,15 @@ def toy_features(folder: Path) -> list[Path]:
     return [annotations, folder]
 
 
+def toy_clips(folder: Path) -> list[object]:
+    """The same videos as clips of four recordings, and what the benchmark is told of them."""
+    annotations, features = toy_features(folder)
+    rows = [f"{n},{'ab'[n % 2]},{'test' if n > 5 else 'train'},{n // 2}" for n in range(8)]
+    clips = folder.with_suffix(".csv")
+    clips.write_text("\n".join(["video,label,subset,group", *rows]))
+    return [clips, "--features", features, "--videos", annotations]
+
+
 SCRIPTS = {
     "benchmarks.backbones": Script(
         options=lambda demo, stem: [
@@ -279,6 +295,13 @@ SCRIPTS = {
     "benchmarks.evaluator": Script(
         options=lambda demo, stem: ["--quick", "--detections", 300, "-o", stem],
         check=check_evaluator,
+    ),
+    "benchmarks.few_clips": Script(
+        options=lambda demo, stem: [
+            *toy_clips(stem.with_name("toy")), "--counts", 2, 0, "--folds", 2, "--joined", 2,
+            "--seeds", 0, "--steps", 2, "-o", stem.parent,
+        ],
+        check=check_few_clips,
     ),
     "benchmarks.fuzz": Script(
         options=lambda demo, stem: ["--cases", NUM_FUZZED, "-o", stem], check=check_fuzz
