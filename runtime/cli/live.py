@@ -171,6 +171,8 @@ class LiveRun:
         if self._state_files is None:
             return {}
         saved, problems = self._state_files.load(sources)
+        if self._saver is not None:
+            self._saver.begin(saved)
         self._early += [
             WarningEvent(
                 source=problem.source,

@@ -38,6 +38,12 @@ class StateSaver:
         """Whether what was saved last is not on the disk."""
         return self._failure is not None
 
+    def begin(self, loaded: Mapping[str, SavedStream]) -> None:
+        """Mark what a run goes on from as taken: killed before it saves, the next has other ids."""
+        if loaded:
+            self._save(loaded)
+            self._say()
+
     def tick(self, snapshot: Callable[[], Mapping[str, SavedStream]]) -> None:
         """Save what `snapshot` gives, if it is time and the last one is on the disk."""
         if self._monotonic() < self._next or (self._thread and self._thread.is_alive()):

@@ -63,6 +63,10 @@ class MediaClock:
             return arrival - self._anchor
         return arrival - self._smallest - self._ahead_seconds
 
+    def reached(self, seconds: float, arrival: float) -> float:
+        """The moment whose media time it is, were an epoch to begin at an arrival; as `now`."""
+        return seconds + arrival - self.now(arrival)
+
     def moment(self, seconds: float) -> float:
         """The monotonic time at which the picture of a media time should have come."""
         return seconds + (self._smallest if self._delays else self._anchor or 0.0)

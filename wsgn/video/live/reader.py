@@ -262,8 +262,10 @@ class LiveReader:
             self._outage.steady()
         before, self._wall_shift = self._wall_shift, self._wall() - self._moments.now()
         end = self._timeline.end_seconds
+        # As the next epoch is placed: how far this one runs ahead does not add up over processes.
+        reached = self._clock.reached(end, arrival)
         self.position = LivePosition(
-            media_seconds=end, unix_seconds=self._unix(end), epoch=self._timeline.epoch
+            media_seconds=end, unix_seconds=reached + self._wall_shift, epoch=self._timeline.epoch
         )
         if abs(step := self._wall_shift - before) > _CLOCK_STEP_SECONDS:
             yield Notice(
