@@ -277,6 +277,12 @@ class LiveRun:
         self._reader.join()
         return code
 
+    def kill(self) -> None:
+        """End it at once, so that it can do nothing about it."""
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+
     def wait(self, seconds: float) -> int:
         """Until it ends by itself; the exit code."""
         code = self._process.wait(seconds)
@@ -291,7 +297,11 @@ class LiveRun:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for text in self._process.stdout:
-            line = Line(came=time.monotonic(), event=json.loads(text))
+            came = time.monotonic()
+            # The last one of a process that was killed may be torn.
+            if not text.endswith(b"\n"):
+                break
+            line = Line(came=came, event=json.loads(text))
             with self._changed:
                 self.lines.append(line)
                 self._changed.notify_all()

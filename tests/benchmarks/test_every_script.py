@@ -179,6 +179,15 @@ def check_soak(outcome: Outcome) -> None:
     assert len(outcome.figures("samples", "megabytes")) == 100
 
 
+def check_live_kills(outcome: Outcome) -> None:
+    """Each kill left a state that the next run went on from."""
+    assert outcome.figures("kills") == [NUM_KILLS]
+    # Also behind the runs that ended in order, before and after them.
+    assert outcome.figures("states") == [NUM_KILLS + 2]
+    assert len(outcome.figures("forgotten_seconds")) == NUM_KILLS
+    assert json.loads(outcome.stem.with_suffix(".json").read_text())["complaints"] == []
+
+
 def check_live_soak(outcome: Outcome) -> None:
     """One camera came back each time that it was cut; the other one saw all."""
     assert outcome.figures("cut", "cuts") == outcome.figures("cut", "restored") == [2]
@@ -344,6 +353,12 @@ SCRIPTS = {
         ],
         check=has_positive("peak_megabytes"),
     ),
+    "benchmarks.live_kills": Script(
+        options=lambda demo, stem: [
+            "--kills", NUM_KILLS, "--cameras", 1, "--longest", 0.5, "-o", stem,
+        ],
+        check=check_live_kills,
+    ),
     "benchmarks.live_soak": Script(
         options=lambda demo, stem: [
             "--minutes", 0.1, "--cameras", 2, "--cut-every", 2.5, "-o", stem,
@@ -488,6 +503,7 @@ def test_a_tiny_demo_never_replaces_the_packaged_one() -> None:
         ("fuzz.cli", ["--cases", "0"], 2, "must be at least 1"),
         ("fuzz.cli", ["--surface", "moons"], 2, "'moons' is no surface: there are video files,"),
         ("fuzz.cli", ["--replay", "{folder}"], 2, "is no case that was kept"),
+        ("live_kills", ["--kills", "0"], 2, "must be at least 1"),
         ("live_soak", ["--cameras", "1"], 2, "must be at least 2"),
         ("live_soak", ["--minutes", "nan"], 2, "must be a positive number"),
         ("soak", ["--frames", "1"], 2, "must be at least"),
