@@ -12,6 +12,7 @@ from wsgn.errors import UsageError
 from wsgn.video import VideoError
 from wsgn.video.addresses import STANDARD_INPUT, is_network, name_of_address
 from wsgn.video.files import is_video_name
+from wsgn.video.live.opening import ask_live
 from wsgn.video.live.source import LiveSource, default_name, is_live
 
 from .cameras import check_source_name, is_camera_list, read_cameras
@@ -94,7 +95,10 @@ def answer_of(address: str, timeout_seconds: float) -> bool | None:
     # The name of a video file; its server says how long it is.
     if is_video_name(name_of_address(address)) and not address.lower().endswith(_MAYBE_LIVE):
         return False
-    return None
+    try:
+        return ask_live(address, timeout_seconds)
+    except VideoError:
+        return None
 
 
 # Video files by their names, and streams too.

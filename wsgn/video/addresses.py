@@ -37,8 +37,7 @@ def resolved(source: Any) -> Path | str | BinaryIO:
     kind = f"{type(source).__module__}.{type(source).__name__}".removeprefix("builtins.")
     raise TypeError(
         f"a video is named by a path, an address or a binary file object, got a {kind}: frames in "
-        "memory go to wsgn.runtime.detect_frames, and cameras are live sources, which this version "
-        "does not read."
+        "memory go to wsgn.runtime.detect_frames, and cameras to wsgn.runtime.detect_live."
     )
 
 
@@ -86,9 +85,9 @@ def refuse_live(text: str) -> None:
     live = found is not None and found[1].lower() not in (*_NETWORK, "file")
     if live or _CAMERA.fullmatch(text):
         raise UsageError(
-            f"'{without_credentials(text)}' is a live source or an address of a kind that this "
-            "version does not read: give a video file, its file:// or http(s) address, a "
-            "directory, a pattern, a list file or -."
+            f"'{without_credentials(text)}' is a live source or an address of a kind that is not "
+            "read as a file: give a video file, its file:// or http(s) address, or -; cameras and "
+            "streams are read by wsgn.runtime.detect_live and by wsgn-run."
         )
 
 

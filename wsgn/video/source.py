@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,6 +34,11 @@ DECODER_OPTIONS = {"max_pixels": str(MAXIMUM_PIXELS)}
 # libavformat adds a whole turn of the clock, 26.5 hours, to whatever lies a minute before the first
 # timestamp of an MPEG stream, though it may be an encoder that began anew: the timeline judges.
 _CONTAINER_OPTIONS = {"correct_ts_overflow": "0"}
+
+
+# A server that breaks off in the middle of a file is asked for the rest. Errors before the first
+# byte stand (no reconnect_on_network_error): a port where nothing listens is no silence.
+_NETWORK_OPTIONS = {"reconnect": "1", "reconnect_delay_max": "10"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ def _open_url(url: str) -> OpenSource:
     timeout = (NETWORK_TIMEOUT_SECONDS, NETWORK_TIMEOUT_SECONDS)
     name = without_credentials(url)
     try:
-        container = _open(url, timeout=timeout)
+        container = _open(url, _NETWORK_OPTIONS, timeout=timeout)
     except (FFmpegError, ValueError) as error:
         # What a web server sends for a film's page is text.
         if isinstance(error, InvalidDataError):
@@ -136,12 +142,14 @@ def _open_stream(file: BinaryIO) -> OpenSource:
     return OpenSource(stream.name, container, stream.seekable(), stream, clock)
 
 
-def _open(source: str | StreamInput, **options: Any) -> InputContainer:
+def _open(
+    source: str | StreamInput, more: Mapping[str, str] | None = None, **options: Any
+) -> InputContainer:
     container: InputContainer = av.open(
         source,
         "r",
         metadata_errors="ignore",
-        container_options=dict(_CONTAINER_OPTIONS),
+        container_options={**_CONTAINER_OPTIONS, **(more or {})},
         **options,
     )
     return container

@@ -17,7 +17,7 @@ from wsgn.video.formats import format_clock
 from wsgn.video.info import frame_seconds
 from wsgn.video.live.faults import Fault, LiveFaultError
 from wsgn.video.live.moments import Moments
-from wsgn.video.live.opening import Opening
+from wsgn.video.live.opening import PLAYLISTS, Opening
 from wsgn.video.live.options import LiveOptions
 from wsgn.video.live.pace import Pace
 from wsgn.video.source import DECODER_OPTIONS
@@ -81,7 +81,7 @@ class Connection:
         lag: Callable[[float, float], float],
     ) -> None:
         self.container = container
-        self.is_playlist = container.format.name == "hls"
+        self.is_playlist = container.format.name in PLAYLISTS
         # The first where none is named: to compare them would take packets that are filmed now.
         self.stream = choose_stream(name, container, options.stream or 0).stream
         self.stream.thread_type = "AUTO"

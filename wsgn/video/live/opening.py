@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,15 @@ from typing import Any, BinaryIO
 
 import av
 from av.container import InputContainer
+from av.error import FFmpegError
 
 from wsgn.errors import UsageError
+from wsgn.support.credentials import without_credentials
 from wsgn.video.addresses import STANDARD_INPUT, standard_input
+from wsgn.video.errors import VideoError
+from wsgn.video.live.faults import opening_fault
 from wsgn.video.live.options import LiveOptions
-from wsgn.video.live.source import LiveSource, camera_number, scheme_of
+from wsgn.video.live.source import LiveSource, camera_number, host_of, scheme_of
 from wsgn.video.stream_input import StreamInput
 
 # What a pipe waits before it looks whether it should stop.
@@ -25,6 +30,10 @@ _CAMERA_FORMATS = {"linux": "v4l2", "darwin": "avfoundation"}
 # What libav learns of a stream before it hands it over: a second of pictures, which then come as a
 # burst. A stream that was opened before needs none of it.
 _QUICK = {"probesize": "32", "analyzeduration": "0"}
+# Formats of lists of files, to which new ones are added.
+PLAYLISTS = ("hls", "dash")
+# Enough to tell one format from another.
+_QUICK_ANALYSIS = {"analyzeduration": "0"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +110,34 @@ def open_live(opening: Opening, should_stop: Callable[[], bool]) -> InputContain
         timeout=timeout,
     )
     return container
+
+
+def ask_live(address: str, timeout_seconds: float) -> bool:
+    """Whether an http(s) address is a stream that is made now: it declares no end and no size.
+
+    Raises `VideoError` where it cannot be opened.
+    """
+    begun = time.monotonic()
+    failure: Exception | None = None
+    try:
+        with av.open(
+            address,
+            "r",
+            metadata_errors="ignore",
+            container_options=dict(_QUICK_ANALYSIS),
+            timeout=(timeout_seconds, timeout_seconds),
+        ) as container:
+            # The size of a playlist is that of its text.
+            is_endless = container.format.name in PLAYLISTS or container.size <= 0
+            return container.duration is None and is_endless
+    except (FFmpegError, ValueError) as error:
+        failure = error
+    # Outside of the handler: what libav raises holds the address, with its password.
+    elapsed = time.monotonic() - begun
+    fault = opening_fault(failure, elapsed, timeout_seconds, host_of(address))
+    raise VideoError(
+        "not_opened", f"{without_credentials(address)} cannot be opened: {fault.words()}."
+    )
 
 
 class PipeInput(StreamInput):
