@@ -93,7 +93,8 @@ def find_live(words: LiveWords, ask: Callable[[str], bool | None] | None = None)
 def answer_of(address: str, timeout_seconds: float) -> bool | None:
     """Whether an http(s) address is live; None where it cannot be opened now."""
     # The name of a video file; its server says how long it is.
-    if is_video_name(name_of_address(address)) and not address.lower().endswith(_MAYBE_LIVE):
+    name = name_of_address(address)
+    if is_video_name(name) and not name.lower().endswith(_MAYBE_LIVE):
         return False
     try:
         return ask_live(address, timeout_seconds)

@@ -25,6 +25,7 @@ PLAIN = st.text("abcXYZ0189", min_size=8, max_size=16).map(lambda text: f"q{text
         ("rtsp://admin:a@b?c#d@10.0.0.1/x", "rtsp://10.0.0.1/x"),
         ("rtsp://admin%3As3cr3t%4010.0.0.1/x", "rtsp://10.0.0.1/x"),
         ("rtsp:/me:s3cr3t@10.0.0.1/x", "rtsp:/10.0.0.1/x"),
+        ("rtsp:me:s3cr3t@10.0.0.1/x", "rtsp:10.0.0.1/x"),
         ("RTSP://10.0.0.1/x?USER=admin&Password=s3", "RTSP://10.0.0.1/x?USER=***&Password=***"),
         (
             "rtsp://10.0.0.1/user=admin_password=abc_channel=1_stream=0.sdp?real_stream",

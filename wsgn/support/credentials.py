@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 HIDDEN = "***"
-# One slash is a slip of the hand; two letters, for C:/ is a drive.
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:/+", re.IGNORECASE)
+# Slashes may be missing by a slip of the hand; two letters, for C:/ is a drive.
+_SCHEME = re.compile(
+    r"[a-z][a-z0-9+.-]+:/+|(?:https?|rtsps?|rtmps?|udp|tcp|rtp|srt):", re.IGNORECASE
+)
 _WORDS = r"(?:user|usr|login|pass|pwd|pw|secret|token|key|auth|sig|cred|session|nonce)"
 # What cameras have in a query that tells one stream from another.
 _PLAIN_NAMES = (

@@ -16,6 +16,8 @@ from wsgn.video.errors import VideoError
 
 STANDARD_INPUT = "-"
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+# An address with too few slashes, which would be taken for a path.
+_SLIP = re.compile(r"(https?|rtsps?|rtmps?|udp|tcp|rtp|srt):/?(?!/)", re.IGNORECASE)
 _CAMERA = re.compile(r"/dev/video\d+|\d+", re.ASCII)
 # Read as a file is, from its beginning to its end.
 _NETWORK = ("http", "https")
@@ -80,7 +82,11 @@ def name_of_address(address: str) -> str:
 
 
 def refuse_live(text: str) -> None:
-    """Raise `UsageError` for the name of a camera or the address of a stream."""
+    """Raise `UsageError` for the name of a camera or the address of a stream, mistyped or not."""
+    if (slip := _SLIP.match(text)) is not None:
+        raise UsageError(
+            f"'{without_credentials(text)}' is no address: write {slip[1]}:// with two slashes."
+        )
     found = _SCHEME.match(text)
     live = found is not None and found[1].lower() not in (*_NETWORK, "file")
     if live or _CAMERA.fullmatch(text):
