@@ -148,6 +148,7 @@ BOTH = (opened("a"), opened("b"))
         (of(*BOTH, failed("a"), ended("a"), ended("b")), [], 4),
         (of(opened("a"), failed("a"), ended("a"), failed("b"), ended("b")), [], 4),
         (of(failed("a", "no_video_stream"), ended("a"), failed("b"), ended("b")), [], 3),
+        (of(failed("a", "no_video_stream"), ended("a")), ["--strict"], 3),
         (until_ctrl_c(*BOTH, failed("a")), [], 130),
     ],
 )
@@ -324,6 +325,9 @@ def test_a_list_is_read_again_on_sighup(
         wait_for(lambda: any("The sources stay as they are" in text for text in said))
         write(f'[yard]\nurl = "{yard.url}"\n')
         wait_for(lambda: "source" in kinds_of(output, "yard"))
+        # The name stays, and what it stands for does not.
+        write(f'[yard]\nurl = "{door.url}"\n')
+        wait_for(lambda: kinds_of(output, "yard").count("source") == 2)
 
     cameras.write_text(f'[door]\nurl = "{door.url}"\n')
     words = ["-e", "demo", "-o", str(output), "--timeout", "2", "--state", str(state)]
@@ -331,7 +335,8 @@ def test_a_list_is_read_again_on_sighup(
         assert main([str(cameras), *words]) == 143
     assert "1 new, 1 gone" in "".join(said)
     assert kinds_of(output, "door")[-1] == kinds_of(output, "yard")[-1] == "end"
-    assert sorted(path.name for path in state.iterdir()) == ["door.state.npz", "yard.state.npz"]
+    names = ["door.state.npz", "yard.state.npz", "yard.state.npz.old"]
+    assert sorted(path.name for path in state.iterdir()) == names
 
 
 RUN = """
