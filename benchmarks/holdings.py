@@ -63,6 +63,12 @@ def processor_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def proportional_megabytes(process: int) -> float:
+    """What it holds, of pages that others hold too only its share (PSS)."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) / 1e6 for line in lines if line.startswith("Pss:"))
+
+
 def growth_table(holdings: Sequence[Holding]) -> str:
     """The second quarter beside the last."""
     second, last = _quarters(holdings)

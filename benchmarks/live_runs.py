@@ -211,15 +211,22 @@ class Line:
 
 
 class LiveRun:
-    """`wsgn-run` over live sources, in a process of its own; its lines as they come."""
+    """A command over live sources, in a process of its own; its lines as they come."""
 
-    def __init__(self, words: Sequence[str], *, folder: Path, **popen: Any) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        *,
+        folder: Path,
+        command: Sequence[str] = WSGN_RUN,
+        **popen: Any,
+    ) -> None:
         self.lines: list[Line] = []
         self._changed = threading.Condition()
         self._errors = folder / "errors.txt"
         with self._errors.open("ab") as errors:
             self._process = subprocess.Popen(
-                [*WSGN_RUN, *words], stdout=subprocess.PIPE, stderr=errors,
+                [*command, *words], stdout=subprocess.PIPE, stderr=errors,
                 env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True, **popen,
             )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -38,6 +38,7 @@ NUM_FUZZED, NUM_SOAKED = 500, 600
 # Run elsewhere, by what.
 ELSEWHERE = {
     "benchmarks.kernels.cpu": "a process of benchmarks.kernels",
+    "benchmarks.live_child": "processes of benchmarks.live_load",
     "tools/make_demo.sh": "the fixture `demo`",
     "tools/typecheck.sh": "make test",
 }
@@ -186,6 +187,14 @@ def check_live_kills(outcome: Outcome) -> None:
     assert outcome.figures("states") == [NUM_KILLS + 2]
     assert len(outcome.figures("forgotten_seconds")) == NUM_KILLS
     assert json.loads(outcome.stem.with_suffix(".json").read_text())["complaints"] == []
+
+
+def check_live_load(outcome: Outcome) -> None:
+    """Both arrangements, and an engine that is too slow, whose drops are counted by the script."""
+    assert outcome.figures("loads", "processes") == [1, 2]
+    assert min(outcome.figures("loads", "wait_median_seconds")) > 0
+    assert min(outcome.figures("loads", "proportional_megabytes")) > 10
+    assert outcome.figures("too_slow", "wait_median_seconds") > [0.5]
 
 
 def check_live_soak(outcome: Outcome) -> None:
@@ -359,6 +368,13 @@ SCRIPTS = {
         ],
         check=check_live_kills,
     ),
+    "benchmarks.live_load": Script(
+        options=lambda demo, stem: [
+            "--cameras", 2, "--many", 2, "--seconds", 2, "--warm-up", 0.5, "--rounds", 1,
+            "-o", stem,
+        ],
+        check=check_live_load,
+    ),
     "benchmarks.live_soak": Script(
         options=lambda demo, stem: [
             "--minutes", 0.1, "--cameras", 2, "--cut-every", 2.5, "-o", stem,
@@ -504,6 +520,7 @@ def test_a_tiny_demo_never_replaces_the_packaged_one() -> None:
         ("fuzz.cli", ["--surface", "moons"], 2, "'moons' is no surface: there are video files,"),
         ("fuzz.cli", ["--replay", "{folder}"], 2, "is no case that was kept"),
         ("live_kills", ["--kills", "0"], 2, "must be at least 1"),
+        ("live_load", ["--rounds", "0"], 2, "must be at least 1"),
         ("live_soak", ["--cameras", "1"], 2, "must be at least 2"),
         ("live_soak", ["--minutes", "nan"], 2, "must be a positive number"),
         ("soak", ["--frames", "1"], 2, "must be at least"),
