@@ -147,7 +147,7 @@ class LiveStream:
         self, waited: Waited[str], outputs: EngineOutputs, index: int, *, usable: bool
     ) -> Iterator[Event]:
         """The engine's answer to a snippet, row `index` of its outputs (N, C)."""
-        yield from self.due(before=waited.number)
+        yield from self.due()
         yield from self._close_hole()
         self._num_done += 1
         self.counters.snippets += 1
@@ -184,10 +184,9 @@ class LiveStream:
         self._hole = hole if before is None else replace(hole, from_seconds=before.from_seconds)
         yield from self._late(hole.from_seconds, hole.to_seconds, hole.snippets, 0, position, now)
 
-    def due(self, before: int | None = None) -> Iterator[Event]:
-        """What was handed over behind the snippets that are done, or behind so many."""
-        limit = self._num_done if before is None else before
-        while self._items and self._items[0].after <= limit and self.ended is None:
+    def due(self) -> Iterator[Event]:
+        """What was handed over behind the snippets that are done."""
+        while self._items and self._items[0].after <= self._num_done and self.ended is None:
             yield from self._item_events(self._items.popleft())
 
     def status(self, status: Status) -> Iterator[Event]:

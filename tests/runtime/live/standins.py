@@ -12,7 +12,7 @@ import numpy as np
 import planted
 from commands import HANG_SECONDS
 
-from wsgn.engines.engine import Engine, ReadyOutputs
+from wsgn.engines.engine import Engine, EngineOutputs, Pending, ReadyOutputs
 from wsgn.runtime.live.options import StreamOptions
 from wsgn.runtime.live.reading import LiveItem
 from wsgn.runtime.live.streams import Streams
@@ -85,14 +85,22 @@ def until_stopped(reader: ScriptedReader) -> None:
 
 
 def hang(seconds: float) -> Callable[[ScriptedReader], object]:
-    """As a name resolution that does not return: it began so long ago."""
+    """As a name resolution that does not return before it is released: it began so long ago."""
 
     def wait(reader: ScriptedReader) -> None:
         thread: Any = reader.should_stop
         thread.__self__.sign_of_life -= seconds
-        reader.script.released.wait(HANG_SECONDS)
+        assert reader.script.released.wait(HANG_SECONDS)
 
     return wait
+
+
+def release_the_others(reader: ScriptedReader) -> None:
+    """Let those that hang go on, and wait until they have ended."""
+    reader.script.released.set()
+    while reader.script.num_ended < len(reader.script.resumed_from) - 1:
+        time.sleep(0.001)
+    reader.script.released.clear()
 
 
 def wait_for(event: threading.Event) -> Callable[[ScriptedReader], object]:
@@ -113,6 +121,7 @@ class Script:
     readers: list[Iterable[Step]]
     resumed_from: list[LivePosition | None] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
+    num_ended: int = 0
 
 
 class ScriptedReader:
@@ -135,6 +144,12 @@ class ScriptedReader:
         script.resumed_from.append(resume)
 
     def __iter__(self) -> Iterator[LiveItem]:
+        try:
+            yield from self._items()
+        finally:
+            self.script.num_ended += 1
+
+    def _items(self) -> Iterator[LiveItem]:
         for step in self._steps:
             if isinstance(step, BaseException):
                 raise step
@@ -150,18 +165,35 @@ class ScriptedReader:
             yield step
 
 
-class GatedEngine:
-    """Answers nothing before the gate is open, and counts what it was asked."""
+@dataclass(frozen=True, kw_only=True)
+class LateOutputs:
+    """As of an engine on a GPU: computed when they are waited for."""
 
-    def __init__(self, engine: Engine, gate: threading.Event | None = None) -> None:
+    engine: Engine
+    inputs: Any
+    ready: bool = False
+
+    def result(self) -> EngineOutputs:
+        return self.engine.infer(self.inputs)
+
+
+class GatedEngine:
+    """Takes nothing before the gate is open, counts what it was asked, and may answer late."""
+
+    def __init__(
+        self, engine: Engine, gate: threading.Event | None = None, *, late: bool = False
+    ) -> None:
+        self._late = late
         self.name, self.sha256 = engine.name, engine.sha256
         self.manifest, self.device = engine.manifest, engine.device
         self._engine, self._gate = engine, gate
         self.num_asked = 0
 
-    def submit(self, inputs: Any) -> ReadyOutputs:
+    def submit(self, inputs: Any) -> Pending:
         assert self._gate is None or self._gate.wait(HANG_SECONDS)
         self.num_asked += len(inputs)
+        if self._late:
+            return LateOutputs(engine=self._engine, inputs=inputs)
         return ReadyOutputs(outputs=self._engine.infer(inputs))
 
     def asked(self, number: int) -> Callable[[ScriptedReader], object]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from standins import (
     Step,
     frames,
     hang,
+    release_the_others,
     source,
     status,
     streams,
@@ -99,7 +101,10 @@ def test_every_line_has_its_source_and_each_source_its_own_order(engine: Engine)
     assert {event.source for event in events} == {*names}
 
 
-def test_a_loss_ends_the_segment_that_is_open_and_says_so_in_order(engine: Engine) -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_a_loss_ends_the_segment_that_is_open_and_says_so_in_order(
+    engine: Engine, late: bool
+) -> None:
     script = [
         *played(("black", 2.0), ("red", 2.0)),
         status("lost", "ended", 4.0, retry_seconds=0.5),
@@ -108,7 +113,7 @@ def test_a_loss_ends_the_segment_that_is_open_and_says_so_in_order(engine: Engin
         status("restored", None, 9.0, lost_seconds=5.0, epoch=1),
         *played(("red", 2.0), ("black", 2.0), begin_seconds=9.0, epoch=1),
     ]
-    lines = of(list(streams({"a": script}, engine).events()), "a")
+    lines = of(list(streams({"a": script}, GatedEngine(engine, late=late)).events()), "a")
     assert [(event.type, getattr(event, "state", None)) for event in lines] == [
         ("source", None),
         ("start", None),
@@ -125,6 +130,22 @@ def test_a_loss_ends_the_segment_that_is_open_and_says_so_in_order(engine: Engin
     assert (second.id, second.start_seconds) == (2, pytest.approx(9.0))
     assert lines[2].to_dict()["retry_seconds"] == 0.5
     assert (lines[-1].lost_seconds, lines[-1].complete) == (5.0, True)
+
+
+def test_nothing_is_made_up_where_a_camera_flaps(engine: Engine) -> None:
+    short = [played(("red", 0.7), begin_seconds=2.0 * number, epoch=number) for number in range(4)]
+    lines = of(list(streams({"a": itertools.chain(*short)}, engine).events()), "a")
+    assert [event.type for event in lines] == ["source", "end"]
+    assert (lines[-1].frames, lines[-1].snippets) == (28, 0)
+
+
+def test_media_time_that_falls_ends_what_is_open_and_not_the_run(engine: Engine) -> None:
+    script = [
+        *played(("black", 2.0), ("red", 2.0)),
+        *frames(("red", 2.0), ("black", 2.0), begin_seconds=1.0),
+    ]
+    lines = of(list(streams({"a": script}, engine).events()), "a")
+    assert [event.reason for event in lines if event.type == "segment"] == ["gap", "threshold"]
 
 
 def test_a_dead_one_leaves_seven_alone(engine: Engine) -> None:
@@ -185,12 +206,13 @@ def late_script(engine: GatedEngine, dropped_seconds: float) -> list[Step]:
     ]
 
 
+@pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize(("seconds", "is_gap"), [(1.0, False), (1.2, True), (30.0, True)])
 def test_what_waited_too_long_is_dropped_and_told(
-    engine: Engine, seconds: float, is_gap: bool
+    engine: Engine, seconds: float, is_gap: bool, late: bool
 ) -> None:
     """A short hole is bridged; a longer one ends the segment, as any other gap does."""
-    gated = GatedEngine(engine)
+    gated = GatedEngine(engine, late=late)
     lines = of(list(streams({"a": late_script(gated, seconds)}, gated).events()), "a")
     dropped = [event for event in lines if event.type == "dropped"]
     assert sum(event.snippets for event in dropped) == round(seconds * 5)
@@ -250,12 +272,36 @@ def test_a_stop_ends_all_with_what_is_open(engine: Engine) -> None:
     assert not any(event.complete for event in events if event.type == "end")
 
 
+def test_what_was_read_before_a_stop_is_still_scored(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams_module, "_LAST_SECONDS", HANG_SECONDS)
+    stop, gate = StopFlag(), threading.Event()
+
+    def stop_all(_: object) -> None:
+        stop.request()
+        gate.set()
+
+    script = [*played(("black", 10.0)), stop_all, until_stopped]
+    *_, end = streams({"a": script}, GatedEngine(engine, gate), stop=stop).events()
+    assert (end.type, end.snippets, end.complete) == ("end", 47, False)
+
+
 def test_a_thread_that_hangs_is_left_to_itself(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams_module, "_TICK_SECONDS", 0.0)
     long = hang(31.0)
-    script = Script([[long], [*played(("black", 2.0)), long], [long], [long]])
+    # What a thread says after another has taken over is not heard.
+    ignored = [long, *played(("green", 9.0))]
+    script = Script(
+        [
+            ignored,
+            [release_the_others, *played(("black", 2.0)), long],
+            [status("waiting", "refused"), long],
+            [long],
+        ]
+    )
     lines = of(list(streams({"a": script}, engine).events()), "a")
     script.released.set()
     assert [(event.type, getattr(event, "state", None)) for event in lines] == [
@@ -263,15 +309,24 @@ def test_a_thread_that_hangs_is_left_to_itself(
         ("status", "restored"),
         ("source", None),
         ("status", "lost"),
+        ("status", "lost"),
         ("error", None),
         ("end", None),
     ]
-    assert (lines[0].cause, lines[-2].code, lines[-1].restarts) == ("no_answer", "stuck", 3)
+    assert [line.cause for line in lines if line.type == "status"] == [
+        "no_answer", None, "no_answer", "refused",
+    ]  # fmt: skip
+    assert (lines[-2].code, lines[-1].restarts, lines[-1].frames) == ("stuck", 3, 20)
 
 
 def test_sources_come_and_go_while_others_play(engine: Engine) -> None:
+    gone = threading.Event()
     scripts = {
-        "first": [*played(("black", 2.0), ("red", 2.0)), until_stopped],
+        "first": [
+            *played(("black", 2.0), ("red", 2.0)),
+            until_stopped,
+            lambda _: gone.set(),
+        ],
         "added": [*played(("black", 2.0), ("blue", 2.0)), until_stopped],
         "stays": [*played(), until_stopped],
     }
@@ -286,6 +341,7 @@ def test_sources_come_and_go_while_others_play(engine: Engine) -> None:
             assert run.names == ["stays", "added"]
         elif (event.source, event.type) == ("added", "start"):
             stop.request()
+    assert gone.wait(HANG_SECONDS)
     assert [(e.label, e.reason) for e in of(events, "first", "segment")] == [("red", "signal")]
     assert [(e.id, e.label) for e in of(events, "added", "segment")] == [(1, "blue")]
     assert [e.type for e in of(events, "stays")].count("end") == 1
@@ -359,26 +415,37 @@ def test_addresses_alone_get_names_of_their_own() -> None:
     assert "secret" not in repr(made)
 
 
+def offer(inbox: Inbox, should_stop: Callable[[], bool], arrival: float = 0.0) -> None:
+    snippet = Snippet(start_seconds=0.0, epoch=0, frames=np.zeros((1, 1, 1, 3), np.uint8))
+    inbox.offer("a", snippet, arrival=arrival, wall_offset=0.0, should_stop=should_stop)
+
+
+def test_what_waits_is_bounded_although_nobody_takes_it() -> None:
+    inbox = Inbox(age_seconds=3.0, capacity=0, stride_seconds=0.2)
+    for number in range(100):
+        offer(inbox, lambda: False, arrival=float(number))
+        assert inbox.num_waiting("a") <= 4
+
+
 def test_a_thread_is_held_back_where_nothing_may_be_dropped() -> None:
     inbox = Inbox(age_seconds=None, capacity=2, stride_seconds=0.2)
     asked: list[bool] = []
 
-    def offer(*answers: bool) -> None:
-        """The thread asks whether to stop each time before it waits on."""
-        left = iter(answers)
+    def answers(*given: bool) -> Callable[[], bool]:
+        """Whether to stop, each time that the thread asks before it waits on."""
+        left = iter(given)
 
         def should_stop() -> bool:
             asked.append(True)
             return next(left, False)
 
-        snippet = Snippet(start_seconds=0.0, epoch=0, frames=np.zeros((1, 1, 1, 3), np.uint8))
-        inbox.offer("a", snippet, arrival=0.0, wall_offset=0.0, should_stop=should_stop)
+        return should_stop
 
-    offer()
-    offer()
+    offer(inbox, answers())
+    offer(inbox, answers())
     assert (inbox.num_waiting("a"), len(asked)) == (2, 2)
-    offer(False, False, True)
+    offer(inbox, answers(False, False, True))
     assert (inbox.num_waiting("a"), len(asked)) == (2, 5)
     assert [one.number for one in inbox.collect(1, 0.0).batch] == [0]
-    offer()
+    offer(inbox, answers())
     assert [one.number for one in inbox.collect(9, 0.0).batch] == [1, 2]
