@@ -73,7 +73,7 @@ def test_all_clips_equal_leave_too_few(tmp_path: Path) -> None:
 
 
 def test_two_clips_are_too_few(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'jump', 'walk' have 1, 1 clips.* at least 3"):
+    with pytest.raises(InputError, match=r"'jump', 'walk' have 1 clip each that.* at least 3"):
         checked(folder_of(tmp_path, {"walk": 1, "jump": 1}))
 
 

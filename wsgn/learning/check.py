@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -66,7 +67,8 @@ def check_clips(
     left = tuple(clip.video for clip in clips)
     checked.annotations = replace(annotations, videos=left)
     checked.digests = {clip.video.name: clip.sha256 for clip in clips}
-    _require_contrast(checked.annotations)
+    _tell_of_like_names(checked)
+    _require_contrast(checked)
     _tell_of_few(checked)
     _tell_of_formats(clips, annotations.classes, checked)
     return checked
@@ -131,24 +133,45 @@ def _without_copies(clips: Sequence[Clip], checked: CheckedClips) -> list[Clip]:
     return list(found.values())
 
 
-def _require_contrast(annotations: Annotations) -> None:
+def _tell_of_like_names(checked: CheckedClips) -> None:
+    """Say where two classes seem to be one that was written in two ways."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for label in checked.annotations.classes:
+        alike[re.sub(r"[\W_]+", "", label).casefold()].append(label)
+    checked.notices.extend(
+        f"{quoted(labels)} are different classes: name them alike if they are one."
+        for labels in alike.values()
+        if len(labels) > 1
+    )
+
+
+def _require_contrast(checked: CheckedClips) -> None:
+    annotations = checked.annotations
+    # Why clips are none that can be used.
+    reasons = "".join(f" {notice[0].upper()}{notice[1:]}" for notice in checked.notices)
     if not annotations.videos:
-        raise InputError("none of the clips can be used.")
+        raise InputError(f"none of the clips can be used.{reasons}")
     counts = _counts(annotations)
     few = [label for label in annotations.classes if counts[label] < LEAST_CLIPS]
     if few:
-        had = ", ".join(str(counts[label]) for label in few)
-        have = f"have {had} clips" if len(few) > 1 else f"has {'no' if had == '0' else had} clip"
-        have += "s" if len(few) == 1 and had not in ("0", "1") else ""
         raise InputError(
-            f"{quoted(few)} {have} that can be used: give each class at least "
-            f"{LEAST_CLIPS}, better {FEW_CLIPS} or more."
+            f"{quoted(few)} {_have([counts[label] for label in few])} that can be used: give each "
+            f"class at least {LEAST_CLIPS}, better {FEW_CLIPS} or more.{reasons}"
         )
     if len(annotations.classes) == 1 and not counts[""]:
         raise InputError(
             f"all clips show '{annotations.classes[0]}': to find it in a video there must be clips "
             "of other things, in a folder 'background' or of another class."
         )
+
+
+def _have(counts: Sequence[int]) -> str:
+    """ "has 1 clip", and "have no to 2 clips each" of several classes."""
+    words = [str(count) if count else "no" for count in sorted({*counts})]
+    clips = "clips" if max(counts) > 1 else "clip"
+    if len(counts) == 1:
+        return f"has {words[0]} {clips}"
+    return f"have {' to '.join(dict.fromkeys((words[0], words[-1])))} {clips} each"
 
 
 def _tell_of_few(checked: CheckedClips) -> None:
