@@ -7,11 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from wsgn.errors import UsageError
 from wsgn.export.graphs.file import OnnxExport, export_onnx
 from wsgn.extraction.arguments import add_onnx_options, onnx_options
 from wsgn.extraction.choose import split_names
 from wsgn.extraction.config import ONNX_PREFIX
+from wsgn.features.arguments import add_feature_options, add_video_memory, data_options
 from wsgn.manifest import GRAPHS, RESIZE_MODES
+from wsgn.prediction.alarm_options import AlarmOptions
 from wsgn.support.command import run_command
 from wsgn.support.files import size_in_words
 from wsgn.support.parser import CommandParser
@@ -57,7 +60,63 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--half", action="store_true", help="convolutions (and a backbone's layers) in float16"
     )
+    _add_alarm_options(parser)
     return parser
+
+
+def _add_alarm_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "false alarms",
+        "From which scores on streams are believed, counted in videos that the model was not "
+        "trained on (docs/streaming.md). They are named as in wsgn-predict.",
+    )
+    add = group.add_argument
+    add("--false-alarms-per-hour", type=float, metavar="R", help="allowed, of all classes together")
+    add("--annotations", type=Path, metavar="PATH", help="of the videos: JSON, table or folder")
+    data = group.add_mutually_exclusive_group()
+    data.add_argument("--videos", type=Path, metavar="DIR", help="folder of video files")
+    data.add_argument("--features", type=Path, metavar="PATH", help="feature files, any layout")
+    add("--subset", help="of the annotations (default: all videos)")
+    add(
+        "--held-out",
+        action="append",
+        default=[],
+        metavar="MODEL=SUBSET",
+        help="a model of the same kind that was trained without a subset, which it scores in place "
+        "of the one that is exported; may be given several times",
+    )
+    add_feature_options(group)
+    add_video_memory(group)
+
+
+def _alarm_options(arguments: argparse.Namespace) -> AlarmOptions | None:
+    rate, has_data = arguments.false_alarms_per_hour, arguments.videos or arguments.features
+    if rate is None:
+        named = ("annotations", "videos", "features", "subset", "held_out")
+        if given := [name for name in named if getattr(arguments, name)]:
+            raise UsageError(
+                f"--{given[0].replace('_', '-')} is of videos in which false alarms are counted: "
+                "say with --false-alarms-per-hour how many may come."
+            )
+        return None
+    if arguments.annotations is None or not has_data:
+        raise UsageError(
+            "--false-alarms-per-hour needs videos in which to count them: --annotations, and "
+            "--videos or --features."
+        )
+    held_out = []
+    for text in arguments.held_out:
+        path, separator, subset = text.rpartition("=")
+        if not (path and separator and subset):
+            raise UsageError(f"--held-out must be MODEL=SUBSET, got '{text}'.")
+        held_out.append((Path(path), subset))
+    return AlarmOptions(
+        false_alarms_per_hour=rate,
+        annotations=arguments.annotations,
+        data=data_options(arguments),
+        subset=arguments.subset,
+        held_out=tuple(held_out),
+    )
 
 
 def _add_frame_options(group: argparse._ArgumentGroup) -> None:
@@ -88,6 +147,7 @@ def _export(arguments: argparse.Namespace) -> None:
         image_frames=arguments.image_frames,
         onnx=onnx_options(arguments, split_names(arguments.backbone or ())),
         half=arguments.half,
+        alarms=_alarm_options(arguments),
         overwrite=arguments.overwrite,
     )
     print_lines("\n".join(_in_words(report, arguments.graph, half=arguments.half)))
@@ -107,6 +167,8 @@ def _in_words(report: OnnxExport, graph: str, *, half: bool) -> list[str]:
         for row in report.parity
     ]
     size = size_in_words(report.path.stat().st_size)
+    if report.alarms is not None:
+        lines += report.alarms.lines()
     return [*lines, f"{report.path}: {size}, {len(report.classes)} classes"]
 
 

@@ -28,7 +28,7 @@ from wsgn.export.graphs.networks import (
 from wsgn.export.graphs.own_network import put_in_networks
 from wsgn.export.graphs.selection_function import OPSET
 from wsgn.localization.timing import smoothing_snippets
-from wsgn.manifest import FORMAT_VERSION, METADATA_KEY, Manifest
+from wsgn.manifest import FORMAT_VERSION, METADATA_KEY, AlarmRule, Manifest
 from wsgn.methods.rules import selection_rule
 from wsgn.model import WeakDetector
 from wsgn.support.files import write_whole_file
@@ -108,6 +108,12 @@ def exportable(checkpoint: Checkpoint) -> Exportable:
     """A trained model as it is: on frames if it was trained on them, else on features."""
     model = checkpoint.build()
     return Exportable(graph=SnippetGraph(model).eval(), manifest=describe(checkpoint, model))
+
+
+def with_alarms(subject: Exportable, alarms: AlarmRule) -> Exportable:
+    """The same network, with thresholds for streams that go on for ever."""
+    detection = replace(subject.manifest.detection, alarms=alarms)
+    return replace(subject, manifest=replace(subject.manifest, detection=detection))
 
 
 def export_graph(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from wsgn.checkpoint import Checkpoint
     from wsgn.export.graphs.document import Exportable
     from wsgn.export.graphs.parity import ParityRow
+    from wsgn.prediction.alarm_options import AlarmOptions
+    from wsgn.prediction.alarms import AlarmReport
 
 # By which hosts know the file.
 SUFFIX = ".onnx"
@@ -36,6 +38,8 @@ class OnnxExport:
     tolerance: float
     # One for each output that was compared.
     parity: tuple[ParityRow, ...]
+    # What alarm thresholds cost, where they were asked for.
+    alarms: AlarmReport | None = None
 
 
 def export_onnx(
@@ -50,6 +54,7 @@ def export_onnx(
     image_frames: int | None = None,
     onnx: OnnxOptions | None = None,
     half: bool = False,
+    alarms: AlarmOptions | None = None,
     overwrite: bool = False,
 ) -> OnnxExport:
     """Export a trained model to one ONNX file with the manifest inside (docs/graphs.md).
@@ -70,6 +75,7 @@ def export_onnx(
             by default as they were for the features, or 256, 224, `centre_crop` and all (0).
         onnx: output and pixels of an ONNX network, as in `wsgn-features`.
         half: convolutions, and a backbone's layers, in float16.
+        alarms: videos that say from which scores on streams raise alarms (docs/streaming.md).
         overwrite: replace a file of that name.
 
     Raises:
@@ -89,22 +95,30 @@ def export_onnx(
         with hold_signals():
             import onnxscript  # noqa: F401 (torch needs it, and finds out late)
 
-            from wsgn.export.graphs.document import export_graph, save_graph
+            from wsgn.checkpoint import Checkpoint, load_checkpoint
+            from wsgn.export.graphs.document import export_graph, save_graph, with_alarms
+            from wsgn.prediction.alarms import calibrate_alarms
     except ImportError as error:
         raise MissingExtraError(f"Exporting ({error.name})", "export") from error
     frames = {
         "short_side": short_side, "crop_size": crop_size, "resize": resize,
         "image_frames": image_frames,
     }  # fmt: skip
+    if not isinstance(checkpoint, Checkpoint):
+        checkpoint = load_checkpoint(Path(checkpoint))
     subject = _subject(checkpoint, backbone, frames, onnx)
     check_folder(output)
+    found = None
+    if alarms is not None:
+        found = calibrate_alarms(checkpoint, subject.manifest, alarms)
+        subject = with_alarms(subject, found.alarms)
     document = export_graph(subject, graph, half=half)
     with unfinished_folder(output) as folder:
         unchecked = folder / output.name
         save_graph(document, unchecked, wanted=output)
         report = _parity(subject, graph, unchecked, output, half=half)
         put_in_place(unchecked, output)
-    return report
+    return replace(report, alarms=found)
 
 
 def _check_output(output: Path, *, overwrite: bool) -> None:
@@ -120,17 +134,14 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
 
 
 def _subject(
-    checkpoint: Checkpoint | str | os.PathLike[str],
+    checkpoint: Checkpoint,
     backbone: str | os.PathLike[str] | Sequence[str] | None,
     given: dict[str, int | str | None],
     onnx: OnnxOptions | None,
 ) -> Exportable:
     """The trained model, with the backbones that are to stand before it."""
-    from wsgn.checkpoint import Checkpoint, load_checkpoint
     from wsgn.export.graphs.document import exportable
 
-    if not isinstance(checkpoint, Checkpoint):
-        checkpoint = load_checkpoint(Path(checkpoint))
     from wsgn.extraction.choose import networks_before, split_names
     from wsgn.extraction.config import network_names
 

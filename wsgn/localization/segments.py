@@ -264,7 +264,7 @@ class _Curve:
         inside = slice(run.first, run.last + 1)
         centres, scores = self.centre_seconds[inside], self.scores[inside]
         behind = int(np.searchsorted(centres, seconds))
-        highest = [self.close_threshold, *scores[:behind].tolist()]
+        highest: list[float] = [self.close_threshold, *scores[:behind].tolist()]
         if run.first == 0:
             # The video begins inside the run, as high as its first snippet.
             highest.append(float(scores[0]))
