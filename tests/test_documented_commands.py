@@ -168,6 +168,12 @@ COMMANDS: dict[str, Run | NotHere] = {
         add="--frame-rate 5 --width 96 --height 72"
     ),
     "wsgn-run -o results -f json synthetic/videos": Run(add="--engine wsgn.onnx"),
+    # docs/streaming.md
+    "python export/to_onnx.py model.safetensors -o wsgn.onnx --false-alarms-per-hour 1 "
+    "--annotations annotations.json --features features --subset test": NotHere(
+        reason="needs features of a model that the page does not make",
+        nearest="tests/export/test_alarm_thresholds.py",
+    ),
     # docs/triton_server.md
     "python export/to_triton_server.py wsgn.onnx -o model_repository": Run(),
     "python export/to_onnx.py model.safetensors --graph streaming -o streams.onnx": Run(),

@@ -141,7 +141,6 @@ def _subject(
 ) -> Exportable:
     """The trained model, with the backbones that are to stand before it."""
     from wsgn.export.graphs.document import exportable
-
     from wsgn.extraction.choose import networks_before, split_names
     from wsgn.extraction.config import network_names
 
