@@ -12,8 +12,9 @@ from wsgn.errors import UsageError
 from wsgn.video.live.options import LiveOptions
 from wsgn.video.live.source import LiveSource
 
+from ..live.asking import answer_of
 from .cameras import SHORTEST_TIMEOUT_SECONDS
-from .live_sources import LiveWords, answer_of, find_live
+from .live_sources import LiveWords, find_live
 
 # Names in the parsed words of what only live sources know.
 _ONLY_LIVE = (

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsgn.errors import UsageError
 from wsgn.video import VideoError
-from wsgn.video.addresses import STANDARD_INPUT, is_network, name_of_address
-from wsgn.video.files import is_video_name
-from wsgn.video.live.opening import ask_live
+from wsgn.video.addresses import STANDARD_INPUT, is_network
 from wsgn.video.live.source import LiveSource, default_name, is_live
 
+from ..live.asking import answers_of
 from .cameras import check_source_name, is_camera_list, read_cameras
 from .sources import display_name, expand_sources, is_list, list_entries
-
-# Addresses that are asked at a time.
-_MOST_QUESTIONS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,22 +85,6 @@ def find_live(words: LiveWords, ask: Callable[[str], bool | None] | None = None)
     return LiveList(sources=named, lists=tuple(lists))
 
 
-def answer_of(address: str, timeout_seconds: float) -> bool | None:
-    """Whether an http(s) address is live; None where it cannot be opened now."""
-    # The name of a video file; its server says how long it is.
-    name = name_of_address(address)
-    if is_video_name(name) and not name.lower().endswith(_MAYBE_LIVE):
-        return False
-    try:
-        return ask_live(address, timeout_seconds)
-    except VideoError:
-        return None
-
-
-# Video files by their names, and streams too.
-_MAYBE_LIVE = (".ts", ".mjpg", ".mjpeg", ".mpg", ".mpeg", ".m2ts", ".flv")
-
-
 def _names_others(argument: str) -> bool:
     return is_camera_list(argument) or is_list(argument)
 
@@ -145,11 +124,8 @@ def _entry(text: str) -> _Entry:
 
 
 def _asked(entries: list[_Entry], ask: Callable[[str], bool | None]) -> list[_Entry]:
-    with ThreadPoolExecutor(_MOST_QUESTIONS) as pool:
-        answers = pool.map(
-            lambda entry: ask(entry.text) if entry.live is None else entry.live, entries
-        )
-        return [replace(entry, live=answer) for entry, answer in zip(entries, answers, strict=True)]
+    answers = answers_of([entry.text for entry in entries if entry.live is None], ask)
+    return [replace(entry, live=answers.get(entry.text, entry.live)) for entry in entries]
 
 
 def _once(entries: Sequence[_Entry]) -> list[_Entry]:

@@ -13,6 +13,7 @@ from wsgn.video.live.source import LiveSource, default_name, is_live
 
 from ..events import Event
 from ..pipeline import StopFlag
+from .asking import answer_of, answers_of
 from .options import StreamOptions
 from .streams import Streams
 
@@ -45,25 +46,36 @@ def detect_live(
     """
     if isinstance(sources, str | os.PathLike | LiveSource):
         raise TypeError("sources must be a list of them, also where there is one.")
-    return Streams(live_sources(sources), engine, options, stop=stop).events()
+    options = options or StreamOptions()
+    made = live_sources(sources, options.live.open_timeout_seconds)
+    return Streams(made, engine, options, stop=stop).events()
 
 
-def live_sources(sources: Sequence[str | os.PathLike[str] | LiveSource]) -> list[LiveSource]:
+def live_sources(
+    sources: Sequence[str | os.PathLike[str] | LiveSource], open_timeout_seconds: float = 10.0
+) -> list[LiveSource]:
     """Sources with names of their own. Raises `UsageError` for what is a file."""
     made: list[LiveSource] = []
     for one in sources:
         if not isinstance(one, LiveSource):
             one = _named(os.fspath(one), {source.name for source in made})
         made.append(one)
+    played = [source.address for source in made if not source.realtime]
+    answers = answers_of(
+        [address for address in played if is_live(address) is None],
+        lambda address: answer_of(address, open_timeout_seconds),
+    )
+    for address in played:
+        # Where a server does not answer now, it may do later.
+        if address != STANDARD_INPUT and answers.get(address, is_live(address)) is False:
+            raise UsageError(
+                f"'{without_credentials(address)}' is a file and no live source: give it to "
+                "detect, or play it by its timestamps with LiveSource(..., realtime=True)."
+            )
     return made
 
 
 def _named(address: str, taken: set[str]) -> LiveSource:
-    if address != STANDARD_INPUT and is_live(address) is False:
-        raise UsageError(
-            f"'{without_credentials(address)}' is a file and no live source: give it to detect, or "
-            "play it by its timestamps with LiveSource(..., realtime=True)."
-        )
     name = wanted = default_name(address)
     number = 2
     while name in taken:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from wsgn.engines.engine import EngineOutputs
-from wsgn.errors import WsgnError
+from wsgn.errors import UsageError, WsgnError
 from wsgn.manifest import Manifest
 from wsgn.video.grid import TIME_TOLERANCE_SECONDS, Gap, Notice
 from wsgn.video.live.items import LivePosition, Skipped, Status
@@ -242,7 +242,8 @@ class LiveStream:
             yield self._counted(event)
         yield from self._report_dropped(position, np.inf)
         if error is not None:
-            code = getattr(error, "code", "unreadable")
+            usage = isinstance(error, UsageError)
+            code = "usage" if usage else getattr(error, "code", "unreadable")
             yield self._live(ErrorEvent(source=self.name, code=code, message=str(error)))
         counted = self.counters
         yield self._live(

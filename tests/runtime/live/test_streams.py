@@ -44,6 +44,7 @@ from wsgn.video.errors import VideoError
 from wsgn.video.grid import Gap
 from wsgn.video.live.items import LiveFrame
 from wsgn.video.live.options import LiveOptions
+from wsgn.video.live.source import LiveSource
 
 
 @pytest.fixture(scope="module")
@@ -407,10 +408,12 @@ def test_what_does_not_fit_is_refused(engine: Engine, tmp_path: Path) -> None:
         detect_live("rtsp://a/1", engine)
     with pytest.raises(UsageError, match="is a file and no live source"):
         detect_live([tmp_path], engine)
+    with pytest.raises(UsageError, match=r"'http://web/a.mp4' is a file and no live source"):
+        detect_live([LiveSource(name="a", address="http://u:secret@web/a.mp4")], engine)
 
 
 def test_addresses_alone_get_names_of_their_own() -> None:
-    made = live_sources(["rtsp://u:secret@door/1", "rtsp://u:secret@door/1?x=2", "0"])
+    made = live_sources(["rtsp://u:secret@door/1", "rtsp://u:secret@door/1?x=2", "0"], 1.0)
     assert [one.name for one in made] == ["door_1", "door_1-2", "video0"]
     assert "secret" not in repr(made)
 

@@ -1,0 +1,37 @@
+"""Whether http(s) addresses are live: only their servers know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from wsgn.video import VideoError
+from wsgn.video.addresses import name_of_address
+from wsgn.video.files import is_video_name
+from wsgn.video.live.opening import ask_live
+
+# Addresses that are asked at a time.
+_MOST_QUESTIONS = 8
+# Video files by their names, and streams too.
+_MAYBE_LIVE = (".ts", ".mjpg", ".mjpeg", ".mpg", ".mpeg", ".m2ts", ".flv")
+
+
+def answer_of(address: str, timeout_seconds: float) -> bool | None:
+    """Whether an http(s) address is live; None where it cannot be opened now."""
+    # The name of a video file; its server says how long it is.
+    name = name_of_address(address)
+    if is_video_name(name) and not name.lower().endswith(_MAYBE_LIVE):
+        return False
+    try:
+        return ask_live(address, timeout_seconds)
+    except VideoError:
+        return None
+
+
+def answers_of(
+    addresses: Iterable[str], ask: Callable[[str], bool | None]
+) -> dict[str, bool | None]:
+    """The answer about each of them, several asked at a time."""
+    wanted = sorted(set(addresses))
+    with ThreadPoolExecutor(_MOST_QUESTIONS) as pool:
+        return dict(zip(wanted, pool.map(ask, wanted), strict=True))
