@@ -72,6 +72,18 @@ def test_all_clips_equal_leave_too_few(tmp_path: Path) -> None:
         checked(tmp_path)
 
 
+def test_a_refusal_says_why_clips_are_left_out_and_which_classes_may_be_one(
+    tmp_path: Path,
+) -> None:
+    folder_of(tmp_path, {"walk": 3, "Walk ": 1, "background": 3})
+    (tmp_path / "Walk " / "broken.mp4").write_bytes(b"no video")
+    with pytest.raises(InputError) as refused:
+        checked(tmp_path)
+    assert "'Walk ' has 1 clip that can be used" in str(refused.value)
+    assert "broken.mp4 is not a video" in str(refused.value)
+    assert "'Walk ', 'walk' are different classes: name them alike" in str(refused.value)
+
+
 def test_two_clips_are_too_few(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'jump', 'walk' have 1 clip each that.* at least 3"):
         checked(folder_of(tmp_path, {"walk": 1, "jump": 1}))

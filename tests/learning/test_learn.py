@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from drawn_clips import write_clip
 
+from wsgn.data.layouts import read_annotations
 from wsgn.extraction.cache import forget_changed
 from wsgn.features.layouts import open_features
 from wsgn.learning.cli import main
+from wsgn.learning.learn import _with_test
+from wsgn.learning.options import LearnOptions
 from wsgn.runtime import detect, open_engine
 
 MOTION = ("--backbone", "motion", "--threads", "1", "--steps", "20")
@@ -109,6 +112,19 @@ def test_subsets_that_lack_a_class_or_all_are_told(
         words = (table, "--videos", clips, "-o", tmp_path / "my.onnx", "-q", *MOTION)
         assert run(*words) == 3
         assert sentence in capsys.readouterr().err
+
+
+def test_what_is_not_of_the_test_is_trained_on_where_nothing_says_train(tmp_path: Path) -> None:
+    subsets = {"a": "validation", "b": "more", "c": "test"}
+    database = {
+        name: {"subset": subset, "labels": ["walk"] if name != "b" else []}
+        for name, subset in subsets.items()
+    }
+    (tmp_path / "a.json").write_text(json.dumps({"database": database}))
+    annotations = read_annotations(tmp_path / "a.json")
+    options = LearnOptions(clips=tmp_path / "a.json", output=tmp_path / "my.onnx")
+    found = {video.name: video.subset for video in _with_test(annotations, options).videos}
+    assert found == {"a": "train", "b": "train", "c": "test"}
 
 
 def test_an_engine_that_is_there_is_kept(

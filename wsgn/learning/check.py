@@ -182,7 +182,8 @@ def _tell_of_few(checked: CheckedClips) -> None:
             f"few clips of {quoted(few)}: with fewer than {FEW_CLIPS} of a class what is found is "
             "uncertain."
         )
-    if not counts[""]:
+    # Untrimmed videos, whose times are known, have pauses.
+    if not counts[""] and not any(video.segments for video in checked.annotations.videos):
         checked.notices.append(
             "no clips of background: in a video where none of the classes happens one of them will "
             "be found; put clips of nothing in particular into a folder 'background'."
