@@ -36,7 +36,10 @@ class Dataset:
         videos = self.annotations.subset(subset)
         if self.features is None:
             if self.videos is None or model.frames is None:
-                raise UsageError("the model takes features: give --features, not --videos.")
+                raise UsageError(
+                    "the model takes features: give --features, not --videos (wsgn-train keeps "
+                    "those of videos in the folder of the training)."
+                )
             return FrameDataset(
                 self.videos.folder,
                 videos,

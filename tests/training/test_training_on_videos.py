@@ -16,6 +16,7 @@ from wsgn.features.options import FeatureOptions, VideoOptions
 from wsgn.runtime import DetectOptions, DetectorOptions, detect, open_engine
 from wsgn.training import pretrained
 from wsgn.training.cli import main, train_options
+from wsgn.training.options import TrainOptions
 
 STEPS = {"right": (3, 0), "down": (0, 3), "still": (0, 0)}
 TRAIN = ("--steps", "20", "--threads", "1")
@@ -138,6 +139,12 @@ def test_what_is_trained_goes_with_what_was_named() -> None:
     ):
         with pytest.raises(UsageError, match=sentence):
             data(*words)
+
+
+def test_a_preset_on_pixels_is_refused_on_features_of_videos() -> None:
+    data = PretrainedOptions(folder=Path("v"))
+    with pytest.raises(UsageError, match="take preset"):
+        TrainOptions(annotations=Path("a.json"), data=data, output=Path("x"))
 
 
 def test_a_source_names_its_networks() -> None:

@@ -59,6 +59,11 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:
             raise UsageError("resume and overwrite exclude each other: go on, or start afresh.")
+        if isinstance(self.data, PretrainedOptions) and self.preset.on_pixels:
+            raise UsageError(
+                "the preset trains a backbone on pixels, and PretrainedOptions give features: take "
+                "preset('wsgn'), or VideoOptions."
+            )
         if self.num_threads is not None:
             checked_count("--threads", self.num_threads)
         if self.validate_every < 1:
