@@ -106,6 +106,10 @@ class Camera:
         """Its address with a user, as typed."""
         return self.url.replace("://", f"://{user}:{password}@")
 
+    def repair(self) -> None:
+        """Nothing is wrong with it any more."""
+        self.fault = Fault()
+
     def cut(self, *, reset: bool = False) -> None:
         """End its connections; the next ones are accepted."""
         call(self._cut(reset=reset))

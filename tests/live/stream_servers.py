@@ -216,6 +216,7 @@ class TcpCamera(TcpServer):
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client."""
+        self.camera.writers.add(writer)
         await first_of(reader.read, partial(_send_pictures, self.camera, writer))
         end_connection(writer, reset=self.camera.fault.reset)
 
