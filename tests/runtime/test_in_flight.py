@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from wsgn.runtime import DetectOptions, DetectorOptions, detect, open_engine, pi
 from wsgn.runtime.events import Event, GapEvent, SegmentEvent
 from wsgn.runtime.pipeline import StopFlag
 from wsgn.video import Gap
+from wsgn.video.frames_in_memory import FramesInMemory
 
 
 class LateEngine:
@@ -114,10 +116,11 @@ def test_what_lies_before_a_gap_is_said_before_it(
     assert late == prompt
 
 
+@pytest.mark.parametrize("batch_size", [4, 1000])
 def test_a_silent_source_holds_nothing_back(
-    engine_path: Path, video_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine_path: Path, video_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int
 ) -> None:
-    """Its end comes only when nothing is in flight any more, and nobody stops waiting before."""
+    """Its end comes only when nothing waits for a full batch or is in flight any more."""
     monkeypatch.setattr(reader, "_PATIENCE_SECONDS", 2 * HANG_SECONDS)
 
     class Silent:
@@ -132,15 +135,27 @@ def test_a_silent_source_holds_nothing_back(
             if not part and not self.nothing_in_flight:
                 with late.changed:
                     self.nothing_in_flight = late.changed.wait_for(
-                        lambda: 3 <= late.num_submitted == late.num_landed, timeout=HANG_SECONDS
+                        lambda: 1 <= late.num_submitted == late.num_landed, timeout=HANG_SECONDS
                     )
             return part
 
     with open_engine(engine_path, num_threads=1) as engine:
         late = LateEngine(engine)
         source = Silent(planted.write_video(video_path.with_name("silent.mkv")).read_bytes())
-        list(detect(cast(BinaryIO, source), late, DetectOptions(batch_size=4)))
+        list(detect(cast(BinaryIO, source), late, DetectOptions(batch_size=batch_size)))
     assert source.nothing_in_flight
+
+
+def test_files_go_in_full_batches_and_pipes_as_they_come(tmp_path: Path) -> None:
+    file, pipe = tmp_path / "video.mp4", tmp_path / "pipe"
+    file.write_bytes(b"")
+    os.mkfifo(pipe)
+    reading, writing = os.pipe()
+    with file.open("rb") as opened, os.fdopen(reading, "rb", 0) as end, os.fdopen(writing, "wb"):
+        as_it_comes = [pipe, str(pipe), end, FramesInMemory([])]
+        whole = [file, str(file), opened, io.BytesIO(), "http://host/a.mp4", tmp_path / "nothing"]
+        assert all(map(pipeline._comes_as_it_is_made, as_it_comes))
+        assert not any(map(pipeline._comes_as_it_is_made, whole))
 
 
 def test_a_stop_lands_what_is_in_flight(engine_path: Path, video_path: Path) -> None:
