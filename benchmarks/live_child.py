@@ -14,7 +14,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ from wsgn.runtime.live.streams import Streams
 from wsgn.runtime.pipeline import StopFlag
 from wsgn.support.arrays import AnyArray
 from wsgn.support.command import run_command
+from wsgn.video.live.items import LiveFrame
+from wsgn.video.live.reader import LiveItem, LiveReader
+from wsgn.video.live.source import LiveSource
 
 _SAY_SECONDS = 1.0
 _COUNTED = (SegmentEvent, DroppedEvent, GapEvent, StatusEvent)
@@ -72,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="addresses")
     parser.add_argument("--engine", type=Path, required=True, help="on frames")
+    parser.add_argument("--bar-codes", action="store_true",
+                        help="say all events, and of pictures their bar codes")  # fmt: skip
     parser.add_argument("--slow", type=float, default=0.0, metavar="S",
                         help="seconds more for each snippet (default: %(default)s)")  # fmt: skip
     return parser
@@ -83,15 +88,52 @@ def _run(arguments: argparse.Namespace) -> int:
         signal.signal(number, lambda *_: stop.request())
     with open_engine(describe_engine(arguments.engine), num_threads=1) as opened:
         engine = SlowEngine(opened, arguments.slow)
+        sources = live_sources(arguments.sources)
+        if arguments.bar_codes:
+            _say_all(Streams(sources, engine, stop=stop, read=_ReaderOfBarCodes))
+            return 0
         counts = {kind.type: 0 for kind in _COUNTED}
         teller = _Teller(counts)
-        streams = Streams(
-            live_sources(arguments.sources), engine, stop=stop, tick=lambda: teller.tick(streams)
-        )
+        streams = Streams(sources, engine, stop=stop, tick=lambda: teller.tick(streams))
         for event in streams.events():
             if event.type in counts:
                 counts[event.type] += 1
     return 0
+
+
+def _say_all(streams: Streams) -> None:
+    for event in streams.events():
+        _say(event.to_dict())
+
+
+def _say(document: dict[str, Any]) -> None:
+    """A line, of whichever thread."""
+    sys.stdout.write(f"{json.dumps(document)}\n")
+    sys.stdout.flush()
+
+
+class _ReaderOfBarCodes(LiveReader):
+    """Says of each frame when it came, its media time and the number in its picture."""
+
+    def __init__(self, source: LiveSource, *others: Any, **options: Any) -> None:
+        super().__init__(source, *others, **options)
+        self._name = source.name
+
+    def __iter__(self) -> Iterator[LiveItem]:
+        from benchmarks.live_runs import read_number
+
+        for item in super().__iter__():
+            if isinstance(item, LiveFrame):
+                _say(
+                    {
+                        "type": "picture",
+                        "source": self._name,
+                        "seconds": item.seconds,
+                        "number": read_number(item.image),
+                        "monotonic": time.monotonic(),
+                    }
+                )
+            yield item
 
 
 class _Teller:
@@ -121,7 +163,7 @@ class _Teller:
             "waiting": sum(one.num_waiting for one in sources),
             "events": dict(self._counts),
         }
-        print(json.dumps(document), flush=True)
+        _say(document)
 
 
 if __name__ == "__main__":

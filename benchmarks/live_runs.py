@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import av
 import numpy as np
@@ -28,10 +28,13 @@ from wsgn.support.arrays import UInt8Array
 
 sys.path.append(str(ROOT / "tests" / "live"))
 
-from clips import RTP_CLOCK, Clip, encoded_clip
+from clips import RTP_CLOCK, Clip, Picture, encoded_clip
 from rtsp_server import Camera, RtspServer
 
-__all__ = ["DEMO", "Camera", "Clip", "LiveRun", "RtspServer", "Span", "Truth", "sample_clip"]
+__all__ = [
+    "DEMO", "RTP_CLOCK", "Camera", "Clip", "LiveRun", "RtspServer", "Span", "Truth",
+    "read_number", "sample_clip",
+]  # fmt: skip
 
 DEMO = ROOT / "runtime" / "demo" / "demo.onnx"
 _RATE, _WIDTH, _HEIGHT = 25, 320, 240
@@ -39,6 +42,8 @@ _RATE, _WIDTH, _HEIGHT = 25, 320, 240
 # which connections begin, are whole numbers of them: so every loop gives the same snippets.
 _STRIDE = 0.4
 _KEYFRAME_SECONDS = 2.0
+# Bits of a picture's number, rows of its bars in a picture of full height, and their two grays.
+_NUMBER_BITS, _CODE_ROWS, _GRAYS = 10, 10, (122, 134)
 # Behind the window of live runs nothing is left of how a stream began.
 _SETTLED_SECONDS = 125.0
 # Segments close to the end of a run may have been open there.
@@ -51,17 +56,50 @@ class LiveError(WsgnError):
 
 
 @cache
-def sample_clip(*, bar_code: bool = False) -> Clip:
-    """The packaged sample at 320x240 and 25/s, encoded as cameras do; its length is 30 s."""
+def sample_clip(*, numbered: bool = False) -> Clip:
+    """The packaged sample at 320x240 and 25/s, encoded as cameras do; its length is 30 s.
+
+    Its pictures may carry their numbers: `read_number`.
+    """
+    images = _images(ROOT / "runtime" / "demo" / "demo.mp4")
     clip = encoded_clip(
-        _images(ROOT / "runtime" / "demo" / "demo.mp4"),
+        map(_numbered, itertools.count(), images) if numbered else images,
         rate=_RATE,
         keyframes=round(_KEYFRAME_SECONDS * _RATE),
-        bar_code=bar_code,
+        bar_code=False,
     )
     loops = clip.period_seconds / _STRIDE
     assert abs(loops - round(loops)) < 1e-9, clip.period_seconds
     return clip
+
+
+def _numbered(number: int, image: UInt8Array) -> UInt8Array:
+    """The picture with a bar code of its number that engines for motion do not mind.
+
+    Of a Gray code one bar changes from one picture to the next, and a little.
+    """
+    drawn = np.array(image)
+    code = number ^ number >> 1
+    for bit in range(_NUMBER_BITS):
+        drawn[:_CODE_ROWS, _bar(bit, _WIDTH)] = _GRAYS[code >> bit & 1]
+    return drawn
+
+
+def read_number(image: UInt8Array) -> int:
+    """The number in a picture (H, W, 3), which may have been scaled."""
+    height, width, _ = image.shape
+    row = image[_CODE_ROWS * height // _HEIGHT // 2].astype(float).mean(axis=-1)
+    number = 0
+    for bit in reversed(range(_NUMBER_BITS)):
+        bar = row[_bar(bit, width)]
+        # A bar's edges run into its neighbours.
+        is_set = bar[len(bar) // 4 : -(len(bar) // 4) or None].mean() > sum(_GRAYS) / 2
+        number |= (int(is_set) ^ (number >> bit + 1 & 1)) << bit
+    return number
+
+
+def _bar(bit: int, width: int) -> slice:
+    return slice(width * bit // _NUMBER_BITS, width * (bit + 1) // _NUMBER_BITS)
 
 
 def _images(path: Path) -> Iterator[UInt8Array]:
@@ -151,20 +189,37 @@ class Truth:
 
 def _write_loops(clip: Clip, first_seconds: float, seconds: float, path: Path) -> None:
     """The pictures of a connection that begins at a keyframe, as a file."""
-    with av.open(str(path), "w", format="mpegts") as container:
-        stream = container.add_stream("h264", rate=round(clip.rate))
-        assert isinstance(stream, VideoStream)
-        stream.width, stream.height, stream.pix_fmt = clip.width, clip.height, "yuv420p"
+    with path.open("wb") as file, TransportStream(file, clip) as stream:
         for sent, shown, picture in clip.from_keyframe(first_seconds - 1e-6):
             if sent - first_seconds >= seconds:
                 return
-            packet = av.Packet(picture.annexb)
-            packet.stream = stream
-            packet.time_base = Fraction(1, RTP_CLOCK)
-            packet.dts = round((sent - first_seconds) * RTP_CLOCK)
-            packet.pts = round((shown - first_seconds) * RTP_CLOCK)
-            packet.is_keyframe = picture.is_key
-            container.mux(packet)
+            stream.write(picture, shown - first_seconds, sent - first_seconds)
+
+
+class TransportStream:
+    """Pictures of a clip as MPEG-TS, into a file or a pipe."""
+
+    def __init__(self, target: IO[bytes], clip: Clip) -> None:
+        self._container = av.open(target, "w", format="mpegts", options={"flush_packets": "1"})
+        stream = self._container.add_stream("h264", rate=round(clip.rate))
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = clip.width, clip.height, "yuv420p"
+        self._stream = stream
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def write(self, picture: Picture, shown_seconds: float, sent_seconds: float) -> None:
+        """One picture."""
+        packet = av.Packet(picture.annexb)
+        packet.stream = self._stream
+        packet.time_base = Fraction(1, RTP_CLOCK)
+        packet.dts, packet.pts = round(sent_seconds * RTP_CLOCK), round(shown_seconds * RTP_CLOCK)
+        packet.is_keyframe = picture.is_key
+        self._container.mux(packet)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ NUM_FUZZED, NUM_SOAKED = 500, 600
 # Run elsewhere, by what.
 ELSEWHERE = {
     "benchmarks.kernels.cpu": "a process of benchmarks.kernels",
-    "benchmarks.live_child": "processes of benchmarks.live_load",
+    "benchmarks.live_child": "processes of benchmarks.live_load and live_delay",
     "tools/make_demo.sh": "the fixture `demo`",
     "tools/typecheck.sh": "make test",
 }
@@ -178,6 +178,15 @@ def check_soak(outcome: Outcome) -> None:
     """All frames went through, and what the process held was looked at all along."""
     assert outcome.figures("end", "seconds") == [pytest.approx(NUM_SOAKED / 15, abs=0.5)]
     assert len(outcome.figures("samples", "megabytes")) == 100
+
+
+def check_live_delay(outcome: Outcome) -> None:
+    """Bar codes were read, and no picture was there before it was filmed."""
+    document = json.loads(outcome.stem.with_suffix(".json").read_text())
+    assert [(one["way"], one["type"]) for one in document["delays"]] == [
+        ("RTSP", "start"), ("RTSP", "segment"), ("a pipe", "start"), ("a pipe", "segment"),
+    ]  # fmt: skip
+    assert min(outcome.figures("pictures")) > 0
 
 
 def check_live_kills(outcome: Outcome) -> None:
@@ -362,6 +371,12 @@ SCRIPTS = {
         ],
         check=has_positive("peak_megabytes"),
     ),
+    "benchmarks.live_delay": Script(
+        options=lambda demo, stem: [
+            "--minutes", 0.12, "--cameras", 1, "--pipes", 1, "-o", stem,
+        ],
+        check=check_live_delay,
+    ),
     "benchmarks.live_kills": Script(
         options=lambda demo, stem: [
             "--kills", NUM_KILLS, "--cameras", 1, "--longest", 0.5, "-o", stem,
@@ -519,6 +534,7 @@ def test_a_tiny_demo_never_replaces_the_packaged_one() -> None:
         ("fuzz.cli", ["--cases", "0"], 2, "must be at least 1"),
         ("fuzz.cli", ["--surface", "moons"], 2, "'moons' is no surface: there are video files,"),
         ("fuzz.cli", ["--replay", "{folder}"], 2, "is no case that was kept"),
+        ("live_delay", ["--pipes", "0"], 2, "must be at least 1"),
         ("live_kills", ["--kills", "0"], 2, "must be at least 1"),
         ("live_load", ["--rounds", "0"], 2, "must be at least 1"),
         ("live_soak", ["--cameras", "1"], 2, "must be at least 2"),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import av
 import pytest
 
 from benchmarks.holdings import GrowthError, Holding, require_flat
-from benchmarks.live_runs import Span, compare
+from benchmarks.live_runs import Span, compare, read_number, sample_clip
 
 FOUND = [
     Span(label="bow", start_seconds=1.0, end_seconds=4.0),
@@ -29,6 +30,16 @@ def test_what_is_missing_twice_there_or_elsewhere_is_named() -> None:
     compared = compare(expected, [FOUND[0], FOUND[0], late, FOUND[2].later(30)])
     assert compared.missing == (FOUND[1], FOUND[2])
     assert compared.extra == (FOUND[0], late)
+
+
+def test_the_number_in_a_picture_outlives_the_camera_and_the_engine_size() -> None:
+    clip = sample_clip(numbered=True)
+    decoder = av.CodecContext.create("h264", "r")
+    for number, picture in enumerate(clip.pictures[:200]):
+        for frame in decoder.decode(av.Packet(picture.annexb)):
+            small = frame.reformat(64, 48, "rgb24", interpolation="AREA").to_ndarray()
+            assert read_number(small) == number
+    assert number == 199
 
 
 @pytest.mark.parametrize("grows", ["megabytes", "descriptors", "threads"])
