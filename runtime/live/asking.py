@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 from wsgn.video import VideoError
 from wsgn.video.addresses import name_of_address
@@ -31,7 +33,29 @@ def answer_of(address: str, timeout_seconds: float) -> bool | None:
 def answers_of(
     addresses: Iterable[str], ask: Callable[[str], bool | None]
 ) -> dict[str, bool | None]:
-    """The answer about each of them, several asked at a time."""
+    """The answer about each of them, several asked at a time; Ctrl-C waits for none."""
     wanted = sorted(set(addresses))
-    with ThreadPoolExecutor(_MOST_QUESTIONS) as pool:
-        return dict(zip(wanted, pool.map(ask, wanted), strict=True))
+    waiting: SimpleQueue[str] = SimpleQueue()
+    answers: SimpleQueue[tuple[str, bool | None, BaseException | None]] = SimpleQueue()
+    for address in wanted:
+        waiting.put(address)
+
+    def work() -> None:
+        with suppress(Empty):
+            while True:
+                address = waiting.get_nowait()
+                try:
+                    answers.put((address, ask(address), None))
+                except BaseException as error:  # The other thread raises it.
+                    answers.put((address, None, error))
+
+    # Not a pool: its threads are waited for when the process ends.
+    for _ in range(min(_MOST_QUESTIONS, len(wanted))):
+        threading.Thread(target=work, name="wsgn-asking", daemon=True).start()
+    found: dict[str, bool | None] = {}
+    for _ in wanted:
+        address, answer, problem = answers.get()
+        if problem is not None:
+            raise problem
+        found[address] = answer
+    return found

@@ -92,6 +92,20 @@ def test_addresses_of_the_web_are_what_their_server_says() -> None:
     assert find_live(LiveWords(arguments=(web,), wants_live=True), answers.__getitem__) is None
 
 
+def test_what_goes_wrong_with_a_question_is_not_waited_for() -> None:
+    def ask(address: str) -> bool | None:
+        if address.endswith("/7"):
+            raise KeyError(address)
+        return True
+
+    addresses = [f"http://camera/{number}" for number in range(20)]
+    with pytest.raises(KeyError, match="camera/7"):
+        find_live(LiveWords(arguments=tuple(addresses)), ask)
+    found = find_live(LiveWords(arguments=tuple(addresses[8:])), lambda address: True)
+    assert found is not None
+    assert [source.address for source in found.sources] == addresses[8:]
+
+
 def test_cameras_have_names_addresses_and_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
