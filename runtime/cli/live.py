@@ -12,7 +12,7 @@ from types import FrameType
 
 from wsgn.engines.engine import Engine, require_snippets
 from wsgn.engines.open import describe_engine, open_engine
-from wsgn.errors import InputError, OutputError, WsgnError
+from wsgn.errors import InputError, OutputError, UsageError, WsgnError
 from wsgn.support.command import PARTLY_FAILED, give_up_stdout
 from wsgn.support.files import no_empty_folder
 from wsgn.support.signals import handle_signals
@@ -226,20 +226,35 @@ class LiveRun:
             return
         assert found is not None
         wanted = {source.name: source for source in found.sources}
-        gone = [name for name, source in self._sources.items() if wanted.get(name) != source]
-        new = [source for name, source in wanted.items() if self._sources.get(name) != source]
+        playing = set(self._streams.names)
+        changed = {name for name in self._sources if wanted.get(name) != self._sources[name]}
+        # What was given up is tried again.
+        begins = [
+            source
+            for name, source in wanted.items()
+            if name in changed or name not in self._sources or self._states.has_failed(name)
+        ]
         if self._saver is not None:
             # What goes and comes back with other settings goes on.
             self._saver.finish(self._streams.snapshot(), ended=False)
-        for name in gone:
+        for name in changed & playing:
             self._streams.remove(name)
+        for name in changed:
             self._states.forget(name)
-        for source in new:
-            saved = self._load((source,))
-            self._streams.add(source, saved.get(source.name))
-            self._states.begin(source.name)
+        for source in begins:
+            self._add(source)
         self._sources = wanted
-        self._console.say(f"the list was read again: {len(new)} new, {len(gone)} gone.")
+        num_gone = sum(name not in wanted for name in changed)
+        self._console.say(f"the list was read again: {len(begins)} begin, {num_gone} are gone.")
+
+    def _add(self, source: LiveSource) -> None:
+        saved = self._load((source,))
+        try:
+            self._streams.add(source, saved.get(source.name))
+        except UsageError as error:
+            self._console.error(str(error))
+            return
+        self._states.begin(source.name)
 
     def _take(self, event: Event) -> None:
         self._write_report(event)

@@ -53,7 +53,7 @@ class SourceStates:
     """What has become of each source, as far as the events of a run tell."""
 
     def __init__(self) -> None:
-        # By source: waiting | lost | late | playing | ended.
+        # By source: waiting | lost | late | playing | failed | ended.
         self._states: dict[str, str] = {}
         self._num_segments = 0
         # Sources that gave a picture once.
@@ -68,6 +68,10 @@ class SourceStates:
     def begin(self, source: str) -> None:
         """A source is waited for."""
         self._states[source] = "waiting"
+
+    def has_failed(self, source: str) -> bool:
+        """Whether it was given up, and did not begin again since."""
+        return self._states.get(source) == "failed"
 
     def forget(self, source: str) -> None:
         """A source is not wanted any more."""
@@ -89,15 +93,17 @@ class SourceStates:
         elif isinstance(event, SegmentEvent):
             self._num_segments += event.final
         elif isinstance(event, ErrorEvent):
-            self.failed.append(source)
-        elif isinstance(event, EndEvent):
+            if source not in self.failed:
+                self.failed.append(source)
+            self._set(source, "failed")
+        elif isinstance(event, EndEvent) and not self.has_failed(source):
             self._set(source, "ended")
 
     def line(self) -> str:
         """Such as `3 of 4 sources play, lost: door; 31 segments`."""
         states = list(self._states.values())
         words = [f"{states.count('playing')} of {len(states)} sources play"]
-        for state in ("waiting", "lost", "late", "ended"):
+        for state in ("waiting", "lost", "late", "failed", "ended"):
             names = [name for name, found in self._states.items() if found == state]
             if names:
                 words.append(f"{state}: {first_of(names, _MOST_SHOWN)}")

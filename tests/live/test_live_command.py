@@ -110,8 +110,10 @@ def run_events(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     def run(script: Script, *words: str) -> int:
         monkeypatch.setattr(Played, "script", staticmethod(script), raising=False)
         monkeypatch.setattr(live, "Streams", Played)
-        names = [] if "--source-name" in words else ["--source-name", "a", "--source-name", "b"]
-        return main([A, B, *names, "-e", "demo", *words])
+        lists = [word for word in words if word.endswith(".toml")]
+        others = [word for word in words if word not in lists]
+        names = ["--source-name", "a", "--source-name", "b"]
+        return main([A, B, *lists, *names, "-e", "demo", *others])
 
     return run
 
@@ -198,6 +200,31 @@ def test_the_first_failure_ends_a_run_that_is_to_fail_fast(
 
     assert run_events(script, "--fail-fast") == 4
     assert seen == [True]
+
+
+def test_what_has_ended_may_leave_the_list_and_what_was_given_up_begins_again(
+    run_events: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cameras.toml"
+
+    def write(*names: str) -> None:
+        path.write_text("".join(f'[{name}]\nurl = "rtsp://10.0.0.7/{name}"\n' for name in names))
+
+    def script(streams: Played) -> Iterator[Event]:
+        for source in ("c", "d"):
+            yield opened(source)
+            yield failed(source)
+            yield ended(source)
+            # As where they had been played.
+            streams.remove(source)
+        write("d", "e")
+        os.kill(os.getpid(), signal.SIGHUP)
+        streams.tick()
+        assert streams.names == ["a", "b", "d", "e"]
+        streams.interrupt()
+
+    write("c", "d")
+    assert run_events(script, str(path)) == 130
 
 
 def test_words_say_what_happens_to_which_source(
@@ -333,7 +360,8 @@ def test_a_list_is_read_again_on_sighup(
     words = ["-e", "demo", "-o", str(output), "--timeout", "2", "--state", str(state)]
     with Beside(change):
         assert main([str(cameras), *words]) == 143
-    assert "1 new, 1 gone" in "".join(said)
+    assert "1 begin, 1 are gone" in "".join(said)
+    assert "1 begin, 0 are gone" in "".join(said)
     assert kinds_of(output, "door")[-1] == kinds_of(output, "yard")[-1] == "end"
     names = ["door.state.npz", "yard.state.npz", "yard.state.npz.old"]
     assert sorted(path.name for path in state.iterdir()) == names
