@@ -13,7 +13,7 @@ mkdir "$farm/wsgn"
 ln -s "$root"/wsgn/* "$root"/{kernels,export,runtime} "$farm/wsgn/"
 ln -s "$root"/{benchmarks,tools} "$farm/"
 ln -s "$root"/tests/{metrics/plain_evaluator,features/layouts_on_disk}.py "$farm/"
-ln -s "$root"/tests/live/{cameras,clips,rtsp_server,servers,stream_servers}.py "$farm/"
+ln -s "$root"/tests/live/{cameras,clips,fault_rows,reading,rtsp_server,servers,stream_servers}.py "$farm/"
 ln -s "$root"/tests/weights/{bundle_writer,published_states}.py "$farm/"
 cd "$farm"
 "$mypy" --config-file "$root/pyproject.toml" --cache-dir "$root/.mypy_cache" \

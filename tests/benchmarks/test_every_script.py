@@ -189,6 +189,13 @@ def check_live_delay(outcome: Outcome) -> None:
     assert min(outcome.figures("pictures")) > 0
 
 
+def check_live_faults(outcome: Outcome) -> None:
+    """Both were noticed, and came back."""
+    assert len(outcome.figures("faults", "noticed_seconds")) == 2
+    assert min(outcome.figures("faults", "recovered_seconds")) > 0
+    assert [outcome.table().count(f" {cause} |") for cause in ("not_found", "ended")] == [1, 1]
+
+
 def check_live_kills(outcome: Outcome) -> None:
     """Each kill left a state that the next run went on from."""
     assert outcome.figures("kills") == [NUM_KILLS]
@@ -377,6 +384,13 @@ SCRIPTS = {
         ],
         check=check_live_delay,
     ),
+    "benchmarks.live_faults": Script(
+        options=lambda demo, stem: [
+            "--faults", "404", "the connection ends (FIN)", "--timeout", 1, "--repeats", 1,
+            "-o", stem,
+        ],
+        check=check_live_faults,
+    ),
     "benchmarks.live_kills": Script(
         options=lambda demo, stem: [
             "--kills", NUM_KILLS, "--cameras", 1, "--longest", 0.5, "-o", stem,
@@ -535,6 +549,8 @@ def test_a_tiny_demo_never_replaces_the_packaged_one() -> None:
         ("fuzz.cli", ["--surface", "moons"], 2, "'moons' is no surface: there are video files,"),
         ("fuzz.cli", ["--replay", "{folder}"], 2, "is no case that was kept"),
         ("live_delay", ["--pipes", "0"], 2, "must be at least 1"),
+        ("live_faults", ["--faults", "rain"], 2, "'rain' is no fault: there are 'connection"),
+        ("live_faults", ["--timeout", "0"], 2, "must be at least 0.5"),
         ("live_kills", ["--kills", "0"], 2, "must be at least 1"),
         ("live_load", ["--rounds", "0"], 2, "must be at least 1"),
         ("live_soak", ["--cameras", "1"], 2, "must be at least 2"),

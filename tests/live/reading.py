@@ -45,7 +45,7 @@ class Reading:
         address: str,
         *,
         grid: FrameGrid = GRID,
-        backoff: Backoff | None = None,
+        make_backoff: Callable[[], Backoff] = ShortWaits,
         each: Callable[[Any], None] = lambda item: None,
         realtime: bool = False,
         **options: Any,
@@ -65,7 +65,7 @@ class Reading:
             grid,
             chosen,
             should_stop=self._stop.is_set,
-            backoff=ShortWaits() if backoff is None else backoff,
+            backoff=make_backoff(),
         )
         self.begun = time.monotonic()
         threading.Thread(target=self._run, daemon=True).start()

@@ -108,7 +108,7 @@ def test_reconnections_may_be_counted(door: Camera) -> None:
 def test_a_refused_password_is_not_tried_often(door: Camera) -> None:
     door.fault = status("401 Unauthorized")
     waits = ShortWaits()
-    reading = Reading(door.url, backoff=waits)
+    reading = Reading(door.url, make_backoff=lambda: waits)
     # Not shortened: cameras lock accounts.
     assert reading.wait_for_status("waiting").cause == "unauthorized"
     reading.stop()

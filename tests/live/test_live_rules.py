@@ -226,9 +226,9 @@ def test_how_addresses_are_opened() -> None:
         assert made.options["buffer_size"] == "1"
         return made.file, made.format, made.read_seconds, made.options.get("rtsp_transport")
 
-    # RTSP over TCP asks twice.
+    # RTSP asks twice.
     assert opening("rtsp://a/1") == ("rtsp://a/1", None, 2.0, "tcp")
-    assert opening("rtsp://a/1", rtsp_transport="udp") == ("rtsp://a/1", None, 4.0, "udp")
+    assert opening("rtsp://a/1", rtsp_transport="udp") == ("rtsp://a/1", None, 2.0, "udp")
     assert opening("rtsp://a/1", timeout_seconds=6.0)[2] == 3.0
     assert opening("http://a/1") == ("http://a/1", None, 4.0, None)
     assert opening("3")[:2] == ("/dev/video3", "v4l2")

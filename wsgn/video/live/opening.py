@@ -67,9 +67,8 @@ def opening_of(source: LiveSource, options: LiveOptions, *, quick: bool) -> Open
     elif scheme in ("rtsp", "rtsps"):
         transport = source.rtsp_transport or options.rtsp_transport
         own["rtsp_transport"] = transport
-        if transport == "tcp":
-            # libav asks twice before it gives up.
-            read_seconds = timeout / 2
+        # libav asks twice before it gives up, over UDP as well.
+        read_seconds = timeout / 2
         if quick:
             own |= _QUICK
     elif scheme == "udp":
