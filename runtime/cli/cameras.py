@@ -43,7 +43,14 @@ class _Table:
 
 def is_camera_list(argument: str) -> bool:
     """Whether a SOURCE argument names a list of cameras."""
-    return Path(argument).suffix.lower() == CAMERAS_SUFFIX and "://" not in argument
+    path = Path(argument)
+    if path.suffix.lower() != CAMERAS_SUFFIX or "://" in argument:
+        return False
+    try:
+        return not path.is_dir()
+    # A name that no file can have.
+    except (OSError, ValueError):
+        return False
 
 
 def read_cameras(path: Path) -> list[LiveSource]:

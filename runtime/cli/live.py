@@ -34,6 +34,7 @@ from ..live.state_files import StateFiles
 from ..live.streams import Streams
 from ..pipeline import MADE_UP, frame_grid
 from ..streaming.rules import check_options
+from ..writers.rotating import rotated_path
 from .batch import run_event
 from .console import Console, print_result
 from .live_files import LiveFiles
@@ -355,6 +356,7 @@ def _dry_run(options: RunOptions, live: LiveRunOptions) -> int:
     for source in live.sources:
         target = "stdout"
         if options.output is not None:
-            target = f"{options.output.directory / source.name}.*.jsonl"
+            folder = options.output.directory
+            target = str(rotated_path(folder, source.name, live.rotate, time.time()))
         print_result(f"{printable(f'{source.name}: {source.shown} -> {target}')}\n")
     return 0

@@ -13,6 +13,8 @@ from ..live.state_files import StateFiles
 from .console import Console
 
 _INTERVAL_SECONDS = 10.0
+# A disk that has not answered for so long may never do.
+_PATIENCE_SECONDS = 10.0
 
 
 class StateSaver:
@@ -59,7 +61,11 @@ class StateSaver:
     def finish(self, snapshot: Mapping[str, SavedStream], *, ended: bool) -> None:
         """Save now, waiting for the disk; `ended` where the run has said all."""
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_PATIENCE_SECONDS)
+            if self._thread.is_alive():
+                self._failure = OutputError("the states cannot be written: the disk hangs.")
+                self._say()
+                return
         self._save(snapshot, ended=ended)
         self._say()
 

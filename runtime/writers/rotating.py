@@ -45,7 +45,7 @@ class RotatingLines:
     ) -> None:
         self._folder = folder
         self._name = name
-        self._stamp = _STAMPS[rotation]
+        self._rotation = rotation
         self._run = run
         self._wall = wall
         self._path: Path | None = None
@@ -55,8 +55,7 @@ class RotatingLines:
     @property
     def path(self) -> Path:
         """The file of this moment."""
-        stamp = time.strftime(self._stamp, time.gmtime(self._wall()))
-        return self._folder / f"{self._name}{stamp}.jsonl"
+        return rotated_path(self._folder, self._name, self._rotation, self._wall())
 
     def open(self) -> None:
         """Begin, or go on with, the file of this moment."""
@@ -104,6 +103,12 @@ class RotatingLines:
             return os.path.samestat(self._path.stat(), os.fstat(self._descriptor))
         except FileNotFoundError:
             return False
+
+
+def rotated_path(folder: Path, name: str, rotation: str, unix_seconds: float) -> Path:
+    """The file of a source at a moment; `rotation` is hour, day or never."""
+    stamp = time.strftime(_STAMPS[rotation], time.gmtime(unix_seconds))
+    return folder / f"{name}{stamp}.jsonl"
 
 
 def _lock(descriptor: int) -> None:

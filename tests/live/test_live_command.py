@@ -20,6 +20,7 @@ from places import ROOT
 from rtsp_server import Camera, RtspServer
 from servers import free_port
 
+from wsgn.errors import EngineError
 from wsgn.runtime.cli import live
 from wsgn.runtime.cli.main import main
 from wsgn.runtime.events import (
@@ -225,6 +226,20 @@ def test_what_has_ended_may_leave_the_list_and_what_was_given_up_begins_again(
 
     write("c", "d")
     assert run_events(script, str(path)) == 130
+
+
+def test_an_engine_that_fails_ends_the_run_and_what_was_learned_stays(
+    run_events: Callable[..., int], tmp_path: Path
+) -> None:
+    saved: list[bool] = []
+
+    def script(streams: Played) -> Iterator[Event]:
+        yield from BOTH
+        streams.snapshot = lambda: saved.append(True) or {}  # type: ignore[method-assign, func-returns-value]
+        raise EngineError("the engine gave NaN.")
+
+    assert run_events(script, "--state", str(tmp_path)) == 5
+    assert saved == [True]
 
 
 def test_words_say_what_happens_to_which_source(
@@ -436,6 +451,6 @@ def test_a_dry_run_opens_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main([address, "-e", "demo", "--dry-run", "-o", str(output)]) == 0
     shown = capsys.readouterr().out
     assert "127-0-0-1_door: rtsp://127.0.0.1" in shown
-    assert f"{output}/127-0-0-1_door.*.jsonl" in shown
+    assert f"{output}/127-0-0-1_door.20" in shown
     assert "secret" not in shown
     assert not output.exists()

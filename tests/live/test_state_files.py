@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from wsgn.engines.open import describe_engine
 from wsgn.errors import OutputError
+from wsgn.runtime.cli import live_state
 from wsgn.runtime.cli.console import Console
 from wsgn.runtime.cli.live_state import StateSaver
 from wsgn.runtime.demo import engine_path
@@ -205,3 +207,20 @@ def test_saving_fails_once_in_words_and_goes_on(
     saver.finish({"door": seen()}, ended=True)
     assert not saver.failed
     assert disk.load()[1] is None
+
+
+def test_a_disk_that_hangs_keeps_no_run(
+    disk: Disk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_state, "_PATIENCE_SECONDS", 0.01)
+    answers = threading.Event()
+    files = disk.files()
+    monkeypatch.setattr(files, "save", lambda *_, **__: answers.wait())
+    now = [0.0]
+    saver = StateSaver(files, Console(), monotonic=lambda: now[0])
+    now[0] = 11.0
+    saver.tick(dict)
+    saver.finish({}, ended=True)
+    assert saver.failed
+    assert "the disk hangs" in capsys.readouterr().err
+    answers.set()
