@@ -43,10 +43,8 @@ _LONGEST_HOLE_SECONDS = 1.0
 _REPORT_SECONDS = 10.0
 # A source of which nothing was left out for so long is not late any more.
 _ON_TIME_SECONDS = 60.0
-# Stretches of time whose wall clock is remembered.
-_NUM_STRETCHES = 64
-# A wall clock that moved by less against media time is the same.
-_SAME_OFFSET_SECONDS = 0.05
+# Epochs whose wall clock is remembered.
+_NUM_EPOCHS = 64
 
 
 @dataclass(kw_only=True)
@@ -72,17 +70,25 @@ class Counters:
 
 
 class WallClock:
-    """From media time to the wall clock, which may be set while a source plays."""
+    """From media time to the wall clock.
+
+    What is known of an epoch gets better while it plays: an opening hands over at once what was
+    filmed during it. So all of an epoch goes by what was said of it last.
+    """
 
     def __init__(self) -> None:
-        self._starts: deque[float] = deque(maxlen=_NUM_STRETCHES)
-        self._offsets: deque[float] = deque(maxlen=_NUM_STRETCHES)
+        self._epoch: int | None = None
+        self._starts: deque[float] = deque(maxlen=_NUM_EPOCHS)
+        self._offsets: deque[float] = deque(maxlen=_NUM_EPOCHS)
 
-    def learn(self, seconds: float, offset: float) -> None:
-        """From this media time on the wall clock is so far ahead of it."""
-        if not self._offsets or abs(offset - self._offsets[-1]) > _SAME_OFFSET_SECONDS:
-            self._starts.append(seconds)
-            self._offsets.append(offset)
+    def learn(self, seconds: float, epoch: int, offset: float) -> None:
+        """In this epoch, which begins at `seconds` or before, the wall clock is so far ahead."""
+        if epoch == self._epoch:
+            self._offsets[-1] = offset
+            return
+        self._epoch = epoch
+        self._starts.append(seconds)
+        self._offsets.append(offset)
 
     def unix_seconds(self, seconds: float) -> float | None:
         """The wall clock at a media time; None where nothing is known of it."""
@@ -152,7 +158,7 @@ class LiveStream:
         self._num_done += 1
         self.counters.snippets += 1
         snippet = waited.snippet
-        self._wall.learn(snippet.start_seconds, waited.wall_offset)
+        self._wall.learn(snippet.start_seconds, snippet.epoch, waited.wall_offset)
         if not usable:
             if not self._refused_any:
                 self._refused_any = True
@@ -316,7 +322,7 @@ class LiveStream:
         self.opened = True
         if self.state is None:
             self.state = "restored"
-        self._wall.learn(opened.seconds, opened.start_unix_seconds)
+        self._wall.learn(opened.seconds, opened.epoch, opened.start_unix_seconds)
         info = opened.info
         yield self._live(
             SourceEvent(

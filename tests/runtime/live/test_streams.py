@@ -37,6 +37,7 @@ from wsgn.runtime.live import streams as streams_module
 from wsgn.runtime.live.detect import detect_live, live_sources
 from wsgn.runtime.live.inbox import Inbox
 from wsgn.runtime.live.options import StreamOptions
+from wsgn.runtime.live.stream import WallClock
 from wsgn.runtime.live.streams import Streams
 from wsgn.runtime.pipeline import StopFlag
 from wsgn.runtime.streaming.snippets import Snippet
@@ -452,3 +453,15 @@ def test_a_thread_is_held_back_where_nothing_may_be_dropped() -> None:
     assert [one.number for one in inbox.collect(1, 0.0).batch] == [0]
     offer(inbox, answers())
     assert [one.number for one in inbox.collect(9, 0.0).batch] == [1, 2]
+
+
+def test_the_wall_clock_of_an_epoch_is_what_was_said_last() -> None:
+    clock = WallClock()
+    assert clock.unix_seconds(1.0) is None
+    # An opening hands over in no time what was filmed in a second.
+    for seconds, offset in ((0.0, 101.0), (0.5, 100.5), (1.0, 100.0)):
+        clock.learn(seconds, 0, offset)
+    clock.learn(20.0, 1, 150.0)
+    assert [clock.unix_seconds(seconds) for seconds in (-1.0, 0.5, 19.0, 20.0, 30.0)] == [
+        99.0, 100.5, 119.0, 170.0, 180.0,
+    ]  # fmt: skip
