@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wsgn.extraction.recommended import BACKBONE, FRAME_RATE, SNIPPET_LENGTH, SNIPPET_STRIDE
 from wsgn.learning.learn import learn
-from wsgn.learning.options import TEST_SHARE, LearnOptions
+from wsgn.learning.options import FALSE_ALARMS_PER_HOUR, TEST_SHARE, LearnOptions
 from wsgn.support.command import run_command
 from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
@@ -60,6 +60,15 @@ def _parser() -> argparse.ArgumentParser:
         help="clips in whose names this regular expression finds the same, such as a person or a "
         "recording, stay on one side",
     )
+    _add_training(parser)
+    add("--threads", type=int, help="CPU threads (default: all)")
+    add("--overwrite", action="store_true", help="replace FILE.onnx")
+    add("-q", "--quiet", action="store_true", help="only what came of it")
+    return parser
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--backbone", default=BACKBONE, help="as in wsgn-features (default: %(default)s)")
     add("--weights", type=Path, action="append", default=[], help="of --backbone, likewise")
     add("--frame-rate", type=float, default=FRAME_RATE, help="frames per second (default: 10)")
@@ -67,10 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--snippet-stride", type=int, default=SNIPPET_STRIDE, help="frames (default: 2)")
     add("--steps", type=int, help="updates of the training (default: as in wsgn-train)")
     add("--seed", type=int, default=0, help="of everything random (default: 0)")
-    add("--threads", type=int, help="CPU threads (default: all)")
-    add("--overwrite", action="store_true", help="replace FILE.onnx")
-    add("-q", "--quiet", action="store_true", help="only what came of it")
-    return parser
+    add(
+        "--false-alarms-per-hour",
+        type=float,
+        default=FALSE_ALARMS_PER_HOUR,
+        metavar="R",
+        help="on cameras, allowed of all classes together (default: %(default)g); three more "
+        "trainings say which scores keep to it, and 0 leaves them out",
+    )
 
 
 def _options(arguments: argparse.Namespace) -> LearnOptions:
@@ -88,6 +101,7 @@ def _options(arguments: argparse.Namespace) -> LearnOptions:
         snippet_stride=arguments.snippet_stride,
         num_steps=arguments.steps,
         seed=arguments.seed,
+        false_alarms_per_hour=arguments.false_alarms_per_hour,
         num_threads=arguments.threads,
         overwrite=arguments.overwrite,
         quiet=arguments.quiet,

@@ -18,6 +18,7 @@ from wsgn.extraction.recommended import IMAGE_FRAMES, RESIZE
 from wsgn.learning.advice import advice
 from wsgn.learning.check import CheckedClips, check_clips
 from wsgn.learning.options import LearnOptions
+from wsgn.learning.parts import write_parts
 from wsgn.learning.report import Report, write_report
 from wsgn.learning.steps import Step, run_step
 from wsgn.support.progress import progress_bar
@@ -47,7 +48,8 @@ def learn(options: LearnOptions) -> Report:
     forget_changed(folder / "clips.json", features, checked.digests)
     run_step(_extraction(options, features), quiet=options.quiet)
     run_step(_training(options, labels, features, run), quiet=options.quiet)
-    run_step(_export(options, backbones, run), quiet=options.quiet)
+    alarms = _alarm_words(options, annotations, features, checked)
+    run_step(_export(options, backbones, run, alarms), quiet=options.quiet)
     found = run_step(_prediction(labels, features, run, folder), quiet=options.quiet, captures=True)
     scores = json.loads(found)
     segments = _segments(folder / "found.json")
@@ -167,24 +169,57 @@ def _extraction(options: LearnOptions, features: Path) -> Step:
     )  # fmt: skip
 
 
-def _training(options: LearnOptions, labels: Path, features: Path, run: Path) -> Step:
+def _training(
+    options: LearnOptions, labels: Path, features: Path, run: Path, *, test: bool = True
+) -> Step:
     steps = () if options.num_steps is None else ("--steps", str(options.num_steps))
     return Step(
         name="wsgn-train",
         words=(
             str(labels), "--features", str(features), "--skip-missing", "-o", str(run),
-            "--test", _TEST, *steps, "--seed", str(options.seed), "--overwrite",
-            *options.run_words,
+            *(("--test", _TEST) if test else ()), *steps, "--seed", str(options.seed),
+            "--overwrite", *options.run_words,
         ),
     )  # fmt: skip
 
 
-def _export(options: LearnOptions, backbones: Sequence[str], run: Path) -> Step:
+def _alarm_words(
+    options: LearnOptions, annotations: Annotations, features: Path, checked: CheckedClips
+) -> tuple[str, ...]:
+    """Train models without a part of the clips each; what `to_onnx` is told of them."""
+    if options.false_alarms_per_hour == 0:
+        return ()
+    folder = options.folder / "alarms"
+    parts = write_parts(
+        folder, annotations, _TRAIN, group_pattern=options.group_pattern, seed=options.seed
+    )
+    if parts is None:
+        notice = (
+            "too few clips to count false alarms in clips that were not trained on: on cameras the "
+            "engine will raise many."
+        )
+        checked.notices.append(notice)
+        say_above_bars(notice)
+        return ()
+    words: list[str] = []
+    for name, labels in parts.others.items():
+        run = folder / name
+        run_step(_training(options, labels, features, run, test=False), quiet=options.quiet)
+        words += ["--held-out", f"{run / 'model.safetensors'}={name}"]
+    return (
+        "--false-alarms-per-hour", f"{options.false_alarms_per_hour:g}",
+        "--annotations", str(parts.all), "--features", str(features), "--skip-missing", *words,
+    )  # fmt: skip
+
+
+def _export(
+    options: LearnOptions, backbones: Sequence[str], run: Path, alarms: Sequence[str]
+) -> Step:
     return Step(
         name="to_onnx",
         words=(
             str(run / "model.safetensors"), "-o", str(options.output),
-            "--backbone", ",".join(backbones), "--overwrite",
+            "--backbone", ",".join(backbones), "--overwrite", *alarms,
         ),
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from wsgn.extraction.recommended import BACKBONE, FRAME_RATE, SNIPPET_LENGTH, SN
 
 # Of the videos that are kept apart to try the engine on.
 TEST_SHARE = 0.25
+# On streams, of all classes together: what somebody who watches a camera bears.
+FALSE_ALARMS_PER_HOUR = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,8 @@ class LearnOptions:
     # Updates of the training; None: as wsgn-train's preset has it.
     num_steps: int | None = None
     seed: int = 0
+    # Allowed on streams, of all classes together; 0 leaves out the trainings that count them.
+    false_alarms_per_hour: float = FALSE_ALARMS_PER_HOUR
     # Of the CPU; None: all.
     num_threads: int | None = None
     # Replace the engine if it is there.
@@ -46,6 +51,9 @@ class LearnOptions:
     def __post_init__(self) -> None:
         if not 0 < self.test_share < 1:
             raise UsageError(f"--test-share must lie between 0 and 1, got {self.test_share}.")
+        rate = self.false_alarms_per_hour
+        if not (math.isfinite(rate) and rate >= 0):
+            raise UsageError(f"--false-alarms-per-hour must be 0 or more, got {rate}.")
         if self.output.suffix.lower() != ".onnx":
             raise UsageError(f"the engine is an ONNX file: name it {self.output.stem}.onnx.")
 
