@@ -59,7 +59,7 @@ class Row:
 
     def _each(self, item: Any) -> None:
         self._num_frames += isinstance(item, LiveFrame)
-        self._num_statuses += isinstance(item, Status)
+        self._num_statuses += isinstance(item, Status) and self.hurt_at is not None
         if self._num_frames == NUM_BEFORE and self.hurt_at is None:
             assert self._hurt is not None
             self.hurt_at = time.monotonic()

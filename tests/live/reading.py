@@ -20,6 +20,8 @@ from wsgn.video.live.reader import LiveReader
 T = TypeVar("T")
 # No verdict depends on it: what hangs ends.
 LONGEST_SECONDS = 60.0
+# A busy machine may be silent for a second by itself.
+TIMEOUT_SECONDS = 1.5
 # A quarter of a clip's pictures, small, wide enough for their bar codes.
 GRID = FrameGrid(frame_rate=10, height=48, width=64, resize="stretch")
 
@@ -38,7 +40,7 @@ class ShortWaits(Backoff):
 
 
 class Reading:
-    """Reads from its making until `stop`, with timeouts of a second unless told otherwise."""
+    """Reads from its making until `stop`, with short timeouts unless told otherwise."""
 
     def __init__(
         self,
@@ -58,7 +60,8 @@ class Reading:
         self._each = each
         self._changed = threading.Condition()
         self._stop = threading.Event()
-        chosen = LiveOptions(**{"timeout_seconds": 1.0, "open_timeout_seconds": 1.0} | options)
+        short = {"timeout_seconds": TIMEOUT_SECONDS, "open_timeout_seconds": TIMEOUT_SECONDS}
+        chosen = LiveOptions(**(short | options))
         source = LiveSource(name="door", address=address, realtime=realtime)
         self.reader = LiveReader(
             source,

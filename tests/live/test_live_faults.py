@@ -8,7 +8,7 @@ import pytest
 from cameras import Camera, Fault
 from clips import Clip
 from fault_rows import LOST, NEVER_SEEN, NUM_BEFORE, Row, read_all, status
-from reading import LONGEST_SECONDS, Reading, ShortWaits, check_frames
+from reading import LONGEST_SECONDS, TIMEOUT_SECONDS, Reading, ShortWaits, check_frames
 from servers import FullBacklog
 
 from wsgn.video import Gap, VideoError
@@ -16,8 +16,6 @@ from wsgn.video import Gap, VideoError
 NUM_AFTER = 15
 # A new connection may hand over what it has looked at before, up to a second of it, at once.
 MISPLACED_SECONDS = 2.0
-# At a timeout of a second.
-NOTICED_SECONDS = 3.0
 # Of a sentence.
 WORDS = {"no_answer": "no answer for", "name_unknown": "its name is not known"}
 
@@ -55,7 +53,7 @@ def test_a_source_that_is_lost_comes_back(lost: dict[str, Row], name: str) -> No
     assert gap.cause == "lost"
     told = [word for word in reading.told() if not word.startswith(("lost", "decode_failure"))]
     assert sorted(told) == ["gap lost", "info", "info", "restored"]
-    assert 0 < row.noticed_seconds() < NOTICED_SECONDS
+    assert 0 < row.noticed_seconds() < 3 * TIMEOUT_SECONDS
     assert restored.lost_seconds is not None
     assert 0 < restored.lost_seconds < LONGEST_SECONDS
     # Nothing of the time that is missing, and nothing before it twice.
