@@ -90,5 +90,5 @@ class RunningSource:
         counters = self.counters()
         self._before = replace(counters, restarts=counters.restarts + 1)
         self.thread = thread
-        self.stream.replaced(now)
+        self.stream.ended = None
         thread.start()

@@ -128,8 +128,8 @@ class LiveStream:
         # Its thread has ended, and all before that was given out.
         self.ended: Ended | None = None
         self._provenance = provenance
-        # When its thread was replaced, until the new one has a picture.
-        self._replaced_at: float | None = None
+        # When nothing was heard of its thread, until there is a picture again.
+        self._silent_at: float | None = None
         self._wall = WallClock()
         self._items: deque[Handed] = deque()
         # Snippets that have their scores or were dropped.
@@ -158,6 +158,8 @@ class LiveStream:
         self._num_done += 1
         self.counters.snippets += 1
         snippet = waited.snippet
+        if self._silent_at is not None and waited.arrival > self._silent_at:
+            yield from self._back(snippet.start_seconds, snippet.epoch)
         self._wall.learn(snippet.start_seconds, snippet.epoch, waited.wall_offset)
         if not usable:
             if not self._refused_any:
@@ -220,16 +222,15 @@ class LiveStream:
             )
         )
 
-    def silent(self, cause: str, message: str, position: LivePosition) -> Iterator[Event]:
-        """Nothing is heard of its thread."""
+    def silent(
+        self, cause: str, message: str, position: LivePosition, now: float
+    ) -> Iterator[Event]:
+        """Nothing is heard of its thread, which cannot say so itself."""
+        if self._silent_at is None:
+            self._silent_at = now
         if self.state not in ("lost", "waiting"):
             state = "lost" if self.opened else "waiting"
             yield from self.status(self._own_status(state, cause, message, position))
-
-    def replaced(self, now: float) -> None:
-        """Another thread reads the source from now on; nothing of the old one comes any more."""
-        self.ended = None
-        self._replaced_at = now
 
     def report(self, position: LivePosition, now: float) -> Iterator[Event]:
         """What is said from time to time."""
@@ -308,15 +309,7 @@ class LiveStream:
             self.ended = item
 
     def _opened(self, opened: Opened) -> Iterator[Event]:
-        if self._replaced_at is not None:
-            lost_seconds = time.monotonic() - self._replaced_at
-            self._replaced_at = None
-            position = LivePosition(
-                media_seconds=opened.seconds, unix_seconds=0.0, epoch=opened.epoch
-            )
-            yield from self.status(
-                self._own_status("restored", None, "is back.", position, lost_seconds)
-            )
+        yield from self._back(opened.seconds, opened.epoch)
         if self.opened:
             return
         self.opened = True
@@ -352,6 +345,16 @@ class LiveStream:
             epoch = self._epoch + 1
         self._epoch, self._start_seconds = epoch, snippet.start_seconds
         return epoch
+
+    def _back(self, seconds: float, epoch: int) -> Iterator[Event]:
+        """There is a picture: the thread that was silent goes on, or another one does."""
+        if self._silent_at is None:
+            return
+        lost_seconds = time.monotonic() - self._silent_at
+        self._silent_at = None
+        position = LivePosition(media_seconds=seconds, unix_seconds=0.0, epoch=epoch)
+        status = self._own_status("restored", None, "is back.", position, lost_seconds)
+        yield from self.status(status)
 
     def _close_hole(self) -> Iterator[Event]:
         hole, self._hole = self._hole, None

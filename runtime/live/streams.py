@@ -328,7 +328,7 @@ class Streams:
                 yield from self._replace(name, cause="no_answer")
             elif unheard > _SILENT_TIMEOUTS * longest:
                 message = f"nothing was heard of it for {unheard:.0f} s."
-                yield from running.stream.silent("no_answer", message, running.position)
+                yield from running.stream.silent("no_answer", message, running.position, now)
         self._on_tick()
 
     def _replace(self, name: str, cause: str) -> Iterator[Event]:
@@ -343,7 +343,8 @@ class Streams:
             )
             yield from self._end(name, reason="end", complete=False, error=error)
             return
-        yield from running.stream.silent(cause, "another thread takes it over.", running.position)
+        message = "another thread takes it over."
+        yield from running.stream.silent(cause, message, running.position, now)
         running.replace(self._thread(running.source, running.position), now)
 
     def _end(

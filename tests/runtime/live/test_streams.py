@@ -321,6 +321,30 @@ def test_a_thread_that_hangs_is_left_to_itself(
     assert (lines[-2].code, lines[-1].restarts, lines[-1].frames) == ("stuck", 3, 20)
 
 
+def test_a_thread_that_comes_back_by_itself_is_heard_again(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams_module, "_TICK_SECONDS", 0.0)
+    # Longer than two timeouts, and not yet three.
+    silent = hang(25.0)
+    again = frames(("red", 2.0), ("black", 2.0), begin_seconds=2.0)
+    script = Script([itertools.chain(played(("black", 2.0)), [silent], again)])
+    lines = []
+    for event in streams({"a": script}, engine).events():
+        lines.append((event.type, getattr(event, "state", None)))
+        if event.type == "status":
+            script.released.set()
+    assert lines == [
+        ("source", None),
+        ("status", "lost"),
+        ("status", "restored"),
+        ("start", None),
+        ("segment", None),
+        ("end", None),
+    ]
+    assert len(script.resumed_from) == 1
+
+
 def test_sources_come_and_go_while_others_play(engine: Engine) -> None:
     gone = threading.Event()
     scripts = {
