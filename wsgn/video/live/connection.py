@@ -28,6 +28,8 @@ from wsgn.video.timeline import JUMP_SECONDS
 _UNTIMED_PICTURES = 50
 # Packets are left out until one from which decoding can begin is no later than this.
 _CAUGHT_UP_SECONDS = 0.5
+# So many timeouts, where none comes at all.
+_KEYFRAME_PATIENCE = 6
 # A second thread holds a picture back, and cores are there for other sources.
 _PIXELS_FOR_ONE_THREAD = 1920 * 1088
 # Their demuxer counts pictures at a rate of its own.
@@ -137,7 +139,7 @@ class Connection:
             if self._moments.should_stop():
                 return
             if packet.stream.index == self.stream.index:
-                if packet.size and not (yield from self._takes(packet, now)):
+                if not (yield from self._takes(packet, now)):
                     continue
                 yield from self._decode(packet, now)
             self._require_pictures()
@@ -173,6 +175,9 @@ class Connection:
         """Whether a packet goes to the decoder."""
         if self._num_skipped is None:
             return True
+        if packet.size == 0:
+            # What the decoder still holds at the end is as late.
+            return False
         ticks = packet.dts if packet.dts is not None else packet.pts
         lag = None if ticks is None else self._lag(ticks * self._seconds_per_tick, arrival)
         if packet.is_keyframe and lag is not None and lag <= _CAUGHT_UP_SECONDS:
@@ -181,9 +186,12 @@ class Connection:
             yield skipped
             return True
         self._num_skipped += 1
-        # Its packets come, and stay late whatever is left out: a new connection begins at its end.
-        if arrival - self._skips_since > self._timeout_seconds:
-            raise LiveFaultError(Fault(cause="late", seconds=arrival - self._skips_since))
+        skips_for = arrival - self._skips_since
+        patience = self._timeout_seconds * (1 if packet.is_keyframe else _KEYFRAME_PATIENCE)
+        # It stays late whatever is left out, or has no keyframes: a new connection begins at its
+        # end. A file would begin anew.
+        if skips_for > patience and not self.is_finite:
+            raise LiveFaultError(Fault(cause="late", seconds=skips_for))
         self._last_picture = arrival
         return False
 
@@ -239,7 +247,7 @@ class Connection:
         Not at once where decoding fails: what does not begin with a keyframe fails up to the next.
         """
         silence = self._moments.now() - self._last_picture
-        if self._pace is None and silence > self._patience_seconds:
+        if silence > self._patience_seconds and not self.is_finite:
             fails = self._failures_in_a_row >= MAXIMUM_FAILURES_IN_A_ROW
             raise LiveFaultError(
                 Fault(cause="undecodable" if fails else "timeout", seconds=silence)

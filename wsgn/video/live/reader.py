@@ -141,6 +141,10 @@ class LiveReader:
         finally:
             opened.close()
         yield from self._end_connection()
+        if fault is not None and opening.is_finite:
+            # To open it again would be to begin anew.
+            yield from self._notice("read_error", f"reading failed: {fault.words()}")
+            return None
         return fault
 
     def _open(self, opening: Opening) -> InputContainer | Fault:

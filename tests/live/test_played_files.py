@@ -1,0 +1,238 @@
+"""Files by their times, pipes as they come, and cameras of this machine, without a server."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from clips import Clip
+from places import ROOT, SHARED
+from reading import GRID, LONGEST_SECONDS
+from stream_servers import transport_stream
+
+from wsgn.video import FrameGrid, Gap, SampledFrame, VideoError, VideoReader
+from wsgn.video.info import VideoInfo
+from wsgn.video.live import (
+    LiveFrame,
+    LiveOptions,
+    LivePosition,
+    LiveReader,
+    LiveSource,
+    Skipped,
+    Status,
+)
+
+SAMPLE_PATH = ROOT / "runtime" / "demo" / "demo.mp4"
+# Real films beside the checkout, each with something of its own.
+FILMS = ("bikes.mp4", "flipping_a_pancake.mkv", "h265_video.mp4", "av1_video.mkv", "walk.mkv")
+
+
+class Clock:
+    """Moves only where somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 5000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.now + 1.7e9
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def played(
+    address: Path | str,
+    clock: Clock,
+    *,
+    grid: FrameGrid = GRID,
+    resume: LivePosition | None = None,
+    opener: Callable[..., Any] | None = None,
+    realtime: bool = True,
+    **options: Any,
+) -> LiveReader:
+    """A reader on a given clock."""
+    more = {} if opener is None else {"opener": opener}
+    return LiveReader(
+        LiveSource(name="film", address=str(address), realtime=realtime),
+        grid,
+        LiveOptions(**options),
+        resume=resume,
+        monotonic=clock.monotonic,
+        wall=clock.wall,
+        sleep=clock.sleep,
+        should_stop=lambda: False,
+        **more,
+    )
+
+
+def frames_of(items: Iterator[Any]) -> list[LiveFrame]:
+    return [item for item in items if isinstance(item, LiveFrame)]
+
+
+def require_same_frames(path: Path) -> None:
+    clock = Clock()
+    live = frames_of(iter(played(path, clock)))
+    with VideoReader(path, GRID) as reader:
+        read = [item for item in reader if isinstance(item, SampledFrame)]
+    assert [frame.index for frame in live] == [frame.index for frame in read]
+    assert all((a.image == b.image).all() for a, b in zip(live, read, strict=True))
+    # At their times: the reordering of a film holds some back.
+    assert all(-0.2 <= frame.arrival - 5000.0 - frame.seconds < 1.0 for frame in live)
+    assert clock.now - 5000.0 == pytest.approx(live[-1].seconds, abs=0.5)
+
+
+def test_a_film_that_is_played_has_the_frames_of_the_film() -> None:
+    require_same_frames(SAMPLE_PATH)
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_so_have_real_films(name: str) -> None:
+    path = SHARED / "data" / "videos" / name
+    if not path.exists():
+        pytest.skip("the shared films are not there")
+    require_same_frames(path)
+
+
+def test_who_is_too_slow_gets_less_and_no_old_pictures() -> None:
+    clock = Clock()
+    items: list[Any] = []
+    ages = []
+    grid = FrameGrid(frame_rate=15, height=48, width=64)
+    for item in played(SAMPLE_PATH, clock, grid=grid, max_lag_seconds=2.0):
+        items.append(item)
+        if isinstance(item, LiveFrame):
+            # A third of what comes.
+            ages.append(clock.now - 5000.0 - item.seconds)
+            clock.sleep(0.2)
+    (skips, gaps) = ([item for item in items if isinstance(item, kind)] for kind in (Skipped, Gap))
+    assert skips
+    # A group of pictures is what has to come before one is decoded that is not late.
+    assert max(ages) < 2.0 + 0.5
+    assert [(skip.from_seconds, skip.to_seconds) for skip in skips] == [
+        (gap.from_seconds, gap.to_seconds) for gap in gaps
+    ]
+    assert {gap.cause for gap in gaps} == {"late"}
+    frames = frames_of(iter(items))
+    assert {frame.epoch for frame in frames} == set(range(len(gaps) + 1))
+    # One line for the state, and the times are those of the film still.
+    assert [item.state for item in items if isinstance(item, Status)] == ["late"]
+    with VideoReader(SAMPLE_PATH, grid) as reader:
+        images = {item.index: item.image for item in reader if isinstance(item, SampledFrame)}
+    assert all((frame.image == images[frame.index]).all() for frame in frames)
+
+
+def test_who_is_too_slow_gets_all_where_nothing_may_be_dropped() -> None:
+    clock = Clock()
+    count = 0
+    for item in played(SAMPLE_PATH, clock, drop="never"):
+        assert isinstance(item, LiveFrame | VideoInfo)
+        count += isinstance(item, LiveFrame)
+        clock.sleep(0.3)
+    assert count == 300
+
+
+def test_an_earlier_run_is_gone_on_from_by_the_wall_clock() -> None:
+    clock = Clock()
+    before = LivePosition(media_seconds=40.0, unix_seconds=clock.wall() - 25.0, epoch=2)
+    reader = played(SAMPLE_PATH, clock, resume=before, end_seconds=75.0)
+    items = list(reader)
+    (gap,) = (item for item in items if isinstance(item, Gap))
+    assert (gap.from_seconds, gap.cause) == (40.0, "lost")
+    # Its first picture comes behind those that were decoded before it.
+    assert 65.0 <= gap.to_seconds <= 65.3
+    frames = frames_of(iter(items))
+    assert {frame.epoch for frame in frames} == {3}
+    assert frames[-1].index == 749
+    assert abs(frames[-1].unix_seconds - clock.wall()) < 0.5
+    assert reader.position.media_seconds == pytest.approx(75.0, abs=0.2)
+
+
+def test_what_is_no_film_is_said() -> None:
+    with pytest.raises(VideoError, match="cannot be opened"):
+        list(played(Path(__file__), Clock()))
+    with pytest.raises(VideoError, match="cannot be opened: it has no such stream"):
+        list(played("nowhere.mp4", Clock()))
+
+
+def test_a_camera_of_this_machine_is_opened_as_one() -> None:
+    opened = []
+
+    def opener(opening: Any, should_stop: Callable[[], bool]) -> Any:
+        opened.append((opening.file, opening.format))
+        if len(opened) == 2:
+            # Somebody else has it.
+            raise av.error.OSError(16, "Device or resource busy")
+        return av.open(str(SAMPLE_PATH))
+
+    clock = Clock()
+    items: list[Any] = []
+    for item in played("/dev/video7", clock, opener=opener, realtime=False, drop="never"):
+        items.append(item)
+        if len(opened) == 3 and isinstance(item, LiveFrame):
+            break
+    assert opened == [("/dev/video7", "v4l2")] * 3
+    told = [(item.state, item.cause) for item in items if isinstance(item, Status)]
+    assert told == [("lost", "ended"), ("lost", "rejected"), ("restored", None)]
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    path = tmp_path / "camera"
+    os.mkfifo(path)
+    return path
+
+
+def test_a_pipe_is_read_as_it_comes_and_to_its_end(pipe: Path, clip: Clip) -> None:
+    parts = [transport_stream(clip, begin, begin + 2.0) for begin in (0.0, 2.0)]
+    received = threading.Semaphore(0)
+
+    def write() -> None:
+        with pipe.open("wb", buffering=0) as file:
+            file.write(parts[0])
+            # Nothing more comes until some of it was given out.
+            assert received.acquire(timeout=LONGEST_SECONDS)
+            file.write(parts[1])
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    source = LiveSource(name="camera", address=str(pipe))
+    reader = LiveReader(source, GRID, LiveOptions(max_lag_seconds=0.1), should_stop=lambda: False)
+    frames = []
+    for item in reader:
+        if isinstance(item, LiveFrame):
+            received.release()
+            frames.append(item)
+    assert [frame.index for frame in frames] == list(range(40))
+    assert {frame.epoch for frame in frames} == {0}
+    writer.join()
+
+
+def test_a_silent_pipe_hears_when_to_stop(pipe: Path, clip: Clip) -> None:
+    stop = threading.Event()
+    source = LiveSource(name="camera", address=str(pipe))
+    reader = LiveReader(source, GRID, LiveOptions(), should_stop=stop.is_set)
+    first = threading.Event()
+
+    def read() -> None:
+        for item in reader:
+            if isinstance(item, LiveFrame):
+                first.set()
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    with pipe.open("wb", buffering=0) as file:
+        file.write(transport_stream(clip, 0.0, 2.0))
+        assert first.wait(LONGEST_SECONDS)
+        before = time.monotonic()
+        stop.set()
+        thread.join(LONGEST_SECONDS)
+        assert time.monotonic() - before < 5.0
