@@ -19,13 +19,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wsgn.engines.engine import Engine, EngineOutputs, Pending, ReadyOutputs
+from wsgn.engines.engine import Engine, EngineInputs, EngineOutputs, Pending, ReadyOutputs
 from wsgn.engines.open import describe_engine, open_engine
 from wsgn.runtime.events import DroppedEvent, GapEvent, SegmentEvent, StatusEvent
 from wsgn.runtime.live.detect import live_sources
 from wsgn.runtime.live.streams import Streams
 from wsgn.runtime.pipeline import StopFlag
-from wsgn.support.arrays import AnyArray
 from wsgn.support.command import run_command
 from wsgn.video.live.items import LiveFrame
 from wsgn.video.live.reader import LiveItem, LiveReader
@@ -44,12 +43,13 @@ class SlowEngine:
         self.name, self.sha256 = engine.name, engine.sha256
         self.manifest, self.device = engine.manifest, engine.device
 
-    def infer(self, inputs: AnyArray) -> EngineOutputs:
+    def infer(self, inputs: EngineInputs) -> EngineOutputs:
         """The engine's outputs."""
-        time.sleep(self._seconds * len(inputs))
-        return self._engine.infer(inputs)
+        outputs = self._engine.infer(inputs)
+        time.sleep(self._seconds * len(outputs.selection_logits))
+        return outputs
 
-    def submit(self, inputs: AnyArray) -> Pending:
+    def submit(self, inputs: EngineInputs) -> Pending:
         """At once, as on a CPU."""
         return ReadyOutputs(outputs=self.infer(inputs))
 

@@ -13,7 +13,7 @@ from wsgn.extraction.arguments import add_onnx_options, onnx_options
 from wsgn.extraction.choose import split_names
 from wsgn.extraction.config import ONNX_PREFIX
 from wsgn.features.arguments import add_feature_options, add_video_memory, data_options
-from wsgn.manifest import GRAPHS, RESIZE_MODES
+from wsgn.manifest import FLOW_METHODS, GRAPHS, RESIZE_MODES
 from wsgn.prediction.alarm_options import AlarmOptions
 from wsgn.support.command import run_command
 from wsgn.support.files import size_in_words
@@ -132,6 +132,9 @@ def _add_frame_options(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="of a snippet that networks on images see (default: as for the features)",
     )
+    group.add_argument(
+        "--flow", choices=FLOW_METHODS, help="for i3d-flow (default: as for the features)"
+    )
     add_onnx_options(group)
 
 
@@ -145,6 +148,7 @@ def _export(arguments: argparse.Namespace) -> None:
         crop_size=arguments.crop_size,
         resize=arguments.resize,
         image_frames=arguments.image_frames,
+        flow=arguments.flow,
         onnx=onnx_options(arguments, split_names(arguments.backbone or ())),
         half=arguments.half,
         alarms=_alarm_options(arguments),

@@ -36,7 +36,7 @@ from .reader import Item, ThreadedReader
 from .streaming.detector import Detector, SnippetLogits
 from .streaming.finite import FiniteGuard
 from .streaming.rules import DetectorOptions
-from .streaming.snippets import Snippet, Snippeter
+from .streaming.snippets import Snippet, Snippeter, engine_inputs
 
 Source = str | os.PathLike[str] | BinaryIO
 
@@ -114,6 +114,7 @@ def detect(
     Raises:
         InputError: the source cannot be read.
         EngineError: the engine takes no frames, or fails.
+        MissingExtraError: the engine takes optical flow, and OpenCV is not there.
         UsageError: options that do not fit the engine.
     """
     return Detection(source, engine, options, stop=stop).events()
@@ -168,7 +169,7 @@ class Detection:
         self._stop = stop or StopFlag()
         self._grid = frame_grid(engine.manifest, engine.name)
         self._detector = Detector(engine.manifest, self._options.detector)
-        self._snippeter = Snippeter(engine.manifest.sampling)
+        self._snippeter = Snippeter(engine.manifest.sampling, engine.manifest.flow)
         self._guard = FiniteGuard(engine.name)
         fitting = max(1, _BATCH_BYTES // engine.manifest.snippet_bytes)
         self._batch_size = min(self._options.batch_size, fitting)
@@ -271,7 +272,7 @@ class Detection:
         """Ask for the next batch; events of the one before, or of this one where it is ready."""
         size = self._batch_size
         snippets, self._waiting = self._waiting[:size], self._waiting[size:]
-        pending = self._engine.submit(np.stack([snippet.frames for snippet in snippets]))
+        pending = self._engine.submit(engine_inputs(snippets))
         yield from self._land(info)
         self._flight = _Flight(snippets=snippets, pending=pending)
         if pending.ready:

@@ -44,6 +44,7 @@ TRAIN = Run(add="--steps 2 --batch-videos 2 --threads 1 --quiet")
 SYNTHESIZE = Run(add=FEW_VIDEOS)
 # Snippets of 64 x 64 pixels in place of 224 x 224.
 SMALL_CROPS = "--short-side 64 --crop-size 64"
+FLOW = NotHere(reason="two I3D take minutes to export", nearest="tests/export/test_joined_flow.py")
 NO_CAMERA = NotHere(reason="needs a camera", nearest="tests/live/test_live_command.py")
 NO_GPU = NotHere(reason="needs a GPU", nearest="tests/engines/test_gpu_engines.py")
 
@@ -106,6 +107,12 @@ COMMANDS: dict[str, Run | NotHere] = {
     "python export/to_onnx.py runs/own/model.safetensors -o own.onnx "
     "--backbone efficientnet-lite0,motion": Run(instead=(("efficientnet-lite0,motion", "motion"),)),
     "wsgn-run video.mp4 --engine own.onnx": Run(),
+    "wsgn-features videos/ -o two --backbone i3d-rgb --weights i3d_rgb.safetensors "
+    "--backbone i3d-flow --weights i3d_flow.safetensors --flow dis": FLOW,
+    "wsgn-train annotations.json --features two -o runs/two": FLOW,
+    "python export/to_onnx.py runs/two/model.safetensors -o two.onnx "
+    "--backbone i3d_rgb.safetensors,i3d_flow.safetensors": FLOW,
+    "wsgn-run video.mp4 --engine two.onnx": FLOW,
     "wsgn-features videos/ -o mine --backbone onnx:network.onnx,motion --onnx-output pool": NotHere(
         reason="needs a network of the reader's own", nearest="tests/export/test_joined_streams.py"
     ),

@@ -35,6 +35,8 @@ LEAN = {
     "tqdm": ("wsgn",),
     "av": ("wsgn.video", "wsgn.runtime"),
     "onnxruntime": ("wsgn.engines",),
+    # Optional, for engines on optical flow.
+    "cv2": ("wsgn.video.flow",),
     # Optional, and imported only where a GPU is asked for.
     "cuda": ("wsgn.engines.cuda.bindings_device",),
     "pycuda": ("wsgn.engines.cuda.pycuda_device",),

@@ -73,8 +73,17 @@ def _provenance(checkpoint: Checkpoint) -> dict[str, str]:
     return found
 
 
+def example_flow(manifest: Manifest, num_snippets: int) -> tuple[Tensor, ...]:
+    """Random flow in pixels, some of it beyond the limit; none where the engine takes none."""
+    if manifest.flow is None:
+        return ()
+    generator = torch.Generator().manual_seed(num_snippets)
+    shape = graph_tensors(manifest).inputs[1].shape_at({"N": num_snippets})
+    return (torch.randn(shape, generator=generator) * (manifest.flow.limit_pixels / 2),)
+
+
 def example_input(manifest: Manifest, num_snippets: int) -> Tensor:
-    """Random input of the right shape, the same for the same size."""
+    """Random frames or features of the right shape, the same for the same size."""
     generator = torch.Generator().manual_seed(num_snippets)
     snippets = graph_tensors(replace(manifest, graph="snippet")).inputs[0]
     shape = snippets.shape_at({"N": num_snippets})
@@ -149,7 +158,8 @@ def _exported(snippets: SnippetGraph, manifest: Manifest, tensors: GraphTensors)
     sizes = {axis: 2 + index for index, axis in enumerate(main.axes)}
     shape = tuple(sizes.values())
     examples = [per_video(example_input(manifest, math.prod(shape)), shape)]
-    examples += [torch.zeros(one.shape_at(sizes)) for one in others]
+    examples += example_flow(manifest, math.prod(shape))
+    examples += [torch.zeros(one.shape_at(sizes)) for one in others[len(examples) - 1 :]]
     free = {axis: torch.export.Dim(axis, min=1) for axis in main.axes}
     with _quiet(), torch.inference_mode():
         program = torch.onnx.export(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsgn.errors import MissingExtraError, OutputError, UsageError
-from wsgn.manifest import GRAPHS
+from wsgn.manifest import GRAPHS, Manifest
 from wsgn.support.files import check_folder, put_in_place, unfinished_folder
 from wsgn.support.signals import hold_signals
 
@@ -52,6 +52,7 @@ def export_onnx(
     crop_size: int | None = None,
     resize: str | None = None,
     image_frames: int | None = None,
+    flow: str | None = None,
     onnx: OnnxOptions | None = None,
     half: bool = False,
     alarms: AlarmOptions | None = None,
@@ -71,8 +72,9 @@ def export_onnx(
             that takes frames: weights of `wsgn-weights convert`, `efficientnet-lite0`, `motion` or
             `onnx:FILE`, or a list of them in the order of the features; by default those by which
             a training saw its videos.
-        short_side, crop_size, resize, image_frames: of the frames before it, as in `wsgn-features`;
-            by default as they were for the features, or 256, 224, `centre_crop` and all (0).
+        short_side, crop_size, resize, image_frames, flow: of the frames before it, as in
+            `wsgn-features`; by default as they were for the features, or 256, 224, `centre_crop`,
+            all (0) and `tvl1`.
         onnx: output and pixels of an ONNX network, as in `wsgn-features`.
         half: convolutions, and a backbone's layers, in float16.
         alarms: videos that say from which scores on streams raise alarms (docs/streaming.md).
@@ -102,11 +104,12 @@ def export_onnx(
         raise MissingExtraError(f"Exporting ({error.name})", "export") from error
     frames = {
         "short_side": short_side, "crop_size": crop_size, "resize": resize,
-        "image_frames": image_frames,
+        "image_frames": image_frames, "flow": flow,
     }  # fmt: skip
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = load_checkpoint(Path(checkpoint))
     subject = _subject(checkpoint, backbone, frames, onnx)
+    _require_graph(subject.manifest, graph)
     check_folder(output)
     found = None
     if alarms is not None:
@@ -131,6 +134,14 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{output} is a directory; choose another name.")
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists; choose another name or add --overwrite.")
+
+
+def _require_graph(manifest: Manifest, graph: str) -> None:
+    if manifest.flow is not None and graph != "snippet":
+        raise UsageError(
+            f"the {graph} graph takes no optical flow: leave --graph out, or join motion in place "
+            "of flow."
+        )
 
 
 def _subject(

@@ -22,7 +22,7 @@ from wsgn.extraction.config import (
     front_words,
 )
 from wsgn.extraction.networks import build_network
-from wsgn.manifest import FrameInput
+from wsgn.manifest import FlowInput, FrameInput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,8 @@ class FrameOptions:
     resize: str = "centre_crop"
     # Frames of a snippet that networks on images see; 0: all.
     image_frames: int = 0
+    # One of FLOW_METHODS, for networks that look at optical flow.
+    flow: str = "tvl1"
 
 
 def frame_options(checkpoint: Checkpoint, **given: int | str | None) -> FrameOptions:
@@ -50,6 +52,8 @@ def frame_options(checkpoint: Checkpoint, **given: int | str | None) -> FrameOpt
 class CroppedBackbone(nn.Module):
     """Frames (N, L, S, S, 3) uint8 -> features (N, D) of the square in their middle.
 
+    Of flow (N, L, S, S, 2), where the backbone looks at any, the same square.
+
     A host that fills S x S and cuts the middle makes the shorter side S pixels long: together with
     this crop that is what `wsgn-features` shows to the backbone, pixel by pixel.
     """
@@ -60,10 +64,10 @@ class CroppedBackbone(nn.Module):
         self.start = (short_side - crop_size) // 2
         self.stop = self.start + crop_size
 
-    def forward(self, frames: Tensor) -> Tensor:
+    def forward(self, *seen: Tensor) -> Tensor:
         """Crop, then the backbone."""
         middle = slice(self.start, self.stop)
-        features: Tensor = self.backbone(frames[:, :, middle, middle])
+        features: Tensor = self.backbone(*(one[:, :, middle, middle] for one in seen))
         return features
 
 
@@ -93,7 +97,9 @@ def join(
         )
         for one in backbones
     ]
-    backbone = modules[0] if len(modules) == 1 else Streams(modules)
+    backbone = modules[0]
+    if len(modules) > 1 or extraction.needs_flow:
+        backbone = Streams(modules, [stream == "flow" for stream in extraction.streams])
     front = CroppedBackbone(
         backbone, short_side=extraction.short_side, crop_size=extraction.crop_size
     )
@@ -105,6 +111,7 @@ def join(
             manifest,
             features=None,
             frames=FrameInput(height=side, width=side, resize=extraction.resize),
+            flow=FlowInput(method=extraction.flow) if extraction.needs_flow else None,
             provenance=manifest.provenance | {"backbone": front_words(extraction)},
         ),
     )
@@ -126,17 +133,13 @@ def _extraction(
         crop_size=frames.crop_size,
         resize=frames.resize,
         image_frames=frames.image_frames,
+        flow=frames.flow,
     )
 
 
 def _require_fit(checkpoint: Checkpoint, extraction: ExtractionConfig) -> None:
     model = checkpoint.model
     assert model.features is not None
-    if extraction.needs_flow or "flow" in model.streams:
-        raise UsageError(
-            "an engine takes frames, not optical flow: join a backbone on rgb to a model trained "
-            "on features of rgb alone (wsgn-train --streams rgb), or take motion in place of flow."
-        )
     size, names = sum(extraction.stream_sizes), ", ".join(n.name for n in extraction.networks)
     if model.features.size != size:
         raise UsageError(

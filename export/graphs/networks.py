@@ -22,7 +22,8 @@ class SnippetGraph(nn.Module):
     """Frames (N, L, H, W, 3) uint8 or features (N, D) -> selection logits, class probabilities.
 
     What the class probabilities are is the model's `class_activation`: under 'identity' class
-    logits. `front` makes features out of frames where the model itself takes features.
+    logits. `front` makes features out of frames, and flow (N, L, H, W, 2) float32 if it looks at
+    any, where the model itself takes features.
     """
 
     def __init__(self, model: WeakDetector, front: nn.Module | None = None) -> None:
@@ -31,9 +32,10 @@ class SnippetGraph(nn.Module):
         self.model = model
         self.class_activation = selection_rule(model).class_activation
 
-    def heads(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def heads(self, inputs: Tensor, flow: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Selection and class logits (N, C); nothing depends on other snippets."""
-        heads: HeadOutput = self.model(self.front(as_numbers(inputs)))
+        seen = (as_numbers(inputs),) if flow is None else (as_numbers(inputs), flow)
+        heads: HeadOutput = self.model(self.front(*seen))
         num_classes = len(self.model.config.classes)
         class_logits = heads.class_logits
         if class_logits.shape[1] > num_classes:
@@ -41,9 +43,9 @@ class SnippetGraph(nn.Module):
             class_logits = class_logits[:, :num_classes]
         return heads.selection_logits, class_logits
 
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Tensor, flow: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Both outputs are (N, C) float32."""
-        selection_logits, class_logits = self.heads(inputs)
+        selection_logits, class_logits = self.heads(inputs, flow)
         return selection_logits, activated(class_logits, self.class_activation)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from wsgn.engines.tensors import graph_tensors
 from wsgn.errors import EngineError
-from wsgn.export.graphs.document import Exportable, parity_input
+from wsgn.export.graphs.document import Exportable, example_flow, parity_input
 from wsgn.export.graphs.networks import activated
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import FloatingArray
@@ -59,16 +59,17 @@ def check_parity(
     onnxruntime = load_package("onnxruntime")
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     tensors = graph_tensors(subject.manifest)
-    name, names = tensors.inputs[0].name, tensors.output_names
+    names = tensors.output_names
     comparison = Comparison()
     for size in sizes:
-        inputs = parity_input(subject, size)
+        inputs = (parity_input(subject, size), *example_flow(subject.manifest, size))
         with torch.inference_mode():
-            selection_logits, class_logits = subject.graph.heads(inputs)
+            selection_logits, class_logits = subject.graph.heads(*inputs)
             probabilities = activated(class_logits, subject.graph.class_activation)
         expected = [selection_logits.numpy(), probabilities.numpy()]
         steepest = tolerance * max(1.0, _STEEPEST * float(class_logits.abs().max()))
-        found = session.run(names, {name: inputs.numpy()})
+        given = {one.name: value.numpy() for one, value in zip(tensors.inputs, inputs, strict=True)}
+        found = session.run(names, given)
         for output, want, have, allowed in zip(
             names, expected, found, (tolerance, steepest), strict=True
         ):

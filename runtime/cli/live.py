@@ -17,6 +17,7 @@ from wsgn.support.command import PARTLY_FAILED, give_up_stdout
 from wsgn.support.files import no_empty_folder
 from wsgn.support.signals import handle_signals
 from wsgn.support.terminal import printable
+from wsgn.video.flow import require_opencv
 from wsgn.video.live.source import LiveSource
 
 from ..events import (
@@ -63,6 +64,7 @@ def run_live(options: RunOptions, live: LiveRunOptions) -> int:
     description = describe_engine(options.engine)
     require_snippets(description)
     frame_grid(description.manifest, description.path.name)
+    require_opencv(description.manifest.flow)
     options = with_labels(options, description.manifest.classes)
     check_options(description.manifest, options.detect.detector)
     for notice in description.notices:

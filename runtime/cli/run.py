@@ -12,6 +12,7 @@ from wsgn.support.terminal import printable, quoted
 from wsgn.video import probe
 from wsgn.video.addresses import STANDARD_INPUT
 from wsgn.video.files import is_fifo
+from wsgn.video.flow import require_opencv
 
 from ..pipeline import frame_grid
 from ..streaming.rules import check_options
@@ -50,6 +51,7 @@ def _run_batch(options: RunOptions) -> int:
     description = describe_engine(options.engine)
     require_snippets(description)
     frame_grid(description.manifest, description.path.name)
+    require_opencv(description.manifest.flow)
     options = with_labels(options, description.manifest.classes)
     check_options(description.manifest, options.detect.detector)
     for notice in description.notices:

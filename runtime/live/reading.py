@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from wsgn.manifest import Sampling
 from wsgn.video.grid import FrameGrid, Gap, Notice
 from wsgn.video.info import VideoInfo
 from wsgn.video.live.items import LiveFrame, LivePosition, Skipped, Status
@@ -57,13 +56,13 @@ class ReadingThread:
         self,
         name: str,
         open_reader: Callable[[Callable[[], bool]], Reader],
-        sampling: Sampling,
+        snippeter: Snippeter,
         inbox: Inbox,
     ) -> None:
         self._name = name
         self._inbox = inbox
-        # An epoch shorter than a snippet gives none: nothing is made up where a camera flaps.
-        self._snippeter = Snippeter(sampling, pad=False)
+        # Its own, without padding: nothing is made up where a camera flaps.
+        self._snippeter = snippeter
         self._stopping = False
         self._info: VideoInfo | None = None
         # Gaps behind it.

@@ -8,18 +8,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from wsgn.engines.engine import Engine, Pending
 from wsgn.errors import UsageError, WsgnError
 from wsgn.video.addresses import STANDARD_INPUT
 from wsgn.video.errors import VideoError
+from wsgn.video.flow import require_opencv
 from wsgn.video.live.items import LivePosition
 from wsgn.video.live.reader import LiveReader
 from wsgn.video.live.source import LiveSource
 
 from ..events import Event
 from ..pipeline import StopFlag, frame_grid, provenance_warning
+from ..streaming.snippets import Snippeter, engine_inputs
 from .inbox import Inbox
 from .options import StreamOptions
 from .pace import EngineStatistics, Pace, RecentGuard
@@ -76,6 +76,7 @@ class Streams:
     Raises:
         UsageError: options that do not fit the engine, the sources or the machine's memory.
         EngineError: the engine takes no frames.
+        MissingExtraError: it takes optical flow, and OpenCV is not there.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Streams:
         self._on_tick = tick or (lambda: None)
         self._read = read
         self._grid = frame_grid(engine.manifest, engine.name)
+        require_opencv(engine.manifest.flow)
         sampling, live = engine.manifest.sampling, self._options.live
         self._stride_seconds = sampling.snippet_stride / sampling.frame_rate
         # Of one source: what arrives while it may wait.
@@ -244,7 +246,7 @@ class Streams:
             lambda should_stop: self._read(
                 source, self._grid, self._options.live, resume=resume, should_stop=should_stop
             ),
-            self._engine.manifest.sampling,
+            Snippeter(self._engine.manifest.sampling, self._engine.manifest.flow, pad=False),
             self._inbox,
         )
 
@@ -272,7 +274,7 @@ class Streams:
         if not batch:
             return None
         submitted = time.monotonic()
-        pending = self._engine.submit(np.stack([waited.snippet.frames for waited in batch]))
+        pending = self._engine.submit(engine_inputs([waited.snippet for waited in batch]))
         return _Flight(batch=batch, pending=pending, submitted=submitted)
 
     def _land(self) -> Iterator[Event]:

@@ -11,7 +11,9 @@ import pytest
 
 from wsgn.errors import MissingExtraError
 from wsgn.extraction.cli import main
-from wsgn.extraction.flow import OpticalFlow, with_flow
+from wsgn.extraction.flow import with_flow
+from wsgn.manifest import FlowInput
+from wsgn.video.flow import OpticalFlow
 
 needs_opencv = pytest.mark.skipif(
     "cv2" not in sys.modules and not __import__("importlib.util").util.find_spec("cv2"),
@@ -32,11 +34,15 @@ def moving(num_frames: int, right: int, down: int, side: int = 96) -> list[np.nd
     return frames
 
 
+def dis() -> OpticalFlow:
+    return OpticalFlow(FlowInput(method="dis"))
+
+
 @needs_opencv
 @pytest.mark.parametrize("method", ["tvl1", "dis"])
 def test_motion_is_found_in_pixels_to_the_right_and_down(method: str) -> None:
     frames = moving(3, right=2, down=-1)
-    found = list(with_flow(frames, OpticalFlow(method), 64))
+    found = list(with_flow(frames, OpticalFlow(FlowInput(method=method)), 64))
     for frame in found:
         assert frame.flow is not None
         assert frame.flow.shape == (64, 64, 2)
@@ -49,21 +55,21 @@ def test_motion_is_found_in_pixels_to_the_right_and_down(method: str) -> None:
 @needs_opencv
 def test_a_frame_that_is_shown_twice_has_not_moved() -> None:
     first, second = moving(2, right=3, down=0)
-    flows = [p.flow for p in with_flow([first, first, second, second], OpticalFlow("dis"), 64)]
+    flows = [p.flow for p in with_flow([first, first, second, second], dis(), 64)]
     moved = [bool(np.abs(flow).max() > 1) for flow in flows if flow is not None]
     assert moved == [False, True, False, False]
 
 
 @needs_opencv
 def test_a_single_frame_has_no_motion() -> None:
-    (frame,) = with_flow(moving(1, 0, 0), OpticalFlow("dis"), 64)
+    (frame,) = with_flow(moving(1, 0, 0), dis(), 64)
     assert frame.flow is not None
     assert not frame.flow.any()
 
 
 @needs_opencv
 def test_large_displacements_are_clipped_to_20_pixels() -> None:
-    flow = OpticalFlow("dis")
+    flow = dis()
     flow._algorithm = SimpleNamespace(
         calc=lambda before, after, _: np.array([[[-35.0, 20.5]]], np.float32)
     )
@@ -85,6 +91,6 @@ def test_without_opencv_the_extra_is_named(
 def test_tvl1_needs_the_contributed_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = SimpleNamespace(DISOPTICAL_FLOW_PRESET_MEDIUM=1, DISOpticalFlow_create=lambda p: p)
     monkeypatch.setitem(sys.modules, "cv2", plain)
-    OpticalFlow("dis")
+    dis()
     with pytest.raises(MissingExtraError, match="contributed"):
-        OpticalFlow("tvl1")
+        OpticalFlow(FlowInput(method="tvl1"))

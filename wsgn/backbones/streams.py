@@ -9,15 +9,25 @@ from torch import Tensor, nn
 
 
 class Streams(nn.Module):
-    """Frames (N, L, H, W, 3) -> features (N, D): those of each backbone, behind each other."""
+    """Frames (N, L, H, W, 3) -> features (N, D): those of each backbone, behind each other.
 
-    def __init__(self, backbones: Sequence[nn.Module]) -> None:
+    Backbones `on_flow` see the flow (N, L, H, W, 2) in place of the frames.
+    """
+
+    def __init__(
+        self, backbones: Sequence[nn.Module], on_flow: Sequence[bool] | None = None
+    ) -> None:
         super().__init__()
         self.backbones = nn.ModuleList(backbones)
+        self.on_flow = tuple(on_flow or [False] * len(backbones))
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """All on the same frames."""
-        return torch.cat([backbone(frames) for backbone in self.backbones], dim=1)
+    def forward(self, frames: Tensor, flow: Tensor | None = None) -> Tensor:
+        """All on the same snippets."""
+        parts = [
+            backbone(flow if on_flow else frames)
+            for backbone, on_flow in zip(self.backbones, self.on_flow, strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 class FewImages(nn.Module):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
 from wsgn.engines.tensorrt.sidecar import PlanSidecar
 from wsgn.errors import EngineError
@@ -26,6 +27,10 @@ class EngineDescription:
     has_external_data: bool = False
     # What is odd about the file and does not keep it from running, in sentences.
     notices: tuple[str, ...] = ()
+
+
+# An engine's input, or of one that has several (frames and flow) each by its name.
+EngineInputs: TypeAlias = AnyArray | Mapping[str, AnyArray]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +77,14 @@ class Engine(Protocol):
     # Where it runs: "cpu", "cuda:0".
     device: str
 
-    def infer(self, inputs: AnyArray) -> EngineOutputs:
-        """Logits of frames (N, L, H, W, 3) uint8, or of features (N, D) float32."""
+    def infer(self, inputs: EngineInputs) -> EngineOutputs:
+        """Logits of frames (N, L, H, W, 3) uint8, or of features (N, D) float32.
+
+        One on optical flow takes {"frames": ..., "flow": (N, L, H, W, 2) float32}.
+        """
         ...
 
-    def submit(self, inputs: AnyArray) -> Pending:
+    def submit(self, inputs: EngineInputs) -> Pending:
         """As `infer`, but an engine on a GPU returns while it computes."""
         ...
 

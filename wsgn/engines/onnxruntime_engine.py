@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -12,6 +13,7 @@ from typing import Any, NoReturn, Self
 from wsgn.engines.cuda.driver import probe_driver
 from wsgn.engines.engine import (
     EngineDescription,
+    EngineInputs,
     EngineOutputs,
     ReadyOutputs,
     require_snippets,
@@ -57,25 +59,25 @@ class OnnxRuntimeEngine:
         self._process = OpeningProcess(self.name, self._session)
         tensors = graph_tensors(self.manifest)
         _check_graph(self._session, tensors, path)
-        self._input_name = tensors.inputs[0].name
+        self._input_names = tuple(one.name for one in tensors.inputs)
         self._output_names = tensors.output_names
 
-    def infer(self, inputs: AnyArray) -> EngineOutputs:
-        """Logits of frames (N, L, H, W, 3) uint8, or of features (N, D) float32."""
+    def infer(self, inputs: EngineInputs) -> EngineOutputs:
+        """Logits of frames (N, L, H, W, 3) uint8, or of features (N, D) float32; with flow both."""
         if self._session is None:
             raise EngineError(f"the engine '{self.name}' has been closed.")
         self._process.require()
+        given = self._named(inputs)
+        first = given[self._input_names[0]]
         try:
-            logits, probabilities = self._session.run(
-                self._output_names, {self._input_name: inputs}
-            )
+            logits, probabilities = self._session.run(self._output_names, given)
         except Exception as error:
             shortage = shortage_of(error)
             raise EngineError(
-                f"the engine '{self.name}' failed on an input of shape {inputs.shape}: "
+                f"the engine '{self.name}' failed on an input of shape {first.shape}: "
                 f"{shortage + '.' if shortage else _first_line(error)}"
             ) from error
-        expected = (len(inputs), len(self.manifest.classes))
+        expected = (len(first), len(self.manifest.classes))
         if logits.shape != expected or probabilities.shape != expected:
             raise EngineError(
                 f"the engine '{self.name}' gave outputs of shape {logits.shape} and "
@@ -83,9 +85,20 @@ class OnnxRuntimeEngine:
             )
         return EngineOutputs(selection_logits=logits, class_probabilities=probabilities)
 
-    def submit(self, inputs: AnyArray) -> ReadyOutputs:
+    def submit(self, inputs: EngineInputs) -> ReadyOutputs:
         """As `infer`: ONNX Runtime returns when it has computed."""
         return ReadyOutputs(outputs=self.infer(inputs))
+
+    def _named(self, inputs: EngineInputs) -> dict[str, AnyArray]:
+        """Every input by its name. Raises `EngineError`."""
+        if not isinstance(inputs, Mapping):
+            inputs = {self._input_names[0]: inputs}
+        if set(inputs) != set(self._input_names):
+            raise EngineError(
+                f"the engine '{self.name}' takes {' and '.join(self._input_names)}, got "
+                f"{' and '.join(inputs) or 'nothing'}."
+            )
+        return dict(inputs)
 
     def close(self) -> None:
         """Release the session; in a forked child nothing, see `OpeningProcess`."""

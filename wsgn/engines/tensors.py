@@ -51,7 +51,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class GraphTensors:
-    """Inputs and outputs in the order of the graph; frames or features come first."""
+    """Inputs and outputs in the order of the graph; frames (then flow) or features come first."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -66,6 +66,9 @@ def graph_tensors(manifest: Manifest) -> GraphTensors:
     """The tensors of the graph that a manifest describes; docs/graphs.md says what they hold."""
     axes, num_classes = _AXES[manifest.graph], len(manifest.classes)
     inputs = [_snippets(manifest, axes)]
+    if manifest.flow is not None:
+        shape = (*inputs[0].shape[:-1], 2)
+        inputs.append(TensorSpec(name="flow", dtype=_FLOAT32, shape=shape))
     outputs = [
         TensorSpec(name=name, dtype=_FLOAT32, shape=(*axes[:num_axes], num_classes))
         for name, num_axes in _OUTPUTS[manifest.graph].items()

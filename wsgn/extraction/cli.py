@@ -15,7 +15,6 @@ from wsgn.extraction.config import (
     BACKBONES,
     CROP_SIZE,
     DTYPES,
-    FLOW_METHODS,
     ONNX_PREFIX,
     SHORT_SIDE,
     ExtractionConfig,
@@ -25,7 +24,7 @@ from wsgn.extraction.options import ExtractOptions
 from wsgn.extraction.progress import Progress
 from wsgn.extraction.videos import expand_videos
 from wsgn.features.options import NATIVE
-from wsgn.manifest import RESIZE_MODES
+from wsgn.manifest import FLOW_METHODS, RESIZE_MODES
 from wsgn.support.command import report_failures, run_command, say
 from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
@@ -206,7 +205,7 @@ def _run(options: ExtractOptions) -> int:
         raise _missing(error) from error
     config = options.config
     if config.needs_flow:
-        from wsgn.extraction.flow import load_opencv
+        from wsgn.video.flow import load_opencv
 
         # What is missing must not be found out video by video.
         load_opencv(config.flow)

@@ -16,7 +16,7 @@ from wsgn.backbones.config import (
     VggConfig,
 )
 from wsgn.errors import UsageError
-from wsgn.manifest import RESIZE_MODES, Sampling
+from wsgn.manifest import RESIZE_MODES, FlowInput, Sampling
 
 AnyBackboneConfig = BackboneConfig | OnnxConfig
 
@@ -30,7 +30,6 @@ BACKBONES: dict[str, BackboneConfig] = {
     "motion": MotionConfig(),
     "compact": CompactConfig(),
 }
-FLOW_METHODS = ("tvl1", "dis")
 DTYPES = ("float16", "float32")
 # Before the path of an ONNX file that is a backbone.
 ONNX_PREFIX = "onnx:"
@@ -76,6 +75,8 @@ def frame_settings(source: str) -> dict[str, int | str]:
     elif match := re.search(r", short side (\d+), centre crop (\d+)", source):
         sizes = {"short_side": int(match[1]), "crop_size": int(match[2])}
         found = {"resize": "centre_crop", **sizes}
+    if method := re.search(r", flow (\w+)$", source):
+        found["flow"] = method[1]
     images = re.search(r", (\d+) images of each snippet", source)
     return found | {"image_frames": int(images[1]) if images else 0}
 
@@ -155,7 +156,7 @@ class ExtractionConfig:
     resize: str = "centre_crop"
     # So many frames of a snippet, evenly spread, go through networks on images; 0: all.
     image_frames: int = 0
-    # One of FLOW_METHODS, for networks that look at optical flow.
+    # One of wsgn.manifest.FLOW_METHODS, for networks that look at optical flow.
     flow: str = "tvl1"
     # One of DTYPES, of the values in the file.
     dtype: str = "float32"
@@ -193,6 +194,7 @@ class ExtractionConfig:
                     "or more."
                 )
         # Checks the rest.
+        FlowInput(method=self.flow)
         self.sampling(None if self.frame_rate is not None else 1.0)
 
     @property
@@ -237,7 +239,9 @@ class ExtractionConfig:
         fits = set(named) <= set(networks) if streams else named == networks
         if not fits:
             return f"{made}, not {wanted}"
-        of_others = r"native frame rate|.* fps|flow .*"
+        of_others = r"native frame rate|.* fps"
+        if not self.needs_flow:
+            of_others += r"|flow .*"
         if not any(is_on_images(one.config) for one in self.networks):
             of_others += r"|\d+ images of each snippet"
         found = [words for words in settings if not re.fullmatch(of_others, words)]

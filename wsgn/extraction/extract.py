@@ -11,12 +11,13 @@ import numpy as np
 
 from wsgn.errors import InputError
 from wsgn.extraction.config import ExtractionConfig
-from wsgn.extraction.flow import OpticalFlow, with_flow, without_flow
+from wsgn.extraction.flow import with_flow, without_flow
 from wsgn.extraction.frames import FrameStream
 from wsgn.extraction.snippets import Frame, cut_snippets, in_batches
 from wsgn.features.file import write_feature_file
-from wsgn.manifest import Sampling
+from wsgn.manifest import FlowInput, Sampling
 from wsgn.support.arrays import AnyArray, Float32Array
+from wsgn.video.flow import OpticalFlow
 
 DEFAULT_BATCH_SIZE = 4
 
@@ -106,7 +107,7 @@ def write_features(path: Path, features: VideoFeatures, config: ExtractionConfig
 
 def _frames(stream: FrameStream, config: ExtractionConfig, watcher: Watcher) -> Iterator[Frame]:
     if config.needs_flow:
-        frames = with_flow(stream, OpticalFlow(config.flow), config.crop_size)
+        frames = with_flow(stream, OpticalFlow(FlowInput(method=config.flow)), config.crop_size)
     else:
         frames = without_flow(stream, config.crop_size)
     for frame in frames:

@@ -6,13 +6,14 @@ carry no metadata. docs/manifest.md describes every field for people who write a
 
 from wsgn.manifest.detection import AlarmRule, DetectionRule, MultiThresholdRule
 from wsgn.manifest.document import Checksum, Manifest, was_changed
-from wsgn.manifest.inputs import FeatureInput, FrameInput, Sampling
+from wsgn.manifest.inputs import FeatureInput, FlowInput, FrameInput, Sampling
 from wsgn.manifest.names import (
     ACTIVATIONS,
     ATTENTION,
     AVERAGE,
     CLASS_ACTIVATIONS,
     COMPONENTS,
+    FLOW_METHODS,
     FORMAT_VERSION,
     GATE_HALF,
     GATES,
@@ -39,6 +40,7 @@ __all__ = [
     "AVERAGE",
     "CLASS_ACTIVATIONS",
     "COMPONENTS",
+    "FLOW_METHODS",
     "FORMAT_VERSION",
     "GATES",
     "GATE_HALF",
@@ -60,6 +62,7 @@ __all__ = [
     "Checksum",
     "DetectionRule",
     "FeatureInput",
+    "FlowInput",
     "FrameInput",
     "Manifest",
     "MultiThresholdRule",

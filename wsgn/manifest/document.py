@@ -18,7 +18,7 @@ from wsgn.manifest.bounds import (
     require_text,
 )
 from wsgn.manifest.detection import DetectionRule, MultiThresholdRule
-from wsgn.manifest.inputs import FeatureInput, FrameInput, Sampling
+from wsgn.manifest.inputs import FeatureInput, FlowInput, FrameInput, Sampling
 from wsgn.manifest.names import AVERAGE, FORMAT_VERSION, GRAPHS
 from wsgn.manifest.selection import Prior, SelectionRule
 from wsgn.support.json_input import read_object
@@ -28,7 +28,7 @@ from wsgn.support.terminal import holds_controls, quoted
 # Fields that came later: left out of a document where they say what was meant before. So what was
 # made of an older manifest's text (a plan's name, a saved stream) still fits it.
 _LATER: dict[str, tuple[str, ...]] = {
-    "": ("checksum", "proposals"),
+    "": ("checksum", "proposals", "flow"),
     "detection": ("alarms",),
     "selection": ("weight_scale", "gate", "gate_level", "video_score"),
     "prior": ("mean_local", "mean_global"),
@@ -65,8 +65,10 @@ class Manifest:
     detection: DetectionRule
     # Cuts whole videos where it is given, in place of `detection`.
     proposals: MultiThresholdRule | None = None
-    # Exactly one of the two is given.
+    # Exactly one of frames and features is given.
     frames: FrameInput | None = None
+    # Of engines that take optical flow beside the frames.
+    flow: FlowInput | None = None
     features: FeatureInput | None = None
     # One of GRAPHS.
     graph: str = "snippet"
@@ -104,6 +106,10 @@ class Manifest:
         require(
             self.graph in GRAPHS, f"graph must be one of {', '.join(GRAPHS)}, got '{self.graph}'."
         )
+        require(
+            self.flow is None or (self.frames is not None and self.graph == "snippet"),
+            "optical flow stands beside the frames of a snippet graph.",
+        )
         self._check_lengths()
         if self.frames is not None:
             size = self.snippet_bytes
@@ -125,7 +131,8 @@ class Manifest:
         if self.frames is None:
             assert self.features is not None
             return 4 * self.features.size
-        return self.sampling.snippet_length * self.frames.height * self.frames.width * 3
+        pixel = 3 if self.flow is None else 3 + 4 * 2
+        return self.sampling.snippet_length * self.frames.height * self.frames.width * pixel
 
     def _check_lengths(self) -> None:
         expected = len(self.classes)

@@ -12,7 +12,7 @@ from wsgn.manifest.bounds import (
     MOST_PIXELS_A_SIDE,
     require,
 )
-from wsgn.manifest.names import RESIZE_MODES
+from wsgn.manifest.names import FLOW_METHODS, RESIZE_MODES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +68,30 @@ class FrameInput:
         require(
             self.resize in RESIZE_MODES,
             f"resize must be one of {', '.join(RESIZE_MODES)}, got '{self.resize}'.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowInput:
+    """Engine input `flow` (N, L, height, width, 2) float32, beside `frames` and of their size.
+
+    Pixels to the right and down from each frame to the next, computed on the frames' luma.
+    """
+
+    # One of FLOW_METHODS.
+    method: str
+    # Pixels to which displacements are clipped (Carreira and Zisserman 2017, kinetics-i3d).
+    limit_pixels: float = 20.0
+
+    def __post_init__(self) -> None:
+        require(
+            self.method in FLOW_METHODS,
+            f"the method of flow must be one of {', '.join(FLOW_METHODS)}, got '{self.method}'.",
+        )
+        require(
+            0 < self.limit_pixels <= MOST_PIXELS_A_SIDE,
+            f"limit_pixels must be positive and at most {MOST_PIXELS_A_SIDE}, got "
+            f"{self.limit_pixels}.",
         )
 
 

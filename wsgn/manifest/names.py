@@ -33,6 +33,8 @@ POOLINGS = ("frame_scores", "weighted", "top")
 POOLED = ("probabilities", "logits")
 VIDEO_ACTIVATIONS = ("none", "sigmoid", "softmax")
 RESIZE_MODES = ("stretch", "centre_crop")
+# How optical flow is computed, by OpenCV: as published for I3D, or far faster.
+FLOW_METHODS = ("tvl1", "dis")
 # What an engine's graph computes: logits of snippets, which is what wsgn-run takes, scores of whole
 # videos, or scores of streams whose state goes in and out.
 GRAPHS = ("snippet", "whole-video", "streaming")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn, Self
 
-from wsgn.engines.engine import EngineDescription, EngineOutputs, require_snippets
+from wsgn.engines.engine import (
+    EngineDescription,
+    EngineInputs,
+    EngineOutputs,
+    require_snippets,
+)
 from wsgn.engines.process import OpeningProcess
 from wsgn.engines.tensorrt.session import Future, PlanSession
 from wsgn.engines.tensors import graph_tensors
 from wsgn.manifest import Manifest
-from wsgn.support.arrays import AnyArray
 
 
 class TensorRtEngine:
@@ -29,14 +34,15 @@ class TensorRtEngine:
         self.device = f"cuda:{ordinal}"
         self._input_name = graph_tensors(self.manifest).inputs[0].name
 
-    def infer(self, inputs: AnyArray) -> EngineOutputs:
+    def infer(self, inputs: EngineInputs) -> EngineOutputs:
         """Logits of frames (N, L, H, W, 3) uint8, or of features (N, D) float32."""
         return self.submit(inputs).result()
 
-    def submit(self, inputs: AnyArray) -> PendingPlan:
+    def submit(self, inputs: EngineInputs) -> PendingPlan:
         """As `infer`, but returns while the GPU computes."""
         self._process.require()
-        future = self._session.submit({self._input_name: inputs})
+        named = inputs if isinstance(inputs, Mapping) else {self._input_name: inputs}
+        future = self._session.submit(named)
         return PendingPlan(session=self._session, future=future)
 
     def close(self) -> None:
