@@ -177,6 +177,21 @@ def test_one_video_without_a_duration_does_not_stop_the_others(
     assert "has the duration -1 (and 2 more like it), which counts as unknown" in caplog.text
 
 
+@pytest.mark.parametrize(("name", "told"), [("Background", True), ("backgrounds", False)])
+def test_a_background_that_would_be_learned_as_an_action_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, told: bool
+) -> None:
+    database = {"a": {"subset": "s", "labels": ["wave"]}, "b": {"subset": "s", "labels": [name]}}
+    path = written(tmp_path / "a.json", {"database": database})
+    assert read_annotations(path).classes == (name, "wave")
+    assert ("'Background' is learned and found as an action" in caplog.text) == told
+    caplog.clear()
+    # Whoever lists it means it.
+    path = written(tmp_path / "b.json", {"database": database, "classes": ["wave", name]})
+    assert read_annotations(path).classes == ("wave", name)
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("end", [math.nan, math.inf])
 def test_segments_that_are_no_times_are_refused(end: float) -> None:
     """As arrays of others can hold them; JSON cannot."""

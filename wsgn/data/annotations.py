@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from wsgn.data.names import is_background
 from wsgn.errors import InputError
 from wsgn.manifest import SYNTHETIC
 from wsgn.support.arrays import Float32Array, FloatArray
@@ -130,7 +131,9 @@ def checked_annotations(
         raise InputError(f"{where} names a video twice.")
     used = {label for video in videos for label in video.labels}
     used |= {label for video in videos for label, _, _ in video.segments}
-    classes = classes or tuple(sorted(used))
+    if not classes:
+        classes = tuple(sorted(used))
+        _tell_of_background(where, classes)
     if odd := [name for name in classes if holds_controls(name)]:
         raise InputError(
             f"{where}: the class {quoted(odd[:1])} holds a control character: name it otherwise."
@@ -251,6 +254,17 @@ def _with_possible_numbers(
         more = f" (and {len(odd) - 1} more like it)" if len(odd) > 1 else ""
         _LOGGER.warning("%s: %s%s, which counts as unknown.", where, odd[0], more)
     return tuple(found)
+
+
+def _tell_of_background(where: str, classes: Sequence[str]) -> None:
+    """Folders and tables have no such class; JSON may name one that is an action."""
+    if names := [name for name in classes if is_background(name)]:
+        _LOGGER.warning(
+            "%s: %s is learned and found as an action: where it says that nothing happens, leave "
+            "it out and give those videos an empty list of labels; else name it in 'classes'.",
+            where,
+            quoted(names[:1]),
+        )
 
 
 def _require_segments(where: str, videos: Iterable[VideoAnnotation]) -> None:
