@@ -215,8 +215,7 @@ def _sender_dies(clip: Clip) -> Iterator[Row]:
         first = stack.enter_context(UdpCamera(clip, port))
 
         def heal() -> None:
-            another = stack.enter_context(UdpCamera(clip, port))
-            another.camera.began = first.camera.began
+            stack.enter_context(UdpCamera(clip, port, began=first.camera.began))
 
         yield Row(first.camera, hurt=first.stop, heal=heal)
 

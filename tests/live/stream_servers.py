@@ -224,8 +224,10 @@ class TcpCamera(TcpServer):
 class UdpCamera:
     """MPEG-TS in datagrams to a port, whoever listens there."""
 
-    def __init__(self, clip: Clip, port: int) -> None:
+    def __init__(self, clip: Clip, port: int, *, began: float | None = None) -> None:
         self.camera = Camera("udp", f"udp://{LOOPBACK}:{port}", clip)
+        # Another sender goes on with what this one films.
+        self.camera.began = self.camera.began if began is None else began
         self._port = port
         self._playing = asyncio.run_coroutine_threadsafe(self._play(), loop())
 
