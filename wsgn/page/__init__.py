@@ -1,0 +1,1 @@
+"""What every HTML page of the project shares: one file each, which fetches nothing."""

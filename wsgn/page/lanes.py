@@ -1,0 +1,122 @@
+"""Lanes: a row for each class, with its scores over time, what was found, and what is true."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from wsgn.page.shell import island, text
+from wsgn.support.arrays import FloatArray
+
+# How far a score's time may be from an even grid and still count as on it, in seconds.
+_EVEN_SECONDS = 0.002
+# Decimals of times: milliseconds.
+_DECIMALS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneSegment:
+    """A bar on a lane; times in seconds of the video as a player counts."""
+
+    start_seconds: float
+    end_seconds: float
+    # None of true segments.
+    score: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """One class."""
+
+    label: str
+    # (T,) from 0 to 1, at the times of the lanes; None where scores were not kept.
+    scores: FloatArray | None = None
+    found: Sequence[LaneSegment] = ()
+    true: Sequence[LaneSegment] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lanes:
+    """The lanes of a video."""
+
+    duration_seconds: float
+    lanes: Sequence[Lane]
+    # (T,) middle of what each score is of, in seconds; rising.
+    times: FloatArray | None = None
+    # Whether truth is known, also where it says that nothing happens.
+    has_truth: bool = False
+
+
+def lanes_part(lanes: Lanes, *, name: str = "") -> str:
+    """The lanes as a part of a page, drawn by `lanes.js`; `name` is what they are lanes of."""
+    label = f"scores and segments over time{f' of {name}' if name else ''}"
+    return f'<div class="lanes" aria-label="{text(label)}">{island(lanes_data(lanes))}</div>'
+
+
+def lanes_data(lanes: Lanes) -> dict[str, Any]:
+    """JSON of the lanes; scores become one byte each (1/255), times runs of an even grid."""
+    times = np.empty(0) if lanes.times is None else np.asarray(lanes.times, dtype=np.float64)
+    return {
+        "duration": round(float(lanes.duration_seconds), _DECIMALS),
+        "runs": even_runs(times),
+        "truth": lanes.has_truth,
+        "lanes": [
+            {
+                "label": lane.label,
+                "scores": None if lane.scores is None else _score_bytes(lane.scores),
+                "found": [_bar(segment) for segment in lane.found],
+                "true": [_bar(segment) for segment in lane.true],
+            }
+            for lane in lanes.lanes
+        ],
+    }
+
+
+def even_runs(times: FloatArray) -> list[tuple[float, float, int]]:
+    """Times as runs of (first, step, count) that lie on a grid to two milliseconds."""
+    runs = []
+    begin, total = 0, len(times)
+    while begin < total:
+        if begin + 1 == total:
+            runs.append((float(times[begin]), 1.0, 1))
+            break
+        end = _run_end(times, begin)
+        step = float(times[end - 1] - times[begin]) / (end - 1 - begin)
+        runs.append((round(float(times[begin]), _DECIMALS), step, end - begin))
+        begin = end
+    return runs
+
+
+def _run_end(times: FloatArray, begin: int) -> int:
+    """Where the longest even run from `begin` ends: found by doubling, then halving."""
+    low, high, total = begin + 2, begin + 4, len(times)
+    while high < total and _is_even(times[begin:high]):
+        low, high = high, begin + 2 * (high - begin)
+    high = min(high, total)
+    if _is_even(times[begin:high]):
+        return high
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _is_even(times[begin:middle]) else (low, middle)
+    return low
+
+
+def _is_even(times: FloatArray) -> bool:
+    grid = np.linspace(times[0], times[-1], len(times))
+    return bool(np.abs(grid - times).max() <= _EVEN_SECONDS)
+
+
+def _score_bytes(scores: FloatArray) -> str:
+    finite = np.nan_to_num(np.asarray(scores, dtype=np.float64), nan=0.0, posinf=1.0, neginf=0.0)
+    quantised = np.rint(finite.clip(0, 1) * 255).astype(np.uint8)
+    return base64.b64encode(quantised.tobytes()).decode()
+
+
+def _bar(segment: LaneSegment) -> list[float | None]:
+    score = None if segment.score is None else round(float(segment.score), _DECIMALS)
+    times = (segment.start_seconds, segment.end_seconds)
+    return [*(round(float(seconds), _DECIMALS) for seconds in times), score]
