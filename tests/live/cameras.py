@@ -50,6 +50,8 @@ class Fault:
     encoding: str | None = "H264"
     # RTSP over this is refused: udp or tcp.
     refused_transport: str | None = None
+    # RTSP with sound: it goes on, and pictures do not.
+    blind: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,10 @@ class Camera:
         # Another one may be put in its place while connections play.
         self.clip = clip
         self.account = account
+        # Of RTSP over TCP: silence, beside the pictures.
+        self.has_sound = False
+        # Between sender's reports.
+        self.report_seconds = 5.0
         self.fault = Fault()
         # On the monotonic clock: when picture 0 of loop 0 was filmed.
         self.began = time.monotonic()

@@ -147,6 +147,12 @@ def _rtsp(clip: Clip, stack: ExitStack) -> Camera:
     return stack.enter_context(RtspServer()).add("door", clip)
 
 
+def _with_sound(clip: Clip, stack: ExitStack) -> Camera:
+    camera = _rtsp(clip, stack)
+    camera.has_sound = True
+    return camera
+
+
 def _transport_stream(clip: Clip, stack: ExitStack) -> Camera:
     return stack.enter_context(HttpServer()).add("door.ts", clip)
 
@@ -228,6 +234,9 @@ LOST = {
     "the server goes and comes back": Case(causes=("ended", "refused"), make=_server_goes),
     "it stalls": Case(causes=("timeout",), make=_becomes(_rtsp, STALLED)),
     "bytes trickle": Case(causes=("timeout",), make=_becomes(_rtsp, Fault(trickle=True))),
+    "pictures stop, sound goes on": Case(
+        causes=("timeout",), make=_becomes(_with_sound, Fault(blind=True))
+    ),
     "it stalls, RTSP over UDP": Case(
         causes=("timeout",), make=_becomes(_rtsp, STALLED, rtsp_transport="udp")
     ),

@@ -26,7 +26,9 @@ from servers import LOOPBACK, TcpServer, end_connection, first_of
 __all__ = ["Account", "Camera", "Fault", "RtspServer"]
 
 _VIDEO_TYPE = 96
-_REPORT_SECONDS = 5.0
+# PCMU, and a second of it.
+_SOUND_TYPE = 0
+_SOUND_CLOCK = 8000
 _NTP_EPOCH = 2_208_988_800
 
 
@@ -70,6 +72,8 @@ class _Session:
         self._playing = asyncio.Event()
         # Of RTSP over UDP.
         self._datagrams: socket.socket | None = None
+        # Of RTSP over TCP, by track.
+        self._channels: dict[str, int] = {}
 
     def close(self) -> None:
         """The client is gone."""
@@ -82,7 +86,7 @@ class _Session:
         """Until the client says goodbye."""
         while True:
             request = await _next_request(reader)
-            camera = self._server.cameras.get(re.sub(r"/track$", "", request.path))
+            camera = self._server.cameras.get(re.sub(r"/(?:track|sound)$", "", request.path))
             if camera is None:
                 self._reply(request, "404 Not Found")
                 continue
@@ -121,7 +125,9 @@ class _Session:
         if camera.fault.refused_transport == kind:
             self._reply(request, "461 Unsupported Transport")
             return
-        transport = "RTP/AVP/TCP;unicast;interleaved=0-1"
+        channels = re.search(r"interleaved=(\d+)-\d+", wanted)
+        self._channels[request.path.rpartition("/")[2]] = int(channels[1]) if channels else 0
+        transport = f"RTP/AVP/TCP;unicast;{channels[0] if channels else ''}"
         if kind == "udp":
             ports = re.search(r"client_port=(\d+)-(\d+)", wanted)
             assert ports is not None
@@ -146,26 +152,35 @@ class _Session:
         await self._playing.wait()
         camera = self._camera
         assert camera is not None
-        packets = _RtpPackets(camera.fault.first_timestamp)
+        pictures = _RtpPackets(_VIDEO_TYPE, RTP_CLOCK, camera.fault.first_timestamp)
+        sound = _RtpPackets(_SOUND_TYPE, _SOUND_CLOCK, None)
+        silence = b"\xff" * round(_SOUND_CLOCK / camera.clip.rate)
         async for filmed in camera.pictures():
-            await self._send(camera, packets.of(filmed), packets.report())
+            packets = [] if filmed.fault.blind else pictures.of(filmed, filmed.picture.payloads)
+            if self._datagrams is not None:
+                for packet in packets:
+                    self._datagrams.send(packet)
+                continue
+            data = self._framed("track", packets, pictures.report(camera.report_seconds))
+            if "sound" in self._channels:
+                packets = sound.of(filmed, (silence,))
+                data += self._framed("sound", packets, sound.report(camera.report_seconds))
+            await camera.send(self._writer, data)
         end_connection(self._writer, reset=camera.fault.reset)
 
-    async def _send(self, camera: Camera, packets: list[bytes], report: bytes | None) -> None:
-        if self._datagrams is not None:
-            for packet in packets:
-                self._datagrams.send(packet)
-            return
-        framed = [b"$\0" + struct.pack(">H", len(packet)) + packet for packet in packets]
-        if report is not None:
-            framed.append(b"$\1" + struct.pack(">H", len(report)) + report)
-        await camera.send(self._writer, b"".join(framed))
+    def _framed(self, track: str, packets: list[bytes], report: bytes | None) -> bytes:
+        channel = self._channels[track]
+        numbered = [(channel, packet) for packet in packets]
+        numbered += [] if report is None else [(channel + 1, report)]
+        return b"".join(struct.pack(">cBH", b"$", to, len(what)) + what for to, what in numbered)
 
 
 class _RtpPackets:
     """Packets with headers (RFC 3550): numbers from anywhere, times from anywhere."""
 
-    def __init__(self, first_timestamp: int | None) -> None:
+    def __init__(self, kind: int, clock: int, first_timestamp: int | None) -> None:
+        self._kind = kind
+        self._clock = clock
         self._number = random.randrange(1 << 16)
         self._source = random.randrange(1 << 32)
         self._num_made = 0
@@ -175,29 +190,29 @@ class _RtpPackets:
         self._timestamp = 0
         self._reported = time.monotonic()
 
-    def of(self, filmed: Filmed) -> list[bytes]:
-        """The packets of one picture, without those that get lost."""
+    def of(self, filmed: Filmed, payloads: tuple[bytes, ...]) -> list[bytes]:
+        """The packets of one moment, without those that get lost."""
         if self._first_seconds is None:
             self._first_seconds = filmed.seconds
-        ticks = round((filmed.seconds - self._first_seconds) * RTP_CLOCK)
+        ticks = round((filmed.seconds - self._first_seconds) * self._clock)
         self._timestamp = (self._first_timestamp + ticks) & 0xFFFFFFFF
-        packets, payloads = [], filmed.picture.payloads
+        packets = []
         for index, payload in enumerate(payloads):
             marker = 0x80 if index == len(payloads) - 1 else 0
             self._number = (self._number + 1) & 0xFFFF
             self._num_made += 1
             if filmed.fault.lost is None or self._num_made % filmed.fault.lost:
-                head = (0x80, _VIDEO_TYPE | marker, self._number, self._timestamp, self._source)
+                head = (0x80, self._kind | marker, self._number, self._timestamp, self._source)
                 # The unit's header stays, so that it gets as far as the decoder.
                 kept = 2 if filmed.is_damaged else len(payload)
                 payload = payload[:kept] + b"\xff" * (len(payload) - kept)
                 packets.append(struct.pack(">BBHII", *head) + payload)
         return packets
 
-    def report(self) -> bytes | None:
-        """A sender's report (RTCP), every 5 s: the wall clock of the last time stamp."""
+    def report(self, every_seconds: float) -> bytes | None:
+        """A sender's report (RTCP), now and then: the wall clock of the last time stamp."""
         now = time.monotonic()
-        if now < self._reported + _REPORT_SECONDS:
+        if now < self._reported + every_seconds:
             return None
         self._reported = now
         wall = time.time() + _NTP_EPOCH
@@ -221,4 +236,7 @@ def _description(camera: Camera) -> str:
         lines.append(
             f"a=fmtp:{_VIDEO_TYPE} packetization-mode=1;{profile};sprop-parameter-sets={sets}"
         )
-    return "\r\n".join([*lines, "a=control:track", ""])
+    lines.append("a=control:track")
+    if camera.has_sound:
+        lines += [f"m=audio 0 RTP/AVP {_SOUND_TYPE}", "a=control:sound"]
+    return "\r\n".join([*lines, ""])

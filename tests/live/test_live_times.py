@@ -77,6 +77,9 @@ def rows(clip: Clip) -> Iterator[dict[str, Row]]:
         made = {}
         for number, (name, (change, heal)) in enumerate(changes.items()):
             made[name] = Row(rtsp.add(f"row{number}", clip), change, heal)
+        talks = made["has sound"] = Row(rtsp.add("talks", clip))
+        talks.camera.has_sound = True
+        talks.camera.report_seconds = 1.0
         made["wraps"].camera.fault = Fault(first_timestamp=(1 << 32) - 90_000)
         slow = drawn_clip(rate=8, seconds=4)
         made["JPEGs"] = Row(http.add("slow.mjpeg", slow), options={"timeout_seconds": 3.0})
@@ -95,7 +98,7 @@ def read(row: Row) -> Reading:
     return row.reading
 
 
-@pytest.mark.parametrize("name", ["wraps", "widens"])
+@pytest.mark.parametrize("name", ["wraps", "widens", "has sound"])
 def test_what_is_no_fault_is_not_seen(rows: dict[str, Row], name: str) -> None:
     reading = read(rows[name])
     assert reading.told() == ["info"]
