@@ -203,7 +203,9 @@ def _list_jobs(argument: str, tell: Callable[[str], None]) -> Iterator[Job]:
         try:
             yield from _guarded(entry, _entry_jobs(entry, folder, tell))
         except UsageError as error:
-            yield _problem_job(without_credentials(entry), "live_source", str(error))
+            # What lacks its protocol may have a password all the same.
+            source = without_credentials(entry) if "://" in entry else entry.rpartition("@")[2]
+            yield _problem_job(source, "live_source", str(error))
 
 
 def list_entries(argument: str) -> list[str]:

@@ -124,9 +124,13 @@ def test_no_secret_is_shown_of_files(
         f"{server}/user=admin_password={MARK}.mp4?v={MARK}.{MARK}",
         f"rtsp:/cam:{MARK}@127.0.0.1/film",
         f"rtsp:cam:{MARK}@127.0.0.1/film",
+        f"cam:{MARK}@127.0.0.1/film",
     ]
-    for address in named:
+    listed = tmp_path / "films.txt"
+    listed.write_text("\n".join(named))
+    for address in (*named, str(listed)):
         main([*words, address])
+    listed.unlink()
     out, err = capfd.readouterr()
     assert out + err
     assert leaks(tmp_path, out, err) == []

@@ -18,6 +18,8 @@ STANDARD_INPUT = "-"
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 # An address with too few slashes, which would be taken for a path.
 _SLIP = re.compile(r"(https?|rtsps?|rtmps?|udp|tcp|rtp|srt):/?(?!/)", re.IGNORECASE)
+# user:password@host
+_WITHOUT_PROTOCOL = re.compile(r"[^/:]+:(?!//).*@", re.DOTALL)
 _CAMERA = re.compile(r"/dev/video\d+|\d+", re.ASCII)
 # Read as a file is, from its beginning to its end.
 _NETWORK = ("http", "https")
@@ -86,6 +88,11 @@ def refuse_live(text: str) -> None:
     if (slip := _SLIP.match(text)) is not None:
         raise UsageError(
             f"'{without_credentials(text)}' is no address: write {slip[1]}:// with two slashes."
+        )
+    if _WITHOUT_PROTOCOL.match(text):
+        raise UsageError(
+            f"there is no such file as '***@{text.rpartition('@')[2]}', and an address begins with "
+            "its protocol, as in rtsp://."
         )
     found = _SCHEME.match(text)
     live = found is not None and found[1].lower() not in (*_NETWORK, "file")
