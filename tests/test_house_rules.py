@@ -20,6 +20,7 @@ READ_WORDS = (
     "runtime/cli/parser.py",
     "runtime/cli/live_options.py",
     "runtime/cli/options.py",
+    "runtime/cli/report.py",
     "runtime/cli/subcommands.py",
     "export/to_onnx.py",
     "export/to_tensorrt.py",

@@ -13,7 +13,7 @@ from commands import HANG_SECONDS, run_python
 from places import ROOT
 
 FOLDERS = {"wsgn": "", "kernels": "kernels", "export": "export", "runtime": "runtime"}
-DATA = ("*.py", "py.typed", "*.onnx", "*.mp4", "*.json")
+DATA = ("*.py", "py.typed", "*.onnx", "*.mp4", "*.json", "*.css", "*.js")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -21,6 +21,7 @@ subcommands:
   wsgn-run manifest ENGINE   show what an engine says about itself
   wsgn-run probe SOURCE      show what a source is
   wsgn-run doctor            show versions and devices, and what is wrong with them
+  wsgn-run report RESULTS    make pages to look at, of results that exist
   (a file of such a name is reached as ./manifest)
 
 Results go to stdout (a table on a terminal, JSON lines when piped), words to stderr.

@@ -1,4 +1,4 @@
-"""The subcommands beside a run: `manifest`, `probe` and `doctor`.
+"""The subcommands beside a run: `manifest`, `probe`, `doctor` and `report`.
 
 Each imports what it needs itself: `doctor` has to end where the others cannot begin.
 """
@@ -91,9 +91,17 @@ def run_doctor(arguments: Sequence[str]) -> int:
     return EngineError.exit_code if findings.problems else 0
 
 
+def run_report(arguments: Sequence[str]) -> int:
+    """Make pages of results that exist."""
+    from .report import run_report
+
+    return run_report(arguments)
+
+
 # A file of such a name is reached as ./manifest.
 SUBCOMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "manifest": show_manifest,
     "probe": probe_sources,
     "doctor": run_doctor,
+    "report": run_report,
 }

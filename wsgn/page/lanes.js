@@ -8,8 +8,10 @@ class Lanes {
     this.element = element;
     this.onSeek = onSeek || (() => {});
     const data = page.island(element);
-    this.duration = Math.max(data.duration, 0.001);
-    this.from = 0; this.to = this.duration; this.now = 0; this.least = 0;
+    this.begin = data.begin; this.end = Math.max(data.end, data.begin + 0.001);
+    this.from = this.begin; this.to = this.end; this.now = this.begin;
+    // Which of the found segments are drawn; candidates that a better one overlaps are not.
+    this.shows = segment => !segment[3];
     this.runs = data.runs.map(([first, step, count]) => ({ first, step, count, at: 0 }));
     this.runs.reduce((at, run) => { run.at = at; return at + run.count; }, 0);
     this.truth = data.truth;
@@ -21,8 +23,8 @@ class Lanes {
     element.append(this.cursor, this.tip);
     element.tabIndex = 0;
     element.setAttribute("role", "slider");
-    element.setAttribute("aria-valuemin", 0);
-    element.setAttribute("aria-valuemax", this.duration);
+    element.setAttribute("aria-valuemin", this.begin);
+    element.setAttribute("aria-valuemax", this.end);
     this.redraw = page.later(() => this.draw());
     this.listen();
     page.onLook(this.redraw);
@@ -45,33 +47,37 @@ class Lanes {
   draw() {
     const look = {};
     for (const name of ["ink", "quiet", "rule", "found", "scores", "true"]) look[name] = page.colour(name);
-    for (const lane of this.lanes) if (!lane.row.hidden) this.drawLane(lane, look);
-    this.drawAxis(look);
-    this.drawOverview(look);
+    const whole = this.from <= this.begin && this.to >= this.end;
+    this.overview.row.hidden = whole;
+    // Asked once: all canvases are as wide, and each question after a change is answered anew.
+    const w = this.axis.canvas.clientWidth;
+    for (const lane of this.lanes) if (!lane.row.hidden) this.drawLane(lane, look, w);
+    this.drawAxis(look, w);
+    if (!whole) this.drawOverview(look, w);
     this.place();
   }
 
-  // A canvas of as many pixels as the screen has; [context, width, height] in CSS pixels.
-  paper(canvas) {
-    const k = devicePixelRatio || 1, w = canvas.clientWidth, h = canvas.clientHeight;
+  // The context of a canvas of as many pixels as the screen has; sizes are CSS pixels.
+  paper(canvas, w, h) {
+    const k = devicePixelRatio || 1;
     if (canvas.width !== Math.round(w * k) || canvas.height !== Math.round(h * k)) {
       canvas.width = Math.round(w * k); canvas.height = Math.round(h * k);
     }
     const g = canvas.getContext("2d");
     g.setTransform(k, 0, 0, k, 0, 0);
     g.clearRect(0, 0, w, h);
-    return [g, w, h];
+    return g;
   }
 
-  drawLane(lane, look) {
-    const [g, w, h] = this.paper(lane.canvas), top = 12, bottom = this.truth ? 10 : 2;
+  drawLane(lane, look, w) {
+    const h = Lanes.HEIGHT, g = this.paper(lane.canvas, w, h), top = 12, bottom = this.truth ? 10 : 2;
     const x = t => (t - this.from) / (this.to - this.from) * w;
     if (lane.levels) {
       g.fillStyle = look.scores;
       const base = h - bottom, tall = base - top;
       for (const run of this.runs) this.fillRun(g, lane, run, w, base, tall);
     }
-    this.bars(g, lane.found.filter(s => s[2] === null || s[2] >= this.least), x, w, 3, 7, look.found);
+    this.bars(g, lane.found.filter(this.shows), x, w, 3, 7, look.found);
     this.bars(g, lane.true, x, w, h - 8, 6, look.true);
   }
 
@@ -97,16 +103,18 @@ class Lanes {
     for (const [start, end, score] of segments) {
       const a = x(start), b = x(end);
       if (b < 0 || a > w) continue;
-      g.globalAlpha = score === null ? 1 : 0.45 + 0.55 * Math.min(1, score);
+      const left = Math.max(-4, a), wide = Math.max(2, Math.min(w + 4, b) - left);
+      g.globalAlpha = score == null ? 1 : 0.5 + 0.5 * Math.min(1, score);
+      if (wide < 5) { g.fillRect(left, y, wide, tall); continue; }
       g.beginPath();
-      g.roundRect(Math.max(-4, a), y, Math.max(2, Math.min(w + 4, b) - Math.max(-4, a)), tall, 2);
+      g.roundRect(left, y, wide, tall, 2);
       g.fill();
     }
     g.globalAlpha = 1;
   }
 
-  drawAxis(look) {
-    const [g, w] = this.paper(this.axis.canvas), range = this.to - this.from;
+  drawAxis(look, w) {
+    const g = this.paper(this.axis.canvas, w, 24), range = this.to - this.from;
     const step = [.1, .2, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000].find(s => w * s / range > 76) || 86400;
     g.font = "12px system-ui, sans-serif"; g.textBaseline = "top";
     for (let n = Math.ceil(this.from / step); n * step <= this.to; n++) {
@@ -117,12 +125,9 @@ class Lanes {
   }
 
   // The whole of the video, with a window round what the lanes show; hidden while they show all.
-  drawOverview(look) {
-    const whole = this.from <= 0 && this.to >= this.duration;
-    this.overview.row.hidden = whole;
-    if (whole) return;
-    const [g, w, h] = this.paper(this.overview.canvas), x = t => t / this.duration * w;
-    for (const lane of this.lanes) this.bars(g, lane.found, x, w, 6, h - 12, look.found);
+  drawOverview(look, w) {
+    const h = 18, g = this.paper(this.overview.canvas, w, h), x = t => (t - this.begin) / (this.end - this.begin) * w;
+    for (const lane of this.lanes) this.bars(g, lane.found.filter(this.shows), x, w, 6, h - 12, look.found);
     g.strokeStyle = look.ink; g.lineWidth = 2;
     g.strokeRect(x(this.from) + 1, 1, Math.max(4, x(this.to) - x(this.from) - 2), h - 2);
   }
@@ -140,20 +145,23 @@ class Lanes {
   moveTo(seconds) {
     this.now = seconds;
     const range = this.to - this.from;
-    if (range < this.duration && (seconds > this.to || seconds < this.from)) this.show(seconds - range * 0.1, range);
+    if (range < this.end - this.begin && (seconds > this.to || seconds < this.from)) this.show(seconds - range * 0.1, range);
     this.place();
   }
 
   show(from, range) {
-    range = Math.min(this.duration, Math.max(Math.min(0.5, this.duration), range));
-    this.from = Math.min(this.duration - range, Math.max(0, from));
-    this.to = this.from + range;
+    const all = this.end - this.begin;
+    range = Math.min(all, Math.max(Math.min(0.5, all), range));
+    this.from = range >= all ? this.begin : Math.min(this.end - range, Math.max(this.begin, from));
+    this.to = range >= all ? this.end : this.from + range;
     this.redraw();
   }
 
+  whole() { this.show(this.begin, this.end - this.begin); }
+
   zoom(factor, around) {
     const at = around === undefined ? (this.now >= this.from && this.now <= this.to ? this.now : (this.from + this.to) / 2) : around;
-    const range = Math.min(this.duration, Math.max(0.5, (this.to - this.from) * factor));
+    const range = Math.min(this.end - this.begin, Math.max(0.5, (this.to - this.from) * factor));
     this.show(at - (at - this.from) / (this.to - this.from) * range, range);
   }
 
@@ -162,7 +170,7 @@ class Lanes {
     return (event.clientX - box.left) / box.width;
   }
 
-  seek(t) { this.onSeek(Math.min(this.duration, Math.max(0, t))); }
+  seek(t) { this.onSeek(Math.min(this.end, Math.max(this.begin, t))); }
 
   listen() {
     const time = e => this.from + this.seconds(e) * (this.to - this.from), pointers = new Map();
@@ -192,25 +200,25 @@ class Lanes {
       if (e.target.tagName !== "CANVAS") return;
       const sideways = e.shiftKey ? e.deltaY || e.deltaX : Math.abs(e.deltaX) > Math.abs(e.deltaY) ? e.deltaX : 0;
       if (e.ctrlKey || e.metaKey) this.zoom(e.deltaY > 0 ? 1.25 : 0.8, time(e));
-      else if (sideways && this.to - this.from < this.duration) this.show(this.from + sideways / 800 * (this.to - this.from), this.to - this.from);
+      else if (sideways && this.to - this.from < this.end - this.begin) this.show(this.from + sideways / 800 * (this.to - this.from), this.to - this.from);
       else return;
       e.preventDefault();
     }, { passive: false });
-    this.element.addEventListener("dblclick", () => this.show(0, this.duration));
+    this.element.addEventListener("dblclick", () => this.whole());
   }
 
   slide(e) {
     const range = this.to - this.from;
-    this.show(this.seconds(e, this.overview.canvas) * this.duration - range / 2, range);
+    this.show(this.begin + this.seconds(e, this.overview.canvas) * (this.end - this.begin) - range / 2, range);
   }
 
   hint(lane, event, t) {
     this.tip.hidden = !lane || event.pointerType === "touch";
     if (this.tip.hidden) return;
-    const words = [page.clock(t, 1), lane.label], on = lane.found.filter(s => s[0] <= t && t <= s[1] && (s[2] === null || s[2] >= this.least));
+    const words = [page.clock(t, 1), lane.label], on = lane.found.filter(s => s[0] <= t && t <= s[1] && this.shows(s));
     const score = this.scoreAt(lane, t);
     if (score !== null) words.push("score " + score.toFixed(2));
-    for (const s of on.slice(0, 3)) words.push(`${page.clock(s[0], 1)} to ${page.clock(s[1], 1)}${s[2] === null ? "" : " (" + s[2].toFixed(2) + ")"}`);
+    for (const s of on.slice(0, 3)) words.push(`${page.clock(s[0], 1)} to ${page.clock(s[1], 1)}${s[2] == null ? "" : " (" + s[2].toFixed(2) + ")"}`);
     if (lane.true.some(s => s[0] <= t && t <= s[1])) words.push("true");
     this.tip.textContent = words.join("  ·  ");
     const box = this.element.getBoundingClientRect(), wide = this.tip.offsetWidth;
@@ -227,6 +235,8 @@ class Lanes {
     return null;
   }
 }
+// As in style.css, CSS pixels.
+Lanes.HEIGHT = 42;
 // Levels of maxima, each half as long as the one before.
 function pyramid(bytes) {
   const levels = [bytes];

@@ -26,6 +26,8 @@ class LaneSegment:
     end_seconds: float
     # None of true segments.
     score: float | None = None
+    # It overlaps one of its class that scores more: a candidate, shown only where asked for.
+    overlapped: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +45,11 @@ class Lane:
 class Lanes:
     """The lanes of a video."""
 
+    # When the lanes end.
     duration_seconds: float
     lanes: Sequence[Lane]
+    # When they begin.
+    begin_seconds: float = 0.0
     # (T,) middle of what each score is of, in seconds; rising.
     times: FloatArray | None = None
     # Whether truth is known, also where it says that nothing happens.
@@ -61,7 +66,8 @@ def lanes_data(lanes: Lanes) -> dict[str, Any]:
     """JSON of the lanes; scores become one byte each (1/255), times runs of an even grid."""
     times = np.empty(0) if lanes.times is None else np.asarray(lanes.times, dtype=np.float64)
     return {
-        "duration": round(float(lanes.duration_seconds), _DECIMALS),
+        "begin": round(float(lanes.begin_seconds), _DECIMALS),
+        "end": round(float(lanes.duration_seconds), _DECIMALS),
         "runs": even_runs(times),
         "truth": lanes.has_truth,
         "lanes": [
@@ -85,7 +91,7 @@ def even_runs(times: FloatArray) -> list[tuple[float, float, int]]:
             runs.append((float(times[begin]), 1.0, 1))
             break
         end = _run_end(times, begin)
-        step = float(times[end - 1] - times[begin]) / (end - 1 - begin)
+        step = max(float(times[end - 1] - times[begin]) / (end - 1 - begin), _EVEN_SECONDS)
         runs.append((round(float(times[begin]), _DECIMALS), step, end - begin))
         begin = end
     return runs
@@ -117,6 +123,9 @@ def _score_bytes(scores: FloatArray) -> str:
 
 
 def _bar(segment: LaneSegment) -> list[float | None]:
-    score = None if segment.score is None else round(float(segment.score), _DECIMALS)
+    """[start, end], then the score where there is one, then 1 where it is overlapped."""
     times = (segment.start_seconds, segment.end_seconds)
-    return [*(round(float(seconds), _DECIMALS) for seconds in times), score]
+    bar: list[float | None] = [round(float(seconds), _DECIMALS) for seconds in times]
+    if segment.score is not None or segment.overlapped:
+        bar.append(None if segment.score is None else round(float(segment.score), _DECIMALS))
+    return [*bar, 1] if segment.overlapped else bar

@@ -11,6 +11,7 @@ import html
 import json
 from collections.abc import Sequence
 from importlib.resources import files
+from pathlib import Path
 
 from wsgn.support.terminal import without_surrogates
 
@@ -20,6 +21,10 @@ _POLICY = (
     "media-src 'self' file: data: blob:"
 )
 
+# Which pages are of this project, and may be replaced.
+_MARK = '<meta name="generator" content="wsgn">'
+_MARK_WITHIN_BYTES = 4096
+
 
 def render_page(
     title: str,
@@ -27,6 +32,7 @@ def render_page(
     data: object = None,
     scripts: Sequence[str] = (),
     *,
+    styles: Sequence[str] = (),
     may_connect: bool = False,
     refresh_seconds: int | None = None,
 ) -> str:
@@ -38,10 +44,11 @@ def render_page(
         data: JSON that the scripts find as `page.data`.
         scripts: texts of scripts, of `asset` or a package's own, run in this order at the end of
             the page, behind `base.js`.
+        styles: texts of styles, behind `style.css`.
         may_connect: whether scripts may ask the server that the page came from.
         refresh_seconds: after how long a browser is to read the page again; never by default.
     """
-    style = asset("style.css")
+    style = "\n".join([asset("style.css"), *styles])
     scripts = (asset("base.js"), *scripts)
     policy = "; ".join(
         [
@@ -61,10 +68,16 @@ def render_page(
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="color-scheme" content="light dark">\n{refresh}'
+        f'<meta name="color-scheme" content="light dark">\n{_MARK}\n{refresh}'
         f"<title>{text(title)}</title>\n<style>{style}</style>\n<body>\n{body}\n"
         f"{island(data, name='page-data')}\n{code}\n</body>\n</html>\n"
     )
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page of this project. Raises `OSError`."""
+    with path.open("rb") as file:
+        return _MARK.encode() in file.read(_MARK_WITHIN_BYTES)
 
 
 def text(value: object) -> str:

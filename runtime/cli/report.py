@@ -1,0 +1,179 @@
+"""`wsgn-run report`: pages of results that exist, and their index; nothing is detected again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsgn.data.annotations import Annotations
+from wsgn.data.layouts import read_annotations
+from wsgn.errors import InputError, UsageError
+from wsgn.localization.segments import Segment
+from wsgn.support.credentials import without_credentials
+from wsgn.support.files import input_errors, new_folder
+from wsgn.support.parser import CommandParser
+from wsgn.video.addresses import is_network
+from wsgn.video.files import video_files
+
+from ..report.document import (
+    INDEX_NAME,
+    VideoReport,
+    links_of,
+    render_report,
+    report_summary,
+)
+from ..report.index import IndexEntry, render_index
+from ..report.pages import page_names, write_page
+from ..report.results import FoundResult, found_results, stored_scores
+from ..report.video import shown_video
+from .console import Console, print_result
+
+_DESCRIPTION = """\
+Make pages of results that exist: one file for each video, with the video, its scores and its
+segments, and an index of several. They open from disk and fetch nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """What `wsgn-run report` is asked for."""
+
+    results: tuple[Path, ...]
+    # None: beside the results.
+    folder: Path | None = None
+    # Where the videos are; None: where the lines of events say.
+    videos: Path | None = None
+    # Annotations, for lanes of what is true.
+    truth: Path | None = None
+    # Whether small copies of the videos go into the pages.
+    embed: bool = False
+
+
+def run_report(arguments: Sequence[str]) -> int:
+    """Write the pages and print which one to open; the exit code."""
+    parser = CommandParser(prog="wsgn-run report", description=_DESCRIPTION)
+    parser.add_argument(
+        "results", nargs="+", type=Path, metavar="RESULTS", help=".jsonl and .json files of "
+        "wsgn-run -o, or folders of them; NAME.scores.npz beside them are drawn too"
+    )  # fmt: skip
+    parser.add_argument("--videos", type=Path, metavar="DIR", help="where the videos are")
+    parser.add_argument(
+        "--truth", type=Path, metavar="FILE", help="annotations, for a second row of bars"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="where the pages go (default: beside the "
+        "results); pages of this name are replaced"
+    )  # fmt: skip
+    parser.add_argument(
+        "--embed", action="store_true", help="put a small copy of each video into its page"
+    )
+    words = parser.parse_args(arguments)
+    options = ReportOptions(
+        results=tuple(words.results),
+        folder=words.output,
+        videos=words.videos,
+        truth=words.truth,
+        embed=words.embed,
+    )
+    print_result(f"{write_reports(options, Console())}\n")
+    return 0
+
+
+def write_reports(options: ReportOptions, console: Console) -> Path:
+    """Write the pages, one after the other; the one to open first."""
+    found = found_results(options.results)
+    truth = None if options.truth is None else _Truth(options.truth)
+    if truth is not None and not any(truth.of(one.stored.result.name) for one in found):
+        raise UsageError(
+            f"'{options.truth}' names none of these videos: the names have to be those of the "
+            "results."
+        )
+    videos = None if options.videos is None else _Videos(options.videos)
+    first = options.results[0]
+    folder = options.folder or (first if first.is_dir() else first.parent)
+    names = page_names(one.stored.result.name for one in found)
+    entries = []
+    with new_folder(folder):
+        for place, (name, one) in enumerate(zip(names, found, strict=True)):
+            result = one.stored.result
+            shown = shown_video(_source(one, videos), folder / name, embed=options.embed)
+            if shown.note:
+                console.say(f"{result.name}: {shown.note}")
+            report = VideoReport(
+                result=result,
+                video=shown,
+                scores=stored_scores(one),
+                truth=None if truth is None else truth.of(result.name),
+                links=links_of(names, place),
+            )
+            beside = None if shown.beside is None else (shown.beside_name, shown.beside)
+            write_page(folder / name, render_report(report), beside=beside)
+            entries.append(IndexEntry(page=name, summary=report_summary(report)))
+        if len(entries) > 1:
+            write_page(folder / INDEX_NAME, render_index(f"{len(entries)} videos", entries))
+    return folder / (INDEX_NAME if len(entries) > 1 else names[0])
+
+
+class _Truth:
+    """Annotations, by whatever results call a video."""
+
+    def __init__(self, path: Path) -> None:
+        annotations: Annotations = read_annotations(path)
+        self._videos = {video.name: video for video in annotations.videos}
+        self._by_stem = {Path(video.name).stem: video for video in annotations.videos}
+
+    def of(self, name: str) -> tuple[Segment, ...] | None:
+        """What is true of a video; None where no times are known."""
+        video = self._videos.get(name) or self._by_stem.get(Path(name).stem)
+        if video is None or (video.labels and not video.segments):
+            return None
+        return tuple(
+            Segment(label=label, start_seconds=start, end_seconds=end, score=1.0)
+            for label, start, end in video.segments
+        )
+
+
+class _Videos:
+    """The videos of a folder, by the ends of their paths, with and without their endings."""
+
+    def __init__(self, folder: Path) -> None:
+        if folder.is_file():
+            videos = [folder]
+        else:
+            with input_errors(f"'{folder}'"):
+                videos = video_files(folder).videos
+        if not videos:
+            raise InputError(f"'{folder}' holds no videos: name the folder that they are in.")
+        self._by_end: dict[str, list[Path]] = {}
+        for path in videos:
+            for end in dict.fromkeys(_ends(path.absolute())):
+                self._by_end.setdefault(end, []).append(path)
+
+    def find(self, names: Sequence[str]) -> Path | None:
+        """The one video that has one of these names; None where there is none, or two."""
+        for name in names:
+            found = self._by_end.get(name, [])
+            if len(found) == 1:
+                return found[0]
+        return None
+
+
+def _ends(path: Path) -> Iterator[str]:
+    for number in range(1, len(path.parts)):
+        end = Path(*path.parts[-number:])
+        yield end.as_posix()
+        yield end.with_suffix("").as_posix()
+
+
+def _source(found: FoundResult, videos: _Videos | None) -> Path | str | None:
+    """Where the video of a result is."""
+    source, name = found.stored.source, found.stored.result.name
+    if videos is not None:
+        names = [name, *([] if source is None else [source, Path(source).name])]
+        if (path := videos.find(names)) is not None:
+            return path
+    if source is None:
+        return None
+    if is_network(source):
+        return without_credentials(source)
+    return Path(source) if Path(source).is_file() else None

@@ -1,0 +1,106 @@
+"""The files of pages: their names, writing them, and the writer of `wsgn-run -f html`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from wsgn.errors import OutputError
+from wsgn.page.shell import is_page
+from wsgn.support.files import write_whole_file
+from wsgn.support.terminal import printable, without_surrogates
+
+from ..events import Event, RunEvent, SourceEvent
+from ..writers.files import ResultFile
+from ..writers.result import ResultCollector
+from .document import INDEX_NAME, FrameScores, Links, VideoReport, render_report
+from .video import shown_video
+
+_LONGEST_NAME_BYTES = 180
+_UNWANTED = str.maketrans(dict.fromkeys('\\:*?"<>|', "_"))
+
+
+def page_names(names: Iterable[str]) -> list[str]:
+    """File names of pages, relative to their folder, each once, whatever the videos are called.
+
+    Names come out of files that others wrote: none of these leads out of the folder.
+    """
+    taken = {INDEX_NAME}
+    found = []
+    for name in names:
+        parts = [
+            _part(part)
+            for part in PurePosixPath(without_surrogates(name)).parts
+            if part not in ("/", "//", "..", ".")
+        ]
+        stem = "/".join(parts) or "video"
+        number, page = 1, f"{stem}.html"
+        # Some disks tell no capital letters from small ones.
+        while page.casefold() in taken:
+            number += 1
+            page = f"{stem}-{number}.html"
+        taken.add(page.casefold())
+        found.append(page)
+    return found
+
+
+def _part(part: str) -> str:
+    plain = printable(part).translate(_UNWANTED)
+    # A name that begins with a point is hidden.
+    plain = f"_{plain}" if plain.startswith(".") else plain
+    return plain.encode()[:_LONGEST_NAME_BYTES].decode("utf-8", "ignore")
+
+
+def write_page(path: Path, page: str, *, beside: tuple[str, bytes] | None = None) -> None:
+    """Write a page, and the copy of its video that lies beside it.
+
+    Raises `OutputError`, also where the name is that of something that is no page of wsgn.
+    """
+    if path.exists() and not is_page(path):
+        raise OutputError(f"'{path}' is there and no page of wsgn's: choose another --output.")
+    if beside is not None:
+        name, data = beside
+        write_whole_file(path.with_name(name), data, what="the video")
+    write_whole_file(path, page.encode(), what="the page")
+
+
+class PageWriter:
+    """The page of one source of a run, written at its end."""
+
+    def __init__(self, path: Path, name: str, source: Path | str) -> None:
+        self._file = ResultFile(path)
+        self._path = path
+        self._source = source
+        self._collector = ResultCollector(name)
+        self._facts: list[tuple[str, str]] = []
+        # Where the run has several sources.
+        self.index: str | None = None
+        self.scores: FrameScores | None = None
+
+    def write(self, event: Event) -> None:
+        """Follow the event."""
+        self._collector.push(event)
+        if isinstance(event, RunEvent):
+            self._facts.append(("engine", event.engine))
+        elif isinstance(event, SourceEvent):
+            size = f"{event.width} x {event.height}, {event.codec}"
+            self._facts.append(("video", size))
+
+    def commit(self, *, partial: bool) -> None:
+        """Write the page."""
+        report = VideoReport(
+            result=self._collector.result(),
+            video=shown_video(self._source, self._path),
+            scores=self.scores,
+            facts=tuple(self._facts),
+            links=Links(index=self.index),
+        )
+        if report.video.beside is not None:
+            beside = self._path.with_name(report.video.beside_name)
+            write_whole_file(beside, report.video.beside, what="the video")
+        self._file.write(render_report(report))
+        self._file.commit(partial=partial)
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self._file.discard()
