@@ -20,7 +20,7 @@ from wsgn.errors import UsageError
 from wsgn.video.live.backoff import OPENINGS_AT_A_TIME, Backoff, opening_slot
 from wsgn.video.live.faults import Fault, opening_fault, reading_fault
 from wsgn.video.live.moments import Moments
-from wsgn.video.live.opening import opening_of
+from wsgn.video.live.opening import escaped, opening_of
 from wsgn.video.live.options import LiveOptions
 from wsgn.video.live.outage import Outage
 from wsgn.video.live.source import LiveSource, default_name, is_live
@@ -234,3 +234,22 @@ def test_how_addresses_are_opened() -> None:
     assert opening("3")[:2] == ("/dev/video3", "v4l2")
     quick = opening_of(LiveSource(name="a", address="rtsp://a/1"), options, quick=True)
     assert quick.options["analyzeduration"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("rtsp://me:p/w@cam/1", "rtsp://me:p%2Fw@cam/1"),
+        ("rtsp://me:p@s?/#w@cam:554/1?a=b", "rtsp://me:p@s?/#w@cam:554/1?a=b"),
+        ("rtsp://me:p?/#w@cam:554/1?a=b", "rtsp://me:p%3F%2F%23w@cam:554/1?a=b"),
+        ("rtsp://me:p%40/w@cam/1", "rtsp://me:p%40%2Fw@cam/1"),
+        # libav finds the host behind the last @ before the path.
+        ("rtsp://me:p@w@cam/1", "rtsp://me:p@w@cam/1"),
+        ("rtsp://cam/mail=a@b", "rtsp://cam/mail=a@b"),
+        ("rtsp://cam:554/mail=a@b", "rtsp://cam:554/mail=a@b"),
+        ("rtsp://[::1]:554/1", "rtsp://[::1]:554/1"),
+        ("/dev/video0", "/dev/video0"),
+    ],
+)
+def test_passwords_as_they_are_typed(address: str, expected: str) -> None:
+    assert escaped(address) == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import quote
 
 import av
 from av.container import InputContainer
@@ -59,7 +61,7 @@ def opening_of(source: LiveSource, options: LiveOptions, *, quick: bool) -> Open
     """The opening of a source; `quick` for one that was opened before."""
     timeout = source.timeout_seconds or options.timeout_seconds
     scheme = scheme_of(source.address)
-    file, form, own = source.address, None, dict[str, str]()
+    file, form, own = escaped(source.address), None, dict[str, str]()
     read_seconds: float | None = timeout
     is_pipe = False
     if (number := camera_number(source.address)) is not None:
@@ -90,6 +92,24 @@ def opening_of(source: LiveSource, options: LiveOptions, *, quick: bool) -> Open
         is_finite=is_pipe or source.realtime,
         is_paced=source.realtime,
     )
+
+
+def escaped(address: str) -> str:
+    """The address with /, ? and # in its password escaped, as libav wants them.
+
+    Only where what stands before them is no host: a password of digits up to there looks like a
+    port, and is left as it is.
+    """
+    scheme = scheme_of(address)
+    rest = address[len(scheme) + len("://") :]
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    port = authority.rpartition(":")[2]
+    if not scheme or "@" in authority or ":" not in authority or port.isdigit() or "@" not in rest:
+        return address
+    account, _, place = rest.rpartition("@")
+    user, _, password = account.partition(":")
+    # What is escaped already stays.
+    return f"{address[: -len(rest)]}{quote(user, '%')}:{quote(password, '%')}@{place}"
 
 
 def open_live(opening: Opening, should_stop: Callable[[], bool]) -> InputContainer:

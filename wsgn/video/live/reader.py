@@ -163,7 +163,7 @@ class LiveReader:
         # Outside of the handler: what libav raises holds the address, with its password.
         if opening.is_finite:
             raise VideoError(
-                "not_opened", f"{self._source.shown} cannot be opened: {fault.words()}."
+                "not_opened", f"{self._source.shown} cannot be opened: {self._words(fault)}."
             )
         return fault
 
@@ -306,7 +306,7 @@ class LiveReader:
         if retry is None:
             raise VideoError(
                 "lost" if self._has_pictures else "not_opened",
-                f"{self._source.shown}: {fault.words()}; not tried again after "
+                f"{self._source.shown}: {self._words(fault)}; not tried again after "
                 f"{self._outage.attempt - 1} times (reconnect).",
             )
         silence = self._moments.now() - self.last_picture
@@ -314,7 +314,7 @@ class LiveReader:
         is_quiet = self._has_pictures and silence < patience
         if not is_quiet and self._outage.is_new(fault.cause):
             state = "lost" if self._has_pictures else "waiting"
-            message = f"{fault.words()}; trying again."
+            message = f"{self._words(fault)}; trying again."
             yield self._status(state, fault.cause, message, retry_seconds=retry)
         self._moments.wait(retry)
 
@@ -345,6 +345,13 @@ class LiveReader:
             self._noticed.add(code)
             seconds = self._timeline.end_seconds
             yield Notice(code, f"{message} (first at {seconds:.2f} s)", seconds)
+
+    def _words(self, fault: Fault) -> str:
+        """What happened, and what may be behind it."""
+        words = fault.words()
+        if fault.cause == "name_unknown" and self._source.address.count("@") > 1:
+            words += " (in a password write %2F for / and %40 for @)"
+        return words
 
     def _unix(self, seconds: float) -> float:
         """Wall clock at a media time."""
