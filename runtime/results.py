@@ -12,6 +12,7 @@ from wsgn.errors import InputError
 from wsgn.localization.segments import Segment
 from wsgn.support.files import input_errors, require_file
 from wsgn.support.json_input import (
+    as_label,
     as_list,
     as_number,
     as_object,
@@ -20,7 +21,7 @@ from wsgn.support.json_input import (
     member,
     read_object,
 )
-from wsgn.support.terminal import printable
+from wsgn.support.terminal import printable, without_surrogates
 from wsgn.video.files import without_video_suffix
 
 from .writers import SourceResult
@@ -54,7 +55,7 @@ def read_results(path: Path) -> tuple[StoredResult, ...]:
     return tuple(
         StoredResult(
             result=SourceResult(
-                name=name,
+                name=without_surrogates(name),
                 segments=_in_order(
                     _segment(item, f"{where}: detection {index} of {name!r}")
                     for index, item in enumerate(as_list(found, f"{where}: video {name!r}"))
@@ -80,7 +81,7 @@ def _segment(item: Any, where: str) -> Segment:
     found = as_object(item, where)
     start, end = as_segment(member(found, "segment", where), f"{where}: 'segment'")
     return Segment(
-        label=as_text(member(found, "label", where), f"{where}: 'label'"),
+        label=as_label(member(found, "label", where), f"{where}: 'label'"),
         start_seconds=start,
         end_seconds=end,
         score=as_number(member(found, "score", where), f"{where}: 'score'"),
@@ -163,7 +164,7 @@ def _follow(source: _Source, event: dict[str, Any], run: int, where: str) -> Non
             raise InputError(f"{where}: a segment ends at {end} s, before it starts at {start} s.")
         key = (run, as_number(member(event, "id", where), f"{where}: 'id'"))
         source.segments[key] = Segment(
-            label=as_text(member(event, "label", where), f"{where}: 'label'"),
+            label=as_label(member(event, "label", where), f"{where}: 'label'"),
             start_seconds=start,
             end_seconds=end,
             score=as_number(member(event, "score", where), f"{where}: 'score'"),

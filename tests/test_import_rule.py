@@ -37,6 +37,9 @@ LEAN = {
     "onnxruntime": ("wsgn.engines",),
     # Optional, for engines on optical flow.
     "cv2": ("wsgn.video.flow",),
+    # Optional, and imported only where a file of these is written or read.
+    "pympi": ("wsgn.interchange.elan",),
+    "opentimelineio": ("wsgn.interchange.otio",),
     # Optional, and imported only where a GPU is asked for.
     "cuda": ("wsgn.engines.cuda.bindings_device",),
     "pycuda": ("wsgn.engines.cuda.pycuda_device",),

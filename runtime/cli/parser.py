@@ -22,6 +22,7 @@ subcommands:
   wsgn-run probe SOURCE      show what a source is
   wsgn-run doctor            show versions and devices, and what is wrong with them
   wsgn-run report RESULTS    make pages to look at, of results that exist
+  wsgn-run export RESULT     write results as files of ELAN, Label Studio and other tools
   (a file of such a name is reached as ./manifest)
 
 Results go to stdout (a table on a terminal, JSON lines when piped), words to stderr.

@@ -1,4 +1,4 @@
-"""The subcommands beside a run: `manifest`, `probe`, `doctor` and `report`.
+"""The subcommands beside a run: `manifest`, `probe`, `doctor`, `report` and the like.
 
 Each imports what it needs itself: `doctor` has to end where the others cannot begin.
 """
@@ -98,10 +98,18 @@ def run_report(arguments: Sequence[str]) -> int:
     return run_report(arguments)
 
 
+def export_results(arguments: Sequence[str]) -> int:
+    """Write results as files of other people's tools."""
+    from .export import export
+
+    return export(arguments)
+
+
 # A file of such a name is reached as ./manifest.
 SUBCOMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "manifest": show_manifest,
     "probe": probe_sources,
     "doctor": run_doctor,
     "report": run_report,
+    "export": export_results,
 }

@@ -1,0 +1,188 @@
+"""`wsgn-run export`: results as files of other people's tools."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsgn.data.video_folder import VideoFolder
+from wsgn.errors import InputError, OutputError, UsageError
+from wsgn.interchange.exported import ExportedVideo, media_name
+from wsgn.interchange.formats import EXPORTS, NEED_RATE
+from wsgn.support.files import new_folder
+from wsgn.support.parser import CommandParser
+from wsgn.support.terminal import printable, without_surrogates
+from wsgn.video import probe
+from wsgn.video.addresses import is_network
+
+from ..results import StoredResult, read_results
+from ..writers import ResultFile
+from .console import Console, print_result
+
+_DESCRIPTION = """\
+Write results as files of the tools that people look at videos and correct labels with.
+
+  eaf          ELAN: a file per video, with a tier for each class
+  labelstudio  Label Studio: tasks with predictions, and the configuration of their project
+  otio         OpenTimelineIO: a timeline per video, with markers
+  edl          CMX 3600: an edit list per video, each segment an event
+  via          VGG Image Annotator 3: one project
+
+Corrected files of ELAN, Label Studio and VIA are annotations, wherever a command takes those."""
+
+
+# 31 years.
+_MOST_SECONDS = 1_000_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What a command line asks for."""
+
+    results: tuple[Path, ...]
+    # One of EXPORTS.
+    kind: str
+    directory: Path
+    # Where the videos lie; None where only their names are known.
+    videos: Path | None
+    # Frames per second, in place of those of the videos.
+    frame_rate: float | None
+    # What stands before the names of the videos in the files.
+    prefix: str | None
+    min_score: float | None
+    overwrite: bool
+
+
+def export(arguments: Sequence[str]) -> int:
+    """Run the subcommand; the exit code."""
+    options = _parse(arguments)
+    console = Console()
+    videos = [_exported(stored, options, console) for stored in _stored(options.results)]
+    if not videos:
+        raise InputError("the results name no videos: there is nothing to export.")
+    texts = EXPORTS[options.kind](videos)
+    paths = {options.directory / name: text for name, text in texts.items()}
+    _refuse_existing(paths, options)
+    with new_folder(options.directory):
+        for path, text in paths.items():
+            _write(path, text)
+    for path in paths:
+        print_result(f"{printable(str(path))}\n")
+    return 0
+
+
+def _parse(arguments: Sequence[str]) -> ExportOptions:
+    parser = CommandParser(prog="wsgn-run export", description=_DESCRIPTION)
+    parser.add_argument(
+        "results",
+        nargs="+",
+        type=Path,
+        metavar="RESULT",
+        help="what a run wrote with -f json or -f jsonl",
+    )
+    parser.add_argument("--to", required=True, choices=tuple(EXPORTS), help="the tool, see above")
+    parser.add_argument(
+        "-o", "--output", required=True, type=Path, metavar="DIR", help="write the files here"
+    )
+    parser.add_argument(
+        "--videos", type=Path, metavar="DIR", help="the videos, for their places and frame rates"
+    )
+    parser.add_argument(
+        "--frame-rate",
+        type=float,
+        metavar="R",
+        help="frames per second that labelstudio, otio and edl count (default: those of the video)",
+    )
+    parser.add_argument(
+        "--media-prefix",
+        metavar="TEXT",
+        help="what the files call the videos: this and the name of their file, such as an address",
+    )
+    parser.add_argument(
+        "--min-score", type=float, metavar="X", help="only segments that score at least this"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    words = parser.parse_args(arguments)
+    rate: float | None = words.frame_rate
+    if rate is not None and not (0 < rate <= 1000 and math.isfinite(rate)):
+        raise UsageError(f"--frame-rate must be over 0 and at most 1000, got {rate:g}.")
+    return ExportOptions(
+        results=tuple(words.results),
+        kind=words.to,
+        directory=words.output,
+        videos=words.videos,
+        frame_rate=rate,
+        prefix=words.media_prefix,
+        min_score=words.min_score,
+        overwrite=words.overwrite,
+    )
+
+
+def _stored(paths: Sequence[Path]) -> Iterator[StoredResult]:
+    """The results of all files, each video once."""
+    places: dict[str, Path] = {}
+    for path in paths:
+        for stored in read_results(path):
+            name = stored.result.name
+            if name in places:
+                raise UsageError(
+                    f"'{printable(str(path))}' and '{printable(str(places[name]))}' both hold "
+                    f"results of '{printable(name)}': name one of them."
+                )
+            places[name] = path
+            yield stored
+
+
+def _exported(stored: StoredResult, options: ExportOptions, console: Console) -> ExportedVideo:
+    # Of several that overlap the one that scores most: people correct one.
+    result = stored.result.clearest()
+    found = None if options.videos is None else VideoFolder(options.videos).find(result.name)
+    rate, duration = stored.frame_rate, result.duration_seconds
+    if found is not None and options.kind in NEED_RATE and (rate is None or duration is None):
+        facts = probe(found)
+        rate, duration = rate or facts.frame_rate, duration or facts.duration_seconds
+    media = _media(stored, found)
+    last = max((one.end_seconds for one in result.segments), default=0.0)
+    if max(last, result.start_offset_seconds, duration or 0.0) > _MOST_SECONDS:
+        raise InputError(f"'{printable(result.name)}' goes on for {last:g} s: that is no video.")
+    least = -math.inf if options.min_score is None else options.min_score
+    return ExportedVideo(
+        name=result.name,
+        segments=tuple(one for one in result.segments if one.score >= least),
+        media=media,
+        address=""
+        if options.prefix is None
+        else options.prefix + (media_name(media) or result.name),
+        start_offset_seconds=result.start_offset_seconds,
+        duration_seconds=duration,
+        frame_rate=options.frame_rate or rate,
+    )
+
+
+def _media(stored: StoredResult, found: Path | None) -> str:
+    """How a tool finds the video: its path where that is known, else the name of its file."""
+    if found is not None:
+        return without_surrogates(str(found.absolute()))
+    source = stored.source or ""
+    return source if is_network(source) else media_name(source)
+
+
+def _refuse_existing(paths: dict[Path, str], options: ExportOptions) -> None:
+    existing = [path for path in paths if os.path.lexists(path)]
+    if existing and not options.overwrite:
+        raise OutputError(
+            f"'{printable(str(existing[0]))}' exists already: add --overwrite to replace it, or "
+            "choose another --output."
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    file = ResultFile(path)
+    try:
+        file.write(text)
+        file.commit()
+    finally:
+        file.discard()
