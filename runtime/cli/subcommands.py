@@ -1,4 +1,4 @@
-"""The subcommands beside a run: `manifest`, `probe`, `doctor`, `report` and the like.
+"""The subcommands beside a run: `manifest`, `probe` and others.
 
 Each imports what it needs itself: `doctor` has to end where the others cannot begin.
 """
