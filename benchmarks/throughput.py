@@ -32,7 +32,7 @@ from wsgn.runtime import DetectOptions, DetectorOptions, demo, open_engine
 from wsgn.runtime.pipeline import Detection, frame_grid
 from wsgn.runtime.streaming.detector import Detector, SnippetLogits
 from wsgn.runtime.streaming.rules import SCORE_MODES
-from wsgn.runtime.streaming.snippets import Snippeter
+from wsgn.runtime.streaming.snippets import Snippeter, engine_inputs
 from wsgn.support.arrays import UInt8Array
 from wsgn.support.command import run_command
 from wsgn.video import FrameGrid, SampledFrame, VideoReader
@@ -129,10 +129,12 @@ def throughput(video: Path, engine: Engine, repeats: int) -> list[Measure]:
     """Rates of decoding, of the engine and of both together, taken in turn."""
     grid = frame_grid(engine.manifest, engine.name)
     num_frames, frames = _read(video, grid)
-    snippeter = Snippeter(engine.manifest.sampling)
-    snippets = [snippet.frames for snippet in snippeter.push(frames) + snippeter.flush()]
+    snippeter = Snippeter(engine.manifest.sampling, engine.manifest.flow)
+    snippets = snippeter.push(frames) + snippeter.flush()
     size = DetectOptions().batch_size
-    batches = [np.stack(snippets[first : first + size]) for first in range(0, len(snippets), size)]
+    batches = [
+        engine_inputs(snippets[first : first + size]) for first in range(0, len(snippets), size)
+    ]
     parts: dict[str, Callable[[], object]] = {
         "decoding alone": lambda: _read(video, grid),
         "engine alone": lambda: [engine.infer(batch) for batch in batches],
