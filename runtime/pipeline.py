@@ -200,6 +200,11 @@ class Detection:
         """Names of the C classes."""
         return self._engine.manifest.classes
 
+    @property
+    def snippet_seconds(self) -> float:
+        """What each score is of, from the start of its snippet."""
+        return snippet_duration_seconds(self._engine.manifest.sampling)
+
     def frame_scores(self) -> FloatArray | None:
         """Scores (T, C) of the whole source, after its events; None unless in exact mode."""
         return self._detector.frame_scores

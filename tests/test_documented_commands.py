@@ -144,6 +144,10 @@ COMMANDS: dict[str, Run | NotHere] = {
     "python export/to_onnx.py model.safetensors -o streams.onnx --graph streaming": Run(),
     # docs/live.md
     "wsgn-run video.mp4 --engine wsgn.onnx --realtime": Run(add="--end 1"),
+    # docs/report.md
+    "wsgn-run --demo -o demo": Run(),
+    "wsgn-run videos/ --engine wsgn.onnx -o results -f html,jsonl --save-scores": Run(),
+    "wsgn-run report results --videos videos --truth annotations.json -o pages": Run(),
     # docs/results.md
     "wsgn-synthesize videos synthetic --train 160 --test 40 --seed 0 --workers 2": SYNTHESIZE,
     # docs/synthetic_features.md
@@ -196,7 +200,9 @@ MENTIONS = {
     "wsgn-predict --json",
     "wsgn-predict -o",
     "wsgn-run -f json",
+    "wsgn-run -f html",
     "wsgn-run manifest",
+    "wsgn-run report",
     "wsgn-train --device cuda",
     "wsgn-train --test",
     "wsgn-weights convert",
@@ -330,6 +336,7 @@ TAKEN_FOR_GRANTED: dict[str, tuple[str, ...]] = {
     "docs/gpu.md": ("wsgn.onnx", "wsgn.plan"),
     "docs/graphs.md": ("model.safetensors", "video.npy"),
     "docs/live.md": ("video.mp4", "wsgn.onnx"),
+    "docs/report.md": ("annotations.json", "videos", "wsgn.onnx"),
     "docs/results.md": (),
     "docs/synthetic_features.md": ("thumos14.json",),
     "docs/tensorrt.md": ("model.safetensors",),
@@ -411,7 +418,7 @@ def test_python_in_every_page_runs_or_says_why_it_cannot() -> None:
 
 # Commands with commands of their own: help of each is asked for by itself.
 SUBCOMMANDS = {
-    "wsgn-run": ("manifest", "probe", "doctor"),
+    "wsgn-run": ("manifest", "probe", "doctor", "report"),
     "wsgn-synthesize": ("videos", "features"),
     "wsgn-weights": ("list", "check", "convert", "download"),
 }

@@ -12,13 +12,18 @@ from wsgn.support.tables import columns
 from ..demo import load_demo
 from ..events import ProgressEvent
 from ..pipeline import Detection
+from ..report.document import VideoReport, render_report
+from ..report.pages import write_page
+from ..report.video import shown_video
 from ..writers import ResultCollector
 from .console import Console, print_result
 from .options import RunOptions, with_labels
+from .outputs import frame_scores
 from .progress import done_and_total
 from .signals import stop_on_signals
 from .tables import clock
 
+_PAGE = "demo.html"
 # From this overlap on, a found segment counts as the true one.
 MINIMUM_TIOU = 0.5
 
@@ -47,6 +52,19 @@ def run_demo(options: RunOptions) -> int:
     result = collector.result()
     console.say(f"ran {assets.engine} on {assets.video}")
     print_result(comparison_table(result.segments, assets.truth))
+    if options.output is None:
+        console.say("wsgn-run --demo -o DIR also writes a page with the video and its scores.")
+        return 0
+    page = options.output.directory / _PAGE
+    report = VideoReport(
+        result=result,
+        video=shown_video(assets.video, page, embed=True),
+        scores=frame_scores(detection),
+        truth=assets.truth,
+        facts=(("engine", engine.name),),
+    )
+    write_page(page, render_report(report))
+    print_result(f"  to look at in a browser: {page}\n")
     return 0
 
 

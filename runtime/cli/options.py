@@ -19,6 +19,7 @@ from wsgn.video.grid import MAXIMUM_FRAME_RATE, MINIMUM_FRAME_RATE
 
 from ..demo import engine_path
 from ..pipeline import DetectOptions
+from ..report.pages import PAGE_FORMAT
 from ..streaming.rules import DetectorOptions
 from ..writers import FORMATS
 from .live_options import LiveRunOptions, given_live_words, live_run_options
@@ -37,7 +38,7 @@ class OutputOptions:
     """Which files a run writes."""
 
     directory: Path
-    # Out of FORMATS, each once.
+    # Out of FORMATS and PAGE_FORMAT, each once.
     formats: tuple[str, ...]
     save_scores: bool
     overwrite: bool
@@ -77,9 +78,14 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
     if words.demo and (words.sources or words.engine):
         raise UsageError("--demo brings its own engine and sample: leave out SOURCE and --engine.")
     if words.demo and (
-        given_live_words(words) or words.output or words.strict or words.dry_run or words.fail_fast
+        given_live_words(words)
+        or any((words.format, words.save_scores, words.overwrite, words.resume))
+        or any((words.strict, words.dry_run, words.fail_fast))
     ):
-        raise UsageError("--demo only prints a table: leave out the options of outputs and runs.")
+        raise UsageError(
+            "--demo prints a table, and with --output DIR writes a page: leave out the other "
+            "options of outputs and runs."
+        )
     if not words.demo and not words.sources:
         raise UsageError(
             "a SOURCE is missing: wsgn-run video.mp4 --engine wsgn.onnx looks for actions in a "
@@ -210,11 +216,10 @@ def _output_options(words: Namespace) -> OutputOptions | None:
         return None
     _require_name("--output", words.output)
     formats = _listed("--format", words.format) or ("jsonl",)
-    unknown = [name for name in formats if name not in FORMATS]
+    known = (*FORMATS, PAGE_FORMAT)
+    unknown = [name for name in formats if name not in known]
     if unknown:
-        raise UsageError(
-            f"the format '{unknown[0]}' is not known: choose from {', '.join(FORMATS)}."
-        )
+        raise UsageError(f"the format '{unknown[0]}' is not known: choose from {', '.join(known)}.")
     if words.save_scores and words.scores not in (None, "exact"):
         raise UsageError("--save-scores needs --scores exact: other scores keep no history.")
     return OutputOptions(

@@ -19,10 +19,13 @@ from wsgn.support.files import name_problem, no_empty_folder, require_present
 
 from ..events import Event
 from ..pipeline import Detection
+from ..report.document import INDEX_NAME, FrameScores, page_address
+from ..report.index import write_index
+from ..report.pages import PAGE_FORMAT, PageWriter
 from ..writers import ResultFile, SourceResult, Writer, open_writer, result_errors
 from .joined import JOINED_FORMATS, JOINED_NAME, earlier_result, write_joined
 from .options import OutputOptions
-from .sources import Job
+from .sources import Job, video_of
 
 # What the operating system says of one name and not of the disk or the folder.
 _OF_ONE_NAME = {
@@ -55,6 +58,8 @@ class Outputs:
         self._options = options
         self._finished: dict[str, SourceResult] = {}
         self._written: list[Path] = []
+        # Whether pages have an index to link to.
+        self._has_index = False
 
     def folder(self) -> AbstractContextManager[None]:
         """For the whole run: where nothing comes into a new folder, it does not stay."""
@@ -75,6 +80,7 @@ class Outputs:
         with result_errors(options.directory):
             options.directory.mkdir(parents=True, exist_ok=True)
         ResultFile(options.directory / "writable").discard()
+        self._has_index = PAGE_FORMAT in self._joined_paths(jobs)
         if options.overwrite or options.resume:
             return
         wanted = [path for job in jobs for path in self.paths(job)]
@@ -116,7 +122,11 @@ class Outputs:
         writers: list[Writer] = []
         try:
             for kind in self._options.formats:
-                writers.append(open_writer(kind, self._path(job, kind), job.key))
+                path = self._path(job, kind)
+                if kind == PAGE_FORMAT:
+                    writers.append(PageWriter(path, job.key, video_of(job), self._index(path)))
+                else:
+                    writers.append(open_writer(kind, path, job.key))
         except OutputError as error:
             SourceFiles(writers, scores).discard()
             cause = error.__cause__
@@ -137,6 +147,10 @@ class Outputs:
     def write_joined(self, jobs: Sequence[Job]) -> None:
         """Write the results of all sources into one document a format, if the run has several."""
         for kind, path in self._joined_paths(jobs).items():
+            if kind == PAGE_FORMAT:
+                pages = [self._path(job, kind) for job in jobs]
+                write_index(path, [page for page in pages if _exists(page)])
+                continue
             # In the order of the sources, whichever of them an earlier run has done.
             results = []
             for job in jobs:
@@ -150,8 +164,19 @@ class Outputs:
         """By format."""
         if self._options is None or len(jobs) < 2:
             return {}
-        kinds = [kind for kind in self._options.formats if kind in JOINED_FORMATS]
-        return {kind: self._options.directory / f"{JOINED_NAME}.{kind}" for kind in kinds}
+        names = {kind: f"{JOINED_NAME}.{kind}" for kind in JOINED_FORMATS}
+        names[PAGE_FORMAT] = INDEX_NAME
+        return {
+            kind: self._options.directory / names[kind]
+            for kind in self._options.formats
+            if kind in names
+        }
+
+    def _index(self, page: Path) -> str | None:
+        """The address of the index in a page."""
+        assert self._options is not None
+        name = str(page.relative_to(self._options.directory))
+        return page_address(INDEX_NAME, name) if self._has_index else None
 
     def _path(self, job: Job, suffix: str) -> Path:
         assert self._options is not None
@@ -200,12 +225,23 @@ class SourceFiles:
         if self._scores_path is not None:
             _save_scores(detection, self._scores_path, partial=partial)
         for writer in self._writers:
+            if isinstance(writer, PageWriter):
+                writer.scores = frame_scores(detection)
             writer.commit(partial=partial)
 
     def discard(self) -> None:
         """Leave nothing behind of what was not committed."""
         for writer in self._writers:
             writer.discard()
+
+
+def frame_scores(detection: Detection) -> FrameScores | None:
+    """What a page draws; None unless in exact mode."""
+    scores = detection.frame_scores()
+    if scores is None:
+        return None
+    centre_seconds = detection.snippet_times()[0] + detection.snippet_seconds / 2
+    return FrameScores(classes=detection.classes, scores=scores, centre_seconds=centre_seconds)
 
 
 def _save_scores(detection: Detection, path: Path, *, partial: bool) -> None:
@@ -216,7 +252,14 @@ def _save_scores(detection: Detection, path: Path, *, partial: bool) -> None:
     if scores is None:
         scores = np.empty((0, len(classes)))
     contents = io.BytesIO()
-    np.savez(contents, scores=scores, start_seconds=start_seconds, epoch=epoch, classes=classes)
+    np.savez(
+        contents,
+        scores=scores,
+        start_seconds=start_seconds,
+        epoch=epoch,
+        classes=classes,
+        snippet_seconds=detection.snippet_seconds,
+    )
     file = ResultFile(path)
     try:
         file.write(contents.getvalue())

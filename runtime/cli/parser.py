@@ -8,6 +8,7 @@ from wsgn import __version__
 from wsgn.support.parser import CommandParser
 from wsgn.video.live.options import DROPS, RTSP_TRANSPORTS
 
+from ..report.pages import PAGE_FORMAT
 from ..streaming.rules import SCORE_MODES
 from ..writers import FORMATS
 
@@ -183,7 +184,7 @@ def _add_output(group: Any) -> None:
         "-f",
         "--format",
         metavar="F,F",
-        help=f"their formats, of {','.join(FORMATS)} (default: jsonl)",
+        help=f"their formats, of {','.join((*FORMATS, PAGE_FORMAT))} (default: jsonl)",
     )
     group.add_argument(
         "--save-scores", action="store_true", help="also write frame scores (NAME.scores.npz)"
@@ -204,7 +205,11 @@ def _add_output(group: Any) -> None:
 
 
 def _add_run(group: Any) -> None:
-    group.add_argument("--demo", action="store_true", help="run the packaged engine on its sample")
+    group.add_argument(
+        "--demo",
+        action="store_true",
+        help="run the packaged engine on its sample; with -o DIR also write a page of it",
+    )
     group.add_argument(
         "--strict",
         action="store_true",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from wsgn.engines.engine import require_snippets
 from wsgn.engines.open import describe_engine, open_engine
@@ -15,6 +16,8 @@ from wsgn.video.files import is_fifo
 from wsgn.video.flow import require_opencv
 
 from ..pipeline import frame_grid
+from ..report.document import INDEX_NAME
+from ..report.pages import PAGE_FORMAT
 from ..streaming.rules import check_options
 from .batch import Batch
 from .console import Console, print_result
@@ -45,6 +48,7 @@ def _run_batch(options: RunOptions) -> int:
     console = Console(quiet=options.quiet, verbose=options.verbose, progress=options.progress)
     formats = options.output.formats if options.output else ()
     reserved = [JOINED_NAME] if set(formats) & set(JOINED_FORMATS) else []
+    reserved += [Path(INDEX_NAME).stem] if PAGE_FORMAT in formats else []
     jobs = expand_sources(options.sources, reserved, console.say)
     assert options.engine is not None
     # The engine must take frames; labels and thresholds must be its own. No driver mends that.

@@ -78,9 +78,9 @@ def render_report(report: VideoReport) -> str:
     body = (
         f"{_navigation(report)}<header><h1>{text(result.name)}</h1>{_facts(report, lanes)}</header>"
         f'<div class="watch"><div class="card screen">{video if report.video.address else ""}'
-        f"{note}</div>{_list_part(lanes)}</div>"
-        f"<section>{_tools_part(lanes, has_scores=report.scores is not None)}"
-        f"{lanes_part(lanes, name=result.name)}</section>{_HELP}"
+        f"{note}</div>{_list_part(lanes)}"
+        f'<section class="time">{_tools_part(lanes, has_scores=report.scores is not None)}'
+        f"{lanes_part(lanes, name=result.name)}</section></div>{_HELP}"
         "<noscript><p>This page needs JavaScript to draw.</p></noscript>"
     )
     scripts = [asset("lanes.js"), asset("report.js", __package__)]

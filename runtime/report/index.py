@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from wsgn.page.shell import asset, render_page, text
 
-from .document import clock
+from .document import INDEX_NAME, clock, page_address, read_summary
+from .pages import write_page
 
 # Labels of a video that a row names.
 _MOST_LABELS = 4
@@ -61,6 +62,17 @@ def render_index(title: str, entries: Sequence[IndexEntry]) -> str:
     )
 
 
+def write_index(path: Path, pages: Sequence[Path]) -> None:
+    """Write the index of pages in its folder, out of what they say. Raises `OutputError`."""
+    entries = []
+    for page in pages:
+        summary = read_summary(page)
+        if summary is not None:
+            name = page.relative_to(path.parent).as_posix()
+            entries.append(IndexEntry(page=name, summary=summary))
+    write_page(path, render_index(f"{len(entries)} videos", entries))
+
+
 def _length(summary: dict[str, Any]) -> float:
     return float(summary.get("duration", 0.0)) - float(summary.get("begin", 0.0))
 
@@ -77,7 +89,7 @@ def _row(entry: IndexEntry, num_bars: int, *, has_truth: bool) -> str:
     true = summary.get("true")
     name = text(summary.get("name", entry.page))
     cells = [
-        f'<td><a href="{text(_address(entry.page))}">{name}</a></td>',
+        f'<td><a href="{text(page_address(entry.page, INDEX_NAME))}">{name}</a></td>',
         f'<td class=number data-sort="{_length(summary)}">{clock(_length(summary))}</td>',
         f"<td class=number data-sort={len(spans)}>{len(spans)}</td>",
         *([f"<td class=number>{'' if true is None else int(true)}</td>"] if has_truth else []),
@@ -85,11 +97,6 @@ def _row(entry: IndexEntry, num_bars: int, *, has_truth: bool) -> str:
         f'<td class="strip">{_strip(summary, num_bars)}</td>',
     ]
     return f"<tr>{''.join(cells)}</tr>"
-
-
-def _address(page: str) -> str:
-    quoted = urllib.parse.quote(page.encode("utf-8", "surrogateescape"))
-    return f"./{quoted}"
 
 
 def _strip(summary: dict[str, Any], num_bars: int) -> str:

@@ -16,6 +16,8 @@ from ..writers.result import ResultCollector
 from .document import INDEX_NAME, FrameScores, Links, VideoReport, render_report
 from .video import shown_video
 
+# What -f calls it; also the ending of the files.
+PAGE_FORMAT = "html"
 _LONGEST_NAME_BYTES = 180
 _UNWANTED = str.maketrans(dict.fromkeys('\\:*?"<>|', "_"))
 
@@ -67,14 +69,14 @@ def write_page(path: Path, page: str, *, beside: tuple[str, bytes] | None = None
 class PageWriter:
     """The page of one source of a run, written at its end."""
 
-    def __init__(self, path: Path, name: str, source: Path | str) -> None:
+    def __init__(self, path: Path, name: str, source: Path | str, index: str | None = None) -> None:
         self._file = ResultFile(path)
         self._path = path
         self._source = source
         self._collector = ResultCollector(name)
         self._facts: list[tuple[str, str]] = []
-        # Where the run has several sources.
-        self.index: str | None = None
+        self._index = index
+        # Given before `commit` where they are known.
         self.scores: FrameScores | None = None
 
     def write(self, event: Event) -> None:
@@ -93,7 +95,7 @@ class PageWriter:
             video=shown_video(self._source, self._path),
             scores=self.scores,
             facts=tuple(self._facts),
-            links=Links(index=self.index),
+            links=Links(index=self._index),
         )
         if report.video.beside is not None:
             beside = self._path.with_name(report.video.beside_name)

@@ -9,7 +9,7 @@ import base64
 import io
 import os
 import urllib.parse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -33,6 +33,8 @@ _TEN_BITS = {"yuv420p10le"}
 _PROXY_PIXELS = 320
 _PROXY_RATE = 10
 _PROXY_CRF = "32"
+# A video that is no larger is put into a page as it is, where it is to be inside.
+_MOST_AS_IT_IS_BYTES = 4 << 20
 # More than this is not put into a page, but beside it.
 MOST_INSIDE_BYTES = 50 << 20
 
@@ -71,9 +73,10 @@ def shown_video(source: Path | str | None, page: Path, *, embed: bool = False) -
             info = reader.info
     except (InputError, OSError, ValueError) as error:
         return ShownVideo(note=f"The video cannot be shown: {error}")
-    if is_played(container, info) and not embed:
+    small = embed and source.stat().st_size <= _MOST_AS_IT_IS_BYTES
+    if is_played(container, info) and (small or not embed):
         return ShownVideo(
-            address=relative_address(source, page),
+            address=_inside(source.read_bytes()) if small else relative_address(source, page),
             offset_seconds=info.start_offset_seconds,
             frame_rate=info.frame_rate,
             duration_seconds=info.duration_seconds,
@@ -105,11 +108,20 @@ def _with_proxy(source: Path, info: VideoInfo, page: Path, *, why: str) -> Shown
             "lanes work without it.",
         )
     if len(data) <= MOST_INSIDE_BYTES:
-        inside = f"data:video/mp4;base64,{base64.b64encode(data).decode()}"
-        return ShownVideo(**(vars(known) | {"address": inside, "note": why}))
+        return replace(known, address=_inside(data), note=why)
     name = f"{page.stem}.small.mp4"
-    beside = {"beside": data, "beside_name": name, "address": f"./{urllib.parse.quote(name)}"}
-    return ShownVideo(**(vars(known) | beside | {"note": why.replace("inside", "beside")}))
+    return replace(
+        known,
+        address=relative_address(page.with_name(name), page),
+        beside=data,
+        beside_name=name,
+        note=why.replace("inside", "beside"),
+    )
+
+
+def _inside(data: bytes) -> str:
+    """The bytes as an address; a browser looks itself what they are."""
+    return f"data:video/mp4;base64,{base64.b64encode(data).decode()}"
 
 
 def proxy(source: Path, info: VideoInfo) -> bytes:
