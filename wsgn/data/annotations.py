@@ -79,7 +79,15 @@ def read_activitynet(path: Path, *, labels_from_segments: bool = False) -> Annot
     Raises:
         InputError: the file cannot be read, or a field is wrong; it says which.
     """
-    document = read_object(path)
+    return activitynet_annotations(
+        read_object(path), path, labels_from_segments=labels_from_segments
+    )
+
+
+def activitynet_annotations(
+    document: dict[str, Any], path: Path, *, labels_from_segments: bool = False
+) -> Annotations:
+    """As `read_activitynet`, of a document that was read from the path."""
     where = repr(str(path))
     database = as_object(member(document, "database", where), f"{where}: 'database'")
     videos = [

@@ -17,7 +17,7 @@ _CSV_SUBSETS = ("train", "test")
 
 
 def read_any_annotations(
-    items: Sequence[str], *, labels_from_segments: bool = False
+    items: Sequence[str], *, labels_from_segments: bool = False, frame_rate: float | None = None
 ) -> Annotations:
     """Read annotations of `read_annotations`, a folder of W-TALC's, or Charades' CSV files.
 
@@ -35,7 +35,9 @@ def read_any_annotations(
         raise UsageError("only the CSV files of Charades may be several; name one path.")
     if is_wtalc_annotations(paths[0]):
         return read_wtalc_annotations(paths[0], labels_from_segments=labels_from_segments)
-    return read_annotations(paths[0], labels_from_segments=labels_from_segments)
+    return read_annotations(
+        paths[0], labels_from_segments=labels_from_segments, frame_rate=frame_rate
+    )
 
 
 def _is_csv(item: str) -> bool:

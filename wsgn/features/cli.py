@@ -30,6 +30,7 @@ from wsgn.support.progress import progress_bar
 from wsgn.support.terminal import print_lines, say_above_bars
 
 _NAME = "wsgn-convert"
+_MOST_FRAME_RATE = 1000
 # What OpenTAD and ActionFormer cut, where the frame rates come from the annotations.
 _NATIVE_LENGTH, _NATIVE_STRIDE = 16, 4
 
@@ -69,9 +70,16 @@ def _parser() -> argparse.ArgumentParser:
         "--annotations",
         nargs="+",
         metavar="[SUBSET=]PATH",
-        help="JSON, a table (CSV), a folder for each class, W-TALC's folder, or Charades' CSVs: "
-        "only their videos are converted, with "
+        help="JSON, a table (CSV), a folder for each class, files of ELAN, Label Studio or VIA, "
+        "W-TALC's folder, or Charades' CSVs: only their videos are converted, with "
         "their durations (and frame rates, for the layout opentad)",
+    )
+    parser.add_argument(
+        "--annotations-frame-rate",
+        type=float,
+        metavar="R",
+        help="frames per second of videos whose annotations count frames and do not say (Label "
+        "Studio)",
     )
     parser.add_argument(
         "--annotations-out", type=Path, metavar="FILE.json", help="write the annotations as JSON"
@@ -109,6 +117,7 @@ def _options(arguments: argparse.Namespace) -> ConvertOptions:
         annotations = AnnotationOptions(
             items=tuple(arguments.annotations),
             labels_from_segments=arguments.labels_from_segments,
+            frame_rate=arguments.annotations_frame_rate,
             output=arguments.annotations_out,
             split=_split(arguments),
         )
@@ -143,6 +152,11 @@ def _split(arguments: argparse.Namespace) -> SplitOptions | None:
 def _require_task(arguments: argparse.Namespace) -> None:
     if (arguments.source is None) != (arguments.output is None):
         raise UsageError("features need both SOURCE and -o DIR.")
+    rate = arguments.annotations_frame_rate
+    if rate is not None and not 0 < rate <= _MOST_FRAME_RATE:
+        raise UsageError(
+            f"--annotations-frame-rate must be over 0 and at most {_MOST_FRAME_RATE}, got {rate:g}."
+        )
     if arguments.annotations_out is not None and not arguments.annotations:
         raise UsageError("--annotations-out needs --annotations, from which it is made.")
     if arguments.source is None and arguments.annotations_out is None:
@@ -186,7 +200,9 @@ def _run(options: ConvertOptions) -> int:
 def _annotations(options: AnnotationOptions) -> Annotations:
     """Read them, and write them where that is asked for."""
     annotations = read_any_annotations(
-        options.items, labels_from_segments=options.labels_from_segments
+        options.items,
+        labels_from_segments=options.labels_from_segments,
+        frame_rate=options.frame_rate,
     )
     if options.split is not None:
         annotations = split_annotations(annotations, options.split)

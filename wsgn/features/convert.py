@@ -32,6 +32,8 @@ class AnnotationOptions:
     items: tuple[str, ...]
     # Video-level labels out of the segments.
     labels_from_segments: bool = False
+    # Frames per second of videos whose annotations count frames and do not say.
+    frame_rate: float | None = None
     # The ActivityNet-style JSON; None where they only serve the features.
     output: Path | None = None
     # Subsets drawn anew (`wsgn.data.split`); None keeps those of the annotations.

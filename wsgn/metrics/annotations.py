@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from wsgn.data.annotations import VideoAnnotation
-from wsgn.data.layouts import read_annotations
-from wsgn.data.table import is_table
+from wsgn.data.annotations import Annotations, VideoAnnotation
+from wsgn.data.layouts import is_single_json, read_annotations, tool_annotations
 from wsgn.errors import InputError
 from wsgn.support.arrays import FloatArray, IntArray
 from wsgn.support.json_input import (
@@ -21,7 +20,8 @@ from wsgn.support.json_input import (
     as_segment,
     as_text,
     member,
-    read_object,
+    read_json,
+    whole_object,
 )
 
 
@@ -79,7 +79,8 @@ def read_truth(path: str | Path, subset: str | None = None) -> Truth:
     """Read the ground truth of a dataset.
 
     Args:
-        path: a table with `start` and `end` (`wsgn.data.table`), or a JSON object with
+        path: a table with `start` and `end` (`wsgn.data.table`), files of ELAN, Label Studio or
+            VIA as `read_annotations` takes them, or a JSON object with
             `database[video] = {subset, annotations: [{label, segment}]}`, times in seconds;
             `classes` (all labels) and each video's `ambiguous` intervals are optional.
         subset: selects videos; None takes all.
@@ -88,9 +89,12 @@ def read_truth(path: str | Path, subset: str | None = None) -> Truth:
         InputError: the file cannot be read, a field is wrong, or no video is in the subset.
     """
     path = Path(path)
-    if path.is_dir() or is_table(path):
-        return _annotated_truth(path, subset)
-    document = read_object(path)
+    if not is_single_json(path):
+        return _annotated_truth(read_annotations(path), path, subset)
+    document = read_json(path)
+    if (found := tool_annotations(document, path)) is not None:
+        return _annotated_truth(found, path, subset)
+    document = whole_object(document, f"'{path}'")
     where = repr(str(path))
     database = as_object(member(document, "database", where), f"{where}: 'database'")
     entries = {
@@ -130,9 +134,8 @@ def truth_of(videos: Sequence[VideoAnnotation], classes: Sequence[str]) -> Truth
     )
 
 
-def _annotated_truth(path: Path, subset: str | None) -> Truth:
-    """The truth of a table, or of a folder for each class, which has no segments to give."""
-    annotations = read_annotations(path)
+def _annotated_truth(annotations: Annotations, path: Path, subset: str | None) -> Truth:
+    """The truth of other layouts; a folder for each class has no segments to give."""
     where = repr(str(path))
     chosen = [video for video in annotations.videos if subset in (None, video.subset)]
     if not chosen:

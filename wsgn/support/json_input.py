@@ -18,7 +18,26 @@ _MOST_BYTES = 1 << 30
 def read_object(
     source: Path | str, *, what: str | None = None, error: type[WsgnError] = InputError
 ) -> dict[str, Any]:
-    """The object in a JSON file, or in a JSON text.
+    """The object in a JSON file, or in a JSON text, as `read_json` reads it."""
+    what = what or f"'{source}'"
+    return whole_object(read_json(source, what=what, error=error), what, error=error)
+
+
+def whole_object(
+    document: object, what: str, *, error: type[WsgnError] = InputError
+) -> dict[str, Any]:
+    """A document, which must be an object; `what` names it in the error."""
+    if not isinstance(document, dict):
+        raise error(
+            f"{what} must be a JSON object: {_kind(document)} stands where an object is needed."
+        )
+    return document
+
+
+def read_json(
+    source: Path | str, *, what: str | None = None, error: type[WsgnError] = InputError
+) -> Any:
+    """What a JSON file, or a JSON text, holds.
 
     Stricter than `json.loads`: a key that stands twice in an object, NaN, Infinity and other
     encodings than UTF-8 are refused. `what` names the document in the sentence of the `error` that
@@ -31,7 +50,7 @@ def read_object(
 
     try:
         text = source if isinstance(source, str) else _read_text(source)
-        document = _Decoder().decode(text)
+        return _Decoder().decode(text)
     except OSError as cause:
         refuse(f"cannot be read: {cause.strerror or type(cause).__name__}", cause)
     except RecursionError as cause:
@@ -43,9 +62,6 @@ def read_object(
     # Not only JSONDecodeError: whole numbers of thousands of digits are refused as well.
     except ValueError as cause:
         refuse(f"is not JSON: {cause}", cause)
-    if not isinstance(document, dict):
-        refuse(f"must be a JSON object: {_kind(document)} stands where an object is needed")
-    return document
 
 
 def _read_text(path: Path) -> str:
