@@ -329,12 +329,18 @@ def one_class(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_one_class_is_told_what_its_softmax_is(
-    one_class: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("options", [(), ("--components", "none")])
+def test_one_class_has_a_sigmoid_where_the_preset_has_a_softmax(
+    one_class: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
 ) -> None:
-    few = ("--steps", "2", "--threads", "1", "--preset", "thumos14")
-    assert main(train_words(one_class, tmp_path / "softmax", *few)) == 0
-    assert "--class-activation sigmoid learns whether it happens" in capsys.readouterr().err
+    few = ("--steps", "2", "--threads", "1", "--preset", "thumos14", *options)
+    assert main(train_words(one_class, tmp_path / "one", *few)) == 0
+    assert "its probability is a sigmoid" in capsys.readouterr().err
+    method = load_checkpoint(tmp_path / "one" / "model.safetensors").model.method
+    assert method.class_activation == "sigmoid"  # type: ignore[union-attr]
     sigmoid = ("--class-activation", "sigmoid")
     assert main(train_words(one_class, tmp_path / "sigmoid", *few, *sigmoid)) == 0
     assert "softmax" not in capsys.readouterr().err
@@ -342,7 +348,7 @@ def test_one_class_is_told_what_its_softmax_is(
 
 @pytest.mark.parametrize(
     "options",
-    [("--method", "untrimmednets"), ("--method", "wtalc"), ("--components", "none")],
+    [("--method", "untrimmednets"), ("--method", "wtalc")],
 )
 def test_what_would_learn_nothing_of_one_class_is_refused(
     one_class: Path,

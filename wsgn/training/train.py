@@ -128,7 +128,7 @@ def _prepare(
 ) -> tuple[Dataset, Trainer, Validation | None]:
     """The data, the trainer before its first update, and the videos that are held out."""
     from wsgn.dataset import open_data
-    from wsgn.training.model_config import model_config
+    from wsgn.training.model_config import method_for, model_config
 
     from_videos = isinstance(options.data, PretrainedOptions)
     if from_videos:
@@ -137,7 +137,12 @@ def _prepare(
     data = open_data(options.data, annotations, progress=world.is_first and options.progress)
     model = model_config(options, data)
     if world.is_first and options.progress:
-        _tell_of_one_class(model)
+        method = options.preset.model.method
+        if method_for(method, model.classes) != method:
+            say_above_bars(
+                f"there is one class only, '{model.classes[0]}': its probability is a sigmoid, "
+                "for a softmax over it would be 1 everywhere."
+            )
         _tell_of_the_compact_network(model, annotations.dataset)
     if options.test_subset is not None and model.features is not None:
         # What is missing must not be found out after the training; here headers tell.
@@ -180,14 +185,6 @@ def _held_out(
     if options.validation_subset is not None:
         return source, Validation(data.source(options.validation_subset, model))
     return source, None
-
-
-def _tell_of_one_class(model: ModelConfig) -> None:
-    if len(model.classes) == 1 and getattr(model.method, "class_activation", "") == "softmax":
-        say_above_bars(
-            f"there is one class only, '{model.classes[0]}', and a softmax over it is 1 "
-            "everywhere: --class-activation sigmoid learns whether it happens."
-        )
 
 
 def _tell_of_the_compact_network(model: ModelConfig, dataset: str) -> None:
