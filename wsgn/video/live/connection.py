@@ -11,6 +11,7 @@ from av.error import FFmpegError, InvalidDataError
 from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from wsgn.video.decoder import MAXIMUM_FAILURES_IN_A_ROW, DecodeFailure
 from wsgn.video.formats import format_clock
@@ -86,6 +87,8 @@ class Connection:
         self.is_playlist = container.format.name in PLAYLISTS
         # The first where none is named: to compare them would take packets that are filmed now.
         self.stream = choose_stream(name, container, options.stream or 0).stream
+        if self.is_playlist:
+            _take_only(self.stream)
         self.stream.thread_type = "AUTO"
         is_large = self.stream.width * self.stream.height > _PIXELS_FOR_ONE_THREAD
         self.stream.thread_count = 2 if is_large else 1
@@ -252,3 +255,15 @@ class Connection:
             raise LiveFaultError(
                 Fault(cause="undecodable" if fails else "timeout", seconds=silence)
             )
+
+
+def _take_only(stream: VideoStream) -> None:
+    """Leave out the other streams: the qualities of a playlist are downloaded for nothing."""
+    try:
+        from av.stream import Discard
+    except ImportError:
+        # PyAV before it could.
+        return
+    for other in stream.container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all

@@ -73,6 +73,8 @@ def opening_of(source: LiveSource, options: LiveOptions, *, quick: bool) -> Open
         read_seconds = timeout / 2
         if quick:
             own |= _QUICK
+    elif scheme == "rtp":
+        read_seconds = timeout / 2
     elif scheme == "udp":
         # Packets that come faster than they are taken are lost; that is no error.
         own["overrun_nonfatal"] = "1"
