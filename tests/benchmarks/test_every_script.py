@@ -144,6 +144,17 @@ def check_streaming(outcome: Outcome) -> None:
     assert len(outcome.figures("prior_sweep_map_at_0.5", "*", "*", "*")) == 2 * 2 * 7
 
 
+def check_false_alarms(outcome: Outcome) -> None:
+    """Videos with actions and a folder that is taken for quiet, at three rules each."""
+    assert min(outcome.figures("rows", "hours")) > 0
+    own, few, many, own_quiet, few_quiet, many_quiet = outcome.figures("rows", "false_alarms")
+    assert own >= many >= few
+    assert own_quiet >= many_quiet >= few_quiet
+    found = outcome.figures("rows", "found")
+    assert found[0] >= found[2] >= found[1]
+    assert " alarms, 1 an hour |" in outcome.table()
+
+
 def check_evaluator(outcome: Outcome) -> None:
     """Fast and plain agree."""
     document = json.loads(outcome.stem.with_suffix(".json").read_text())
@@ -329,6 +340,14 @@ SCRIPTS = {
     "benchmarks.evaluator": Script(
         options=lambda demo, stem: ["--quick", "--detections", 300, "-o", stem],
         check=check_evaluator,
+    ),
+    "benchmarks.false_alarms": Script(
+        options=lambda demo, stem: [
+            demo.engine, "--calibrate", demo.dataset / "annotations.json", demo.dataset / "videos",
+            "train", "--test", demo.dataset / "annotations.json", demo.dataset / "videos", "test",
+            "--quiet", demo.dataset / "videos", "--rates", 1, 1000, "-o", stem,
+        ],
+        check=check_false_alarms,
     ),
     "benchmarks.few_clips": Script(
         options=lambda demo, stem: [
