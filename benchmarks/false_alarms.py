@@ -110,7 +110,7 @@ def _run(arguments: argparse.Namespace) -> int:
             calibration = _annotated("calibration", engine, *arguments.calibrate)
             for rate in arguments.rates:
                 classes = class_alarms([(manifest, calibration.outputs)], rate)
-                rules[f"alarms, {rate:g} an hour"] = alarm_rule(classes, rate)
+                rules[f"alarms, {rate:g} an hour, set here"] = alarm_rule(classes, rate)
         played = [_quiet(folder, engine) for folder in arguments.quiet]
         if arguments.test:
             played.insert(0, _annotated("test", engine, *arguments.test))

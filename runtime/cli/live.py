@@ -34,7 +34,7 @@ from ..live.saved import SavedStream
 from ..live.state_files import StateFiles
 from ..live.streams import Streams
 from ..pipeline import MADE_UP, frame_grid
-from ..streaming.rules import check_options
+from ..streaming.rules import alarm_words, check_options
 from ..writers.rotating import rotated_path
 from .batch import run_event
 from .console import Console, print_result
@@ -69,6 +69,8 @@ def run_live(options: RunOptions, live: LiveRunOptions) -> int:
     check_options(description.manifest, options.detect.detector)
     for notice in description.notices:
         console.warn(notice)
+    if words := alarm_words(description.manifest, options.detect.detector):
+        console.detail(words)
     if options.dry_run:
         return _dry_run(options, live)
     output = None if options.output is None else options.output.directory

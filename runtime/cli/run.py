@@ -18,7 +18,7 @@ from wsgn.video.flow import require_opencv
 from ..pipeline import frame_grid
 from ..report.document import INDEX_NAME
 from ..report.pages import PAGE_FORMAT
-from ..streaming.rules import check_options
+from ..streaming.rules import alarm_words, check_options
 from .batch import Batch
 from .console import Console, print_result
 from .joined import JOINED_FORMATS, JOINED_NAME
@@ -60,6 +60,8 @@ def _run_batch(options: RunOptions) -> int:
     check_options(description.manifest, options.detect.detector)
     for notice in description.notices:
         console.warn(notice)
+    if words := alarm_words(description.manifest, options.detect.detector):
+        console.detail(words)
     outputs = Outputs(options.output)
     with (
         open_engine(description, device=options.device, num_threads=options.num_threads) as engine,

@@ -83,6 +83,19 @@ def online_rule(manifest: Manifest, options: DetectorOptions) -> SegmenterRule:
     return rule
 
 
+def alarm_words(manifest: Manifest, options: DetectorOptions) -> str | None:
+    """A sentence about the alarm thresholds that a stream's segments open at; None without any."""
+    alarms, chosen = manifest.detection.alarms, options.open_threshold
+    has_other = chosen is not None and not isinstance(chosen, Mapping)
+    if alarms is None or options.scores == "exact" or has_other:
+        return None
+    return (
+        "segments open at alarm thresholds, where false ones were to be at most "
+        f"{alarms.false_alarms_per_hour:g} an hour: {alarms.measured_per_hour:.1f} were counted, "
+        f"in {min(alarms.hours):.2f} to {max(alarms.hours):.2f} hours without each class."
+    )
+
+
 def whole_video_rule(
     manifest: Manifest,
     options: DetectorOptions,

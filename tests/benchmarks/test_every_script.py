@@ -152,7 +152,7 @@ def check_false_alarms(outcome: Outcome) -> None:
     assert own_quiet >= many_quiet >= few_quiet
     found = outcome.figures("rows", "found")
     assert found[0] >= found[2] >= found[1]
-    assert " alarms, 1 an hour |" in outcome.table()
+    assert " alarms, 1 an hour, set here |" in outcome.table()
 
 
 def check_evaluator(outcome: Outcome) -> None:

@@ -10,7 +10,12 @@ from manifests import CLASSES, small_manifest
 
 from wsgn.errors import UsageError
 from wsgn.manifest import AlarmRule, Manifest
-from wsgn.runtime.streaming.rules import DetectorOptions, online_rule, whole_video_rule
+from wsgn.runtime.streaming.rules import (
+    DetectorOptions,
+    alarm_words,
+    online_rule,
+    whole_video_rule,
+)
 
 # Of the manifest: every class opens at 0.25 and closes at 0.2.
 OPEN, CLOSE = 0.25, 0.2
@@ -77,3 +82,13 @@ def test_whole_videos_and_thresholds_of_the_user_know_no_alarms() -> None:
     np.testing.assert_array_equal(rule.open_thresholds, [0.3] * 3)
     one = DetectorOptions(scores="window", open_threshold={CLASSES[1]: 0.3})
     np.testing.assert_array_equal(online_rule(calibrated(), one).open_thresholds, [OPEN, 0.3, 0.9])
+
+
+def test_what_is_said_of_alarms_is_said_where_they_count() -> None:
+    said = alarm_words(calibrated(), DetectorOptions(scores="window"))
+    assert said is not None
+    assert "at most 1 an hour: 0.0 were counted, in 1.00 to 1.00 hours" in said
+    assert alarm_words(small_manifest(), DetectorOptions(scores="window")) is None
+    assert alarm_words(calibrated(), DetectorOptions()) is None
+    one = DetectorOptions(scores="causal", open_threshold=0.3)
+    assert alarm_words(calibrated(), one) is None
