@@ -9,6 +9,7 @@ import numpy as np
 from wsgn.data.annotations import Annotations, VideoAnnotation
 from wsgn.learning.advice import advice
 from wsgn.learning.report import Report, write_report
+from wsgn.manifest import AlarmRule
 from wsgn.metrics.video_level import evaluate_video_level
 
 CLASSES = ("kick", "push")
@@ -78,6 +79,12 @@ def test_the_page_counts_where_a_class_was_found(tmp_path: Path) -> None:
         scores=scores(),
         advice=("add clips.",),
         found=found,
+        alarms=AlarmRule(
+            open_thresholds=(0.5, 0.91234),
+            false_alarms_per_hour=1.0,
+            hours=(0.25, 0.5),
+            false_alarms=(0, 2),
+        ),
     )
     write_report(tmp_path / "report.md", report)
     text = (tmp_path / "report.md").read_text()
@@ -86,5 +93,6 @@ def test_the_page_counts_where_a_class_was_found(tmp_path: Path) -> None:
     assert "| p2 | push |  |" in text
     assert "| push | 2 | 0 |" in text
     assert "a\\|b" in text
+    assert "| push | 0.912 | 2 | 0.500 |" in text
     assert "localisation was not scored" in text
     assert report.summary() == "on 5 clips kept apart: mAP 72.5 %, accuracy 50.0 %"

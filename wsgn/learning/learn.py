@@ -12,6 +12,7 @@ from pathlib import Path
 from wsgn.data.annotations import Annotations, write_annotations
 from wsgn.data.layouts import read_annotations
 from wsgn.data.split import SplitOptions, split_annotations
+from wsgn.engines.open import read_manifest
 from wsgn.errors import InputError, MissingExtraError, OutputError
 from wsgn.extraction.cache import forget_changed
 from wsgn.extraction.recommended import IMAGE_FRAMES, RESIZE
@@ -60,6 +61,7 @@ def learn(options: LearnOptions) -> Report:
         scores=scores,
         advice=tuple(advice(annotations, scores, segments)),
         found=segments,
+        alarms=read_manifest(options.output).detection.alarms,
     )
     write_report(folder / "report.md", report)
     return report

@@ -9,6 +9,7 @@ from typing import Any
 
 from wsgn.data.annotations import Annotations
 from wsgn.learning.advice import SHOWN_SCORE, is_found
+from wsgn.manifest import AlarmRule
 from wsgn.metrics.video_level import NOT_LOCALISED
 from wsgn.support.files import write_whole_file
 from wsgn.support.terminal import printable
@@ -31,6 +32,8 @@ class Report:
     advice: tuple[str, ...]
     # Segments by video, of that subset.
     found: Mapping[str, Sequence[Mapping[str, Any]]]
+    # Of the engine, where it has them.
+    alarms: AlarmRule | None = None
 
     def summary(self) -> str:
         """One line for people."""
@@ -67,7 +70,24 @@ def _lines(report: Report) -> Iterator[str]:
         yield "|---" * (len(confusion["columns"]) + 1) + "|"
         for label, row in confusion["rows"].items():
             yield f"| {_cell(label)} | {' | '.join(map(str, row))} |"
+    if report.alarms is not None:
+        yield from _alarm_lines(report.annotations.classes, report.alarms)
     yield from _found_lines(report)
+
+
+def _alarm_lines(classes: Sequence[str], alarms: AlarmRule) -> Iterator[str]:
+    """From where on segments of streams open, and what was counted in clips without the class."""
+    yield from ("", "## False alarms on cameras", "")
+    yield (
+        f"At most {alarms.false_alarms_per_hour:g} an hour were wanted, of all classes together. "
+        "Counted in clips that show something else, by models that had not seen them:"
+    )
+    yield from ("", "| class | opens at | false alarms | hours |", "|---|---|---|---|")
+    rows = zip(classes, alarms.open_thresholds, alarms.false_alarms, alarms.hours, strict=True)
+    for label, threshold, count, hours in rows:
+        yield f"| {_cell(label)} | {threshold:.3g} | {count} | {hours:.3f} |"
+    yield ""
+    yield "No alarm in H hours rules out a rate of 3 / H an hour, and none that is lower."
 
 
 def _class_lines(report: Report) -> Iterator[str]:
