@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Generator, Iterator
 
@@ -140,6 +141,9 @@ class LiveReader:
             fault = Fault(cause=error.code if is_cause else "broken")
         finally:
             opened.close()
+            # Asking the first picture for its orientation has made a cycle of references, and what
+            # flaps may bring many before a collection is due.
+            gc.collect(1)
         yield from self._end_connection()
         if fault is not None and opening.is_finite:
             # To open it again would be to begin anew.
