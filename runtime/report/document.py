@@ -74,11 +74,14 @@ def render_report(report: VideoReport) -> str:
         "summary": report_summary(report),
     }
     note = f'<p class="note" id="note">{text(report.video.note)}</p>'
-    video = '<video id="video" controls playsinline muted preload="metadata"></video>'
+    video, blind = "", " blind"
+    if report.video.address:
+        video = '<video id="video" controls playsinline muted preload="metadata"></video>'
+        blind = ""
     body = (
         f"{_navigation(report)}<header><h1>{text(result.name)}</h1>{_facts(report, lanes)}</header>"
-        f'<div class="watch"><div class="card screen">{video if report.video.address else ""}'
-        f"{note}</div>{_list_part(lanes)}"
+        f'<div class="watch{blind}"><div class="card screen">{video}{note}</div>'
+        f"{_list_part(lanes)}"
         f'<section class="time">{_tools_part(lanes, has_scores=report.scores is not None)}'
         f"{lanes_part(lanes, name=result.name)}</section></div>{_HELP}"
         "<noscript><p>This page needs JavaScript to draw.</p></noscript>"

@@ -34,10 +34,10 @@ def render_index(title: str, entries: Sequence[IndexEntry]) -> str:
     """The index, in the order of the entries."""
     num_bars = _MOST_BARS // max(1, len(entries))
     has_truth = any(entry.summary.get("true") is not None for entry in entries)
-    columns = ["Video", "Length", "Found", *(["True"] if has_truth else []), "Classes", ""]
+    columns = ["Video", "Length", "Found", *(["True"] if has_truth else []), "Classes", "Where"]
     head = "".join(
         f'<th scope="col"{" class=number" if name in ("Length", "Found", "True") else ""}>'
-        f"{f'<button>{name}</button>' if name else ''}</th>"
+        f"{name if name == 'Where' else f'<button>{name}</button>'}</th>"
         for name in columns
     )
     rows = "".join(_row(entry, num_bars, has_truth=has_truth) for entry in entries)
@@ -45,7 +45,6 @@ def render_index(title: str, entries: Sequence[IndexEntry]) -> str:
     seconds = sum(_length(entry.summary) for entry in entries)
     body = (
         f"<header><h1>{text(title)}</h1><dl>"
-        f"<div><dt>videos</dt><dd>{len(entries)}</dd></div>"
         f"<div><dt>length</dt><dd>{clock(seconds)}</dd></div>"
         f"<div><dt>segments found</dt><dd>{total}</dd></div></dl></header>"
         '<section class="index"><div class="tools"><label>Find <input type="search" id="find" '
@@ -91,8 +90,12 @@ def _row(entry: IndexEntry, num_bars: int, *, has_truth: bool) -> str:
     cells = [
         f'<td><a href="{text(page_address(entry.page, INDEX_NAME))}">{name}</a></td>',
         f'<td class=number data-sort="{_length(summary)}">{clock(_length(summary))}</td>',
-        f"<td class=number data-sort={len(spans)}>{len(spans)}</td>",
-        *([f"<td class=number>{'' if true is None else int(true)}</td>"] if has_truth else []),
+        f'<td class="number count" data-sort="{len(spans)}">{len(spans)}</td>',
+        *(
+            [f'<td class="number true">{"" if true is None else int(true)}</td>']
+            if has_truth
+            else []
+        ),
         f'<td class="what"><div class="labels">{words}</div></td>',
         f'<td class="strip">{_strip(summary, num_bars)}</td>',
     ]

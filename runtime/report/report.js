@@ -23,13 +23,20 @@
   function row(one) {
     const [start, end, score] = one.bar, strength = page.make("span", { className: "strength" }, page.make("i"));
     strength.firstChild.style.width = Math.round(100 * Math.min(1, Math.max(0, score || 0))) + "%";
-    const made = page.make("tr", { tabIndex: 0 },
+    // One of them is reached by Tab, the others from it by the arrows.
+    const made = page.make("tr", { tabIndex: rest ? -1 : 0 },
       page.make("td", { text: one.label }),
       page.make("td", { className: "number", text: page.clock(start, decimals) }),
       page.make("td", { className: "number", text: page.clock(end, decimals) }),
       page.make("td", { className: "number" }, strength, score == null ? "" : score.toFixed(2)));
     made.onclick = () => seek(start);
-    made.onkeydown = e => { if (e.key === "Enter") { seek(start); if (plays) video.play(); e.preventDefault(); } };
+    made.onkeydown = e => {
+      const other = e.key === "ArrowDown" ? made.nextElementSibling : e.key === "ArrowUp" ? made.previousElementSibling : null;
+      if (other) { other.focus(); seek(listed[[...body.rows].indexOf(other)].bar[0]); }
+      else if (e.key === "Enter") { seek(start); if (plays) video.play(); }
+      else return;
+      e.preventDefault();
+    };
     one.row = made;
     return made;
   }
@@ -120,6 +127,7 @@
     video.onerror = () => {
       plays = false;
       video.hidden = true;
+      document.querySelector(".watch").classList.add("blind");
       note.textContent = "This browser cannot play the video" + (data.video.startsWith("data:") ? "" : ", or it is no longer where it was") + ": the lanes work without it.";
       note.classList.add("bad");
       if (start !== null) seek(start);

@@ -93,8 +93,17 @@ def is_played(container: str, info: VideoInfo) -> bool:
 def _why(container: str, info: VideoInfo, *, embed: bool) -> str:
     if is_played(container, info) and embed:
         return "A small copy without sound, inside this page."
-    what = info.codec if info.codec not in _MP4 else f"{info.codec} in {container.split(',')[0]}"
-    return f"A small copy without sound: browsers do not play {what}."
+    what = _kind(container, info)
+    return f"A small copy without sound, inside this page: browsers do not play {what}."
+
+
+def _kind(container: str, info: VideoInfo) -> str:
+    """What of a video keeps it from being played, in a word or three."""
+    if container not in _PLAYED and info.codec in _MP4:
+        return f"{info.codec} in {container.split(',')[0]} files"
+    if info.codec in _MP4:
+        return f"{info.codec} with pixels of {info.pixel_format}"
+    return info.codec
 
 
 def _with_proxy(source: Path, info: VideoInfo, page: Path, *, why: str) -> ShownVideo:
@@ -131,7 +140,7 @@ def proxy(source: Path, info: VideoInfo) -> bytes:
     contents = io.BytesIO()
     with (
         VideoReader(source, FrameGrid(_PROXY_RATE, height, width)) as reader,
-        av.open(contents, "w", format="mp4", options={"movflags": "faststart"}) as output,
+        av.open(contents, "w", format="mp4") as output,
     ):
         stream = output.add_stream("libx264", rate=_PROXY_RATE)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"

@@ -27,7 +27,7 @@ class Lanes {
     element.setAttribute("aria-valuemax", this.end);
     this.redraw = page.later(() => this.draw());
     this.listen();
-    page.onLook(this.redraw);
+    page.onLook(() => { this.look = null; this.redraw(); });
     this.draw();
   }
 
@@ -40,13 +40,12 @@ class Lanes {
 
   build(lane) {
     const built = this.row(lane.found.length || lane.true.length ? "" : "empty", lane.label);
-    const bytes = lane.scores === null ? null : Uint8Array.from(atob(lane.scores), c => c.charCodeAt(0));
+    const bytes = lane.scores === null ? null : decoded(lane.scores);
     return Object.assign(built, { label: lane.label, found: lane.found, true: lane.true, levels: bytes && pyramid(bytes) });
   }
 
   draw() {
-    const look = {};
-    for (const name of ["ink", "quiet", "rule", "found", "scores", "true"]) look[name] = page.colour(name);
+    const look = this.look ||= Object.fromEntries(["ink", "quiet", "rule", "found", "scores", "true"].map(name => [name, page.colour(name)]));
     const whole = this.from <= this.begin && this.to >= this.end;
     this.overview.row.hidden = whole;
     // Asked once: all canvases are as wide, and each question after a change is answered anew.
@@ -137,8 +136,11 @@ class Lanes {
     this.cursor.hidden = at < 0 || at > 1;
     this.cursor.style.transform = `translateX(${canvas.offsetLeft + at * w}px)`;
     this.cursor.style.height = this.axis.row.offsetTop + 5 + "px";
+    const said = page.clock(this.now, 1);
+    if (said === this.said) return;
+    this.said = said;
     this.element.setAttribute("aria-valuenow", this.now.toFixed(2));
-    this.element.setAttribute("aria-valuetext", page.clock(this.now, 1));
+    this.element.setAttribute("aria-valuetext", said);
   }
 
   // Where a video is; scrolls with it while it plays out of what is shown.
@@ -234,6 +236,12 @@ class Lanes {
     }
     return null;
   }
+}
+function decoded(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+  const letters = atob(text), bytes = new Uint8Array(letters.length);
+  for (let n = 0; n < bytes.length; n++) bytes[n] = letters.charCodeAt(n);
+  return bytes;
 }
 // As in style.css, CSS pixels.
 Lanes.HEIGHT = 42;
