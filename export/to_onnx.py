@@ -85,6 +85,14 @@ def _add_alarm_options(parser: argparse.ArgumentParser) -> None:
         help="a model of the same kind that was trained without a subset, which it scores in place "
         "of the one that is exported; may be given several times",
     )
+    add(
+        "--keep-found",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of the videos in which a class is found without alarm thresholds, that stay whatever "
+        "it costs (default: 0)",
+    )
     add_feature_options(group)
     add_video_memory(group)
 
@@ -116,6 +124,7 @@ def _alarm_options(arguments: argparse.Namespace) -> AlarmOptions | None:
         data=data_options(arguments),
         subset=arguments.subset,
         held_out=tuple(held_out),
+        keep_found=arguments.keep_found,
     )
 
 

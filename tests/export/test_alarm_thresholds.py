@@ -107,6 +107,16 @@ def test_videos_that_were_trained_on_are_said_to_be(folder: Path) -> None:
     assert not any("too few" in one for one in calibrated(folder, 1e6, subset="test").sentences())
 
 
+def test_what_a_rate_costs_is_said(folder: Path) -> None:
+    strict = calibrated(folder, 1.0, subset="test")
+    dead = [one.label for one in strict.classes if not one.found]
+    assert dead
+    assert any(f"'{dead[0]}'" in one and "will not be found" in one for one in strict.sentences())
+    kept = calibrated(folder, 1.0, subset="test", keep_found=1.0)
+    assert any("would leave too little found" in one for one in kept.sentences())
+    assert not any("will not be found" in one for one in kept.sentences())
+
+
 def test_a_subset_is_scored_by_the_model_that_did_not_see_it(folder: Path) -> None:
     model, other = folder / "model.safetensors", folder / "other.safetensors"
     own = calibrated(folder, 60.0, held_out=((model, "train"), (model, "test")))
@@ -138,6 +148,11 @@ def test_videos_of_other_classes_are_refused(folder: Path, tmp_path: Path) -> No
     [
         (["--false-alarms-per-hour", "1"], "needs videos in which to count them"),
         (["--false-alarms-per-hour", "0", "--annotations", "a", "--features", "f"], "over 0"),
+        (
+            ["--false-alarms-per-hour", "1", "--annotations", "a", "--features", "f",
+             "--keep-found", "2"],
+            "a share from 0 to 1",
+        ),
         (["--features", "f"], "say with --false-alarms-per-hour how many"),
         (
             ["--false-alarms-per-hour", "1", "--annotations", "a", "--features", "f",

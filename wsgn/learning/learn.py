@@ -26,6 +26,8 @@ from wsgn.support.progress import progress_bar
 from wsgn.support.terminal import quoted, say_above_bars
 
 _TRAIN, _TEST = "train", "test"
+# Few clips may hold one false alarm that is surer than all that is right.
+_KEPT = 0.5
 
 
 def learn(options: LearnOptions) -> Report:
@@ -210,6 +212,7 @@ def _alarm_words(
         words += ["--held-out", f"{run / 'model.safetensors'}={name}"]
     return (
         "--false-alarms-per-hour", f"{options.false_alarms_per_hour:g}",
+        "--keep-found", f"{_KEPT:g}",
         "--annotations", str(parts.all), "--features", str(features), "--skip-missing", *words,
     )  # fmt: skip
 

@@ -23,6 +23,9 @@ class AlarmOptions:
     subset: str | None = None
     # In place of that: models that were trained without a subset, which they score.
     held_out: tuple[tuple[Path, str], ...] = ()
+    # Share of the videos in which a class is found at its own threshold, that have to stay whatever
+    # the rate.
+    keep_found: float = 0.0
     # Show no progress bars.
     quiet: bool = False
 
@@ -30,5 +33,7 @@ class AlarmOptions:
         rate = self.false_alarms_per_hour
         if not (math.isfinite(rate) and rate > 0):
             raise UsageError(f"--false-alarms-per-hour must be a number over 0, got {rate:g}.")
+        if not 0 <= self.keep_found <= 1:
+            raise UsageError(f"--keep-found must be a share from 0 to 1, got {self.keep_found:g}.")
         if self.held_out and self.subset is not None:
             raise UsageError("--held-out names its subsets itself: leave --subset out.")

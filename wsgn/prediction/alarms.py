@@ -64,6 +64,13 @@ class AlarmReport:
                 "alarms: name videos of another --subset, or models trained without them with "
                 "--held-out."
             )
+        if self.alarms.measured_per_hour > self.alarms.false_alarms_per_hour:
+            yield "that is more than allowed: fewer would leave too little found (--keep-found)."
+        if dead := [one.label for one in self.classes if one.videos and not one.found]:
+            yield (
+                f"{quoted(dead)} will not be found on streams: allow more false alarms, keep some "
+                "with --keep-found, or train on more."
+            )
         measured = [one for one in self.classes if one.hours]
         if len(measured) < len(self.classes):
             without = [one.label for one in self.classes if not one.hours]
@@ -107,7 +114,7 @@ def calibrate_alarms(
         raise UsageError(
             "every video shows every class: false alarms are counted in videos without one."
         )
-    classes = class_alarms(parts, options.false_alarms_per_hour)
+    classes = class_alarms(parts, options.false_alarms_per_hour, options.keep_found)
     return AlarmReport(
         alarms=alarm_rule(classes, options.false_alarms_per_hour),
         classes=tuple(classes),

@@ -117,6 +117,19 @@ def test_what_is_found_in_the_videos_of_a_class_falls_with_the_rate() -> None:
     assert all(one.videos == 15 for one in class_alarms(parts, 1.0))
 
 
+def test_what_has_to_be_found_is_found_whatever_it_costs() -> None:
+    manifest = small_manifest(selection=METHOD_RULES["wsgn, top"])
+    parts = [(manifest, random_videos(manifest, 5, count=45))]
+    strict, kept, all_kept = (class_alarms(parts, 1.0, share) for share in (0.0, 0.5, 1.0))
+    assert any(one.found < one.own_found / 2 for one in strict)
+    for one, some, every in zip(strict, kept, all_kept, strict=True):
+        assert some.found >= one.own_found / 2
+        # No more than has to be.
+        assert some.threshold == one.threshold or some.found == -(-one.own_found // 2)
+        assert every.found == one.own_found
+        assert one.false_alarms <= some.false_alarms <= every.false_alarms
+
+
 def test_a_class_that_every_video_shows_is_not_measured() -> None:
     manifest = small_manifest()
     videos = [

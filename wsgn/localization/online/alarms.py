@@ -77,7 +77,9 @@ class _Counted:
 
 
 def class_alarms(
-    parts: Sequence[tuple[Manifest, Sequence[VideoOutputs]]], false_alarms_per_hour: float
+    parts: Sequence[tuple[Manifest, Sequence[VideoOutputs]]],
+    false_alarms_per_hour: float,
+    keep_found: float = 0.0,
 ) -> list[ClassAlarms]:
     """Alarm thresholds of all classes, each of which may take an equal share of the rate.
 
@@ -89,12 +91,14 @@ def class_alarms(
         parts: videos with the manifest of what put their outputs out, which may differ in how
             scores follow from them; the rule for segments is that of the engine in all.
         false_alarms_per_hour: of all classes together.
+        keep_found: share of the videos in which a class is found at its own threshold, that have to
+            stay whatever it costs in false alarms.
     """
     manifest = parts[0][0]
     counted = [_counted(part, videos) for part, videos in parts]
     share = false_alarms_per_hour / len(manifest.classes)
     return [
-        _of_class(manifest, column, share, [part[column] for part in counted])
+        _of_class(manifest, column, share, keep_found, [part[column] for part in counted])
         for column in range(len(manifest.classes))
     ]
 
@@ -138,7 +142,7 @@ def alarm_rule(classes: Sequence[ClassAlarms], false_alarms_per_hour: float) -> 
 
 
 def _of_class(
-    manifest: Manifest, column: int, share: float, parts: Sequence[_Counted]
+    manifest: Manifest, column: int, share: float, keep_found: float, parts: Sequence[_Counted]
 ) -> ClassAlarms:
     own = manifest.detection.open_thresholds[column]
     hours = sum(part.hours for part in parts)
@@ -152,6 +156,10 @@ def _of_class(
         if len(levels) > allowed
     ]
     threshold = max([own, *(level * (1 + _ABOVE) for level in kept_out if level >= own)])
+    for mode in true:
+        if needed := math.ceil(keep_found * _above(mode, own)):
+            least = sorted(mode, reverse=True)[needed - 1]
+            threshold = max(own, min(threshold, least * (1 - _ABOVE)))
     return ClassAlarms(
         label=manifest.classes[column],
         own_threshold=own,
