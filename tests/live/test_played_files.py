@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from places import ROOT, SHARED
 from reading import GRID, LONGEST_SECONDS
 from stream_servers import transport_stream
 
-from wsgn.video import FrameGrid, Gap, SampledFrame, VideoError, VideoReader
+from wsgn.video import FrameGrid, Gap, Notice, SampledFrame, VideoError, VideoReader
 from wsgn.video.info import VideoInfo
 from wsgn.video.live import (
     LiveFrame,
@@ -38,12 +40,13 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 5000.0
+        self.wall_shift = 1.7e9
 
     def monotonic(self) -> float:
         return self.now
 
     def wall(self) -> float:
-        return self.now + 1.7e9
+        return self.now + self.wall_shift
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -183,6 +186,68 @@ def test_a_camera_of_this_machine_is_opened_as_one() -> None:
     assert opened == [("/dev/video7", "v4l2")] * 3
     told = [(item.state, item.cause) for item in items if isinstance(item, Status)]
     assert told == [("lost", "ended"), ("lost", "rejected"), ("restored", None)]
+
+
+def streamed(data: bytes) -> Callable[..., Any]:
+    """Opens these bytes, whatever the address is: they come as quickly as they are read."""
+    return lambda opening, should_stop: av.open(io.BytesIO(data))
+
+
+def test_a_storm_of_pictures_is_a_fault(clip: Clip) -> None:
+    clock = Clock()
+    grid = FrameGrid(frame_rate=25, height=48, width=64)
+    opener = streamed(transport_stream(clip, 0.0, 68.0))
+    seconds: list[float] = []
+    for item in played("udp://127.0.0.1:1", clock, grid=grid, opener=opener, realtime=False):
+        if isinstance(item, Status):
+            break
+        if isinstance(item, LiveFrame):
+            seconds.append(clock.now - 5000.0)
+            # As they should for 12 s, then eight times as quickly.
+            clock.sleep(0.04 if clock.now < 5012.0 else 0.005)
+    assert (item.state, item.cause) == ("lost", "storm")
+    assert seconds[-1] == pytest.approx(18.0, abs=1.5)
+
+
+class TickingClock(Clock):
+    """Moves whenever it is asked, too."""
+
+    def monotonic(self) -> float:
+        self.now += 0.02
+        return self.now
+
+
+def test_pictures_without_times_lie_where_they_come(clip: Clip) -> None:
+    clock = TickingClock()
+    data = b"".join(picture.annexb for picture in clip.pictures)
+    items = []
+    for item in played("tcp://127.0.0.1:1", clock, opener=streamed(data), realtime=False):
+        items.append(item)
+        if isinstance(item, Status):
+            break
+    # Libav would have them last 4 s.
+    assert clock.now - 5000.0 > 6.0
+    frames = frames_of(iter(items))
+    assert frames[-1].seconds == pytest.approx(clock.now - 5000.0, abs=1.0)
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    assert all(0.0 <= frame.arrival - 5000.0 - frame.seconds < 1.0 for frame in frames)
+
+
+def test_the_clock_of_the_machine_may_be_set(clip: Clip) -> None:
+    clock = Clock()
+    reader = played(SAMPLE_PATH, clock)
+    items: list[Any] = []
+    for item in reader:
+        items.append(item)
+        if len(items) == 100:
+            clock.wall_shift += 3600.0
+    (moved,) = (item for item in items if isinstance(item, Notice))
+    assert moved.code == "clock_moved"
+    assert "+3600.0 s" in moved.message
+    frames = frames_of(iter(items))
+    assert [frame.index for frame in frames] == list(range(300))
+    steps = [b.unix_seconds - a.unix_seconds for a, b in pairwise(frames)]
+    assert [round(step, -2) for step in steps if abs(step) > 1.0] == [3600.0]
 
 
 @pytest.fixture
