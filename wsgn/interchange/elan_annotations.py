@@ -208,10 +208,12 @@ def _drawn(
         yield from _with_texts(where, texts[0])
         return
     for tier in tiers:
-        if tier in texts and classes is not None:
-            if tier.name not in classes:
+        if classes is not None and tier.name not in classes:
+            if tier in texts:
                 tell(where, f"left out the tier '{printable(tier.name)}', which is no class")
                 continue
+            tell(where, f"takes the new tier '{printable(tier.name)}' for a class")
+        elif classes is not None and tier in texts:
             _refuse_texts(where, tier, classes)
         for one in tier.drawn:
             yield DrawnSegment(

@@ -19,7 +19,7 @@ TASKS, CONFIGURATION = "label_studio_tasks.json", "label_studio_config.xml"
 CONTROL, OBJECT, KIND = "actions", "video", "timelinelabels"
 # In the data of a task: what the video is called, its rate, and from the file's beginning to its
 # first frame. Label Studio gives them back.
-NAME, RATE, OFFSET = "name", "fps", "start_offset_seconds"
+NAME, RATE, OFFSET = "wsgn_name", "fps", "wsgn_start_offset_seconds"
 # Where Label Studio shows files of its own machine.
 _LOCAL_FILES = "/data/local-files/?d="
 

@@ -173,17 +173,25 @@ def _name(data: dict[str, Any], where: str) -> str:
     """What the export called it, else the name of its file."""
     if data.get(NAME) is not None:
         return as_text(data[NAME], f"{where}: {NAME!r}")
-    texts = [text for text in data.values() if isinstance(text, str)]
-    address = data.get(OBJECT) or next((text for text in texts if is_video_name(text)), None)
-    if not isinstance(address, str) or not address:
-        raise InputError(f"{where} names no video: its data need a '{OBJECT}' or a '{NAME}'.")
-    parts = urllib.parse.urlsplit(address)
-    # Files of its own machine stand behind ?d=
+    texts = [text for text in (data.get(OBJECT), *data.values()) if isinstance(text, str) and text]
+    names = [_file_name(text) for text in texts]
+    # What has no ending may be one too, where it stands as the video.
+    found = next(filter(is_video_name, names), names[0] if data.get(OBJECT) and names else "")
+    if not without_video_suffix(found):
+        raise InputError(
+            f"{where} names no file of a video: its data need a '{OBJECT}' with its address."
+        )
+    return without_video_suffix(found)
+
+
+def _file_name(address: str) -> str:
+    """The name of the file behind an address, as it was before it was uploaded."""
+    try:
+        parts = urllib.parse.urlsplit(address)
+    except ValueError:
+        return ""
+    # Files of Label Studio's own machine stand behind ?d=
     asked = urllib.parse.parse_qs(parts.query).get("d")
     path = asked[0] if asked else urllib.parse.unquote(parts.path)
     name = media_name(path)
-    if "/upload/" in path:
-        name = _UPLOADED.sub("", name, count=1)
-    if not without_video_suffix(name):
-        raise InputError(f"{where} names no file of a video: '{OBJECT}' is {quoted([address])}.")
-    return without_video_suffix(name)
+    return _UPLOADED.sub("", name, count=1) if "/upload/" in path else name

@@ -57,6 +57,7 @@ def via_annotations(
             num_others += 1
             continue
         drawn[view] += _segments(entry, times, attribute, place)
+    _tell_typed(where, attribute, {one.label for found in drawn.values() for one in found})
     if num_others:
         tell(where, f"left out {num_others} regions and marks, which are no stretches of time")
     videos = [
@@ -119,14 +120,25 @@ def _segments(
 
 def _label(value: str, attribute: _Attribute, where: str) -> str:
     options = attribute.options
-    if not options or value in options.values():
-        return value
-    if value not in options:
+    if value in options:
+        return options[value]
+    # What was typed for a lane is a class; a number stands for an option.
+    if options and value.isdigit() and value not in options.values():
         raise InputError(
             f"{where} says '{printable(value)}', which is no '{printable(attribute.name)}' of the "
             f"project ({quoted(list(options.values()))}): choose one of these in VIA."
         )
-    return options[value]
+    return value
+
+
+def _tell_typed(where: str, attribute: _Attribute, labels: set[str]) -> None:
+    typed = sorted(labels - set(attribute.options.values()))
+    if attribute.options and typed:
+        tell(
+            where,
+            f"takes {quoted(typed)} for classes, which are not among the options of "
+            f"'{printable(attribute.name)}'",
+        )
 
 
 def _video(
