@@ -172,7 +172,7 @@ def test_a_playlist_that_breaks_off_for_a_moment_goes_on_in_its_epoch(playlist: 
     asked = len(playlist.requests)
     playlist.wait_for(lambda: len(playlist.requests) >= asked + 3)
     playlist.fault = Fault()
-    reading.wait(lambda: reading.frames[-1].seconds > 6.5)
+    reading.wait(lambda: reading.frames[-1].seconds > 5.5)
     reading.stop()
     assert [word for word in reading.told() if word != "info"] == []
     codes = [read_bar_code(frame.image) or 0 for frame in reading.frames]
@@ -185,10 +185,12 @@ def test_a_playlist_whose_writer_died_gives_nothing_twice(
     monkeypatch.setattr("wsgn.video.live.reader._PLAYLIST_SECONDS", 2.0)
     playlist.fault = Fault(stalled=True)
     playlist.num_segments = 10
-    reading = Reading(playlist.url)
+    reading = Reading(playlist.url, timeout_seconds=0.7)
     lost = reading.wait_for_status("lost")
     assert lost.cause in ("timeout", "ended")
     num_seen = len(reading.frames)
+    # What it filmed until now is not in the playlist any more.
+    playlist.lead_seconds += 20.0
     playlist.fault = Fault()
     reading.wait_for_status("restored")
     reading.wait_for_frames(NUM_AFTER)
@@ -223,10 +225,10 @@ def test_a_source_that_is_late_leaves_pictures_out(server: RtspServer) -> None:
     """Against one that must not: its delay grows for as long as it is read."""
     long = drawn_clip(seconds=20, width=160, height=120)
     cameras = [server.add(name, long) for name in ("oldest", "never")]
-    options = {"grid": EVERY, "each": slowly, "max_lag_seconds": 0.8}
+    options = {"grid": EVERY, "each": slowly, "max_lag_seconds": 0.6}
     readings = [Reading(camera.url, drop=camera.name, **options) for camera in cameras]
     oldest, never = readings
-    oldest.wait(lambda: len(oldest.of(Skipped)) >= 2 and len(never.frames) >= 45)
+    oldest.wait(lambda: len(oldest.of(Skipped)) >= 2 and len(never.frames) >= 35)
     for reading in readings:
         reading.stop()
     late = oldest.statuses("late")

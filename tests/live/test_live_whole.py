@@ -35,15 +35,15 @@ def lines(server: RtspServer, clip: Clip, capsys: pytest.CaptureFixture[str]) ->
     """One camera is steady, one is cut, one stalls, one has no picture: lines by source."""
     steady, cut, stalls, deaf = (server.add(name, clip) for name in ("a", "b", "c", "d"))
     deaf.fault = Fault(encoding=None)
-    when(lambda: cut.num_pictures > 40, cut.cut)
+    when(lambda: cut.num_pictures > 30, cut.cut)
 
     def stall() -> None:
         seen = stalls.num_played
         stalls.fault = Fault(stalled=True)
         when(lambda: stalls.num_played > seen, stalls.repair)
 
-    when(lambda: stalls.num_pictures > 40, stall)
-    words = ["-e", "demo", "--end", "5", "--timeout", "1", "--strict"]
+    when(lambda: stalls.num_pictures > 30, stall)
+    words = ["-e", "demo", "--end", "4.5", "--timeout", "1", "--strict"]
     names = [word for name in "abcd" for word in ("--source-name", name)]
     code = main([*(camera.url for camera in (steady, cut, stalls, deaf)), *names, *words])
     out, err = capsys.readouterr()
@@ -87,7 +87,7 @@ def test_a_run_goes_on_over_faults(lines: dict[str, Any]) -> None:
     for name in "abc":
         end = lines[name][-1]
         assert end["complete"]
-        assert end["seconds"] == pytest.approx(5.0, abs=0.1)
+        assert end["seconds"] == pytest.approx(4.5, abs=0.1)
         assert end["restarts"] == (name != "a")
     # The clock on the wall, of which each line says what it is about.
     unix = [line["at_unix_seconds"] for name in "abcd" for line in lines[name]]

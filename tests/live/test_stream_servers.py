@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import av
 import pytest
 from clips import Clip, drawn_clip, read_bar_code
 from servers import free_port
 from stream_servers import HttpServer, TcpCamera, UdpCamera
-
-
-@pytest.fixture(scope="module")
-def http() -> Iterator[HttpServer]:
-    """A server without a camera yet."""
-    with HttpServer() as made:
-        yield made
 
 
 def pictures(url: str, count: int) -> list[tuple[float, int | None]]:
@@ -39,27 +32,26 @@ def check_order(seen: list[tuple[float, int | None]], step_seconds: float, loop:
     assert steps == pytest.approx([step_seconds * number for number in range(len(seen))], abs=1e-3)
 
 
-def test_transport_streams_over_http(http: HttpServer, clip: Clip) -> None:
-    check_order(pictures(http.add("door.ts", clip).url, 10), 0.04, 100)
+@pytest.fixture(scope="module")
+def seen(clip: Clip) -> dict[str, list[tuple[float, int | None]]]:
+    """The first pictures of a source of each kind, read at the same time."""
+    with HttpServer() as http, TcpCamera(clip) as tcp, UdpCamera(clip, free_port()) as udp:
+        # The demuxer of JPEGs invents 25 pictures a second.
+        jpegs = http.add("door.mjpeg", drawn_clip(rate=8, seconds=2))
+        playlist = http.add("door.m3u8", clip)
+        playlist.lead_seconds = 8.0
+        cameras = [http.add("door.ts", clip), playlist, jpegs, tcp.camera, udp.camera]
+        counts = {"door.m3u8": 45, "door.mjpeg": 5}
+        with ThreadPoolExecutor(len(cameras)) as pool:
+            found = {
+                camera.name: pool.submit(pictures, camera.url, counts.get(camera.name, 10))
+                for camera in cameras
+            }
+        return {name: future.result() for name, future in found.items()}
 
 
-def test_playlists(http: HttpServer, clip: Clip) -> None:
-    camera = http.add("door.m3u8", clip)
-    camera.lead_seconds = 8.0
-    check_order(pictures(camera.url, 45), 0.04, 100)
-
-
-def test_jpegs_over_http(http: HttpServer) -> None:
-    seen = pictures(http.add("door.mjpeg", drawn_clip(rate=8, seconds=2)).url, 5)
-    # The demuxer invents 25 pictures a second.
-    check_order(seen, 0.04, 16)
-
-
-def test_transport_streams_over_tcp(clip: Clip) -> None:
-    with TcpCamera(clip) as server:
-        check_order(pictures(server.camera.url, 10), 0.04, 100)
-
-
-def test_transport_streams_over_udp(clip: Clip) -> None:
-    with UdpCamera(clip, free_port()) as sender:
-        check_order(pictures(sender.camera.url, 10), 0.04, 100)
+@pytest.mark.parametrize("name", ["door.ts", "door.m3u8", "door.mjpeg", "tcp", "udp"])
+def test_pictures_follow_one_another(
+    seen: dict[str, list[tuple[float, int | None]]], name: str
+) -> None:
+    check_order(seen[name], 0.04, 16 if name == "door.mjpeg" else 100)
