@@ -15,14 +15,21 @@ from toy import CLASSES, SIZE, ToySource, feature_model, frame_model, short_trai
 from wsgn.checkpoint import Calibration, Checkpoint, save_checkpoint
 from wsgn.config import ModelConfig
 from wsgn.errors import EngineError, UsageError
-from wsgn.export.graphs.document import export_graph, exportable, parity_input, save_graph
+from wsgn.export.graphs.document import (
+    Exportable,
+    export_graph,
+    exportable,
+    parity_input,
+    save_graph,
+)
 from wsgn.export.graphs.file import export_onnx
-from wsgn.export.graphs.parity import SIZES, check_parity
+from wsgn.export.graphs.parity import SIZES, TOLERANCE, check_parity
 from wsgn.export.plan.input import read_plan_input
 from wsgn.export.to_onnx import main
-from wsgn.manifest import METADATA_KEY, DetectionRule, Manifest, Prior
+from wsgn.manifest import METADATA_KEY, DetectionRule, FeatureInput, Manifest, Prior, Sampling
 from wsgn.methods.config import WsgnConfig
 from wsgn.model import WeakDetector
+from wsgn.presets import preset
 from wsgn.training.trainer import Trainer
 
 ZERO = (0.0, 0.0, 0.0)
@@ -132,6 +139,27 @@ def test_a_graph_that_is_off_fails_the_export(tmp_path: Path, frame_graph: onnx.
         check_parity(
             exportable(random_checkpoint(frame_model(), seed=1)), tmp_path / "m.onnx", sizes=(2,)
         )
+
+
+def test_probabilities_may_be_off_by_the_rounding_of_large_logits(tmp_path: Path) -> None:
+    model = preset("wsgn").model.on(
+        classes=("wave", "jump", "turn"),
+        sampling=Sampling(frame_rate=10.0, snippet_length=4, snippet_stride=2),
+        features=FeatureInput(size=4),
+    )
+    checkpoint = random_checkpoint(model)
+
+    def subject(second: float) -> Exportable:
+        head = "method.class_head.output"
+        constant = {f"{head}.weight": torch.zeros(3, 4)}
+        constant[f"{head}.bias"] = torch.tensor([300.0, second, 0.0])
+        return exportable(replace(checkpoint, weights={**checkpoint.weights, **constant}))
+
+    save_graph(export_graph(subject(0.0)), tmp_path / "m.onnx")
+    rows = check_parity(subject(1e-3), tmp_path / "m.onnx", sizes=(2,))
+    assert rows[1].largest_difference > TOLERANCE
+    with pytest.raises(EngineError, match="class_probabilities"):
+        check_parity(subject(0.1), tmp_path / "m.onnx", sizes=(2,))
 
 
 def test_a_graph_that_gives_nan_fails_the_export(

@@ -69,6 +69,9 @@ def test_features_of_a_clip_that_changed_are_made_again(tmp_path: Path) -> None:
     for name in ("a", "walk/b"):
         (features / name).parent.mkdir(parents=True, exist_ok=True)
         (features / f"{name}.safetensors").touch()
+    # Features that no list speaks of were made by somebody who knew why.
+    forget_changed(tmp_path / "none.json", features, {"a": "1"})
+    assert (features / "a.safetensors").exists()
     record.write_text(json.dumps({"a": "1", "walk/b": "2"}))
     forget_changed(record, features, {"a": "1", "walk/b": "3"})
     assert [path.name for path in features.rglob("*.safetensors")] == ["a.safetensors"]
