@@ -33,7 +33,7 @@
     made.onkeydown = e => {
       const other = e.key === "ArrowDown" ? made.nextElementSibling : e.key === "ArrowUp" ? made.previousElementSibling : null;
       if (other) { other.focus(); seek(listed[[...body.rows].indexOf(other)].bar[0]); }
-      else if (e.key === "Enter") { seek(start); if (plays) video.play(); }
+      else if (e.key === "Enter") { seek(start); play(); }
       else return;
       e.preventDefault();
     };
@@ -97,7 +97,9 @@
     const found = direction > 0 ? starts.find(t => t > at + 0.05) : starts.reverse().find(t => t < at - 0.05);
     if (found !== undefined) seek(found);
   }
-  function toggle() { if (plays) { if (video.paused) video.play(); else video.pause(); } }
+  // A pause that follows at once, or a browser that wants a click first, is no error.
+  function play() { if (plays) video.play().catch(() => {}); }
+  function toggle() { if (plays && !video.paused) video.pause(); else play(); }
   const KEYS = {
     ArrowLeft: e => seek(now() - (e.shiftKey ? 10 : 1)), ArrowRight: e => seek(now() + (e.shiftKey ? 10 : 1)),
     ",": () => seek(now() - data.frame), ".": () => seek(now() + data.frame),
