@@ -197,6 +197,7 @@ def test_a_file_of_such_a_name_is_the_file(
 
 
 def test_a_source_shows_no_credential() -> None:
+    assert LiveSource(name="a", address="udp://@:5000").shown
     source = LiveSource(name="door", address="rtsp://me:secret@10.0.0.5/1?password=secret")
     assert "secret" not in f"{source!r} {source} {source.shown}"
 
@@ -206,6 +207,8 @@ def test_a_source_shows_no_credential() -> None:
     [
         (lambda: LiveSource(name="a", address="srt://10.0.0.1:9000"), "has no SRT.*ffmpeg -i srt"),
         (lambda: LiveSource(name="", address="0"), "needs a name"),
+        (lambda: LiveSource(name="a", address="rtsp://cam:99999/1"), "check its host and port"),
+        (lambda: LiveSource(name="a", address="rtsp:///1"), "names no host"),
         (lambda: LiveSource(name="a", address="0", rtsp_transport="http"), "tcp or udp"),
         (lambda: LiveOptions(timeout_seconds=0), "timeout_seconds must be a positive"),
         (lambda: LiveOptions(drop="newest"), "oldest or never"),

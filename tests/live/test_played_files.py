@@ -163,7 +163,7 @@ def test_an_earlier_run_is_gone_on_from_by_the_wall_clock() -> None:
 def test_what_is_no_film_is_said() -> None:
     with pytest.raises(VideoError, match="cannot be opened"):
         list(played(Path(__file__), Clock()))
-    with pytest.raises(VideoError, match="cannot be opened: it has no such stream"):
+    with pytest.raises(VideoError, match="cannot be opened: it is not there"):
         list(played("nowhere.mp4", Clock()))
 
 

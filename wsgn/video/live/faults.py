@@ -40,7 +40,7 @@ _WORDS = {
     "name_unknown": "its name is not known",
     "no_answer": "no answer for {seconds:.3g} s",
     "unauthorized": "user or password is wrong",
-    "not_found": "it has no such stream",
+    "not_found": "it is not there",
     "rejected": "it refuses the stream",
     "timeout": "no picture for {seconds:.3g} s",
     "ended": "it has ended the stream",

@@ -262,6 +262,7 @@ class LiveReader:
             yield self._status(
                 "restored", None, f"pictures again after {lost:.1f} s.", seconds, lost_seconds=lost
             )
+            self._is_late = False
         self._outage.end()
 
     def _keep_position(self, arrival: float) -> Iterator[Notice]:
@@ -366,7 +367,8 @@ def _timeline(
     frame_rate: float, resume: LivePosition | None, now: float, wall: Callable[[], float]
 ) -> LiveTimeline:
     """Media time from 0 at the first picture, or on from where an earlier run was."""
-    if resume is None:
+    if resume is None or resume.epoch < 0:
+        # That run saw no picture.
         return LiveTimeline(MediaClock(), frame_rate)
     since = max(0.0, wall() - resume.unix_seconds)
     return LiveTimeline(

@@ -17,6 +17,8 @@ from wsgn.video.live.options import RTSP_TRANSPORTS, require_choice, require_sec
 _LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "tcp", "srt", "rist")
 # Known after opening: a file in a web server has a length.
 _MAYBE_LIVE_SCHEMES = ("http", "https")
+# They may listen on any address of this machine.
+_WITHOUT_HOST = ("udp", "rtp", "tcp")
 # Not in the wheels of PyAV.
 _MISSING_SCHEMES = ("srt", "rist")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
@@ -48,10 +50,25 @@ class LiveSource:
                 f"{scheme}://... -c copy -f mpegts udp://127.0.0.1:5000` before it, and give "
                 "udp://127.0.0.1:5000 here."
             )
+        self._require_place(scheme)
         if self.rtsp_transport is not None:
             require_choice("rtsp_transport", self.rtsp_transport, RTSP_TRANSPORTS)
         if self.timeout_seconds is not None:
             require_seconds("timeout_seconds", self.timeout_seconds)
+
+    def _require_place(self, scheme: str) -> None:
+        """Raise `UsageError` for what is no host or port: it would be tried for ever."""
+        if not scheme or scheme == "file":
+            return
+        rest = self.address[len(scheme) + len("://") :].rpartition("@")[2]
+        try:
+            parts = urlsplit(f"{scheme}://{rest}")
+            has_host, _ = bool(parts.hostname), parts.port
+        except ValueError:
+            # The words of others may hold a part of a password.
+            raise UsageError(f"{self.shown} is no address: check its host and port.") from None
+        if not has_host and scheme not in _WITHOUT_HOST:
+            raise UsageError(f"{self.shown} is no address: it names no host.")
 
     @property
     def shown(self) -> str:
