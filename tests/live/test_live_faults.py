@@ -17,7 +17,7 @@ NUM_AFTER = 15
 # A new connection may hand over what it has looked at before, up to a second of it, at once.
 MISPLACED_SECONDS = 2.0
 # RTSP looks at nothing when it comes back; it is away for longer than this when it stalls.
-CLOSE_SECONDS = 1.2
+CLOSE_SECONDS = 1.5
 # Of a sentence.
 WORDS = {"no_answer": "no answer for", "name_unknown": "its name is not known"}
 

@@ -200,7 +200,7 @@ def test_what_is_no_toml_is_not_quoted(tmp_path: Path) -> None:
         ([A, "--source-options", "a"], "must be KEY=VALUE"),
         ([A, "--window", "5", "--scores", "causal"], "--window is for --scores window"),
         (["srt://a:1"], "no SRT.*udp://127.0.0.1:5000"),
-        (["--demo", "--realtime"], "only prints a table"),
+        (["--demo", "--realtime"], "prints a table"),
     ],
 )
 def test_what_means_nothing_is_a_usage_error(words: list[str], message: str) -> None:
