@@ -158,6 +158,12 @@ COMMANDS: dict[str, Run | NotHere] = {
     # docs/tensorrt.md
     "python export/to_onnx.py model.safetensors -o wsgn.onnx": Run(),
     "python export/to_tensorrt.py wsgn.onnx -o wsgn.plan": Run(),
+    # docs/tools.md
+    "wsgn-run videos/ --engine wsgn.onnx -o results -f jsonl": Run(),
+    "wsgn-run export results --to eaf --videos videos/ -o corrections": Run(),
+    "wsgn-train corrections --videos videos/ -o runs/corrected": NotHere(
+        reason="needs corrections by hand", nearest="tests/interchange/test_corrected_files.py"
+    ),
     # docs/training.md
     # The extra may lack where this runs, and its network takes its time.
     "wsgn-train annotations.json --videos videos --test test -o runs/own": NotHere(
@@ -303,6 +309,9 @@ PYTHON_NOT_HERE = {
     "docs/streaming.md": NotHere(
         reason="leaves out the numbers", nearest="tests/runtime/streaming/test_detector.py"
     ),
+    "docs/tools.md": NotHere(
+        reason="needs FiftyOne, of a gigabyte", nearest="tests/interchange/test_fiftyone.py"
+    ),
     "docs/triton_server.md": NotHere(
         reason="needs a server", nearest="tests/export/test_triton_server_served.py"
     ),
@@ -340,6 +349,7 @@ TAKEN_FOR_GRANTED: dict[str, tuple[str, ...]] = {
     "docs/results.md": (),
     "docs/synthetic_features.md": ("thumos14.json",),
     "docs/tensorrt.md": ("model.safetensors",),
+    "docs/tools.md": ("videos", "wsgn.onnx"),
     "docs/training.md": (
         "synthetic",
         "runs/first/detections.json",
@@ -418,7 +428,7 @@ def test_python_in_every_page_runs_or_says_why_it_cannot() -> None:
 
 # Commands with commands of their own: help of each is asked for by itself.
 SUBCOMMANDS = {
-    "wsgn-run": ("manifest", "probe", "doctor", "report"),
+    "wsgn-run": ("manifest", "probe", "doctor", "report", "export"),
     "wsgn-synthesize": ("videos", "features"),
     "wsgn-weights": ("list", "check", "convert", "download"),
 }

@@ -12,15 +12,17 @@ from wsgn.data.video_folder import VideoFolder
 from wsgn.errors import InputError, OutputError, UsageError
 from wsgn.interchange.exported import ExportedVideo, media_name
 from wsgn.interchange.formats import EXPORTS, NEED_RATE
+from wsgn.support.credentials import without_credentials
 from wsgn.support.files import new_folder
 from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import printable, without_surrogates
 from wsgn.video import probe
 from wsgn.video.addresses import is_network
 
-from ..results import StoredResult, read_results
+from ..report.results import found_results
+from ..results import StoredResult
 from ..writers import ResultFile
-from .console import Console, print_result
+from .console import print_result
 
 _DESCRIPTION = """\
 Write results as files of the tools that people look at videos and correct labels with.
@@ -59,10 +61,8 @@ class ExportOptions:
 def export(arguments: Sequence[str]) -> int:
     """Run the subcommand; the exit code."""
     options = _parse(arguments)
-    console = Console()
-    videos = [_exported(stored, options, console) for stored in _stored(options.results)]
-    if not videos:
-        raise InputError("the results name no videos: there is nothing to export.")
+    folder = None if options.videos is None else VideoFolder(options.videos)
+    videos = [_exported(stored, folder, options) for stored in _stored(options.results)]
     texts = EXPORTS[options.kind](videos)
     paths = {options.directory / name: text for name, text in texts.items()}
     _refuse_existing(paths, options)
@@ -81,7 +81,7 @@ def _parse(arguments: Sequence[str]) -> ExportOptions:
         nargs="+",
         type=Path,
         metavar="RESULT",
-        help="what a run wrote with -f json or -f jsonl",
+        help=".jsonl and .json files of wsgn-run -o, or folders of them",
     )
     parser.add_argument("--to", required=True, choices=tuple(EXPORTS), help="the tool, see above")
     parser.add_argument(
@@ -124,22 +124,23 @@ def _parse(arguments: Sequence[str]) -> ExportOptions:
 def _stored(paths: Sequence[Path]) -> Iterator[StoredResult]:
     """The results of all files, each video once."""
     places: dict[str, Path] = {}
-    for path in paths:
-        for stored in read_results(path):
-            name = stored.result.name
-            if name in places:
-                raise UsageError(
-                    f"'{printable(str(path))}' and '{printable(str(places[name]))}' both hold "
-                    f"results of '{printable(name)}': name one of them."
-                )
-            places[name] = path
-            yield stored
+    for found in found_results(paths):
+        name = found.stored.result.name
+        if name in places:
+            raise UsageError(
+                f"'{printable(str(found.file))}' and '{printable(str(places[name]))}' both hold "
+                f"results of '{printable(name)}': name one of them."
+            )
+        places[name] = found.file
+        yield found.stored
 
 
-def _exported(stored: StoredResult, options: ExportOptions, console: Console) -> ExportedVideo:
+def _exported(
+    stored: StoredResult, folder: VideoFolder | None, options: ExportOptions
+) -> ExportedVideo:
     # Of several that overlap the one that scores most: people correct one.
     result = stored.result.clearest()
-    found = None if options.videos is None else VideoFolder(options.videos).find(result.name)
+    found = None if folder is None else folder.find(result.name)
     rate, duration = stored.frame_rate, result.duration_seconds
     if found is not None and options.kind in NEED_RATE and (rate is None or duration is None):
         facts = probe(found)
@@ -167,7 +168,9 @@ def _media(stored: StoredResult, found: Path | None) -> str:
     if found is not None:
         return without_surrogates(str(found.absolute()))
     source = stored.source or ""
-    return source if is_network(source) else media_name(source)
+    if is_network(source):
+        return without_credentials(source)
+    return str(Path(source).absolute()) if Path(source).is_file() else media_name(source)
 
 
 def _refuse_existing(paths: dict[Path, str], options: ExportOptions) -> None:
