@@ -106,6 +106,10 @@ class Reading:
         aim = len(self.frames) + count
         self.wait(lambda: len(self.frames) >= aim)
 
+    def wait_for_epoch(self, epoch: int, count: int) -> None:
+        """Until so many frames of an epoch are there."""
+        self.wait(lambda: sum(frame.epoch == epoch for frame in self.frames) >= count)
+
     def wait_for_status(self, state: str, *, number: int = 1) -> Status:
         """The n-th status of this kind."""
         self.wait(lambda: len(self.statuses(state)) >= number)

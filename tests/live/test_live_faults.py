@@ -33,7 +33,7 @@ def test_a_source_that_was_never_seen_is_waited_for(never_seen: dict[str, Row], 
     row, (cause,) = never_seen[name], NEVER_SEEN[name].causes
     waiting = row.reading.wait_for_status("waiting")
     assert (waiting.cause, waiting.attempt, waiting.epoch) == (cause, 1, -1)
-    row.reading.wait_for_frames(NUM_AFTER)
+    row.reading.wait_for_epoch(0, NUM_AFTER)
     assert row.reading.told() == [f"waiting {cause}", "info", "restored"]
     check_frames(row.reading, row.camera)
 
@@ -49,7 +49,7 @@ def test_a_source_that_is_lost_comes_back(lost: dict[str, Row], name: str) -> No
     row = lost[name]
     reading = row.reading
     restored = reading.wait_for_status("restored")
-    reading.wait_for_frames(NUM_AFTER)
+    reading.wait_for_epoch(restored.epoch, NUM_AFTER)
     assert tuple(status.cause for status in reading.statuses("lost")) == LOST[name].causes
     assert 0 < row.noticed_seconds() < 3 * TIMEOUT_SECONDS
     assert restored.lost_seconds is not None
@@ -75,7 +75,7 @@ def test_a_source_that_is_lost_comes_back(lost: dict[str, Row], name: str) -> No
 )
 def test_nobody_is_there(address: str, cause: str) -> None:
     with FullBacklog() as port:
-        reading = Reading(address.format(port=port), reconnect=0)
+        reading = Reading(address.format(port=port), reconnect=0, open_timeout_seconds=0.6)
         error = reading.wait_for_end()
     assert isinstance(error, VideoError)
     assert error.code == "not_opened"
@@ -88,7 +88,7 @@ def test_nobody_is_there(address: str, cause: str) -> None:
 )
 def test_what_will_never_be_read_is_an_error(door: Camera, encoding: str | None, code: str) -> None:
     door.fault = Fault(encoding=encoding)
-    error = Reading(door.url).wait_for_end()
+    error = Reading(door.url, open_timeout_seconds=0.8).wait_for_end()
     assert isinstance(error, VideoError)
     assert error.code == code
     assert door.url in str(error)
