@@ -176,6 +176,11 @@ COMMANDS: dict[str, Run | NotHere] = {
     "--protocol activitynet-210 --skip-missing -o runs/thumos14": TRAIN,
     "wsgn-eval runs/first/detections.json --truth synthetic/annotations.json --subset test "
     "--protocol activitynet --tiou 0.1 0.3 0.5 0.7": Run(),
+    "wsgn-eval --group ours runs/ours-*/detections.json --group wtalc runs/wtalc-*/detections.json "
+    "--truth thumos14.json --format latex": NotHere(
+        reason="needs trainings over several seeds",
+        nearest="tests/metrics/test_compared_results.py",
+    ),
     "wsgn-predict thumos14.json runs/thumos14/model.safetensors --features features "
     "--skip-missing --protocol thumos-2015 --each-output -o detections.json": Run(add="--quiet"),
     "wsgn-predict thumos14.json runs/thumos14/model.safetensors --features features "

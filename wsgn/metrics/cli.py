@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from wsgn.data.charades import CLASSES as CHARADES_CLASSES
 from wsgn.errors import UsageError
 from wsgn.metrics.annotations import Truth, read_truth
 from wsgn.metrics.charades import evaluate_charades
 from wsgn.metrics.charades_files import read_charades, read_submission
+from wsgn.metrics.comparison import (
+    Figures,
+    Row,
+    charades_figures,
+    compared_document,
+    compared_table,
+    detection_figures,
+    names_of,
+    single_table,
+)
 from wsgn.metrics.detection import DetectionResult, evaluate_detection
 from wsgn.metrics.detections import read_detections
 from wsgn.metrics.protocol import DEFAULT_PROTOCOL, PROTOCOLS, detection_protocol
 from wsgn.metrics.video_names import other_names, renamed, renaming_sentence
 from wsgn.support.command import run_command, say
 from wsgn.support.parser import CommandParser
-from wsgn.support.tables import columns
-from wsgn.support.terminal import print_lines
+from wsgn.support.table_formats import TABLE_FORMATS, format_table
+from wsgn.support.terminal import print_lines, printable
 
 _NAME = "wsgn-eval"
 _CHARADES = "charades"
@@ -31,7 +42,9 @@ _THUMOS14_PREFIX = "video_test_"
 class EvalOptions:
     """Which results are scored against which truth, and how that is shown."""
 
-    detections: Path
+    detections: tuple[Path, ...]
+    # Names and files of what is one row together.
+    groups: tuple[tuple[str, tuple[Path, ...]], ...]
     truth: Path
     # One of PROTOCOLS, or 'charades'.
     protocol: str
@@ -41,6 +54,23 @@ class EvalOptions:
     tiou: tuple[float, ...] | None
     json: bool
     per_class: bool
+    # One of TABLE_FORMATS.
+    style: str
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one result file and nothing to compare it with."""
+        return len(self.detections) == 1 and not self.groups
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Evaluated:
+    """A result file against the truth."""
+
+    figures: Figures
+    # What was evaluated, which is the same of every file.
+    what: str
+    document: dict[str, Any]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,12 +85,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
-        prog="wsgn-eval", description="mAP of a result file under a named protocol."
+        prog="wsgn-eval", description="mAP of result files under a named protocol."
     )
     parser.add_argument(
         "detections",
         type=Path,
-        help="JSON: results[video] = [label, segment, score]; for charades a submission",
+        nargs="*",
+        help="JSON: results[video] = [label, segment, score]; for charades a submission; "
+        "several are rows of one table",
+    )
+    parser.add_argument(
+        "--group",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar=("NAME", "FILE"),
+        help="result files that are one row, with their mean and standard deviation",
     )
     parser.add_argument(
         "--truth",
@@ -83,53 +123,99 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--per-class", action="store_true", help="show every class in the table")
+    parser.add_argument(
+        "--format",
+        choices=tuple(TABLE_FORMATS),
+        default="text",
+        help="of the table (default: %(default)s)",
+    )
     return parser
 
 
 def _options(arguments: argparse.Namespace) -> EvalOptions:
+    groups = [(name, tuple(map(Path, paths))) for name, *paths in arguments.group]
+    if empty := [name for name, paths in groups if not paths]:
+        raise UsageError(f"--group {printable(empty[0])} names no file; give NAME FILE [FILE ...].")
+    if not arguments.detections and not groups:
+        raise UsageError("Give one result file or more; a file or --group is required.")
+    if arguments.json and arguments.format != "text":
+        raise UsageError("--json and --format exclude each other.")
     return EvalOptions(
-        detections=arguments.detections,
+        detections=tuple(arguments.detections),
+        groups=tuple(groups),
         truth=arguments.truth,
         protocol=arguments.protocol,
         subset=arguments.subset,
         tiou=None if arguments.tiou is None else tuple(arguments.tiou),
         json=arguments.json,
         per_class=arguments.per_class,
+        style=arguments.format,
     )
 
 
 def _run(options: EvalOptions) -> str:
     """The command's whole output."""
-    if options.protocol == _CHARADES:
-        return _run_charades(options)
+    evaluate = _charades if options.protocol == _CHARADES else _detection
+    score = evaluate(options)
+    if options.is_single:
+        found = score(options.detections[0])
+        if options.json:
+            return json.dumps(found.document)
+        heading, cells = single_table(found.figures, per_class=options.per_class)
+    else:
+        names = names_of(options.detections)
+        sets = [(name, (path,)) for name, path in zip(names, options.detections, strict=True)]
+        rows = []
+        for name, paths in (*sets, *options.groups):
+            several = [score(path) for path in paths]
+            found = several[0]
+            rows.append(Row(name=name, files=paths, figures=[one.figures for one in several]))
+        if options.json:
+            return json.dumps(
+                {"protocol": options.protocol, "rows": compared_document(rows)}, allow_nan=False
+            )
+        heading, cells = compared_table(rows, per_class=options.per_class)
+    return format_table(heading, cells, options.style, note=found.what)
+
+
+def _detection(options: EvalOptions) -> Callable[[Path], _Evaluated]:
+    """What scores a result file against the truth, which is read once."""
     truth = _truth(options.truth, options.subset, options.protocol)
-    detections = read_detections(options.detections)
-    if names := other_names(detections, truth):
-        detections = renamed(detections, names)
-        say(_NAME, renaming_sentence(names))
-    result = evaluate_detection(truth, detections, options.protocol, options.tiou)
     if detection_protocol(options.protocol).subset and not _is_thumos14(truth):
         say(
             _NAME,
             f"None of these videos is of THUMOS14's test set, which the protocol "
             f"{options.protocol} is for; other datasets take --protocol activitynet.",
         )
-    if result.num_ignored_detections:
-        say(
-            _NAME,
-            f"Ignored {result.num_ignored_detections} of {len(detections)} detections, in videos "
-            "that are not evaluated.",
+
+    def score(path: Path) -> _Evaluated:
+        detections = read_detections(path)
+        where = "" if options.is_single else f"'{printable(str(path))}': "
+        if names := other_names(detections, truth):
+            detections = renamed(detections, names)
+            say(_NAME, f"{where}{renaming_sentence(names)}")
+        result = evaluate_detection(truth, detections, options.protocol, options.tiou)
+        if result.num_ignored_detections:
+            say(
+                _NAME,
+                f"{where}Ignored {result.num_ignored_detections} of {len(detections)} detections, "
+                "in videos that are not evaluated.",
+            )
+        return _Evaluated(
+            figures=detection_figures(result), what=_what(result), document=_document(result)
         )
-    return _as_json(result) if options.json else _as_table(result, per_class=options.per_class)
+
+    return score
 
 
-def _run_charades(options: EvalOptions) -> str:
+def _charades(options: EvalOptions) -> Callable[[Path], _Evaluated]:
     if options.subset or options.tiou:
         raise UsageError("Charades scores points in time: --subset and --tiou have no meaning.")
     truth = read_charades(options.truth)
-    result = evaluate_charades(truth, read_submission(options.detections, truth.video_ids))
-    per_class = dict(zip(CHARADES_CLASSES, result.average_precision_percent.tolist(), strict=True))
-    if options.json:
+
+    def score(path: Path) -> _Evaluated:
+        result = evaluate_charades(truth, read_submission(path, truth.video_ids))
+        per_class = zip(CHARADES_CLASSES, result.average_precision_percent.tolist(), strict=True)
         document = {
             "protocol": _CHARADES,
             "videos": result.num_videos,
@@ -137,16 +223,12 @@ def _run_charades(options: EvalOptions) -> str:
             "mAP": result.map_percent,
             "weighted_AP": result.weighted_ap_percent,
             # A class without positives has no average precision.
-            "per_class": {name: None if ap != ap else ap for name, ap in per_class.items()},
+            "per_class": {name: None if ap != ap else ap for name, ap in per_class},
         }
-        return json.dumps(document)
-    lines = [
-        f"charades: {result.num_videos} videos, {result.num_points} points",
-        f"mAP {result.map_percent:.2f} %, weighted AP {result.weighted_ap_percent:.2f} %",
-    ]
-    if options.per_class:
-        lines += [f"{name} {ap:7.2f}" for name, ap in per_class.items()]
-    return "\n".join(lines)
+        what = f"charades: {result.num_videos} videos, {result.num_points} points"
+        return _Evaluated(figures=charades_figures(result), what=what, document=document)
+
+    return score
 
 
 def _is_thumos14(truth: Truth) -> bool:
@@ -164,8 +246,8 @@ def _truth(path: Path, subset: str | None, protocol: str) -> Truth:
     raise UsageError(f"{str(path)!r} has the subsets {names}; say which one with --subset.")
 
 
-def _as_json(result: DetectionResult) -> str:
-    document = {
+def _document(result: DetectionResult) -> dict[str, Any]:
+    return {
         "protocol": result.protocol,
         "videos": result.num_videos,
         "instances": result.num_instances,
@@ -176,19 +258,10 @@ def _as_json(result: DetectionResult) -> str:
             zip(result.classes, result.average_precision_percent.tolist(), strict=True)
         ),
     }
-    return json.dumps(document)
 
 
-def _as_table(result: DetectionResult, *, per_class: bool) -> str:
-    averages = [("mAP (%)", [*result.map_percent.tolist(), result.average_map_percent])]
-    if per_class:
-        averages += [
-            (label, [*row.tolist(), float(row.mean())])
-            for label, row in zip(result.classes, result.average_precision_percent, strict=True)
-        ]
-    rows = [["tIoU", *(f"{threshold:g}" for threshold in result.tiou), "average"]]
-    rows += [[label, *(f"{value:.2f}" for value in values)] for label, values in averages]
+def _what(result: DetectionResult) -> str:
     return (
         f"{result.protocol}: {result.num_videos} videos, {result.num_instances} instances, "
-        f"{len(result.classes)} classes\n{columns(rows, indent='', gap=' ', least=7)}"
-    ).removesuffix("\n")
+        f"{len(result.classes)} classes"
+    )
