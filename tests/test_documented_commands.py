@@ -136,6 +136,9 @@ COMMANDS: dict[str, Run | NotHere] = {
         reason="trains for minutes", nearest="tests/learning/test_learn.py"
     ),
     "wsgn-run video.mp4 --engine my.onnx": Run(),
+    "wsgn-learn ut.json --videos ut_videos -o ut.onnx --threads 2": NotHere(
+        reason="trains for minutes", nearest="tests/learning/test_learn.py"
+    ),
     # docs/gpu.md
     "wsgn-run video.mp4 --engine wsgn.onnx --device cuda": NO_GPU,
     "wsgn-run manifest wsgn.plan": Run(),
