@@ -188,14 +188,17 @@ def test_what_is_changed_in_via_arrives(tmp_path: Path, caplog: Notices) -> None
     del project["metadata"][first]
     added = {"vid": "2", "flg": 0, "z": [5, 6.25], "xy": [], "av": {"1": "kick"}}
     box = {"vid": "2", "flg": 0, "z": [5], "xy": [2, 1, 1, 9, 9], "av": {"1": "wave"}}
-    project["metadata"] |= {"2_abcdef": added, "2_ghijkl": box}
+    mark = {"vid": "2", "flg": 0, "z": [7], "xy": [], "av": {"1": "1"}}
+    frame = {"vid": "2", "flg": 0, "z": [7, 8], "xy": [2, 1, 1, 9, 9], "av": {"1": "1"}}
+    drawn = {"2_abcdef": added, "2_ghijkl": box, "2_mnopqr": mark, "2_stuvwx": frame}
+    project["metadata"] |= drawn
     path.write_text(json.dumps(project))
     with caplog.at_level(logging.WARNING):
         a, b = read_annotations(path).videos
     assert len(a.segments) == 2
     assert b.segments[1:] == (("kick", 5.0, 6.25),)
     assert "takes 'kick' for classes" in caplog.text
-    assert "left out 1 regions and marks" in caplog.text
+    assert "left out 3 regions and marks" in caplog.text
 
 
 def via_project(kind: int, options: dict[str, str], value: str, **file: Any) -> dict[str, Any]:

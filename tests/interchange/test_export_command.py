@@ -96,6 +96,9 @@ def test_lines_of_events_bring_rate_and_name(tmp_path: Path, export: Any) -> Non
     (task,) = json.loads(Path(tasks).read_text())
     assert (code, task["data"]["fps"], task["data"]["wsgn_name"]) == (0, 50.0, "film")
     assert task["data"]["video"] == "/data/local-files/?d=film.mov"
+    words = [tmp_path / "all.jsonl", "--to", "labelstudio", "-o", tmp_path / "x"]
+    _, _, (tasks, _) = export(*words, "--frame-rate", 25)
+    assert json.loads(Path(tasks).read_text())[0]["data"]["fps"] == 25.0
 
 
 def test_nothing_is_replaced_unless_that_is_asked_for(tmp_path: Path, export: Any) -> None:

@@ -46,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
         "(of RGB and of flow, say) are fused: the mean of their frame scores.",
     )
     parser.add_argument(
-        "annotations", type=Path, help="JSON, a table (CSV), or a folder for each class"
+        "annotations",
+        type=Path,
+        help="JSON, a table (CSV), a folder for each class, or files of ELAN, Label Studio or VIA",
     )
     parser.add_argument("checkpoints", type=Path, nargs="+", help="model.safetensors of wsgn-train")
     add_data_source(parser)

@@ -121,7 +121,9 @@ def _parser() -> argparse.ArgumentParser:
         "features are kept on disk.",
     )
     result.add_argument(
-        "annotations", type=Path, help="JSON, a table (CSV), or a folder for each class"
+        "annotations",
+        type=Path,
+        help="JSON, a table (CSV), a folder for each class, or files of ELAN, Label Studio or VIA",
     )
     result.add_argument(
         "-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the training"
