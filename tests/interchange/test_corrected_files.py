@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,15 @@ def test_what_is_changed_in_elan_arrives(tmp_path: Path, caplog: Notices) -> Non
     assert "takes the new tier 'kick' for a class" in said
     assert "left out the tier 'remarks', which is no class" in said
     assert "left out the tiers 'hands', which describe others" in said
+
+
+def test_an_export_without_its_properties_keeps_its_classes(tmp_path: Path) -> None:
+    write("eaf", tmp_path)
+    text = (tmp_path / "a.eaf").read_text(encoding="utf-8")
+    (tmp_path / "a.eaf").write_text(re.sub("<PROPERTY.*", "", text), encoding="utf-8")
+    found = only_video(tmp_path / "a.eaf")
+    assert (found.name, found.labels) == ("a", tuple(sorted({"wave", ODD})))
+    assert found.segments[0][1] == pytest.approx(1.0004 + OFFSET, abs=1e-3)
 
 
 def test_files_that_were_begun_in_elan(tmp_path: Path) -> None:

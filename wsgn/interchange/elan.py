@@ -17,7 +17,8 @@ from wsgn.support.terminal import printable
 
 SUFFIX = ".eaf"
 # Properties of the file: what the video is called, its classes, and from the file's beginning to
-# its first frame. ELAN keeps what it does not know.
+# its first frame. Where they are lost, tiers without other texts and the linked file still say the
+# first two.
 VIDEO, CLASSES, OFFSET = "wsgn-video", "wsgn-classes", "wsgn-start-offset-seconds"
 # Two characters that Unicode has and XML has not.
 _NOT_IN_XML = re.compile("[\ufffe\uffff]")
