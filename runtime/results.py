@@ -55,7 +55,7 @@ def read_results(path: Path) -> tuple[StoredResult, ...]:
     return tuple(
         StoredResult(
             result=SourceResult(
-                name=without_surrogates(name),
+                name=without_surrogates(as_text(name, f"{where}: the name of a video")),
                 segments=_in_order(
                     _segment(item, f"{where}: detection {index} of {name!r}")
                     for index, item in enumerate(as_list(found, f"{where}: video {name!r}"))

@@ -38,7 +38,7 @@ VIDEOS = (
         ("wave", 2.5, 3.0, 0.25),
         start_offset_seconds=OFFSET,
     ),
-    video("sport/b", (ODD, 0.0, 0.0002, 0.125), media="/clips/b c.mp4"),
+    video("sport/b", (ODD, 0.0, 0.0002, 0.125), media="/clips/日本 語.mp4"),
 )
 PLAYED: dict[str, list[Row]] = {
     "a": [

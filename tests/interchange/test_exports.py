@@ -6,6 +6,7 @@ import importlib
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from wsgn.errors import MissingExtraError, UsageError
 from wsgn.interchange.formats import EXPORTS
 
 FRAME = 1 / 25
+CLIP_ADDRESS = "file:///clips/%E6%97%A5%E6%9C%AC%20%E8%AA%9E.mp4"
 
 
 def assert_near(found: Sequence[Row], wanted: Sequence[Row], tolerance_seconds: float) -> None:
@@ -40,8 +42,8 @@ def test_elan_is_read_by_pympi(tmp_path: Path) -> None:
         assert [text for _, _, _, text in found] == [tier for _, _, tier, _ in found]
         assert_near([(tier, a, b) for a, b, tier, _ in found], rows, 1e-3 if "/" in name else 5e-4)
     (linked,) = file.get_linked_files()
-    assert linked["MEDIA_URL"] == "file:///clips/b c.mp4"
-    assert (linked["RELATIVE_MEDIA_URL"], linked["MIME_TYPE"]) == ("./b c.mp4", "video/mp4")
+    assert linked["MEDIA_URL"] == "file:///clips/日本 語.mp4"
+    assert (linked["RELATIVE_MEDIA_URL"], linked["MIME_TYPE"]) == ("./日本 語.mp4", "video/mp4")
 
 
 def test_label_studio_gets_what_its_documentation_asks_for(tmp_path: Path) -> None:
@@ -113,23 +115,19 @@ def test_opentimelineio_reads_its_timelines(tmp_path: Path) -> None:
         assert clip.markers[0].metadata["wsgn"]["score"] == VIDEOS[name != "a"].segments[0].score
         whole = clip.source_range.duration.to_seconds()
         assert whole == pytest.approx(20 + VIDEOS[name != "a"].start_offset_seconds, abs=FRAME)
-    assert clip.media_reference.target_url == "file:///clips/b%20c.mp4"
+    assert clip.media_reference.target_url == CLIP_ADDRESS
 
 
 @pytest.mark.parametrize("rate", [25.0, 30000 / 1001])
 def test_edit_lists_are_read_by_the_adapter(tmp_path: Path, rate: float) -> None:
-    videos = [
-        video(one.name, *((s.label, s.start_seconds, s.end_seconds, s.score) for s in one.segments),
-              start_offset_seconds=one.start_offset_seconds, frame_rate=rate)
-        for one in VIDEOS
-    ]  # fmt: skip
+    videos = [replace(one, frame_rate=rate) for one in VIDEOS]
     paths = write("edl", tmp_path, videos)
     otio = importlib.import_module("opentimelineio")
     for path, (name, rows) in zip(paths.values(), PLAYED.items(), strict=True):
         timeline = otio.adapters.read_from_file(str(path), rate=rate)
         found, end = [], 0.0
         for clip in timeline.find_clips():
-            assert clip.name == f"{name.rpartition('/')[2]}.mp4" or clip.name == f"{name}.mp4"
+            assert clip.name == {"a": "a.mp4", "sport/b": "日本 語.mp4"}[name]
             action, score = clip.metadata["cmx_3600"]["comments"][-2:]
             source, place = clip.source_range, clip.range_in_parent()
             times = (source.start_time, source.end_time_exclusive())
@@ -159,14 +157,14 @@ def test_via_finds_segments_and_scores(tmp_path: Path) -> None:
     assert project["project"]["vid_list"] == list(project["view"]) == ["1", "2"]
     rows = as_via_exports(project)
     actions, scores = rows[::2], rows[1::2]
-    assert [name for name, _, _ in actions] == ["a.mp4"] * 3 + ["b c.mp4"]
+    assert [name for name, _, _ in actions] == ["a.mp4"] * 3 + ["日本 語.mp4"]
     assert [float(score) for _, score, _ in scores] == [0.75, 0.5, 0.25, 0.125]
     wanted = [row for name in PLAYED for row in PLAYED[name]]
     assert_near([(label, *times) for _, label, times in actions], wanted, 1e-3)
     # The second one is found by its path, and the first one chosen by the user.
     assert [(file["loc"], file["src"]) for file in project["file"].values()] == [
         (1, ""),
-        (3, "file:///clips/b%20c.mp4"),
+        (3, CLIP_ADDRESS),
     ]
 
 

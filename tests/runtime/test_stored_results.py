@@ -74,6 +74,7 @@ def test_two_sources_of_one_name_keep_their_paths(tmp_path: Path) -> None:
     [
         ("a.json", "[]", "a list stands where an object is needed"),
         ("a.json", "{}", "has no 'results'"),
+        ("a.json", '{"results": {"": []}}', "the name of a video is empty"),
         ("a.json", '{"results": {"a": [{"label": "x", "segment": [2, 1], "score": 1}]}}', "before"),
         (
             "a.json",

@@ -5,6 +5,7 @@ https://github.com/OpenTimelineIO/otio-cmx3600-adapter
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,11 +14,13 @@ from wsgn.interchange.exported import ExportedVideo, PlayedSegment, file_names, 
 from wsgn.interchange.otio import colours_of, frame_range, load_otio, reference
 from wsgn.interchange.rates import require_rate
 from wsgn.support.terminal import printable
+from wsgn.video.files import without_video_suffix
 
 SUFFIX = ".edl"
 _ADAPTER = "cmx_3600"
 # Frames have two digits, and a day of 24 hours.
 _DAY_SECONDS = 86_400.0
+_REEL_LETTERS = 8
 
 
 def edl_files(videos: Sequence[ExportedVideo]) -> dict[str, str]:
@@ -50,16 +53,27 @@ def _list(otio: Any, video: ExportedVideo, colours: dict[str, str]) -> str:
 def _event(otio: Any, video: ExportedVideo, one: PlayedSegment, rate: float, colour: str) -> Any:
     found = frame_range(otio, one.start_seconds, one.end_seconds, rate)
     label = " ".join(one.label.split())
+    name = " ".join(printable(media_name(video.media) or video.name).split())
     clip = otio.schema.Clip(
-        name=" ".join(printable(media_name(video.media) or video.name).split()),
+        name=name,
         media_reference=reference(otio, video, rate),
         source_range=found,
         # As comments, since a marker's name is written in capitals.
-        metadata={_ADAPTER: {"comments": [f"ACTION: {label}", f"SCORE: {one.score:.3f}"]}},
+        metadata={
+            _ADAPTER: {
+                "reel": _reel(name),
+                "comments": [f"ACTION: {label}", f"SCORE: {one.score:.3f}"],
+            }
+        },
     )
     place = otio.opentime.TimeRange(found.start_time, otio.opentime.RationalTime(0, rate))
     clip.markers.append(otio.schema.Marker(name=label, marked_range=place, color=colour))
     return clip
+
+
+def _reel(name: str) -> str:
+    """At most eight of what a list may have there; without any what stands for no reel."""
+    return re.sub("[^A-Za-z0-9]", "", without_video_suffix(name))[:_REEL_LETTERS] or "AX"
 
 
 def _timecode_rate(otio: Any, video: ExportedVideo) -> float:
