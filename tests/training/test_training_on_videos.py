@@ -109,6 +109,16 @@ def test_videos_that_lack_or_are_none_are_told(
     assert "2 of 6 videos of 'train' have no features" in said
 
 
+def test_a_folder_that_is_not_there_is_told_once(
+    clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (clips / "clips").rename(clips / "elsewhere")
+    assert run(clips) == 3
+    said = capsys.readouterr().err
+    assert said.count("No such file") == 1
+    assert "--skip-missing" not in said
+
+
 def test_a_name_does_not_lead_out_of_the_folder(
     clips: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

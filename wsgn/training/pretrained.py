@@ -20,6 +20,7 @@ from wsgn.extraction.progress import Progress
 from wsgn.extraction.recommended import BACKBONE, IMAGE_FRAMES, RESIZE, PretrainedOptions
 from wsgn.extraction.videos import VideoFile
 from wsgn.features.options import FeatureOptions
+from wsgn.support.files import input_errors
 from wsgn.support.terminal import printable, say_above_bars
 from wsgn.training.options import TrainOptions
 from wsgn.video.files import without_video_suffix
@@ -105,6 +106,8 @@ def _files(
     options: TrainOptions, data: PretrainedOptions, annotations: Annotations
 ) -> list[VideoFile]:
     """The files of the subsets that are used, under names for their features."""
+    with input_errors(f"the folder of videos {data.folder}"):
+        next(data.folder.iterdir(), None)
     used = {options.subset, options.test_subset, options.validation_subset}
     names = [video.name for video in annotations.videos if video.subset in used]
     plain = {name: without_video_suffix(name) for name in names}
