@@ -11,7 +11,7 @@ from wsgn.errors import InputError, UsageError
 from wsgn.metrics.annotations import Truth
 from wsgn.metrics.average_precision import average_precision, true_first_on_ties
 from wsgn.metrics.detections import Detections
-from wsgn.metrics.matching import true_positives
+from wsgn.metrics.matching import matched_truths
 from wsgn.metrics.overlap import overlap_pairs, touches_any
 from wsgn.metrics.protocol import DEFAULT_PROTOCOL, DetectionProtocol, detection_protocol
 from wsgn.metrics.spans import Spans
@@ -52,7 +52,7 @@ class DetectionResult:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Ranking:
+class Ranking:
     """The evaluated detections, class by class by falling score."""
 
     # (N,) index of the class, rising.
@@ -63,13 +63,66 @@ class _Ranking:
     spans: Spans
     scores: FloatArray
 
-    def take(self, index: IntArray | BoolArray) -> _Ranking:
-        return _Ranking(
+    def take(self, index: IntArray | BoolArray) -> Ranking:
+        return Ranking(
             classes=self.classes[index],
             videos=self.videos[index],
             spans=self.spans.take(index),
             scores=self.scores[index],
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Matched:
+    """The evaluated detections, and what each of them found at each of K thresholds."""
+
+    rules: DetectionProtocol
+    thresholds: tuple[float, ...]
+    # (V,) which videos of the truth are evaluated.
+    evaluated: BoolArray
+    # (C,) classes with instances: indices into those of the truth, rising.
+    classes: IntArray
+    # The evaluated instances: their spans, and (I,) indices of video and class.
+    instance_spans: Spans
+    instance_videos: IntArray
+    instance_classes: IntArray
+    ranking: Ranking
+    # (N, K) which of the instances a detection found, or -1.
+    found: IntArray
+    # (N,) touches an interval in which nobody can say what happens: no error.
+    excused: BoolArray
+    num_ignored: int
+
+    @property
+    def hits(self) -> BoolArray:
+        """Whether a detection is a true positive, (N, K)."""
+        return self.found >= 0
+
+    @property
+    def misses(self) -> BoolArray:
+        """Whether it is a false positive, (N, K)."""
+        return (self.found < 0) & ~self.excused[:, None]
+
+    def average_precision(
+        self, misses: BoolArray | None = None, num_positives: IntArray | None = None
+    ) -> FloatArray:
+        """AP (C, K), between 0 and 1, also for other false positives or numbers (C,) to be found.
+
+        Where nothing is to be found it is 0.
+        """
+        misses = self.misses if misses is None else misses
+        if num_positives is None:
+            num_positives = self.num_positives
+        rows = [
+            _class_average_precision(self.ranking, index, self.hits, misses, number, self.rules)
+            for index, number in zip(self.classes, num_positives.tolist(), strict=True)
+        ]
+        return np.stack(rows)
+
+    @property
+    def num_positives(self) -> IntArray:
+        """Instances of each class, (C,)."""
+        return np.bincount(self.instance_classes, minlength=self.classes[-1] + 1)[self.classes]
 
 
 def evaluate_detection(
@@ -97,6 +150,22 @@ def evaluate_detection(
             has no instance.
         UsageError: an unknown protocol, or a threshold outside (0, 1].
     """
+    matched = match_detections(truth, detections, protocol, tiou)
+    return DetectionResult(
+        protocol=matched.rules.name,
+        num_videos=int(matched.evaluated.sum()),
+        num_instances=len(matched.instance_spans),
+        num_ignored_detections=matched.num_ignored,
+        tiou=matched.thresholds,
+        classes=tuple(truth.classes[index] for index in matched.classes),
+        average_precision_percent=100 * matched.average_precision(),
+    )
+
+
+def match_detections(
+    truth: Truth, detections: Detections, protocol: str, tiou: Sequence[float] | None = None
+) -> Matched:
+    """What each detection found; arguments and errors are those of `evaluate_detection`."""
     rules = detection_protocol(protocol)
     thresholds = _checked_thresholds(rules.default_tiou if tiou is None else tiou)
     evaluated = evaluated_videos(truth, rules)  # (V,)
@@ -108,21 +177,19 @@ def evaluate_detection(
     ambiguous = _touches_ambiguous(truth, ranking, rules)
     if rules.ambiguous == "drop":
         ranking, ambiguous = ranking.take(~ambiguous), ambiguous[~ambiguous]
-    hits = _hits(_instance_spans(truth, instances, rules), ranking, rules, thresholds)
-    misses = ~hits & ~ambiguous[:, None]
-    num_positives = np.bincount(truth.instance_classes[instances], minlength=len(truth.classes))
-    found = [
-        _class_average_precision(ranking, index, hits, misses, int(num_positives[index]), rules)
-        for index in classes
-    ]
-    return DetectionResult(
-        protocol=rules.name,
-        num_videos=int(evaluated.sum()),
-        num_instances=len(instances),
-        num_ignored_detections=num_ignored,
-        tiou=thresholds,
-        classes=tuple(truth.classes[index] for index in classes),
-        average_precision_percent=100 * np.stack(found),
+    spans = _instance_spans(truth, instances, rules)
+    return Matched(
+        rules=rules,
+        thresholds=thresholds,
+        evaluated=evaluated,
+        classes=classes,
+        instance_spans=spans,
+        instance_videos=truth.instance_videos[instances],
+        instance_classes=truth.instance_classes[instances],
+        ranking=ranking,
+        found=_found(spans, ranking, rules, thresholds),
+        excused=ambiguous,
+        num_ignored=num_ignored,
     )
 
 
@@ -149,7 +216,7 @@ def _ranking(
     rules: DetectionProtocol,
     evaluated: BoolArray,
     classes: IntArray,
-) -> tuple[_Ranking, int]:
+) -> tuple[Ranking, int]:
     """The detections that count, sorted, and how many lie in videos that do not count."""
     ignored = truth.other_videos | rules.excluded_videos
     videos = _indices(detections.video_ids, truth.videos, "video", ignored)
@@ -162,7 +229,7 @@ def _ranking(
         start=detections.start_seconds[kept],
         end=detections.end_seconds[kept],
     )
-    unsorted = _Ranking(
+    unsorted = Ranking(
         classes=labels[kept],
         videos=videos[kept],
         spans=_time_base(spans, rules),
@@ -211,7 +278,7 @@ def _instance_spans(truth: Truth, instances: IntArray, rules: DetectionProtocol)
     return _time_base(seconds, rules)
 
 
-def _touches_ambiguous(truth: Truth, ranking: _Ranking, rules: DetectionProtocol) -> BoolArray:
+def _touches_ambiguous(truth: Truth, ranking: Ranking, rules: DetectionProtocol) -> BoolArray:
     if rules.ambiguous == "ignore":
         return np.zeros(len(ranking.spans), dtype=np.bool_)
     seconds = Spans(
@@ -223,13 +290,13 @@ def _touches_ambiguous(truth: Truth, ranking: _Ranking, rules: DetectionProtocol
     return touches_any(replace(ranking.spans, group=ranking.videos), _time_base(seconds, rules))
 
 
-def _hits(
-    instances: Spans, ranking: _Ranking, rules: DetectionProtocol, tiou: tuple[float, ...]
-) -> BoolArray:
+def _found(
+    instances: Spans, ranking: Ranking, rules: DetectionProtocol, tiou: tuple[float, ...]
+) -> IntArray:
     pairs = overlap_pairs(
         ranking.spans, instances, minimum=min(tiou), of_hull=rules.overlap_of_hull
     )
-    return true_positives(
+    return matched_truths(
         pairs,
         num_detections=len(ranking.spans),
         num_truths=len(instances),
@@ -240,7 +307,7 @@ def _hits(
 
 
 def _class_average_precision(
-    ranking: _Ranking,
+    ranking: Ranking,
     index: int,
     hits: BoolArray,
     misses: BoolArray,
@@ -254,4 +321,4 @@ def _class_average_precision(
         order = true_first_on_ties(hits, misses, ranking.scores[begin:end])
         hits = np.take_along_axis(hits, order, axis=0)
         misses = np.take_along_axis(misses, order, axis=0)
-    return average_precision(hits, misses, num_positives, rules.interpolation)
+    return average_precision(hits, misses, max(num_positives, 1), rules.interpolation)

@@ -17,7 +17,7 @@ import numpy as np
 
 from wsgn.metrics.overlap import OverlapPairs
 from wsgn.metrics.protocol import Matching
-from wsgn.support.arrays import BoolArray, IntArray
+from wsgn.support.arrays import IntArray
 
 _NOBODY = np.iinfo(np.int64).max
 
@@ -32,7 +32,7 @@ class Wishes:
     wanted: IntArray
 
 
-def true_positives(
+def matched_truths(
     pairs: OverlapPairs,
     *,
     num_detections: int,
@@ -40,8 +40,8 @@ def true_positives(
     tiou: Sequence[float],
     matching: Matching,
     strict_overlap: bool,
-) -> BoolArray:
-    """Whether each detection is a true positive at each threshold, (N, thresholds).
+) -> IntArray:
+    """The ground truth that each detection found at each threshold, (N, thresholds), or -1.
 
     The rows of `pairs` are detections numbered by falling score, the columns ground truths numbered
     in file order; pairs under the lowest threshold may be absent.
@@ -49,16 +49,17 @@ def true_positives(
     truth_chooses = matching == "truth_takes_best"
     order = _preference_order(pairs, matching)
     row, column, overlap = pairs.row[order], pairs.column[order], pairs.overlap[order]
-    result = np.zeros((num_detections, len(tiou)), dtype=np.bool_)
+    result = np.full((num_detections, len(tiou)), -1)
     for index, threshold in enumerate(tiou):
         enough = overlap > threshold if strict_overlap else overlap >= threshold
         if truth_chooses:
             wishes = Wishes(chooser=column[enough], wanted=row[enough])
-            result[:, index] = serial_dictatorship(wishes, num_detections) >= 0
+            result[:, index] = serial_dictatorship(wishes, num_detections)
         else:
             wishes = Wishes(chooser=row[enough], wanted=column[enough])
             holder = serial_dictatorship(wishes, num_truths)
-            result[holder[holder >= 0], index] = True
+            found = np.flatnonzero(holder >= 0)
+            result[holder[found], index] = found
     return result
 
 
