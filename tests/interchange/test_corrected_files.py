@@ -172,7 +172,7 @@ def test_projects_that_were_begun_in_label_studio(tmp_path: Path, caplog: Notice
     assert film.segments == (("jump", 0.5, 1.0), ("wave", 0.5, 1.0))
     assert (film.name, film.frame_rate, bare.name, bare.labels) == ("film", 50.0, "bare", ())
     assert (far.name, far.subset, far.segments) == ("far away", "test", (("other", 0.0, 2.0),))
-    assert "left out 1 regions, of 'choices'" in caplog.text
+    assert "left out regions of 'choices': 1" in caplog.text
     assert "left out 2 of 5 tasks, which have no annotation" in caplog.text
 
 
@@ -208,7 +208,7 @@ def test_what_is_changed_in_via_arrives(tmp_path: Path, caplog: Notices) -> None
     assert len(a.segments) == 2
     assert b.segments[1:] == (("kick", 5.0, 6.25),)
     assert "takes 'kick' for classes" in caplog.text
-    assert "left out 3 regions and marks" in caplog.text
+    assert "which are no stretches of time: 3" in caplog.text
 
 
 def via_project(kind: int, options: dict[str, str], value: str, **file: Any) -> dict[str, Any]:

@@ -61,6 +61,8 @@ def tool_annotations(
     frame_rate: float | None = None,
 ) -> Annotations | None:
     """Annotations in the JSON of a tool, which was read from the path; None in any other JSON."""
+    if isinstance(document, dict) and "database" in document:
+        return None
     where = f"'{path}'"
     from wsgn.interchange.label_studio_annotations import is_label_studio, label_studio_annotations
     from wsgn.interchange.via_annotations import is_via, via_annotations

@@ -99,7 +99,7 @@ def _video(
     others: list[str] = []
     drawn = list(_drawn(regions, where, rate, others))
     if others:
-        tell(where, f"left out {len(others)} regions, of {quoted(sorted(set(others)))}")
+        tell(where, f"left out regions of {quoted(sorted(set(others)))}: {len(others)}")
     offset = as_number(data.get(OFFSET, 0.0), f"{where}: {OFFSET!r}")
     subset = data.get("subset")
     return annotated_video(

@@ -59,7 +59,7 @@ def via_annotations(
         drawn[view] += _segments(entry, times, attribute, place)
     _tell_typed(where, attribute, {one.label for found in drawn.values() for one in found})
     if num_others:
-        tell(where, f"left out {num_others} regions and marks, which are no stretches of time")
+        tell(where, f"left out regions and marks, which are no stretches of time: {num_others}")
     videos = [
         _video(view, as_object(parts["view"][view], f"{where}: view {view!r}"), found, parts, where)
         for view, found in drawn.items()
