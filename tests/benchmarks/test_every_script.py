@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from browser import require_browser
 from PIL import Image
 from places import ROOT
 from tiny_demo import TinyDemo, make_tiny_demo
@@ -80,6 +81,8 @@ class Script:
     options: Callable[[TinyDemo, Path], list[object]]
     check: Callable[[Outcome], None]
     exit_code: int = 0
+    # Skips the test where the machine lacks what it takes.
+    needs: Callable[[], None] = lambda: None
 
 
 def has_positive(*path: str) -> Callable[[Outcome], None]:
@@ -278,7 +281,7 @@ def check_plan(outcome: Outcome) -> None:
 def check_picture(outcome: Outcome) -> None:
     """A picture of the size of that in docs/."""
     with Image.open(outcome.stem.with_suffix(".png")) as drawn:
-        with Image.open(ROOT / "docs" / "demo.png") as there:
+        with Image.open(ROOT / "docs" / "pictures" / "report.png") as there:
             assert drawn.size == there.size
         assert len(set(drawn.convert("RGB").tobytes()[::1001])) > 10
 
@@ -479,11 +482,18 @@ SCRIPTS = {
         ],
         check=check_seeds,
     ),
+    "benchmarks.report_pages": Script(
+        options=lambda demo, stem: ["--visits", 1, "-o", stem],
+        check=has_positive("results", "open_ms"),
+        needs=require_browser,
+    ),
     "benchmarks/gpu.sh": Script(
         options=lambda demo, stem: ["--dry-run", "-o", stem], check=check_plan
     ),
-    "tools/draw_demo.py": Script(
-        options=lambda demo, stem: [stem.with_suffix(".png")], check=check_picture
+    "tools/draw_report.py": Script(
+        options=lambda demo, stem: [stem.with_suffix(".png")],
+        check=check_picture,
+        needs=require_browser,
     ),
 }  # fmt: skip
 
@@ -518,6 +528,7 @@ def test_make_test_checks_the_types() -> None:
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_leaves_what_it_says(demo: TinyDemo, tmp_path: Path, name: str) -> None:
     script = SCRIPTS[name]
+    script.needs()
     stem = tmp_path / "out" / "table"
     stem.parent.mkdir()
     start = [ROOT / name] if name.endswith(".sh") else [sys.executable, "-m", name]
