@@ -13,6 +13,7 @@ from typing import Any
 
 from wsgn.errors import InputError, UsageError
 from wsgn.support.terminal import holds_controls, printable
+from wsgn.video.addresses import STANDARD_INPUT
 from wsgn.video.live.options import RTSP_TRANSPORTS
 from wsgn.video.live.source import LiveSource, is_live
 
@@ -31,6 +32,8 @@ _KEYS: dict[str, tuple[type, ...]] = {
 # Bytes; files have dates and endings behind it.
 _LONGEST_NAME = 150
 SHORTEST_TIMEOUT_SECONDS = 1.0
+# What is longer is a slip of the keyboard.
+LONGEST_TIMEOUT_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,10 @@ def read_cameras(path: Path) -> list[LiveSource]:
     for table in tables:
         _check(path, table)
     _refuse_open_secrets(path, tables)
-    return [_source(path, table) for table in tables]
+    sources = [_source(path, table) for table in tables]
+    if sum(source.address == STANDARD_INPUT for source in sources) > 1:
+        raise UsageError(f"'{path}' names stdin twice: one source alone can read it.")
+    return sources
 
 
 def check_source_name(name: str, where: str) -> None:
@@ -117,8 +123,8 @@ def _check(path: Path, table: _Table) -> None:
     if transport is not None and transport not in RTSP_TRANSPORTS:
         raise UsageError(f"{where}: rtsp_transport must be one of {', '.join(RTSP_TRANSPORTS)}.")
     timeout = table.values.get("timeout")
-    if timeout is not None and not SHORTEST_TIMEOUT_SECONDS <= timeout < float("inf"):
-        raise UsageError(f"{where}: timeout must be at least 1 s.")
+    if timeout is not None and not SHORTEST_TIMEOUT_SECONDS <= timeout <= LONGEST_TIMEOUT_SECONDS:
+        raise UsageError(f"{where}: timeout must be at least 1 s, and at most a day.")
 
 
 def _refuse_open_secrets(path: Path, tables: list[_Table]) -> None:
@@ -141,6 +147,15 @@ def _holds_secret(url: str) -> bool:
     return bool(at and password) or _SECRET_VALUE.search(written) is not None
 
 
+def _is_pipe(address: str) -> bool:
+    """Whether a path is a pipe that has a name."""
+    try:
+        return Path(address).is_fifo()
+    # A name that no file can have.
+    except (OSError, ValueError):
+        return False
+
+
 def _source(path: Path, table: _Table) -> LiveSource:
     def value_of(found: re.Match[str]) -> str:
         value = os.environ.get(found[1])
@@ -151,14 +166,28 @@ def _source(path: Path, table: _Table) -> LiveSource:
         return value
 
     timeout = table.values.get("timeout")
-    address = _VARIABLE.sub(value_of, table.values["url"])
-    if "://" not in address and not is_live(address):
-        # As in list files, paths are relative to the list's folder.
-        address = os.path.join(path.parent, address)  # noqa: PTH118
+    url = table.values["url"]
+    if "${" in _VARIABLE.sub("", url):
+        raise UsageError(
+            f"{path}, [{table.name}]: after ${{ stand the letters, digits and _ of a variable's "
+            "name, and }."
+        )
+    address = _VARIABLE.sub(value_of, url)
+    realtime = table.values.get("realtime", False)
+    is_file = address != STANDARD_INPUT and is_live(address) is False
+    if is_file:
+        if "://" not in address:
+            # As in list files, paths are relative to the list's folder.
+            address = os.path.join(path.parent, address)  # noqa: PTH118
+        if not realtime and not _is_pipe(address):
+            raise UsageError(
+                f"{path}, [{table.name}]: its url is no address of a stream: a file is played with "
+                "realtime = true."
+            )
     return LiveSource(
         name=table.name,
         address=address,
-        realtime=table.values.get("realtime", False),
+        realtime=realtime,
         rtsp_transport=table.values.get("rtsp_transport"),
         timeout_seconds=None if timeout is None else float(timeout),
     )

@@ -119,7 +119,7 @@ class LiveRun:
             self._state_files.make_folder()
             self._saver = StateSaver(self._state_files, console)
         self._sources = {source.name: source for source in live.sources}
-        # Of states that cannot be gone on from; they are said when the run has begun.
+        # Of states that cannot be gone on from; they are said when the run, or the source, begins.
         self._early: list[Event] = []
         self._streams = Streams(
             live.sources,
@@ -159,16 +159,16 @@ class LiveRun:
         )
         ended = False
         try:
-            for event in self._early:
-                self._take(event)
+            self._say_early()
             for event in self._streams.events():
                 self._take(event)
+            self._say_early()
             ended = True
         finally:
             self._console.end_progress()
             if self._saver is not None:
                 self._saver.finish(self._streams.snapshot(), ended=ended)
-            self._files.close()
+            self._files.close_all()
         self._say_how_it_ended()
         return self._exit_code()
 
@@ -189,11 +189,17 @@ class LiveRun:
         ]
         return saved
 
+    def _say_early(self) -> None:
+        early, self._early = self._early, []
+        for event in early:
+            self._take(event)
+
     def _hang_up(self, number: int, frame: FrameType | None) -> None:
         self._has_hung_up = True
 
     def _tick(self) -> None:
         """What is due twice a second, beside the events."""
+        self._say_early()
         if self._has_hung_up:
             self._has_hung_up = False
             self._read_lists_again()
@@ -229,7 +235,11 @@ class LiveRun:
         except WsgnError as error:
             self._console.error(f"{error} The sources stay as they are.")
             return
-        assert found is not None
+        if found is None:
+            self._console.error(
+                "the list names files alone, or cannot be read. The sources stay as they are."
+            )
+            return
         wanted = {source.name: source for source in found.sources}
         playing = set(self._streams.names)
         changed = {name for name in self._sources if wanted.get(name) != self._sources[name]}
@@ -265,6 +275,9 @@ class LiveRun:
         self._write_report(event)
         self._files.write(event.source or "", event)
         self._states.take(event)
+        if isinstance(event, EndEvent):
+            # Begun again, it opens the file again.
+            self._files.close(event.source or "")
         name = printable(event.source or "")
         if isinstance(event, StatusEvent):
             self._console.say(_with_name(name, event.message or f"{event.state}."))

@@ -76,10 +76,16 @@ class LiveFiles:
             self._off_until = None
             self._console.say("the results can be written to files again.")
 
-    def close(self) -> None:
-        """Let go of all files."""
-        for series in self._series.values():
+    def close(self, source: str) -> None:
+        """Let go of the file of a source that has ended: another run may write into it."""
+        series = self._series.pop(source, None)
+        if series is not None:
             series.close()
+
+    def close_all(self) -> None:
+        """Let go of all files."""
+        for source in list(self._series):
+            self.close(source)
 
     def _of(self, source: str) -> RotatingLines:
         assert self._folder is not None

@@ -13,7 +13,7 @@ from wsgn.video.live.options import LiveOptions
 from wsgn.video.live.source import LiveSource
 
 from ..live.asking import answer_of
-from .cameras import SHORTEST_TIMEOUT_SECONDS
+from .cameras import LONGEST_TIMEOUT_SECONDS, SHORTEST_TIMEOUT_SECONDS
 from .live_sources import LiveWords, find_live
 
 # Names in the parsed words of what only live sources know.
@@ -36,8 +36,6 @@ _NEVER_LIVE = {
     "overwrite": "files of live sources are gone on with, never replaced",
     "resume": "files of live sources are gone on with; --state DIR goes on where a run ended",
 }
-# A day; what is longer is a slip of the keyboard.
-_MOST_SECONDS = 86_400.0
 # To open a stream takes a second where all is well.
 _SHORTEST_OPENING_SECONDS = 5.0
 _MOST_ATTEMPTS = 1_000_000_000
@@ -127,10 +125,12 @@ def _refuse_what_means_nothing(words: Namespace) -> None:
 def _within(option: str, value: float | None, least: float, default: float) -> float:
     if value is None:
         return default
-    if not least <= value <= _MOST_SECONDS:
+    if not least <= value <= LONGEST_TIMEOUT_SECONDS:
         # NaN too.
         shown = f"{value:g}" if math.isfinite(value) else str(value)
-        raise UsageError(f"{option} must be {least:g} to {_MOST_SECONDS:g} s, got {shown}.")
+        raise UsageError(
+            f"{option} must be {least:g} to {LONGEST_TIMEOUT_SECONDS:g} s, got {shown}."
+        )
     return value
 
 

@@ -37,12 +37,12 @@ class SegmentLines:
         """Print a segment."""
         if not isinstance(event, SegmentEvent) or not event.final:
             return
-        source, began = getattr(event, "source", None), getattr(event, "start_unix_seconds", None)
+        name, began = printable(event.source or ""), getattr(event, "start_unix_seconds", None)
         seconds = event.end_seconds - event.start_seconds
         clock = _clock(began) if began is not None else f"{event.start_seconds:.1f} s"
         with self._console.without_bar():
             print_result(
-                f"{clock}  {source}  {printable(event.label)}  {seconds:.1f} s  {event.score:.2f}\n"
+                f"{clock}  {name}  {printable(event.label)}  {seconds:.1f} s  {event.score:.2f}\n"
             )
 
     def end_source(self, source: str, result: SourceResult) -> None:

@@ -112,8 +112,6 @@ class Streams:
         self._flight: _Flight | None = None
         self._running: dict[str, RunningSource] = {}
         # Of sources that have ended.
-        self._last_states: dict[str, SavedStream] = {}
-        # Of sources that have ended.
         self._left: dict[str, SavedStream] = {}
         self._ticked = -math.inf
         # Another thread may add and remove.
@@ -235,7 +233,8 @@ class Streams:
         thread = self._thread(source, None if saved is None else saved.position)
         running = RunningSource(source, stream, thread)
         self._running[source.name] = running
-        self._last_states.pop(source.name, None)
+        # What had its name may have been another camera.
+        self._left.pop(source.name, None)
         thread.start()
         if warning is not None:
             yield warning

@@ -228,6 +228,48 @@ def test_what_has_ended_may_leave_the_list_and_what_was_given_up_begins_again(
     assert run_events(script, str(path)) == 130
 
 
+def test_a_list_that_names_files_alone_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cameras.txt"
+
+    def script(streams: Played) -> Iterator[Event]:
+        for text in ("a.mp4\n", ""):
+            path.write_text(text)
+            os.kill(os.getpid(), signal.SIGHUP)
+            streams.tick()
+            assert streams.names == ["10-0-0-5_1"]
+        yield from ()
+
+    monkeypatch.setattr(Played, "script", staticmethod(script), raising=False)
+    monkeypatch.setattr(live, "Streams", Played)
+    path.write_text("rtsp://10.0.0.5/1\n")
+    assert main([str(path), "-e", "demo"]) == 0
+    assert capsys.readouterr().err.count("The sources stay as they are.") == 2
+
+
+def test_a_state_of_a_source_that_begins_later_is_warned_of(
+    run_events: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cameras.toml"
+
+    def script(streams: Played) -> Iterator[Event]:
+        (tmp_path / "state" / "d.state.npz").write_text("no state")
+        path.write_text('[d]\nurl = "rtsp://10.0.0.7/d"\n')
+        os.kill(os.getpid(), signal.SIGHUP)
+        streams.tick()
+        yield from ()
+
+    path.write_text('[c]\nurl = "rtsp://10.0.0.7/c"\n')
+    assert run_events(script, str(path), "--state", str(tmp_path / "state")) == 0
+    (warning,) = [
+        line
+        for line in map(json.loads, capsys.readouterr().out.splitlines())
+        if line["type"] == "warning"
+    ]
+    assert (warning["source"], warning["code"]) == ("d", "state_unreadable")
+
+
 def test_an_engine_that_fails_ends_the_run_and_what_was_learned_stays(
     run_events: Callable[..., int], tmp_path: Path
 ) -> None:

@@ -113,11 +113,12 @@ def test_cameras_have_names_addresses_and_settings(
     path = written(
         tmp_path / "cameras.toml",
         '[door]\nurl = "rtsp://cam:${DOOR_PASSWORD}@10.0.0.5/1"\nrtsp_transport = "udp"\n'
-        'timeout = 5\n["back yard"]\nurl = "a.mp4"\nrealtime = true\n',
+        'timeout = 5\n["back yard"]\nurl = "a.mp4"\nrealtime = true\n[pipe]\nurl = "-"\n',
         # Others may read the name of a variable.
         0o644,
     )
-    door, yard = read_cameras(path)
+    door, yard, pipe = read_cameras(path)
+    assert pipe.address == "-"
     assert (door.name, door.address) == ("door", "rtsp://cam:p%40ss@10.0.0.5/1")
     assert (door.rtsp_transport, door.timeout_seconds) == ("udp", 5.0)
     assert (yard.name, yard.address, yard.realtime) == (
@@ -140,6 +141,12 @@ def test_cameras_have_names_addresses_and_settings(
         ('[door]\nurl = "rtsp://a/1"\ntimeout = 0.5\n', "at least 1 s"),
         ('[door]\nurl = "rtsp://a/1"\ntimeout = nan\n', "at least 1 s"),
         ('[door]\nurl = "rtsp://a/1"\nrtsp_transport = "http"\n', "one of tcp, udp"),
+        ('[door]\nurl = "rtsp://a/1"\ntimeout = 1e300\n', "at most a day"),
+        ('[door]\nurl = ""\n', "no address of a stream"),
+        ('[door]\nurl = "cameras.toml"\n', "played with realtime = true"),
+        ('[door]\nurl = "file:///a.mp4"\n', "played with realtime = true"),
+        ('[a]\nurl = "-"\n[b]\nurl = "-"\n', "names stdin twice"),
+        ('[door]\nurl = "rtsp://cam:${A-B}@a/1"\n', "digits and _ of a variable"),
         ('["a/b"]\nurl = "rtsp://a/1"\n', "cannot name files"),
         ('[door]\nurl = "rtsp://a:${WSGN_NO_SUCH}@a/1"\n', "environment has no WSGN_NO_SUCH"),
     ],

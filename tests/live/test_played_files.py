@@ -160,6 +160,15 @@ def test_an_earlier_run_is_gone_on_from_by_the_wall_clock() -> None:
     assert reader.position.media_seconds == pytest.approx(75.0, abs=0.2)
 
 
+def test_a_pipe_without_a_picture_is_no_video(tmp_path: Path) -> None:
+    # libav takes any text for one of its formats.
+    path = tmp_path / "cameras.toml"
+    path.write_text('[door]\nurl = "rtsp://10.0.0.5/1"\n')
+    with pytest.raises(VideoError, match="has ended without a picture") as raised:
+        list(played(path, Clock(), realtime=False))
+    assert raised.value.code == "empty"
+
+
 def test_what_is_no_film_is_said() -> None:
     with pytest.raises(VideoError, match="cannot be opened"):
         list(played(Path(__file__), Clock()))

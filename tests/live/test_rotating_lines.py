@@ -110,6 +110,14 @@ def test_two_runs_do_not_write_into_one_file(tmp_path: Path) -> None:
     Lines(tmp_path, "never").write("c")
 
 
+def test_the_file_of_a_source_that_has_ended_is_free(tmp_path: Path) -> None:
+    files = LiveFiles(tmp_path, "never", RUN, Console())
+    files.write("door", said("a"))
+    files.close("door")
+    Lines(tmp_path, "never").write("b")
+    files.close("yard")
+
+
 def test_a_full_disk_takes_lines_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     now = [0.0]
     files = LiveFiles(tmp_path, "never", RUN, Console(), monotonic=lambda: now[0])
@@ -152,5 +160,5 @@ def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
     files = LiveFiles(None, "day", RUN, Console())
     files.open("door")
     files.write("door", said("a"))
-    files.close()
+    files.close_all()
     assert not files.has_lost

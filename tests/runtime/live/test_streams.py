@@ -373,6 +373,17 @@ def test_sources_come_and_go_while_others_play(engine: Engine) -> None:
     assert [e.type for e in of(events, "stays")].count("end") == 1
 
 
+def test_what_begins_anew_leaves_nothing_of_what_had_its_name(engine: Engine) -> None:
+    error = VideoError("not_opened", "it is not there.")
+    run = streams({"a": Script([[*played(), until_stopped], [error]])}, engine)
+    for event in run.events():
+        if event.type == "source":
+            # Another camera, which never gives a picture.
+            run.remove("a")
+            run.add(source("a"))
+    assert run.snapshot() == {}
+
+
 def test_a_later_run_goes_on(engine: Engine) -> None:
     first = Script([[*played(("black", 2.0), ("red", 3.0), ("black", 2.0), epoch=0)]])
     run = streams({"a": first}, engine)

@@ -145,6 +145,8 @@ class LiveReader:
             # flaps may bring many before a collection is due.
             gc.collect(1)
         yield from self._end_connection()
+        if opening.is_finite and not self._has_pictures and not self._moments.should_stop():
+            raise VideoError("empty", f"{self._source.shown} has ended without a picture.")
         if fault is not None and opening.is_finite:
             # To open it again would be to begin anew.
             yield from self._notice("read_error", f"reading failed: {fault.words()}")
