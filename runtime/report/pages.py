@@ -92,7 +92,8 @@ class PageWriter:
         """Write the page."""
         report = VideoReport(
             result=self._collector.result(),
-            video=shown_video(self._source, self._path),
+            # Who stops a run does not want to wait for a copy.
+            video=shown_video(self._source, self._path, copies=not partial),
             scores=self.scores,
             facts=tuple(self._facts),
             links=Links(index=self._index),

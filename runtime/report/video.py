@@ -56,9 +56,12 @@ class ShownVideo:
     note: str = ""
 
 
-def shown_video(source: Path | str | None, page: Path, *, embed: bool = False) -> ShownVideo:
-    """What a page, to be written at `page`, shows of a video; `embed` puts it inside.
+def shown_video(
+    source: Path | str | None, page: Path, *, embed: bool = False, copies: bool = True
+) -> ShownVideo:
+    """What a page, to be written at `page`, shows of a video.
 
+    `embed` puts it inside; without `copies`, which take their time, none is made.
     None, and whatever cannot be read, gives lanes alone and a sentence.
     """
     if source is None:
@@ -80,6 +83,11 @@ def shown_video(source: Path | str | None, page: Path, *, embed: bool = False) -
             offset_seconds=info.start_offset_seconds,
             frame_rate=info.frame_rate,
             duration_seconds=info.duration_seconds,
+        )
+    if not copies:
+        return ShownVideo(
+            duration_seconds=info.duration_seconds,
+            note=f"Browsers do not play {_kind(container, info)}: the lanes work without it.",
         )
     return _with_proxy(source, info, page, why=_why(container, info, embed=embed))
 

@@ -56,7 +56,12 @@ def test_the_demo_runs_on_what_is_in_its_folder(
     assets = demo.load_demo(tmp_path)
     monkeypatch.setattr(demo, "load_demo", lambda: assets)
     assert main(["--demo"]) == 0
-    assert "2 of 2 true segments found" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "2 of 2 true segments found" in printed.out
+    assert "--demo -o DIR" in printed.err
+    assert main(["--demo", "-o", str(tmp_path / "out")]) == 0
+    assert f"in a browser: {tmp_path / 'out' / 'demo.html'}\n" in capsys.readouterr().out
+    assert '"true":[[2.0,5.0]]' in (tmp_path / "out" / "demo.html").read_text()
 
 
 def test_missing_assets_are_named(tmp_path: Path) -> None:

@@ -123,6 +123,17 @@ def test_what_browsers_do_not_play_is_copied(
     assert red == [True] * 10 + [False] * 10
 
 
+def test_a_large_copy_lies_beside_its_page(
+    video_path: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsgn.runtime.report.video.MOST_INSIDE_BYTES", 100)
+    assert run(video_path, "-o", tmp_path, "-f", "html", "-q").code == 0
+    assert page_data(tmp_path / "planted.html")["video"] == "./planted.small.mp4"
+    assert "beside this page" in (tmp_path / "planted.html").read_text()
+    with av.open(str(tmp_path / "planted.small.mp4")) as container:
+        assert len(list(container.decode(video=0))) == 120
+
+
 def write_clip(path: Path, codec: str, pixels: str) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=20)
