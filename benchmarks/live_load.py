@@ -42,6 +42,8 @@ from wsgn.video.live.options import LiveOptions
 _CHILD = (sys.executable, "-m", "benchmarks.live_child")
 # The engine does 1 / _TOO_MUCH of what is asked for.
 _TOO_MUCH = 2.0
+# Its multiples lie evenly between whole numbers, however many there are.
+_GOLDEN = 0.618034
 _OPEN_SECONDS = 120.0
 _LOOKS = 20
 # Behind the age bound: a batch, and how late a busy machine's threads may be.
@@ -83,6 +85,7 @@ class TooSlow:
     wait_median_seconds: float
     wait_99_seconds: float
     most_waiting: int
+    snippets_per_batch: float
     holdings: list[Holding]
 
 
@@ -120,7 +123,12 @@ def _run(arguments: argparse.Namespace) -> int:
     clip = sample_clip()
     with tempfile.TemporaryDirectory(prefix="wsgn-load-") as folder, RtspServer() as server:
         cameras = max(arguments.cameras, arguments.many)
-        urls = [server.add(f"camera{n}", clip).url for n in range(cameras)]
+        urls = []
+        for number in range(cameras):
+            camera = server.add(f"camera{number}", clip)
+            # Cameras do not all begin at one moment.
+            camera.began -= number * _GOLDEN % 1 * clip.period_seconds
+            urls.append(camera.url)
         few, loads = urls[: arguments.cameras], []
         for number in range(arguments.rounds):
             arrangements = {"one process": [few], "a process each": [[url] for url in few]}
@@ -220,6 +228,7 @@ def _too_slow(urls: Sequence[str], arguments: argparse.Namespace, folder: Path) 
         wait_median_seconds=engine["wait_median_seconds"],
         wait_99_seconds=engine["wait_99_seconds"],
         most_waiting=max(one["waiting"] for one in said),
+        snippets_per_batch=engine["num_snippets"] / engine["num_batches"],
         holdings=holdings,
     )
 
@@ -241,8 +250,9 @@ def _words(loads: Sequence[Load], slow: TooSlow, cameras: int) -> str:
         f"{slow.engine_milliseconds:.1f} ms for a snippet: of {slow.offered} snippets "
         f"{slow.scored} were scored and {slow.dropped} dropped; they waited "
         f"{slow.wait_median_seconds:.2f} s (median) and {slow.wait_99_seconds:.2f} s (99 %), at "
-        f"most {slow.most_waiting} at once; of a camera at least {slow.fewest_scored} and at most "
-        f"{slow.most_scored} were scored.\n\n{growth_table(slow.holdings)}"
+        f"most {slow.most_waiting} at once, in batches of {slow.snippets_per_batch:.1f}; of a "
+        f"camera at least {slow.fewest_scored} and at most {slow.most_scored} were scored.\n\n"
+        f"{growth_table(slow.holdings)}"
     )
 
 

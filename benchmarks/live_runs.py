@@ -282,7 +282,7 @@ class LiveRun:
         with self._errors.open("ab") as errors:
             self._process = subprocess.Popen(
                 [*command, *words], stdout=subprocess.PIPE, stderr=errors,
-                env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True, **popen,
+                env=os.environ | {"OMP_NUM_THREADS": "1"}, **popen,
             )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
