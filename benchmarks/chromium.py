@@ -159,6 +159,14 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, text=text)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key)
 
+    def touch(self, *paths: tuple[tuple[float, float], ...]) -> None:
+        """Fingers that go down, along their paths of one length, and up again, all at once."""
+        for step, points in enumerate(zip(*paths, strict=True)):
+            fingers = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+            kind = "touchMove" if step else "touchStart"
+            self.call("Input.dispatchTouchEvent", type=kind, touchPoints=fingers)
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
     def picture(self, path: Path, *, whole: bool = True) -> None:
         """A screenshot as PNG, of the whole page."""
         found = self.call("Page.captureScreenshot", captureBeyondViewport=whole)

@@ -176,27 +176,33 @@ class Lanes {
 
   listen() {
     const time = e => this.from + this.seconds(e) * (this.to - this.from), pointers = new Map();
-    let spread = 0;
+    // Between two fingers, and whether there were two since the first touched.
+    let spread = 0, pinched = false;
     const onLane = e => this.lanes.find(lane => lane.canvas === e.target);
     this.element.addEventListener("pointerdown", e => {
       if (e.target.tagName !== "CANVAS" || e.button) return;
       pointers.set(e.pointerId, e);
       e.target.setPointerCapture(e.pointerId);
-      if (e.target === this.overview.canvas) this.slide(e); else if (pointers.size === 1) this.seek(time(e));
+      pinched = pointers.size > 1;
+      // A finger may be the first of two: it seeks when it moves, or is gone.
+      if (e.target === this.overview.canvas) this.slide(e); else if (!pinched && e.pointerType !== "touch") this.seek(time(e));
     });
     this.element.addEventListener("pointermove", e => {
       if (pointers.has(e.pointerId)) {
         pointers.set(e.pointerId, e);
         if (e.target === this.overview.canvas) this.slide(e);
-        else if (pointers.size === 1) this.seek(time(e));
-        else {
+        else if (!pinched) this.seek(time(e));
+        else if (pointers.size > 1) {
           const [a, b] = [...pointers.values()], wide = Math.abs(a.clientX - b.clientX);
           if (spread && wide > 10) this.zoom(spread / wide, (time(a) + time(b)) / 2);
           spread = wide;
         }
       } else this.hint(onLane(e), e, time(e));
     });
-    for (const kind of ["pointerup", "pointercancel"]) this.element.addEventListener(kind, e => { pointers.delete(e.pointerId); spread = 0; });
+    this.element.addEventListener("pointerup", e => {
+      if (pointers.has(e.pointerId) && e.pointerType === "touch" && !pinched && e.target !== this.overview.canvas) this.seek(time(e));
+    });
+    for (const kind of ["pointerup", "pointercancel", "lostpointercapture"]) this.element.addEventListener(kind, e => { pointers.delete(e.pointerId); spread = 0; });
     this.element.addEventListener("pointerleave", () => { this.tip.hidden = true; });
     this.element.addEventListener("wheel", e => {
       if (e.target.tagName !== "CANVAS") return;

@@ -125,6 +125,20 @@ def test_click_and_keys_seek(browser: Browser, page: str) -> None:
     assert browser.complaints == []
 
 
+def test_fingers_seek_and_zoom(browser: Browser, page: str) -> None:
+    browser.size(390, 1600)
+    browser.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=2)
+    browser.open(page)
+    browser.wait(f"{NOW} === 0")
+    browser.touch((lane_place(browser, "blue", 9.0),))
+    browser.wait(f"Math.abs({NOW} - 9) < 0.1")
+    left, right = ([lane_place(browser, "blue", t) for t in times] for times in ((5, 2), (6, 9)))
+    browser.touch(tuple(left), tuple(right))
+    browser.wait("!document.querySelector('.overview').hidden")
+    assert browser.run(f"Math.abs({NOW} - 9) < 0.1")
+    browser.call("Emulation.setTouchEmulationEnabled", enabled=False)
+
+
 def test_a_link_opens_at_its_time(browser: Browser, page: str) -> None:
     browser.open(f"{page}#t=8.5")
     browser.wait(f"Math.abs({NOW} - 8.5) < 0.05")
