@@ -178,7 +178,7 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-train thumos14.json --features features --subset validation --test test "
     "--protocol activitynet-210 --skip-missing -o runs/thumos14": TRAIN,
     "wsgn-eval runs/first/detections.json --truth synthetic/annotations.json --subset test "
-    "--protocol activitynet --tiou 0.1 0.3 0.5 0.7": Run(),
+    "--protocol activitynet --tiou 0.1 0.3 0.5 0.7 --report report.html": Run(),
     "wsgn-eval --group ours runs/ours-*/detections.json --group wtalc runs/wtalc-*/detections.json "
     "--truth thumos14.json --format latex": NotHere(
         reason="needs trainings over several seeds",

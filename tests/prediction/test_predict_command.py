@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,8 @@ def test_it_finds_the_planted_segments(
 ) -> None:
     model, output = str(trained / "model.safetensors"), tmp_path / "found.json"
     arguments = ("--protocol", "activitynet", "--tiou", "0.3", "--json", "-o", str(output))
-    arguments = (*arguments, "--segments", "middle")
+    page = tmp_path / "page.html"
+    arguments = (*arguments, "--segments", "middle", "--report", str(page))
     assert main(predict(dataset, model, *arguments)) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["protocol"] == "activitynet"
@@ -59,6 +61,10 @@ def test_it_finds_the_planted_segments(
     assert report["classification_mAP"] > 60
     results = json.loads(output.read_text())["results"]
     assert sum(map(len, results.values())) == report["segments"]
+    # Lanes of the worst videos, with the model's scores over time.
+    lanes = re.findall(r'<div class="lanes"[^>]*><script[^>]*>(.*?)</script>', page.read_text())
+    assert len(lanes) == 10
+    assert all(lane["scores"] for one in lanes for lane in json.loads(one)["lanes"])
 
 
 def test_each_output_is_scored_alone(
@@ -142,6 +148,7 @@ def test_charades_points_and_submission(tmp_path: Path, capsys: pytest.CaptureFi
         ((), "nothing is asked for"),
         (("--protocol", "activitynet", "--device", "tpu"), "is not a device"),
         (("--each-output", "-o", "found.json"), "--each-output needs --protocol"),
+        (("--report", "page.html", "-o", "found.json"), "--report needs --protocol"),
         (("--submission", "scores.txt"), "--submission needs --charades"),
         (("--charades", "test.csv"), "--charades needs a model of the 157 classes"),
         (("--protocol", "activitynet", "--frame-rate", "10"), "give all three"),

@@ -27,6 +27,7 @@ from wsgn.metrics.comparison import (
 from wsgn.metrics.detection import DetectionResult, evaluate_detection
 from wsgn.metrics.detections import read_detections
 from wsgn.metrics.protocol import DEFAULT_PROTOCOL, PROTOCOLS, detection_protocol
+from wsgn.metrics.report import write_report
 from wsgn.metrics.video_names import other_names, renamed, renaming_sentence
 from wsgn.support.command import run_command, say
 from wsgn.support.parser import CommandParser
@@ -56,6 +57,8 @@ class EvalOptions:
     per_class: bool
     # One of TABLE_FORMATS.
     style: str
+    # Where the page on a single result goes.
+    report: Path | None = None
 
     @property
     def is_single(self) -> bool:
@@ -129,6 +132,12 @@ def _parser() -> argparse.ArgumentParser:
         default="text",
         help="of the table (default: %(default)s)",
     )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE.html",
+        help="also a page: precision and recall, errors by kind, the worst videos",
+    )
     return parser
 
 
@@ -140,6 +149,9 @@ def _options(arguments: argparse.Namespace) -> EvalOptions:
         raise UsageError("Give one result file or more; a file or --group is required.")
     if arguments.json and arguments.format != "text":
         raise UsageError("--json and --format exclude each other.")
+    single = len(arguments.detections) == 1 and not groups
+    if arguments.report and (not single or arguments.protocol == _CHARADES):
+        raise UsageError("--report is of one result file, and not of Charades' points.")
     return EvalOptions(
         detections=tuple(arguments.detections),
         groups=tuple(groups),
@@ -150,6 +162,7 @@ def _options(arguments: argparse.Namespace) -> EvalOptions:
         json=arguments.json,
         per_class=arguments.per_class,
         style=arguments.format,
+        report=arguments.report,
     )
 
 
@@ -200,6 +213,11 @@ def _detection(options: EvalOptions) -> Callable[[Path], _Evaluated]:
                 _NAME,
                 f"{where}Ignored {result.num_ignored_detections} of {len(detections)} detections, "
                 "in videos that are not evaluated.",
+            )
+        if options.report is not None:
+            title = f"Detections of {path.name}"
+            write_report(
+                options.report, truth, detections, options.protocol, options.tiou, title=title
             )
         return _Evaluated(
             figures=detection_figures(result), what=_what(result), document=_document(result)

@@ -31,7 +31,7 @@
     const width = Math.max(240, figure.clientWidth), inner = width - LEFT - RIGHT, tall = HEIGHT - TOP - BOTTOM;
     const scale = v => data.log ? Math.log10(v) : v;
     const [x0, x1] = extent(data.lines.map(l => l.x));
-    const [y0, y1] = extent(data.lines.map(l => l.y.map(scale)));
+    const [y0, y1] = data.limits || extent(data.lines.map(l => l.y.map(scale)));
     const x = v => LEFT + (v - x0) / (x1 - x0) * inner, y = v => TOP + (y1 - scale(v)) / (y1 - y0) * tall;
     const svg = make("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, height: HEIGHT, role: "img", "aria-label": data.title });
     for (const v of ticks(y0, y1, data.log, 5)) {

@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from wsgn.page.shell import island, text
 
 
+class Figure(str):
+    """A cell that is a number as it is to be shown, such as "+1.5" or "17.3 %"."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """A line of a chart; points that are not finite are left out."""
@@ -43,9 +49,9 @@ def table(
 
     None is an empty cell, a float is shown as `number` does it.
     """
+    numbers = (int, float, Figure, type(None))
     numeric = [
-        bool(rows) and all(row[i] is None or isinstance(row[i], int | float) for row in rows)
-        for i in range(len(heading))
+        bool(rows) and all(isinstance(row[i], numbers) for row in rows) for i in range(len(heading))
     ]
 
     def cell(kind: str, value: object, column: int, scope: str = "") -> str:
@@ -76,10 +82,19 @@ def number(value: object) -> str:
     return f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.3g}"
 
 
-def line_chart(title: str, lines: Sequence[Line], *, x: str, y: str, log: bool = False) -> str:
+def line_chart(
+    title: str,
+    lines: Sequence[Line],
+    *,
+    x: str,
+    y: str,
+    log: bool = False,
+    limits: tuple[float, float] | None = None,
+) -> str:
     """A chart that `line_chart.js` draws as wide as there is room; `x`, `y` name the axes.
 
-    With `log` the y axis is logarithmic, and points not above 0 are left out.
+    With `log` the y axis is logarithmic, and points not above 0 are left out. `limits` are of a
+    plain y axis; by default it spans the lines.
     """
     drawn = []
     for line in lines:
@@ -96,5 +111,5 @@ def line_chart(title: str, lines: Sequence[Line], *, x: str, y: str, log: bool =
                 "dots": line.dots,
             }
         )
-    data = {"title": title, "lines": drawn, "x": x, "y": y, "log": log}
+    data = {"title": title, "lines": drawn, "x": x, "y": y, "log": log, "limits": limits}
     return f'<figure class="chart"><figcaption>{text(title)}</figcaption>{island(data)}</figure>'

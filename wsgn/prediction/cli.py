@@ -69,6 +69,13 @@ def _parser() -> argparse.ArgumentParser:
         help="overlaps of that mAP",
     )
     parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE.html",
+        help="also a page: precision and recall, errors by kind, the worst videos; needs "
+        "--protocol",
+    )
+    parser.add_argument(
         "--each-output",
         action="store_true",
         help="also the mAP of each output of the model by itself (figure 4); needs --protocol",
@@ -124,6 +131,7 @@ def _options(arguments: argparse.Namespace) -> PredictOptions:
         output=arguments.output,
         protocol=arguments.protocol,
         tiou=tuple(arguments.tiou),
+        report=arguments.report,
         each_output=arguments.each_output,
         charades=arguments.charades,
         submission=arguments.submission,

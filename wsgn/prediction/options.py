@@ -41,6 +41,8 @@ class PredictOptions:
     # One of PROTOCOLS, under which the segments are scored, at these overlaps.
     protocol: str | None = None
     tiou: tuple[float, ...] = USUAL_TIOU
+    # Where a page on the segments goes: precision, errors by kind, the worst videos.
+    report: Path | None = None
     # Score each output of the model by itself, too (figure 4).
     each_output: bool = False
     # The CSV of Charades whose points are scored, and where the scores at them are written to.
@@ -58,6 +60,8 @@ class PredictOptions:
             )
         if self.each_output and (self.protocol is None or len(self.checkpoints) > 1):
             raise UsageError("--each-output needs --protocol, and one model.")
+        if self.report and self.protocol is None:
+            raise UsageError("--report needs --protocol, under which the segments are scored.")
         if self.submission and not self.charades:
             raise UsageError("--submission needs --charades, the CSV that gives order and lengths.")
         if self.write_model and (self.subset == "test" or len(self.checkpoints) > 1):

@@ -15,9 +15,11 @@ from wsgn.errors import InputError, UsageError
 from wsgn.features.options import VideoOptions
 from wsgn.localization.segments import Segment
 from wsgn.methods.config import WsgnConfig
-from wsgn.metrics.annotations import read_truth
+from wsgn.metrics.annotations import Truth, read_truth
 from wsgn.metrics.charades import CharadesResult, evaluate_charades
 from wsgn.metrics.charades_files import CharadesTruth, read_charades, write_submission
+from wsgn.metrics.detections import Detections
+from wsgn.metrics.report import VideoScores, write_report
 from wsgn.prediction.absent import scored_truth
 from wsgn.prediction.evaluate import (
     charades_scores,
@@ -132,6 +134,8 @@ def _segment_report(
             read_truth(options.annotations, options.subset), segments, options.protocol,
             only_present=options.data.only_present,
         )  # fmt: skip
+        if options.report is not None:
+            _write_page(options, checkpoint.model.classes, truth, segments, predictions)
         score = partial(
             score_segments,
             truth=truth,
@@ -153,6 +157,32 @@ def _segment_report(
         written=options.output,
         scores=scores,
         video_level=video_level,
+    )
+
+
+def _write_page(
+    options: PredictOptions,
+    classes: tuple[str, ...],
+    truth: Truth,
+    segments: Mapping[str, Sequence[Segment]],
+    predictions: Sequence[VideoPrediction],
+) -> None:
+    """The page of `--report`, with the scores over time."""
+    assert options.report is not None
+    assert options.protocol is not None
+    write_report(
+        options.report,
+        truth,
+        Detections.from_segments(segments),
+        options.protocol,
+        options.tiou,
+        title=f"Segments of {options.checkpoints[0].name}",
+        scores={
+            one.name: VideoScores(
+                times=one.times.centre_seconds, classes=classes, scores=one.scores
+            )
+            for one in predictions
+        },
     )
 
 
