@@ -124,6 +124,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tiou", type=float, nargs="+", metavar="T", help="thresholds (default: those of papers)"
     )
+    _add_output(parser)
+    return parser
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    """How the result is shown."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--per-class", action="store_true", help="show every class in the table")
     parser.add_argument(
@@ -138,7 +144,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE.html",
         help="also a page: precision and recall, errors by kind, the worst videos",
     )
-    return parser
 
 
 def _options(arguments: argparse.Namespace) -> EvalOptions:
