@@ -25,6 +25,9 @@ class Lanes {
     element.setAttribute("role", "slider");
     element.setAttribute("aria-valuemin", this.begin);
     element.setAttribute("aria-valuemax", this.end);
+    // As wide as the longest name, within reason.
+    const names = this.lanes.map(lane => lane.row.firstChild.scrollWidth);
+    element.style.setProperty("--labels", Math.min(220, Math.max(84, ...names.map(wide => wide + 2))) + "px");
     this.redraw = page.later(() => this.draw());
     this.listen();
     page.onLook(() => { this.look = null; this.redraw(); });
