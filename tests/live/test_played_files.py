@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import threading
@@ -216,6 +217,28 @@ def test_a_storm_of_pictures_is_a_fault(clip: Clip) -> None:
             clock.sleep(0.04 if clock.now < 5012.0 else 0.005)
     assert (item.state, item.cause) == ("lost", "storm")
     assert seconds[-1] == pytest.approx(18.0, abs=1.5)
+
+
+@pytest.mark.parametrize("is_seen", [False, True])
+def test_an_end_comes_also_where_no_picture_does(clip: Clip, is_seen: bool) -> None:
+    clock = Clock()
+    openings = iter([streamed(transport_stream(clip, 0.0, 4.0))] if is_seen else [])
+
+    def opener(opening: Any, should_stop: Callable[[], bool]) -> Any:
+        for open_stream in openings:
+            return open_stream(opening, should_stop)
+        raise av.error.ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+
+    reader = played("tcp://127.0.0.1:1", clock, opener=opener, realtime=False, end_seconds=20.0)
+    if is_seen:
+        assert frames_of(iter(reader))
+        # Its four seconds came at once.
+        assert clock.now - 5000.0 == pytest.approx(16.0, abs=0.2)
+        return
+    with pytest.raises(VideoError, match="an end was asked for") as raised:
+        list(reader)
+    assert raised.value.code == "not_opened"
+    assert clock.now - 5000.0 == pytest.approx(60.0, abs=0.2)
 
 
 class TickingClock(Clock):

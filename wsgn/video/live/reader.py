@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections.abc import Callable, Generator, Iterator
 
@@ -38,6 +39,8 @@ Opener = Callable[[Opening, Callable[[], bool]], InputContainer]
 _PLAYLIST_SECONDS = 30.0
 # A source that left nothing out for so long is not late any more.
 _IN_TIME_SECONDS = 60.0
+# Where an end was asked for, a first picture is waited for so long, or up to that end.
+_FIRST_PICTURE_SECONDS = 60.0
 # The wall clock was set, and did not only run a little faster or slower.
 _CLOCK_STEP_SECONDS = 1.0
 
@@ -49,7 +52,7 @@ class LiveReader:
     and `Skipped`. Media time is 0 at the first picture, or goes on from `resume`, and follows the
     wall clock over connections. Ends where `should_stop` says so (which libav hears after its
     timeout at the latest), at `end_seconds`, and where a file or a pipe ends. Raises `VideoError`
-    where the source will never be read.
+    where the source will never be read, or gives no first picture before such an end.
     """
 
     def __init__(
@@ -114,6 +117,14 @@ class LiveReader:
             if fault is None or self._moments.should_stop():
                 return
             yield from self._wait(fault)
+            if self._seconds_left() <= 0:
+                if self._clock.is_set:
+                    return
+                raise VideoError(
+                    "not_opened",
+                    f"{self._source.shown}: {self._words(fault)}; not waited for any longer, "
+                    "because an end was asked for.",
+                )
 
     def _connect(self) -> Generator[LiveItem, None, Fault | None]:
         """Open and read; returns why that has ended, None where it ends for good."""
@@ -323,7 +334,16 @@ class LiveReader:
             state = "lost" if self._has_pictures else "waiting"
             message = f"{self._words(fault)}; trying again."
             yield self._status(state, fault.cause, message, retry_seconds=retry)
-        self._moments.wait(retry)
+        self._moments.wait(min(retry, self._seconds_left()))
+
+    def _seconds_left(self) -> float:
+        """Until the end that was asked for: media time goes on where no picture comes."""
+        end, now = self._options.end_seconds, self._moments.now()
+        if end is None:
+            return math.inf
+        if not self._clock.is_set:
+            return max(0.0, max(end, _FIRST_PICTURE_SECONDS) - (now - self.last_picture))
+        return max(0.0, end - self._clock.now(now))
 
     def _status(
         self,
