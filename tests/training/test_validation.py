@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from toy import ToySource, train_words, write_toy_dataset
 from wsgn.checkpoint import load_checkpoint
 from wsgn.errors import UsageError
 from wsgn.training.cli import main
+from wsgn.training.report import write_training_report
 from wsgn.training.validation import held_out, split_videos
 
 QUICK = ("--threads", "1", "--learning-rate", "0.01", "--thinning", "1", "--batch-videos", "4")
@@ -71,6 +74,27 @@ def test_both_sides_are_all_videos_and_none_twice() -> None:
         split_videos(source, 0.01, seed=0)
 
 
+def assert_report_shows(folder: Path) -> None:
+    """The page has the lines of both logs, and the worst of the held-out videos."""
+    page = (folder / "report.html").read_text()
+    parts = [json.loads(one) for one in re.findall(r">(\{[^<]*\})</script>", page)]
+    lines = {line["name"]: line for part in parts for line in part.get("lines", ())}
+    losses, validation = rows(folder / "losses.csv"), rows(folder / "validation.csv")
+    for name in ("loss", "learning_rate", "gradient_norm"):
+        shown = lines[name.replace("_", " ")]
+        assert shown["x"] == [float(row["step"]) for row in losses]
+        assert shown["y"] == [float(row[name]) for row in losses]
+    assert lines["video mAP"]["y"] == [float(row["video_map_percent"]) for row in validation]
+    lanes = [lane for part in parts for lane in part.get("lanes", ())]
+    assert sum("lanes" in part for part in parts) == 6
+    assert all(lane["scores"] for lane in lanes)
+    assert any(lane["true"] for lane in lanes)
+    # It has ended: nothing new will come.
+    assert "refresh" not in page
+    write_training_report(folder, None, num_steps=20, ended=False)
+    assert '<meta http-equiv="refresh"' in (folder / "report.html").read_text()
+
+
 def test_it_is_seen_while_it_trains_and_resumed(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,6 +106,7 @@ def test_it_is_seen_while_it_trains_and_resumed(
     found = rows(whole / "validation.csv")
     assert [row["step"] for row in found] == ["4", "8", "10"]
     assert all(0 < float(row["video_map_percent"]) <= 100 for row in found)
+    assert_report_shows(whole)
     checkpoint = load_checkpoint(whole / "model.safetensors")
     assert checkpoint.trained_on is not None
     assert checkpoint.trained_on.num_videos == 18

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from wsgn.checkpoint import load_checkpoint, save_checkpoint
 from wsgn.errors import MissingExtraError, TrainingError, UsageError
 from wsgn.support.files import require_present, write_whole_file
+from wsgn.training.report import write_training_report
 from wsgn.training.trainer import StepLog, Trainer, require_finite
-from wsgn.training.validation import Validation
+from wsgn.training.validation import Looked, Validation
 from wsgn.training.verdict import TrainingScore
 
 if TYPE_CHECKING:
@@ -79,8 +80,9 @@ def run_training(
 ) -> Path:
     """Train to the end; the folder gets `losses.csv`, `last.safetensors` and `model.safetensors`.
 
-    With a `validation` it gets `validation.csv` too. Steps already in the logs beyond the trainer's
-    own (after a crash) are dropped. With `tensorboard` the same values go to `folder/tensorboard`.
+    With a `validation` it gets `validation.csv` too; `report.html` shows the logs. Steps already in
+    them beyond the trainer's own (after a crash) are dropped. With `tensorboard` the same values go
+    to `folder/tensorboard`.
     Of several processes the first one writes. Returns the path of the finished model. Raises
     `TrainingError` where that says the same of every snippet and is not written, `OutputError`
     where the folder cannot be written, or was removed meanwhile.
@@ -88,6 +90,7 @@ def run_training(
     config, first = trainer.train_config, trainer.world.is_first
     last = folder / "last.safetensors"
     pending: list[StepLog] = []
+    looked: Looked | None = None
     with _Log(folder, trainer.step, enabled=first, tensorboard=tensorboard) as log:
 
         def read_pending() -> None:
@@ -106,10 +109,13 @@ def run_training(
                 if trainer.device.type == "cpu" or due or looks or len(pending) == _GPU_LOG_STEPS:
                     read_pending()
                 if looks and validation is not None:
-                    hearing.on_validated(log.write_validation(_validated(trainer, validation)))
+                    looked = validation.look(trainer.model)
+                    hearing.on_validated(log.write_validation(_validated(trainer.step, looked)))
                 if due and first:
                     log.sync()
                     save_checkpoint(last, trainer.checkpoint())
+                if (due or looks) and first:
+                    write_training_report(folder, looked, num_steps=config.num_steps, ended=False)
             read_pending()
             log.sync()
         finally:
@@ -118,6 +124,7 @@ def run_training(
     trainer.world.leave()
     if first:
         save_checkpoint(last, trainer.checkpoint())
+        write_training_report(folder, looked, num_steps=config.num_steps, ended=True)
         _finish(trainer, folder / "model.safetensors", hearing)
     return folder / "model.safetensors"
 
@@ -141,11 +148,11 @@ def _finish(trainer: Trainer, path: Path, hearing: Hearing) -> None:
     hearing.on_scored(finished.score)
 
 
-def _validated(trainer: Trainer, validation: Validation) -> ValidationResult:
+def _validated(step: int, looked: Looked) -> ValidationResult:
     return ValidationResult(
-        step=trainer.step,
-        video_map_percent=validation.video_map_percent(trainer.model),
-        chance_percent=validation.chance_percent,
+        step=step,
+        video_map_percent=looked.video_map_percent,
+        chance_percent=looked.chance_percent,
     )
 
 
