@@ -132,7 +132,11 @@ def test_features_that_are_all_alike_give_no_model(
     words = [str(dataset / "annotations.json"), "--features", str(features), "-o", str(output)]
     assert main([*words, *QUICK, "--overwrite", "--test", "test"]) == 7
     assert "says the same of every snippet" in capsys.readouterr().err
-    assert {path.name for path in output.iterdir()} == {"losses.csv", "last.safetensors"}
+    assert {path.name for path in output.iterdir()} == {
+        "losses.csv",
+        "last.safetensors",
+        "report.html",
+    }
 
 
 @pytest.mark.parametrize("components", [(), ("temporal_softmax",)])
