@@ -128,7 +128,15 @@ def _check(path: Path, table: _Table) -> None:
 
 
 def _refuse_open_secrets(path: Path, tables: list[_Table]) -> None:
-    if os.name != "posix" or not path.stat().st_mode & stat.S_IROTH:
+    if os.name != "posix":
+        return
+    try:
+        mode = path.stat().st_mode
+    # Editors remove a file and write another; a run of weeks may come between.
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"the list of cameras '{path}' cannot be read: {reason}.") from error
+    if not mode & stat.S_IROTH:
         return
     for table in tables:
         if _holds_secret(table.values["url"]):
