@@ -48,6 +48,7 @@ from wsgn.errors import UsageError
 from wsgn.methods.config import WsgnConfig
 from wsgn.support.command import run_command
 from wsgn.support.files import write_whole_file
+from wsgn.support.table_formats import Cell, format_table, spread
 
 NUM_FOLDS = 3
 # How many of the grid are tried in full.
@@ -187,6 +188,21 @@ def as_table(chosen: Mapping[str, Choice], results: Mapping[str, Sequence[Result
     return table(heading, lines)
 
 
+def write_figures(
+    folder: Path, chosen: Mapping[str, Choice], results: Mapping[str, Sequence[Result]]
+) -> None:
+    """table.csv and table.tex: mAP of every row with all digits, or for a paper."""
+    rows: list[list[Cell]] = []
+    for name, of_row in results.items():
+        maps = np.array([result.map[chosen[name].rule] for result in of_row])  # (seeds, tIoU)
+        shown = [maps[:, round(10 * tiou) - 1] for tiou in SHOWN_TIOU]
+        rows.append([name, *(spread(column) for column in [*shown, maps.mean(axis=1)])])
+    heading = ["row", *(f"{tiou:g}" for tiou in SHOWN_TIOU), "average"]
+    for style, ending in (("csv", "csv"), ("latex", "tex")):
+        text = format_table(heading, rows, style, decimals=1)
+        write_whole_file(folder / f"table.{ending}", f"{text}\n".encode(), what="the table")
+
+
 def _cells(choice: Choice, results: Sequence[Result], name: str) -> Iterator[str]:
     yield name
     maps = np.array([result.map[choice.rule] for result in results])  # (seeds, tIoU)
@@ -289,6 +305,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.each_output:
         text += f"\n\nEach output alone, by the row's rule:\n\n{table_of_outputs(results)}"
     publish(arguments.output / "table", document, text, machine)
+    write_figures(arguments.output, chosen, results)
     return 0
 
 

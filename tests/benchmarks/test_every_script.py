@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import json
 import math
@@ -130,6 +131,10 @@ def check_table(outcome: Outcome) -> None:
     assert outcome.table().count("| complete ") == 1 + 6
     assert len(outcome.figures("results", "naive", "map", "*")) == 2 * 10 * 7
     assert "| naive" in outcome.table()
+    heading, *rows = csv.reader((outcome.stem.parent / "table.csv").open())
+    assert heading[-2:] == ["average", "average deviation"]
+    assert {row[0] for row in rows} == searched
+    assert r"\pm" in (outcome.stem.parent / "table.tex").read_text()
 
 
 def check_thumos14(outcome: Outcome) -> None:
