@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from toy import ToySource, train_words, write_toy_dataset
 
 from wsgn.checkpoint import load_checkpoint
+from wsgn.data.annotations import label_vector
 from wsgn.errors import UsageError
+from wsgn.training import validation
 from wsgn.training.cli import main
 from wsgn.training.report import write_training_report
 from wsgn.training.validation import held_out, split_videos
@@ -93,6 +97,25 @@ def assert_report_shows(folder: Path) -> None:
     assert "refresh" not in page
     write_training_report(folder, None, num_steps=20, ended=False)
     assert '<meta http-equiv="refresh"' in (folder / "report.html").read_text()
+
+
+def test_the_worst_videos_are_those_told_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The n-th video's true class scores n above the others, so the first ones are the worst."""
+    source = ToySource(12)
+    times = SimpleNamespace(centre_seconds=np.array([1.0]), end_seconds=np.array([2.0]))
+
+    def predictions(model: object, source: ToySource) -> Iterator[SimpleNamespace]:
+        for number, video in enumerate(source.videos):
+            pooled = number * label_vector(video.labels, source.classes).astype(np.float64)
+            yield SimpleNamespace(
+                pooled_scores=lambda pooled=pooled: pooled, scores=pooled[None], times=times
+            )
+
+    monkeypatch.setattr(validation, "predict_videos", predictions)
+    looked = validation.Validation(source).look(None)  # type: ignore[arg-type]
+    assert [one.name for one in looked.worst] == [one.name for one in source.videos[:6]]
+    assert looked.worst[5].highest == looked.worst[5].true[0]
+    assert looked.num_positives.sum() == sum(len(one.labels) for one in source.videos)
 
 
 def test_it_is_seen_while_it_trains_and_resumed(
