@@ -146,23 +146,24 @@ def _run(arguments: argparse.Namespace) -> int:
 def _playing(
     groups: Sequence[Sequence[str]], engine: Path, folder: Path, slow: float = 0.0
 ) -> Iterator[list[LiveRun]]:
-    """A process for each group of cameras, once all have pictures."""
+    """A process for each group of cameras, once all have scores."""
     with ExitStack() as stack:
         runs = []
         for urls in groups:
             words = [*urls, "--engine", str(engine), "--slow", str(slow)]
             runs.append(stack.enter_context(LiveRun(words, folder=folder, command=_CHILD)))
         for run, urls in zip(runs, groups, strict=True):
-            is_open = partial(_have_opened, run, len(urls))
-            run.wait_for(is_open, "pictures of each camera", _OPEN_SECONDS)
+            is_playing = partial(_are_scored, run, len(urls))
+            run.wait_for(is_playing, "a score of each camera", _OPEN_SECONDS)
         yield runs
         for run in runs:
             if (code := run.stop()) != 0:
                 raise LiveError(f"a process ended with {code}: {run.said()}")
 
 
-def _have_opened(run: LiveRun, count: int) -> bool:
-    return _last(run).get("opened") == count
+def _are_scored(run: LiveRun, count: int) -> bool:
+    said = _last(run)
+    return said.get("opened") == count and said["fewest_snippets"] > 0
 
 
 def _last(run: LiveRun) -> dict[str, Any]:

@@ -229,7 +229,7 @@ def check_live_load(outcome: Outcome) -> None:
     assert outcome.figures("loads", "processes") == [1, 2]
     assert min(outcome.figures("loads", "wait_median_seconds")) > 0
     assert min(outcome.figures("loads", "proportional_megabytes")) > 10
-    assert outcome.figures("too_slow", "wait_median_seconds") > [0.5]
+    assert min(outcome.figures("too_slow", "wait_median_seconds")) > 0.3
 
 
 def check_live_soak(outcome: Outcome) -> None:
