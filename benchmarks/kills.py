@@ -269,9 +269,10 @@ class Killer:
         return [hashlib.sha256(_OLD).hexdigest()] if name == self._command.old else []
 
     def _new_output(self, name: str) -> Path:
-        output = self._folder / name
+        # Of one name, which pages for people hold.
+        output = self._folder / name / "output"
         shutil.rmtree(output, ignore_errors=True)
-        output.mkdir()
+        output.mkdir(parents=True)
         if self._command.old is not None:
             (output / self._command.old).write_bytes(_OLD)
         return output
