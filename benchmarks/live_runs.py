@@ -133,6 +133,19 @@ class Span:
             end_seconds=event["end_seconds"],
         )
 
+    @classmethod
+    def by_wall_clock(cls, event: Mapping[str, Any], zero: float) -> Self:
+        """Of a line `segment` of a live run, in seconds since `zero` on the wall clock."""
+        return cls(
+            label=event["label"],
+            start_seconds=event["start_unix_seconds"] - zero,
+            end_seconds=event["end_unix_seconds"] - zero,
+        )
+
+    def meets(self, begin: float, end: float) -> bool:
+        """Whether some of it lies between two times."""
+        return self.start_seconds < end and self.end_seconds > begin
+
     def later(self, seconds: float) -> Span:
         """The same after so many seconds."""
         return Span(
@@ -227,31 +240,46 @@ class Compared:
     """What was to be found beside what was."""
 
     expected: int
+    # Of them those that meet a stretch of which the run said that it was lost.
+    excused: int
     missing: tuple[Span, ...]
+    # Found and not expected, outside of these stretches.
     extra: tuple[Span, ...]
     # Of the ends of those that were found.
     largest_difference_seconds: float
 
 
-def compare(expected: Sequence[Span], found: Iterable[Span], tolerance: float = 0.75) -> Compared:
-    """Each expected segment with the nearest of its label."""
-    left, missing, differences = list(found), [], [0.0]
+def compare(
+    expected: Sequence[Span],
+    found: Iterable[Span],
+    lost: Sequence[tuple[float, float]] = (),
+    tolerance: float = 0.75,
+) -> Compared:
+    """Each expected segment with the nearest of its label, but for those of lost stretches."""
+
+    def is_lost(span: Span) -> bool:
+        return any(span.meets(begin, end) for begin, end in lost)
+
+    left, missing, differences, excused = list(found), [], [0.0], 0
     for span in expected:
         near = min(
             (other for other in left if other.label == span.label),
             key=span.distance,
             default=None,
         )
-        if near is None or span.distance(near) > tolerance:
+        if near is not None and span.distance(near) <= tolerance:
+            differences.append(span.distance(near))
+            left.remove(near)
+        elif is_lost(span):
+            excused += 1
+        else:
             missing.append(span)
-            continue
-        differences.append(span.distance(near))
-        left.remove(near)
     last = max((span.end_seconds for span in expected), default=0.0)
     return Compared(
         expected=len(expected),
+        excused=excused,
         missing=tuple(missing),
-        extra=tuple(span for span in left if span.end_seconds < last),
+        extra=tuple(span for span in left if span.end_seconds < last and not is_lost(span)),
         largest_difference_seconds=max(differences),
     )
 

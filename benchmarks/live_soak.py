@@ -15,7 +15,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,11 @@ from wsgn.support.command import run_command
 
 _LOOK_SECONDS, _FEWEST_LOOKS = 30.0, 16
 _TERMINATED = 143
+# Segments by which the wall clock of media time 0 is told.
+_SETTLED = 20
+# A stretch of which a line says that it was lost also spoils what its snippets and their smoothing
+# reach: they are compared with others then.
+_AROUND_SECONDS = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cameras", type=int, default=8, help="(default: %(default)s)")
     parser.add_argument("--cut-every", type=float, default=60.0, metavar="S",
                         help="the last one is cut (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="leave all files of the run here")
     add_output(parser)
     return parser
 
@@ -85,10 +92,10 @@ def _run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--cameras must be at least 2, got {arguments.cameras}.")
     machine = describe_machine()
     clip = sample_clip()
-    with tempfile.TemporaryDirectory(prefix="wsgn-soak-") as folder, RtspServer() as server:
+    with _folder(arguments.keep) as folder, RtspServer() as server:
         cameras = [server.add(f"camera{n}", clip) for n in range(arguments.cameras)]
-        soaked = _soak(arguments, cameras, Path(folder))
-        truth = Truth(clip, arguments.engine, Path(folder), soaked.seconds)
+        soaked = _soak(arguments, cameras, folder)
+        truth = Truth(clip, arguments.engine, folder, soaked.seconds)
         compared = {
             source: _compared(soaked, source, cameras[0], truth)
             for source in sorted(_sources(soaked))[:-1]
@@ -111,6 +118,16 @@ def _run(arguments: argparse.Namespace) -> int:
     _require_all(document, soaked, compared)
     require_flat(soaked.holdings)
     return 0
+
+
+@contextmanager
+def _folder(kept: Path | None) -> Iterator[Path]:
+    if kept is not None:
+        kept.mkdir(parents=True)
+        yield kept
+        return
+    with tempfile.TemporaryDirectory(prefix="wsgn-soak-") as folder:
+        yield Path(folder)
 
 
 def _soak(arguments: argparse.Namespace, cameras: Sequence[Camera], folder: Path) -> Soaked:
@@ -183,11 +200,18 @@ def _compared(soaked: Soaked, source: str, camera: Camera, truth: Truth) -> Comp
     """One steady camera beside the file. All cameras began within milliseconds."""
     (end,) = _of(soaked.events, source, "end")
     segments = _of(soaked.events, source, "segment")
+    # Media times of later epochs may run ahead by what an opening held back; the wall clock of
+    # lines does not. Its zero is known once the first epoch has settled.
+    zeros = [one["start_unix_seconds"] - one["start_seconds"] for one in segments[:_SETTLED]]
+    zero = statistics.median(zeros)
     # On which picture of the loop it began; keyframes are seconds apart.
-    zero = statistics.median(one["start_unix_seconds"] - one["start_seconds"] for one in segments)
     first = zero - (time.time() - time.monotonic()) - camera.began
-    found = [Span.of(event) for event in segments]
-    return compare(truth.spans(first, end["seconds"]), found)
+    lost = [
+        (event["from_seconds"] - _AROUND_SECONDS, event["to_seconds"] + _AROUND_SECONDS)
+        for event in _of(soaked.events, source, "gap", "dropped")
+    ]
+    found = [Span.by_wall_clock(event, zero) for event in segments]
+    return compare(truth.spans(first, end["seconds"]), found, lost)
 
 
 def _words(document: dict[str, Any], soaked: Soaked, compared: dict[str, Compared]) -> str:
@@ -197,7 +221,8 @@ def _words(document: dict[str, Any], soaked: Soaked, compared: dict[str, Compare
     lost = cut["lost_seconds"] or [0.0]
     rows = [
         ("segments in the file's run", sum(one.expected for one in steady), ""),
-        ("of them missing", sum(len(one.missing) for one in steady), ""),
+        ("of them where lines say that pictures were lost", sum(one.excused for one in steady), ""),
+        ("missing without a word", sum(len(one.missing) for one in steady), ""),
         ("others", sum(len(one.extra) for one in steady), ""),
         ("largest difference of an end",
          f"{max(one.largest_difference_seconds for one in steady):.3f} s", ""),
@@ -205,7 +230,7 @@ def _words(document: dict[str, Any], soaked: Soaked, compared: dict[str, Compare
         ("restored", "", cut["restored"]),
         ("median and longest time without pictures",
          "", f"{sorted(lost)[len(lost) // 2]:.2f} and {max(lost):.2f} s"),
-        ("segments", sum(one.expected - len(one.missing) + len(one.extra) for one in steady),
+        ("segments", sum(len(_of(soaked.events, source, "segment")) for source in compared),
          cut["segments"]),
     ]  # fmt: skip
     return (

@@ -30,6 +30,8 @@ def test_what_is_missing_twice_there_or_elsewhere_is_named() -> None:
     compared = compare(expected, [FOUND[0], FOUND[0], late, FOUND[2].later(30)])
     assert compared.missing == (FOUND[1], FOUND[2])
     assert compared.extra == (FOUND[0], late)
+    excused = compare(expected, [FOUND[0], FOUND[0], late, FOUND[2].later(30)], [(3.5, 36.0)])
+    assert (excused.excused, excused.missing, excused.extra) == (1, (FOUND[1],), ())
 
 
 def test_the_number_in_a_picture_outlives_the_camera_and_the_engine_size() -> None:
