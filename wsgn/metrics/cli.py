@@ -154,10 +154,7 @@ def _options(arguments: argparse.Namespace) -> EvalOptions:
         raise UsageError("Give one result file or more; a file or --group is required.")
     if arguments.json and arguments.format != "text":
         raise UsageError("--json and --format exclude each other.")
-    single = len(arguments.detections) == 1 and not groups
-    if arguments.report and (not single or arguments.protocol == _CHARADES):
-        raise UsageError("--report is of one result file, and not of Charades' points.")
-    return EvalOptions(
+    options = EvalOptions(
         detections=tuple(arguments.detections),
         groups=tuple(groups),
         truth=arguments.truth,
@@ -169,6 +166,9 @@ def _options(arguments: argparse.Namespace) -> EvalOptions:
         style=arguments.format,
         report=arguments.report,
     )
+    if options.report and (not options.is_single or options.protocol == _CHARADES):
+        raise UsageError("--report is of one result file, and not of Charades' points.")
+    return options
 
 
 def _run(options: EvalOptions) -> str:
