@@ -12,7 +12,15 @@ from wsgn.localization.nms import nms
 from wsgn.metrics.annotations import Truth
 from wsgn.metrics.detection import Matched, match_detections
 from wsgn.metrics.detections import Detections
-from wsgn.metrics.diagnosis import KINDS, MISSED, Diagnosis, VideoErrors, diagnose, precision_recall
+from wsgn.metrics.diagnosis import (
+    BACKGROUND_TIOU,
+    KINDS,
+    MISSED,
+    Diagnosis,
+    VideoErrors,
+    diagnose,
+    precision_recall,
+)
 from wsgn.page.lanes import Lane, Lanes, LaneSegment, lanes_part
 from wsgn.page.parts import Figure, Line, header, line_chart, section, table
 from wsgn.page.shell import asset, render_page, text
@@ -39,9 +47,10 @@ td:first-child { min-width: 13ch; }
 
 _KINDS_NOTE = (
     "The first that fits: true; double (a better detection has its instance); wrong label (one of "
-    "another class overlaps by the threshold); localisation (one of its class overlaps by 0.1 or "
-    "more); both (one of another class does); background. A missed instance has neither a true "
-    "detection nor a wrong label or bad localisation upon it. After DETAD and TIDE."
+    "another class overlaps by the threshold); localisation (one of its class overlaps by "
+    f"{BACKGROUND_TIOU:g} or more); both (one of another class does); background. A missed "
+    "instance has neither a true detection nor a wrong label or bad localisation upon it. After "
+    "DETAD and TIDE."
 )
 
 
@@ -88,7 +97,7 @@ def report_page(
     matched = match_detections(truth, detections, protocol, tiou)
     names = [truth.classes[index] for index in matched.classes]
     middle = min(matched.thresholds, key=lambda one: abs(one - _USUAL_TIOU))
-    found = diagnose(truth, detections, protocol, middle, min(0.1, middle))
+    found = diagnose(truth, detections, protocol, middle, min(BACKGROUND_TIOU, middle))
     precision = 100 * matched.average_precision()  # (C, K)
     facts = [
         ("average mAP", f"{precision.mean():.1f} %"),
@@ -253,8 +262,8 @@ def _videos_section(
     )
 
 
-def _clearest(detections: Detections) -> set[int]:
-    """Positions of the detections that no better one of their class overlaps."""
+def _clearest(detections: Detections) -> list[int]:
+    """Rising positions of the detections that no better one of their class overlaps."""
     names = [f"{len(v)}:{v}{label}" for v, label in zip(
         detections.video_ids, detections.labels, strict=True
     )]  # fmt: skip
@@ -263,11 +272,11 @@ def _clearest(detections: Detections) -> set[int]:
         group.astype(np.int64), detections.start_seconds, detections.end_seconds,
         detections.scores, tiou=_SHOWN_TIOU,
     )  # fmt: skip
-    return set(np.flatnonzero(kept).tolist())
+    return np.flatnonzero(kept).tolist()
 
 
 def _lanes(
-    truth: Truth, detections: Detections, kept: set[int], name: str, scores: VideoScores | None
+    truth: Truth, detections: Detections, kept: Sequence[int], name: str, scores: VideoScores | None
 ) -> Lanes:
     """A lane for each class that is true or found in the video."""
     video = truth.videos.index(name)
@@ -281,9 +290,9 @@ def _lanes(
             )
         )
     found: dict[str, list[LaneSegment]] = {}
-    for place, (one, label) in enumerate(zip(detections.video_ids, detections.labels, strict=True)):
-        if one == name and place in kept:
-            found.setdefault(label, []).append(
+    for place in kept:
+        if detections.video_ids[place] == name:
+            found.setdefault(detections.labels[place], []).append(
                 LaneSegment(
                     start_seconds=float(detections.start_seconds[place]),
                     end_seconds=float(detections.end_seconds[place]),
