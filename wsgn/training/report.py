@@ -82,9 +82,9 @@ def _columns(path: Path) -> Mapping[str, FloatArray]:
 
 def _curves(losses: Mapping[str, FloatArray], validation: Mapping[str, FloatArray]) -> str:
     charts = []
+    steps = _thinned(losses.get("step", np.empty(0)))
     for name, log in (("loss", False), ("learning_rate", False), ("gradient_norm", True)):
         words = name.replace("_", " ")
-        steps = _thinned(losses.get("step", np.empty(0)))
         values = _thinned(losses.get(name, np.empty(0)))
         line = Line(name=words, x=steps, y=values)
         charts.append(line_chart(words.capitalize(), [line], x="step", y=words, log=log))
