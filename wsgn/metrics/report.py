@@ -21,9 +21,9 @@ from wsgn.metrics.diagnosis import (
     diagnose,
     precision_recall,
 )
-from wsgn.page.lanes import Lane, Lanes, LaneSegment, lanes_part
+from wsgn.page.lanes import VIDEO_STYLE, Lane, Lanes, LaneSegment, video_part
 from wsgn.page.parts import Figure, Line, header, line_chart, section, table
-from wsgn.page.shell import asset, render_page, text
+from wsgn.page.shell import asset, render_page
 from wsgn.support.arrays import FloatArray
 from wsgn.support.files import write_whole_file
 
@@ -39,9 +39,7 @@ _SHOWN_TIOU = 0.1
 
 _STYLE = """
 .chart { margin: 0 0 20px; }
-.table + .chart, .video + .video { margin-top: 24px; }
-h3 { font-size: 15px; margin: 0 0 6px; }
-h3 small { font-weight: 400; }
+.table + .chart { margin-top: 24px; }
 td:first-child { min-width: 13ch; }
 """
 
@@ -120,7 +118,7 @@ def report_page(
         ]
     )
     scripts = [asset("line_chart.js"), asset("lanes.js")]
-    return render_page(f"{title} - wsgn", body, None, scripts, styles=[_STYLE])
+    return render_page(f"{title} - wsgn", body, None, scripts, styles=[VIDEO_STYLE, _STYLE])
 
 
 def _precision_section(matched: Matched, names: Sequence[str], precision: FloatArray) -> str:
@@ -245,10 +243,7 @@ def _videos_section(
             f"{video.num_missed} missed"
         )
         lanes = _lanes(truth, detections, kept, video.name, scores.get(video.name))
-        parts.append(
-            f'<div class="video"><h3>{text(video.name)} <small class="note">{text(words)}</small>'
-            f"</h3>{lanes_part(lanes, name=video.name)}</div>"
-        )
+        parts.append(video_part(lanes, name=video.name, note=words))
     key = (
         '<div class="tools"><span class="key found">found</span>'
         '<span class="key true">true</span></div>'

@@ -16,6 +16,12 @@ from wsgn.support.arrays import FloatArray
 _EVEN_SECONDS = 0.002
 # Decimals of times: milliseconds.
 _DECIMALS = 3
+# For a page with parts of `video_part`.
+VIDEO_STYLE = """
+.video + .video { margin-top: 24px; }
+h3 { font-size: 15px; margin: 0 0 6px; }
+h3 small { font-weight: 400; }
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +66,14 @@ def lanes_part(lanes: Lanes, *, name: str = "") -> str:
     """The lanes as a part of a page, drawn by `lanes.js`; `name` is what they are lanes of."""
     label = f"scores and segments over time{f' of {name}' if name else ''}"
     return f'<div class="lanes" aria-label="{text(label)}">{island(lanes_data(lanes))}</div>'
+
+
+def video_part(lanes: Lanes, *, name: str, note: str) -> str:
+    """The lanes of one of several videos, under its name and a note."""
+    return (
+        f'<div class="video"><h3>{text(name)} <small class="note">{text(note)}</small></h3>'
+        f"{lanes_part(lanes, name=name)}</div>"
+    )
 
 
 def lanes_data(lanes: Lanes) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from wsgn.page.lanes import Lane, Lanes, LaneSegment, lanes_part
+from wsgn.page.lanes import VIDEO_STYLE, Lane, Lanes, LaneSegment, video_part
 from wsgn.page.parts import Figure, Line, header, line_chart, section, table
-from wsgn.page.shell import asset, render_page, text
+from wsgn.page.shell import asset, render_page
 from wsgn.support.arrays import FloatArray
 from wsgn.support.files import write_whole_file
 from wsgn.training.validation import Looked, LookedVideo
@@ -25,9 +25,6 @@ _REFRESH_SECONDS = 30
 
 _STYLE = """
 .chart { margin: 0 0 20px; }
-.video + .video { margin-top: 24px; }
-h3 { font-size: 15px; margin: 0 0 6px; }
-h3 small { font-weight: 400; }
 """
 
 
@@ -58,7 +55,7 @@ def write_training_report(
         body,
         None,
         [asset("line_chart.js"), asset("lanes.js")],
-        styles=[_STYLE],
+        styles=[VIDEO_STYLE, _STYLE],
         refresh_seconds=None if ended else _REFRESH_SECONDS,
     )
     write_whole_file(folder / NAME, page.encode(), what="the report")
@@ -126,10 +123,7 @@ def _videos(worst: Sequence[LookedVideo]) -> str:
     parts = []
     for video in worst:
         words = f"true: {', '.join(video.true) or 'nothing'}; highest: {video.highest}"
-        parts.append(
-            f'<div class="video"><h3>{text(video.name)} <small class="note">{text(words)}</small>'
-            f"</h3>{lanes_part(_lanes(video), name=video.name)}</div>"
-        )
+        parts.append(video_part(_lanes(video), name=video.name, note=words))
     return section(
         "Worst held-out videos",
         *parts,
