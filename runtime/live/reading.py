@@ -7,16 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from wsgn.video.grid import FrameGrid, Gap, Notice
+from wsgn.video.grid import FrameGrid, Gap
 from wsgn.video.info import VideoInfo
-from wsgn.video.live.items import LiveFrame, LivePosition, Skipped, Status
+from wsgn.video.live.items import LiveFrame, LivePosition
 from wsgn.video.live.options import LiveOptions
+from wsgn.video.live.reader import LiveItem
 from wsgn.video.live.source import LiveSource
 
 from ..streaming.snippets import Snippeter
 from .inbox import Ended, Inbox, Opened
-
-LiveItem = VideoInfo | LiveFrame | Gap | Notice | Status | Skipped
 
 
 class Reader(Protocol):

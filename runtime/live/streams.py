@@ -189,9 +189,7 @@ class Streams:
         Those that never had a picture are left out.
         """
         return self._left | {
-            name: running.stream.saved(running.counters(), running.position)
-            for name, running in self._running.items()
-            if running.stream.opened or running.stream.resumed
+            name: running.saved() for name, running in self._running.items() if running.is_known
         }
 
     def statistics(self) -> Statistics:
@@ -357,7 +355,7 @@ class Streams:
         yield from running.stream.end(
             reason=reason, complete=complete, position=running.position, error=error
         )
-        if running.stream.opened or running.stream.resumed:
+        if running.is_known:
             self._left[name] = running.stream.saved(running.stream.counters, running.position)
         del self._running[name]
         self._inbox.forget(name)
