@@ -151,11 +151,6 @@ class Inbox:
         with self._changed:
             return self._waiting.length(stream)
 
-    def wake(self) -> None:
-        """Let `collect` return."""
-        with self._changed:
-            self._changed.notify_all()
-
     def _drop(self, now: float) -> None:
         if self._age_seconds is None:
             return

@@ -1,4 +1,4 @@
-"""The clock by which a live source is read, and the sign of life of the thread that reads it."""
+"""The clock by which a live source is read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _POLL_SECONDS = 0.1
 
 
 class Moments:
-    """Monotonic seconds, waits that can be stopped, and when the reader was last seen at work."""
+    """Monotonic seconds, and waits that can be stopped."""
 
     def __init__(
         self,
@@ -16,16 +16,10 @@ class Moments:
         sleep: Callable[[float], None],
         should_stop: Callable[[], bool],
     ) -> None:
-        self._monotonic = monotonic
+        # Seconds of this moment.
+        self.now = monotonic
         self._sleep = sleep
         self.should_stop = should_stop
-        # Monotonic: a reader that hangs inside of libav gives none.
-        self.alive = monotonic()
-
-    def now(self) -> float:
-        """Now, which is also a sign of life."""
-        self.alive = self._monotonic()
-        return self.alive
 
     def wait(self, seconds: float) -> None:
         """Wait so long, or until reading is to stop."""

@@ -106,11 +106,6 @@ class LiveReader:
         # Monotonic, of the last picture; before it, when reading began.
         self.last_picture = now
 
-    @property
-    def alive(self) -> float:
-        """When the reading thread was last seen at work, monotonic: it may hang inside libav."""
-        return self._moments.alive
-
     def __iter__(self) -> Iterator[LiveItem]:
         while not self._moments.should_stop():
             fault = yield from self._connect()
