@@ -11,16 +11,15 @@ from wsgn.engines.engine import EngineOutputs
 from wsgn.errors import EngineError
 from wsgn.support.arrays import BoolArray
 
-from ..streaming.finite import LARGEST_SHARE
+from ..streaming.finite import JUDGED_FROM, LARGEST_SHARE, finite_rows
 
 # A batch takes at most this long where the engine is as fast as the last time: what arrives
 # meanwhile has to wait for it.
 _BATCH_SECONDS = 0.2
 # Waits that are kept.
 _NUM_WAITS = 10_000
-# Snippets over which refused ones are counted, and from which on their share is judged.
+# Snippets over which refused ones are counted.
 _GUARDED = 1000
-_JUDGED_FROM = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,11 +91,10 @@ class RecentGuard:
 
     def usable(self, outputs: EngineOutputs) -> BoolArray:
         """Which of N snippets (N,) may go on. Raises `EngineError` when too many may not."""
-        finite = np.isfinite(outputs.selection_logits) & np.isfinite(outputs.class_probabilities)
-        usable: BoolArray = np.logical_and.reduce(finite, axis=1)  # (N,)
+        usable = finite_rows(outputs)
         self._refused.extend((~usable).tolist())
         num_refused = sum(self._refused)
-        if len(self._refused) >= _JUDGED_FROM and num_refused > LARGEST_SHARE * len(self._refused):
+        if len(self._refused) >= JUDGED_FROM and num_refused > LARGEST_SHARE * len(self._refused):
             raise EngineError(
                 f"the engine '{self._engine_name}' gave NaN or infinity for {num_refused} of the "
                 f"last {len(self._refused)} snippets: it is broken or overflows on this device; "

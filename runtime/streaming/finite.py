@@ -11,7 +11,13 @@ from wsgn.support.arrays import BoolArray
 # A larger share of snippets with NaN or infinite outputs means that the engine is broken.
 LARGEST_SHARE = 0.01
 # The share is judged while the source plays only from this many snippets on.
-_JUDGED_FROM = 200
+JUDGED_FROM = 200
+
+
+def finite_rows(outputs: EngineOutputs) -> BoolArray:
+    """Which of N snippets (N,) have neither NaN nor infinity in their outputs."""
+    finite = np.isfinite(outputs.selection_logits) & np.isfinite(outputs.class_probabilities)
+    return np.asarray(np.logical_and.reduce(finite, axis=1))
 
 
 class FiniteGuard:
@@ -24,13 +30,12 @@ class FiniteGuard:
 
     def usable(self, outputs: EngineOutputs) -> BoolArray:
         """Which of N snippets (N,) may go on. Raises `EngineError` when too many may not."""
-        finite = np.isfinite(outputs.selection_logits) & np.isfinite(outputs.class_probabilities)
-        usable = np.logical_and.reduce(finite, axis=1)  # (N,)
+        usable = finite_rows(outputs)
         self.num_snippets += len(usable)
         self.num_refused += int((~usable).sum())
-        if self.num_snippets >= _JUDGED_FROM:
+        if self.num_snippets >= JUDGED_FROM:
             self.judge()
-        return np.asarray(usable)
+        return usable
 
     def judge(self) -> None:
         """Raise `EngineError` when too large a share of the snippets so far was refused."""
