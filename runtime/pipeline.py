@@ -171,8 +171,7 @@ class Detection:
         self._detector = Detector(engine.manifest, self._options.detector)
         self._snippeter = Snippeter(engine.manifest.sampling, engine.manifest.flow)
         self._guard = FiniteGuard(engine.name)
-        fitting = max(1, _BATCH_BYTES // engine.manifest.snippet_bytes)
-        self._batch_size = min(self._options.batch_size, fitting)
+        self._batch_size = fitting_batch(engine.manifest, self._options.batch_size)
         # Snippets that wait for the engine.
         self._waiting: list[Snippet] = []
         # Nothing waits for a full batch where the writer may be a camera.
@@ -345,6 +344,11 @@ class Detection:
             rotation_degrees=info.rotation_degrees,
             start_offset_seconds=info.start_offset_seconds,
         )
+
+
+def fitting_batch(manifest: Manifest, batch_size: int) -> int:
+    """The size of a batch, or fewer where snippets are large."""
+    return min(batch_size, max(1, _BATCH_BYTES // manifest.snippet_bytes))
 
 
 def provenance_warning(engine: Engine, source: object) -> WarningEvent | None:

@@ -18,7 +18,7 @@ from wsgn.video.live.reader import LiveReader
 from wsgn.video.live.source import LiveSource
 
 from ..events import Event
-from ..pipeline import StopFlag, frame_grid, provenance_warning
+from ..pipeline import StopFlag, fitting_batch, frame_grid, provenance_warning
 from ..streaming.snippets import Snippeter, engine_inputs
 from .inbox import Inbox
 from .options import StreamOptions
@@ -39,8 +39,7 @@ _JOIN_SECONDS = 0.3
 # A thread of which nothing was heard for so many timeouts is silent, and is replaced.
 _SILENT_TIMEOUTS = 2
 _STUCK_TIMEOUTS = 3
-# Memory for the snippets of one call of the engine, and for all that wait.
-_BATCH_BYTES = 2**28
+# Memory for all snippets that wait.
 _WAITING_BYTES = 2 * 10**9
 
 
@@ -106,8 +105,7 @@ class Streams:
             capacity=self._capacity,
             stride_seconds=self._stride_seconds,
         )
-        fitting = max(1, _BATCH_BYTES // engine.manifest.snippet_bytes)
-        self._pace = Pace(min(self._options.batch_size, fitting))
+        self._pace = Pace(fitting_batch(engine.manifest, self._options.batch_size))
         self._guard = RecentGuard(engine.name)
         self._flight: _Flight | None = None
         self._running: dict[str, RunningSource] = {}
