@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from wsgn.errors import UsageError
+from wsgn.localization.online.alarms import WINDOW_SECONDS
 from wsgn.video.live.options import LiveOptions
 
 from ..streaming.rules import DetectorOptions
 
-# Sources change over days; scores that look back further than this would not get over it.
-WINDOW_SECONDS = 120.0
-
 
 def live_detector_options() -> DetectorOptions:
-    """What is looked for where nothing ends."""
+    """What is looked for where nothing ends.
+
+    Sources change over days: scores that look back over more than this would not get over it.
+    """
     return DetectorOptions(scores="window", window_seconds=WINDOW_SECONDS)
 
 

@@ -19,7 +19,7 @@ from wsgn.manifest import AlarmRule, Manifest
 from wsgn.support.arrays import BoolArray, Float32Array, FloatArray
 
 Scorer = CausalScorer | WindowScorer
-# Of the mode `window`, in which thresholds are counted beside `causal`; live sources have it.
+# Of the mode `window`, in which thresholds are counted beside `causal`, and of live sources.
 WINDOW_SECONDS = 120.0
 # Thresholds lie so much above a segment that they keep out: engines round otherwise than PyTorch.
 _ABOVE = 1e-5
