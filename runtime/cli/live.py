@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 
-from wsgn.engines.engine import Engine, require_snippets
-from wsgn.engines.open import describe_engine, open_engine
+from wsgn.engines.engine import Engine
+from wsgn.engines.open import open_engine
 from wsgn.errors import InputError, OutputError, UsageError, WsgnError
 from wsgn.support.command import PARTLY_FAILED, give_up_stdout
 from wsgn.support.files import no_empty_folder
 from wsgn.support.signals import handle_signals
 from wsgn.support.terminal import printable
-from wsgn.video.flow import require_opencv
 from wsgn.video.live.source import LiveSource
 
 from ..events import (
@@ -33,17 +32,17 @@ from ..live.options import StreamOptions
 from ..live.saved import SavedStream
 from ..live.state_files import StateFiles
 from ..live.streams import Streams
-from ..pipeline import MADE_UP, frame_grid
-from ..streaming.rules import alarm_words, check_options
+from ..pipeline import MADE_UP
 from ..writers.rotating import rotated_path
 from .batch import run_event
 from .console import Console, print_result
+from .engines import checked_engine
 from .live_files import LiveFiles
 from .live_options import LiveRunOptions
 from .live_reports import SegmentLines, SourceStates, first_of
 from .live_sources import find_live
 from .live_state import StateSaver
-from .options import RunOptions, with_labels
+from .options import RunOptions
 from .reports import JsonLinesReport, Report, open_report
 from .signals import SignalStop, stop_on_signals
 
@@ -59,18 +58,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def run_live(options: RunOptions, live: LiveRunOptions) -> int:
     """Check everything that can be checked, then open the sources; the exit code."""
-    assert options.engine is not None
     console = Console(quiet=options.quiet, verbose=options.verbose, progress=options.progress)
-    description = describe_engine(options.engine)
-    require_snippets(description)
-    frame_grid(description.manifest, description.path.name)
-    require_opencv(description.manifest.flow)
-    options = with_labels(options, description.manifest.classes)
-    check_options(description.manifest, options.detect.detector)
-    for notice in description.notices:
-        console.warn(notice)
-    if words := alarm_words(description.manifest, options.detect.detector):
-        console.detail(words)
+    description, options = checked_engine(options, console)
     if options.dry_run:
         return _dry_run(options, live)
     output = None if options.output is None else options.output.directory

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsgn.engines.engine import require_snippets
-from wsgn.engines.open import describe_engine, open_engine
+from wsgn.engines.open import open_engine
 from wsgn.errors import InputError, WsgnError
 from wsgn.support.command import failure_code
 from wsgn.support.terminal import printable, quoted
 from wsgn.video import probe
 from wsgn.video.addresses import STANDARD_INPUT
 from wsgn.video.files import is_fifo
-from wsgn.video.flow import require_opencv
 
-from ..pipeline import frame_grid
 from ..report.document import INDEX_NAME
 from ..report.pages import PAGE_FORMAT
-from ..streaming.rules import alarm_words, check_options
 from .batch import Batch
 from .console import Console, print_result
+from .engines import checked_engine
 from .joined import JOINED_FORMATS, JOINED_NAME
-from .options import RunOptions, parse_options, with_labels
+from .options import RunOptions, parse_options
 from .outputs import Outputs
 from .reports import open_report
 from .signals import stop_on_signals
@@ -50,18 +47,7 @@ def _run_batch(options: RunOptions) -> int:
     reserved = [JOINED_NAME] if set(formats) & set(JOINED_FORMATS) else []
     reserved += [Path(INDEX_NAME).stem] if PAGE_FORMAT in formats else []
     jobs = expand_sources(options.sources, reserved, console.say)
-    assert options.engine is not None
-    # The engine must take frames; labels and thresholds must be its own. No driver mends that.
-    description = describe_engine(options.engine)
-    require_snippets(description)
-    frame_grid(description.manifest, description.path.name)
-    require_opencv(description.manifest.flow)
-    options = with_labels(options, description.manifest.classes)
-    check_options(description.manifest, options.detect.detector)
-    for notice in description.notices:
-        console.warn(notice)
-    if words := alarm_words(description.manifest, options.detect.detector):
-        console.detail(words)
+    description, options = checked_engine(options, console)
     outputs = Outputs(options.output)
     with (
         open_engine(description, device=options.device, num_threads=options.num_threads) as engine,
