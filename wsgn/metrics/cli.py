@@ -27,7 +27,6 @@ from wsgn.metrics.comparison import (
 from wsgn.metrics.detection import DetectionResult, evaluate_detection
 from wsgn.metrics.detections import read_detections
 from wsgn.metrics.protocol import DEFAULT_PROTOCOL, PROTOCOLS, detection_protocol
-from wsgn.metrics.report import write_report
 from wsgn.metrics.video_names import other_names, renamed, renaming_sentence
 from wsgn.support.command import run_command, say
 from wsgn.support.parser import CommandParser
@@ -220,6 +219,9 @@ def _detection(options: EvalOptions) -> Callable[[Path], _Evaluated]:
                 "in videos that are not evaluated.",
             )
         if options.report is not None:
+            # With it come the parts of pages, which other evaluations need not wait for.
+            from wsgn.metrics.report import write_report
+
             title = f"Detections of {path.name}"
             write_report(
                 options.report, truth, detections, options.protocol, options.tiou, title=title
