@@ -16,7 +16,6 @@ from wsgn.localization.segments import Segment
 # What XML, JSON and edit lists have to escape.
 ODD = 'Über <b>&"quotes"'
 OFFSET = 0.48
-# The last one lasts less than any tool can show, and is to be seen all the same.
 # A row is (label, start, end) in a player's time.
 Row = tuple[str, float, float]
 
@@ -30,6 +29,7 @@ def video(name: str, *rows: tuple[str, float, float, float], **facts: Any) -> Ex
     return ExportedVideo(name=name, segments=segments, **(given | facts))
 
 
+# The last segment lasts less than any tool can show, and is to be seen all the same.
 VIDEOS = (
     video(
         "a",

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import av
@@ -138,19 +137,6 @@ def drawn_clip(
     """Soft shapes that move, and the bar code; a keyframe every `keyframes` pictures."""
     images = _drawn(width, height, round(seconds * rate))
     return encoded_clip(images, rate=rate, keyframes=keyframes)
-
-
-def filmed_clip(
-    path: Path, *, width: int = 320, height: int = 240, keyframes: int = 25, bar_code: bool = True
-) -> Clip:
-    """The pictures of a file, at its rate, scaled, with the bar code over them."""
-    with av.open(str(path)) as container:
-        rate = float(container.streams.video[0].average_rate or 25)
-        images = (
-            frame.reformat(width, height, "rgb24").to_ndarray().astype(np.uint8, copy=False)
-            for frame in container.decode(video=0)
-        )
-        return encoded_clip(images, rate=rate, keyframes=keyframes, bar_code=bar_code)
 
 
 def encoded_clip(

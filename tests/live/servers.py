@@ -56,11 +56,6 @@ class TcpServer:
         """End all connections; the next ones are accepted."""
         call(self._cut(reset=reset))
 
-    @property
-    def num_connections(self) -> int:
-        """Open now."""
-        return len(self._writers)
-
     async def _start(self) -> None:
         self._server = await asyncio.start_server(
             self._accepted, LOOPBACK, self.port, backlog=256, reuse_address=True
