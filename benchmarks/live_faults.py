@@ -19,8 +19,8 @@ from benchmarks.results import ROOT, add_output, describe_machine, publish
 from benchmarks.tables import NOTHING, table
 from wsgn.errors import UsageError
 from wsgn.support.command import run_command
-from wsgn.video.live import Status
 from wsgn.video.live.backoff import Backoff
+from wsgn.video.live.items import Status
 
 sys.path.append(str(ROOT / "tests" / "live"))
 

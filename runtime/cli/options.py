@@ -19,7 +19,7 @@ from wsgn.video.grid import MAXIMUM_FRAME_RATE, MINIMUM_FRAME_RATE
 
 from ..demo import engine_path
 from ..pipeline import DetectOptions
-from ..report.pages import PAGE_FORMAT
+from ..report.names import PAGE_FORMAT
 from ..streaming.rules import DetectorOptions
 from ..writers import FORMATS
 from .live_options import LiveRunOptions, given_live_words, live_run_options

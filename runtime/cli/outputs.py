@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,13 +20,15 @@ from wsgn.support.files import name_problem, no_empty_folder, require_present
 
 from ..events import Event
 from ..pipeline import Detection
-from ..report.document import INDEX_NAME, FrameScores, page_address
-from ..report.index import write_index
-from ..report.pages import PAGE_FORMAT, PageWriter
+from ..report.names import INDEX_NAME, PAGE_FORMAT
 from ..writers import ResultFile, SourceResult, Writer, open_writer, result_errors
 from .joined import JOINED_FORMATS, JOINED_NAME, earlier_result, write_joined
 from .options import OutputOptions
 from .sources import Job, video_of
+
+if TYPE_CHECKING:
+    from ..report.document import FrameScores
+    from ..report.pages import PageWriter
 
 # What the operating system says of one name and not of the disk or the folder.
 _OF_ONE_NAME = {
@@ -117,23 +120,24 @@ class Outputs:
     def open(self, job: Job) -> SourceFiles:
         """The files of one source, open under temporary names."""
         if self._options is None:
-            return SourceFiles([], None)
+            return SourceFiles([], [], None)
         scores = self._path(job, "scores.npz") if self._options.save_scores else None
         writers: list[Writer] = []
+        pages: list[PageWriter] = []
         try:
             for kind in self._options.formats:
                 path = self._path(job, kind)
                 if kind == PAGE_FORMAT:
-                    writers.append(PageWriter(path, job.key, video_of(job), self._index(path)))
+                    pages.append(self._page(job, path))
                 else:
                     writers.append(open_writer(kind, path, job.key))
         except OutputError as error:
-            SourceFiles(writers, scores).discard()
+            SourceFiles(writers, pages, scores).discard()
             cause = error.__cause__
             if isinstance(cause, OSError) and cause.errno in _OF_ONE_NAME:
                 raise SourceOutputError(str(error)) from error
             raise
-        return SourceFiles(writers, scores)
+        return SourceFiles(writers, pages, scores)
 
     def add(self, job: Job, result: SourceResult) -> None:
         """Take a finished source into the documents of all."""
@@ -148,6 +152,8 @@ class Outputs:
         """Write the results of all sources into one document a format, if the run has several."""
         for kind, path in self._joined_paths(jobs).items():
             if kind == PAGE_FORMAT:
+                from ..report.index import write_index
+
                 pages = [self._path(job, kind) for job in jobs]
                 write_index(path, [page for page in pages if _exists(page)])
                 continue
@@ -172,11 +178,16 @@ class Outputs:
             if kind in names
         }
 
-    def _index(self, page: Path) -> str | None:
-        """The address of the index in a page."""
+    def _page(self, job: Job, path: Path) -> PageWriter:
+        """The page of a source, with the address of the index in it, where there is one."""
+        # What makes pages is loaded for runs that want some.
+        from ..report.document import page_address
+        from ..report.pages import PageWriter
+
         assert self._options is not None
-        name = str(page.relative_to(self._options.directory))
-        return page_address(INDEX_NAME, name) if self._has_index else None
+        name = str(path.relative_to(self._options.directory))
+        index = page_address(INDEX_NAME, name) if self._has_index else None
+        return PageWriter(path, job.key, video_of(job), index)
 
     def _path(self, job: Job, suffix: str) -> Path:
         assert self._options is not None
@@ -211,8 +222,12 @@ class Outputs:
 class SourceFiles:
     """The open files of one source."""
 
-    def __init__(self, writers: list[Writer], scores_path: Path | None) -> None:
-        self._writers = writers
+    def __init__(
+        self, writers: list[Writer], pages: list[PageWriter], scores_path: Path | None
+    ) -> None:
+        self._writers = [*writers, *pages]
+        # Those of them that draw frame scores.
+        self._pages = pages
         self._scores_path = scores_path
 
     def write(self, event: Event) -> None:
@@ -224,9 +239,9 @@ class SourceFiles:
         """Finish every file."""
         if self._scores_path is not None:
             _save_scores(detection, self._scores_path, partial=partial)
+        for page in self._pages:
+            page.scores = frame_scores(detection)
         for writer in self._writers:
-            if isinstance(writer, PageWriter):
-                writer.scores = frame_scores(detection)
             writer.commit(partial=partial)
 
     def discard(self) -> None:
@@ -237,6 +252,8 @@ class SourceFiles:
 
 def frame_scores(detection: Detection) -> FrameScores | None:
     """What a page draws; None unless in exact mode."""
+    from ..report.document import FrameScores
+
     scores = detection.frame_scores()
     if scores is None:
         return None

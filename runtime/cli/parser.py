@@ -8,7 +8,7 @@ from wsgn import __version__
 from wsgn.support.parser import CommandParser
 from wsgn.video.live.options import DROPS, RTSP_TRANSPORTS
 
-from ..report.pages import PAGE_FORMAT
+from ..report.names import PAGE_FORMAT
 from ..streaming.rules import SCORE_MODES
 from ..writers import FORMATS
 

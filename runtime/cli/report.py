@@ -17,13 +17,13 @@ from wsgn.video.addresses import is_network
 from wsgn.video.files import video_files
 
 from ..report.document import (
-    INDEX_NAME,
     VideoReport,
     links_of,
     render_report,
     report_summary,
 )
 from ..report.index import IndexEntry, render_index
+from ..report.names import INDEX_NAME
 from ..report.pages import page_names, write_page
 from ..report.results import FoundResult, found_results, stored_scores
 from ..report.video import shown_video

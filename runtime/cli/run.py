@@ -13,8 +13,7 @@ from wsgn.video import probe
 from wsgn.video.addresses import STANDARD_INPUT
 from wsgn.video.files import is_fifo
 
-from ..report.document import INDEX_NAME
-from ..report.pages import PAGE_FORMAT
+from ..report.names import INDEX_NAME, PAGE_FORMAT
 from .batch import Batch
 from .console import Console, print_result
 from .engines import checked_engine

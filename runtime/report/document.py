@@ -19,10 +19,9 @@ from wsgn.page.shell import asset, render_page, text
 from wsgn.support.arrays import FloatArray
 
 from ..writers.result import SourceResult
+from .names import INDEX_NAME
 from .video import ShownVideo, relative_address
 
-# The index of a folder of pages.
-INDEX_NAME = "index.html"
 # Of live sources, whose lines begin anywhere: what is shown before the first segment, seconds.
 _MARGIN_SECONDS = 5.0
 _DATA = re.compile(r'<script type="application/json" id=page-data>(.*?)</script>', re.DOTALL)

@@ -9,7 +9,8 @@ from typing import Any
 
 from wsgn.page.shell import asset, render_page, text
 
-from .document import INDEX_NAME, clock, page_address, read_summary
+from .document import clock, page_address, read_summary
+from .names import INDEX_NAME
 from .pages import write_page
 
 # Labels of a video that a row names.

@@ -13,11 +13,10 @@ from wsgn.support.terminal import printable, without_surrogates
 from ..events import Event, RunEvent, SourceEvent
 from ..writers.files import ResultFile
 from ..writers.result import ResultCollector
-from .document import INDEX_NAME, FrameScores, Links, VideoReport, render_report
+from .document import FrameScores, Links, VideoReport, render_report
+from .names import INDEX_NAME
 from .video import shown_video
 
-# What -f calls it; also the ending of the files.
-PAGE_FORMAT = "html"
 _LONGEST_NAME_BYTES = 180
 _UNWANTED = str.maketrans(dict.fromkeys('\\:*?"<>|', "_"))
 

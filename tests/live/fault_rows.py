@@ -19,7 +19,7 @@ from rtsp_server import RtspServer
 from servers import free_port
 from stream_servers import HttpServer, TcpCamera, UdpCamera
 
-from wsgn.video.live import LiveFrame, Status
+from wsgn.video.live.items import LiveFrame, Status
 
 # Frames that a source gives before its fault.
 NUM_BEFORE = 5

@@ -13,9 +13,11 @@ from clips import read_bar_code
 
 from wsgn.video import FrameGrid, Gap
 from wsgn.video.info import VideoInfo
-from wsgn.video.live import LiveFrame, LiveOptions, LiveSource, Status
 from wsgn.video.live.backoff import Backoff
+from wsgn.video.live.items import LiveFrame, Status
+from wsgn.video.live.options import LiveOptions
 from wsgn.video.live.reader import LiveReader
+from wsgn.video.live.source import LiveSource
 
 T = TypeVar("T")
 # No verdict depends on it: what hangs ends.

@@ -17,7 +17,7 @@ from servers import free_port
 from stream_servers import HttpServer, transport_stream
 
 from wsgn.video import SampledFrame, VideoError, VideoReader
-from wsgn.video.live import ask_live
+from wsgn.video.live.opening import ask_live
 
 SAMPLE_PATH = ROOT / "runtime" / "demo" / "demo.mp4"
 ENDLESS = ("door.mjpeg", "door.ts", "door.m3u8")

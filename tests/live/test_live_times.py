@@ -19,7 +19,7 @@ from rtsp_server import RtspServer
 from stream_servers import HttpServer
 
 from wsgn.video import FrameGrid
-from wsgn.video.live import LiveFrame, Skipped
+from wsgn.video.live.items import LiveFrame, Skipped
 
 NUM_BEFORE = 8
 NUM_AFTER = 20

@@ -21,15 +21,10 @@ from stream_servers import transport_stream
 
 from wsgn.video import FrameGrid, Gap, Notice, SampledFrame, VideoError, VideoReader
 from wsgn.video.info import VideoInfo
-from wsgn.video.live import (
-    LiveFrame,
-    LiveOptions,
-    LivePosition,
-    LiveReader,
-    LiveSource,
-    Skipped,
-    Status,
-)
+from wsgn.video.live.items import LiveFrame, LivePosition, Skipped, Status
+from wsgn.video.live.options import LiveOptions
+from wsgn.video.live.reader import LiveReader
+from wsgn.video.live.source import LiveSource
 
 SAMPLE_PATH = ROOT / "runtime" / "demo" / "demo.mp4"
 # Real films beside the checkout, each with something of its own.
