@@ -169,9 +169,9 @@ class _Trial:
         )
         seconds = time.process_time() - start
         of_videos = _evaluation(model, features, classes, videos)
-        of_labels = _evaluation(model, self._arguments.features, classes, held or videos)
-        if not held:
-            of_labels = of_videos
+        of_labels = of_videos
+        if held:
+            of_labels = _evaluation(model, self._arguments.features, classes, held)
         detection, level = of_videos.detection, of_labels.video_level
         assert detection is not None
         assert level is not None
