@@ -35,6 +35,7 @@ from benchmarks.live_runs import (
     RtspServer,
     TransportStream,
     sample_clip,
+    source_name,
 )
 from benchmarks.results import add_output, describe_machine, publish
 from benchmarks.tables import table
@@ -116,7 +117,7 @@ def _over_rtsp(
             camera = server.add(f"camera{number}", clip)
             # Actions of one are no others' actions.
             camera.began -= number * clip.period_seconds / arguments.cameras
-            cameras[f"127-0-0-1_{camera.name}"] = camera
+            cameras[source_name(camera)] = camera
         words = [camera.url for camera in cameras.values()]
         words += ["--engine", str(arguments.engine), "--bar-codes"]
         with LiveRun(words, folder=folder, command=_CHILD) as run:

@@ -33,7 +33,7 @@ from rtsp_server import Camera, RtspServer
 
 __all__ = [
     "DEMO", "RTP_CLOCK", "Camera", "Clip", "LiveRun", "RtspServer", "Span", "Truth",
-    "read_number", "sample_clip",
+    "read_number", "sample_clip", "source_name",
 ]  # fmt: skip
 
 DEMO = ROOT / "runtime" / "demo" / "demo.onnx"
@@ -114,6 +114,11 @@ def _images(path: Path) -> Iterator[UInt8Array]:
             while number / _RATE < frame.time + 1 / rate - 1e-6:
                 yield np.asarray(image, dtype=np.uint8)
                 number += 1
+
+
+def source_name(camera: Camera) -> str:
+    """What `wsgn-run` calls it."""
+    return f"127-0-0-1_{camera.name}"
 
 
 @dataclass(frozen=True, kw_only=True)

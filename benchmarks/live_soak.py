@@ -33,6 +33,7 @@ from benchmarks.live_runs import (
     Truth,
     compare,
     sample_clip,
+    source_name,
 )
 from benchmarks.results import add_output, describe_machine, publish
 from benchmarks.tables import table
@@ -98,9 +99,9 @@ def _run(arguments: argparse.Namespace) -> int:
         truth = Truth(clip, arguments.engine, folder, soaked.seconds)
         compared = {
             source: _compared(soaked, source, cameras[0], truth)
-            for source in sorted(_sources(soaked))[:-1]
+            for source in map(source_name, cameras[:-1])
         }
-    cut = sorted(_sources(soaked))[-1]
+    cut = source_name(cameras[-1])
     lost = [event["lost_seconds"] for event in _of(soaked.events, cut, "status")
             if event["state"] == "restored"]  # fmt: skip
     document = {
