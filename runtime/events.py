@@ -6,6 +6,7 @@ Times are media seconds from the source's first frame. docs/events.md lists the 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -31,6 +32,11 @@ class Event:
             if "where_known" in one.metadata and document[one.name] is None:
                 del document[one.name]
         return document
+
+
+# Hears all events of a live run in their order, the run's own first, in the thread that makes them:
+# it returns at once and raises nothing.
+Listener = Callable[[Event], None]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import dataclasses
 import errno
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 
@@ -24,6 +24,7 @@ from ..events import (
     EndEvent,
     ErrorEvent,
     Event,
+    Listener,
     RunEvent,
     StatusEvent,
     WarningEvent,
@@ -85,11 +86,13 @@ class LiveRun:
         *,
         console: Console,
         stop: SignalStop,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self._options = options
         self._live = live
         self._console = console
         self._stop = stop
+        self._listeners = listeners
         self._run_event = _run_event(engine, options, live)
         self._report = _open_report(console)
         folder = None if options.output is None else options.output.directory
@@ -141,6 +144,7 @@ class LiveRun:
             self._files.open(name)
             self._states.begin(name)
         self._report.begin_run(self._run_event)
+        self._tell(self._run_event)
         self._console.start_status()
         room = self._streams.memory_bytes / 1e6
         self._console.detail(
@@ -264,6 +268,7 @@ class LiveRun:
         self._write_report(event)
         self._files.write(event.source or "", event)
         self._states.take(event)
+        self._tell(event)
         if isinstance(event, EndEvent):
             # Begun again, it opens the file again.
             self._files.close(event.source or "")
@@ -285,6 +290,10 @@ class LiveRun:
                 f"{name}: {event.frames} frames, {event.snippets} snippets, "
                 f"{event.segments} segments."
             )
+
+    def _tell(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
 
     def _write_report(self, event: Event) -> None:
         """Give an event to stdout; a disk that is full takes the line alone."""
