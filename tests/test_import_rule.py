@@ -40,6 +40,8 @@ LEAN = {
     # Optional, and imported only where a file of these is written or read.
     "pympi": ("wsgn.interchange.elan",),
     "opentimelineio": ("wsgn.interchange.otio",),
+    # Optional, and imported only where feature files are written.
+    "safetensors": ("wsgn.features.file",),
     # Optional, and imported only where a GPU is asked for.
     "cuda": ("wsgn.engines.cuda.bindings_device",),
     "pycuda": ("wsgn.engines.cuda.pycuda_device",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from wsgn.features.file import (
     read_feature_info,
     write_feature_file,
 )
+from wsgn.features.safetensors_file import read_safetensors_header
 
 DOCUMENT = {
     "format_version": 1, "frame_rate": 25.0, "snippet_length": 16, "snippet_stride": 16,
@@ -118,3 +120,23 @@ def test_other_safetensors_files_are_refused(
     save_file(tensors, tmp_path / "v", metadata=words_of)
     with pytest.raises(InputError, match=words):
         read_feature_info(tmp_path / "v")
+
+
+def test_whatever_byte_is_wrong_it_is_read_as_the_library_reads_it(tmp_path: Path) -> None:
+    """The oracle is the library itself; where it reads a file, so is ours, to the same values."""
+    path = tmp_path / "v"
+    write_feature_file(path, np.ones((3, 2), dtype=np.float16), SAMPLING)
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    num_read = 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + random.bytes(1) + whole[place + 1 :])
+        theirs = ours = None
+        with contextlib.suppress(Exception):
+            theirs = load_file(path)["features"]
+        with contextlib.suppress(InputError, KeyError):
+            ours = read_safetensors_header(path).read("features")
+        assert (theirs is None) == (ours is None), place
+        if theirs is not None and ours is not None:
+            assert theirs.tobytes() == ours.tobytes()
+            num_read += 1
+    assert 0 < num_read < len(whole) - 100

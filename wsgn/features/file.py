@@ -10,14 +10,14 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from wsgn.errors import InputError, MissingExtraError, UsageError
+from wsgn.features.safetensors_file import SafetensorsFile, read_safetensors_header
 from wsgn.manifest import Sampling
 from wsgn.support.arrays import AnyArray, Float32Array
-from wsgn.support.files import require_file, write_whole_file
+from wsgn.support.files import write_whole_file
 from wsgn.support.json_input import read_object
 from wsgn.support.records import record_from_dict, record_to_dict
 
@@ -105,55 +105,36 @@ def write_feature_file(
 
 def read_feature_info(path: Path) -> FeatureInfo:
     """Count, width and time base, from the header alone."""
-    with _opened(path) as file:
-        return _info(path, file)
+    return _info(path, _opened(path))
 
 
 def read_feature_file(path: Path) -> tuple[FeatureInfo, Float32Array]:
     """What is known of the features, and their values (T, D)."""
-    with _opened(path) as file:
-        info = _info(path, file)
-        # The copy belongs to the caller, the file is no longer mapped afterwards.
-        try:
-            features = file.get_tensor(TENSOR_NAME)  # (T, D)
-        except Exception as error:
-            raise InputError(f"{path} is damaged ({error}): make it again.") from error
-    return info, np.asarray(features, dtype=np.float32)
+    file = _opened(path)
+    info = _info(path, file)
+    return info, np.asarray(file.read(TENSOR_NAME), dtype=np.float32)  # (T, D)
 
 
-def _opened(path: Path) -> Any:
-    try:
-        from safetensors import safe_open
-    except ImportError as error:
-        raise MissingExtraError("reading feature files (safetensors)", "train") from error
-    try:
-        require_file(path, path)
-        return safe_open(path, framework="numpy")
-    except InputError:
-        raise
-    except FileNotFoundError as error:
-        raise InputError(f"the feature file {path} does not exist.") from error
-    # The library has an exception of its own, and others for what the system says.
-    except Exception as error:
-        raise InputError(
-            f"{path} is not a safetensors file, or is damaged ({error}): make it again."
-        ) from error
+def _opened(path: Path) -> SafetensorsFile:
+    if not path.exists():
+        raise InputError(f"the feature file {path} does not exist.")
+    return read_safetensors_header(path)
 
 
-def _info(path: Path, file: Any) -> FeatureInfo:
-    metadata = file.metadata() or {}
-    if METADATA_KEY not in metadata or TENSOR_NAME not in file.keys():  # noqa: SIM118
+def _info(path: Path, file: SafetensorsFile) -> FeatureInfo:
+    metadata = file.metadata
+    if METADATA_KEY not in metadata or TENSOR_NAME not in file.tensors:
         raise InputError(
             f"{path} is a safetensors file without the tensor '{TENSOR_NAME}' and the metadata "
             f"'{METADATA_KEY}': make it with wsgn-convert or write_feature_file."
         )
     document, sampling = _document(path, metadata[METADATA_KEY])
-    values = file.get_slice(TENSOR_NAME)
-    shape = tuple(values.get_shape())
-    if len(shape) != 2 or min(shape) < 1 or values.get_dtype() not in _DTYPES:
+    stored = file.tensors[TENSOR_NAME]
+    shape = stored.shape
+    if len(shape) != 2 or min(shape) < 1 or stored.dtype not in _DTYPES:
         raise InputError(
             f"{path} must hold features (T, D) in float16 or float32, it holds {shape} in "
-            f"{values.get_dtype()}: make it again."
+            f"{stored.dtype}: make it again."
         )
     sizes = [stream.size for stream in document.streams]
     if sizes and (min(sizes) < 1 or sum(sizes) != shape[1]):
@@ -165,7 +146,7 @@ def _info(path: Path, file: Any) -> FeatureInfo:
         duration_seconds=document.duration_seconds,
         streams=document.streams,
         source=document.source,
-        dtype=str(_DTYPES[values.get_dtype()]),
+        dtype=str(_DTYPES[stored.dtype]),
     )
 
 
