@@ -56,8 +56,8 @@ class Pace:
         fitting = int(_BATCH_SECONDS / self._seconds_per_snippet)
         return max(1, min(self._largest_batch, fitting))
 
-    def landed(self, arrivals: list[float], *, submitted: float, now: float) -> None:
-        """Of a batch whose last pictures arrived then."""
+    def landed(self, arrivals: list[float], *, submitted: float, now: float) -> float:
+        """Of a batch whose last pictures arrived then; seconds that it took the engine."""
         # What was submitted while another batch was computed began with that one's end.
         seconds = now - max(submitted, self._landed_last)
         self._landed_last = now
@@ -66,6 +66,7 @@ class Pace:
         self._num_batches += 1
         self._num_snippets += len(arrivals)
         self._waits.extend(now - arrival for arrival in arrivals)
+        return seconds
 
     def statistics(self) -> EngineStatistics:
         """What was measured so far."""

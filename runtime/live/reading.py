@@ -9,7 +9,7 @@ from typing import Protocol
 
 from wsgn.video.grid import FrameGrid, Gap
 from wsgn.video.info import VideoInfo
-from wsgn.video.live.items import LiveFrame, LivePosition
+from wsgn.video.live.items import LastPicture, LiveFrame, LivePosition
 from wsgn.video.live.options import LiveOptions
 from wsgn.video.live.reader import LiveItem
 from wsgn.video.live.source import LiveSource
@@ -26,6 +26,8 @@ class Reader(Protocol):
     decode_failures: int
     # On the clock of `time.monotonic`.
     last_picture: float
+    # For those who look.
+    last_frame: LastPicture | None
 
     def __iter__(self) -> Iterator[LiveItem]: ...
 

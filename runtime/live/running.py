@@ -28,6 +28,8 @@ class SourceStatistics:
     num_waiting: int
     # Since its last picture; since its thread began where there was none.
     silent_seconds: float
+    # How late its newest picture came, beside the fastest ones.
+    lag_seconds: float
 
 
 class RunningSource:
@@ -68,6 +70,7 @@ class RunningSource:
     def statistics(self, num_waiting: int, now: float) -> SourceStatistics:
         """What is known at this moment."""
         last_picture = max(self.thread.reader.last_picture, self.thread.started)
+        last_frame = self.thread.reader.last_frame
         return SourceStatistics(
             state=self.stream.state,
             cause=self.stream.cause,
@@ -75,6 +78,7 @@ class RunningSource:
             position=self.position,
             num_waiting=num_waiting,
             silent_seconds=now - last_picture,
+            lag_seconds=0.0 if last_frame is None else last_frame.lag_seconds,
         )
 
     def may_be_replaced(self, now: float) -> bool:

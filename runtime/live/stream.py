@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from wsgn.engines.engine import EngineOutputs
 from wsgn.errors import UsageError, WsgnError
+from wsgn.localization.online.smoother import SnippetScore
 from wsgn.manifest import Manifest
 from wsgn.video.grid import TIME_TOLERANCE_SECONDS, Gap, Notice
 from wsgn.video.live.items import LivePosition, Skipped, Status
@@ -144,6 +145,16 @@ class LiveStream:
         self._unreported: DroppedEvent | None = None
         self._reported_at = -np.inf
         self._late_at = -np.inf
+
+    def watch(self, scored: Callable[[SnippetScore, float], None]) -> None:
+        """Tell of each snippet's scores, with what the wall clock is ahead of media time."""
+
+        def tell(scores: SnippetScore) -> None:
+            at = scores.centre_seconds
+            if (unix := self._wall.unix_seconds(at)) is not None:
+                scored(scores, unix - at)
+
+        self.detector.on_scores = tell
 
     def queue(self, handed: Handed) -> None:
         """Something that is no snippet."""

@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from wsgn.engines.engine import Engine, Pending
 from wsgn.errors import UsageError, WsgnError
 from wsgn.video.addresses import STANDARD_INPUT
 from wsgn.video.errors import VideoError
 from wsgn.video.flow import require_opencv
-from wsgn.video.live.items import LivePosition
+from wsgn.video.live.items import LastPicture, LivePosition
 from wsgn.video.live.reader import LiveReader
 from wsgn.video.live.source import LiveSource
 
@@ -22,12 +23,13 @@ from ..pipeline import StopFlag, fitting_batch, frame_grid, provenance_warning
 from ..streaming.snippets import Snippeter, engine_inputs
 from .inbox import Inbox
 from .options import StreamOptions
-from .pace import EngineStatistics, Pace, RecentGuard
+from .pace import Pace, RecentGuard
 from .reading import OpenReader, ReadingThread
-from .running import REPLACEMENTS_A_DAY, RunningSource, SourceStatistics
+from .running import REPLACEMENTS_A_DAY, RunningSource
 from .saved import SavedStream
 from .stream import LiveStream
 from .waiting import Waited
+from .watching import Statistics, Watcher
 
 # How long the thread that runs the engine waits for news before it looks at the clock.
 _PATIENCE_SECONDS = 0.2
@@ -41,14 +43,6 @@ _SILENT_TIMEOUTS = 2
 _STUCK_TIMEOUTS = 3
 # Memory for all snippets that wait.
 _WAITING_BYTES = 2 * 10**9
-
-
-@dataclass(frozen=True, kw_only=True)
-class Statistics:
-    """What is known of a run at this moment."""
-
-    sources: Mapping[str, SourceStatistics]
-    engine: EngineStatistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +64,7 @@ class Streams:
         stop: its `request()`, of another thread or a signal handler, ends the run within 2 s.
         saved: by name, what sources go on from.
         tick: called at least every 0.5 s by the thread that takes the events.
+        watcher: hears of scores, batches and statistics there too.
         read: makes the reader of a source.
 
     Raises:
@@ -87,12 +82,14 @@ class Streams:
         stop: StopFlag | None = None,
         saved: Mapping[str, SavedStream] | None = None,
         tick: Callable[[], None] | None = None,
+        watcher: Watcher | None = None,
         read: OpenReader = LiveReader,
     ) -> None:
         self._engine = engine
         self._options = options or StreamOptions()
         self._stop = stop or StopFlag()
         self._on_tick = tick or (lambda: None)
+        self._watcher = watcher
         self._read = read
         self._grid = frame_grid(engine.manifest, engine.name)
         require_opencv(engine.manifest.flow)
@@ -201,6 +198,11 @@ class Streams:
             engine=self._pace.statistics(),
         )
 
+    def picture(self, name: str) -> LastPicture | None:
+        """The newest picture of a source as it was decoded; any thread may ask."""
+        running = self._running.get(name)
+        return None if running is None else running.thread.reader.last_frame
+
     def _changes(self) -> Iterator[Event]:
         """Sources that were added and removed."""
         with self._asked:
@@ -227,6 +229,8 @@ class Streams:
             stream = LiveStream(source, manifest, detector, provenance=provenance)
             warning = stream.warn("state_of_another_run", f"{error} It begins anew.")
         thread = self._thread(source, None if saved is None else saved.position)
+        if self._watcher is not None:
+            stream.watch(partial(self._watcher.scored, source.name))
         running = RunningSource(source, stream, thread)
         self._running[source.name] = running
         # What had its name may have been another camera.
@@ -278,11 +282,13 @@ class Streams:
         if flight is None:
             return
         outputs = flight.pending.result()
-        self._pace.landed(
+        seconds = self._pace.landed(
             [waited.arrival for waited in flight.batch],
             submitted=flight.submitted,
             now=time.monotonic(),
         )
+        if self._watcher is not None:
+            self._watcher.landed(len(flight.batch), seconds)
         usable = self._guard.usable(outputs)
         for index, waited in enumerate(flight.batch):
             running = self._running.get(waited.stream)
@@ -326,6 +332,8 @@ class Streams:
             elif unheard > _SILENT_TIMEOUTS * longest:
                 message = f"nothing was heard of it for {unheard:.0f} s."
                 yield from running.stream.silent("no_answer", message, running.position, now)
+        if self._watcher is not None:
+            self._watcher.ticked(self.statistics())
         self._on_tick()
 
     def _replace(self, name: str, cause: str) -> Iterator[Event]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,8 @@ class Detector:
         # (T, C) of the whole stream and where its snippets lie, after `flush` in exact mode.
         self.frame_scores: FloatArray | None = None
         self.snippet_times: SnippetTimes | None = None
+        # Hears each snippet's smoothed scores, where somebody looks.
+        self.on_scores: Callable[[SnippetScore], None] | None = None
 
     def push(self, snippets: SnippetLogits) -> list[Event]:
         """Events that n more snippets make known.
@@ -186,14 +188,19 @@ class Detector:
             end_seconds=self._at_seconds,
         )
         for smooth in self._smoother.push(snippet):
-            boundaries += self._segmenter.push(smooth)
+            boundaries += self._segment(smooth)
         return [self._event(boundary) for boundary in boundaries]
 
     def _end_of_epoch(self, reason: str) -> list[Boundary]:
         boundaries: list[Boundary] = []
         for smooth in self._smoother.flush():
-            boundaries += self._segmenter.push(smooth)
+            boundaries += self._segment(smooth)
         return boundaries + self._segmenter.flush(reason)
+
+    def _segment(self, smooth: SnippetScore) -> list[Boundary]:
+        if self.on_scores is not None:
+            self.on_scores(smooth)
+        return self._segmenter.push(smooth)
 
     def _event(self, boundary: Boundary) -> Event:
         column = boundary.column
@@ -263,6 +270,7 @@ class Detector:
             raise UsageError("the saved state was made with another engine or other options.")
         other = Detector(self._manifest, self._options)
         other._take(opened(arrays))
+        other.on_scores = self.on_scores
         vars(self).update(vars(other))
 
     def _take(self, state: SavedState) -> None:

@@ -140,6 +140,7 @@ class ScriptedReader:
         self.position = resume or LivePosition(media_seconds=0.0, unix_seconds=UNIX, epoch=0)
         self.restarts = self.decode_failures = 0
         self.last_picture = 0.0
+        self.last_frame = None
         self._steps = script.readers[len(script.resumed_from)]
         script.resumed_from.append(resume)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+
+from av.video.frame import VideoFrame
 
 from wsgn.video.grid import SampledFrame
 
@@ -59,3 +62,14 @@ class LivePosition:
     media_seconds: float
     unix_seconds: float
     epoch: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LastPicture:
+    """The newest picture of a live source, as it was decoded."""
+
+    frame: VideoFrame
+    # Shape of its pixels, width to height; None: square.
+    pixel_aspect: Fraction | None
+    # How late it came, beside the fastest ones.
+    lag_seconds: float

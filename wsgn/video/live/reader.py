@@ -19,7 +19,7 @@ from wsgn.video.live.backoff import STEADY_SECONDS, Backoff, opening_slot
 from wsgn.video.live.clock import MediaClock
 from wsgn.video.live.connection import Connection, Picture, SkippedPackets
 from wsgn.video.live.faults import Fault, LiveFaultError, opening_fault, reading_fault
-from wsgn.video.live.items import LiveFrame, LivePosition, Skipped, Status
+from wsgn.video.live.items import LastPicture, LiveFrame, LivePosition, Skipped, Status
 from wsgn.video.live.moments import Moments
 from wsgn.video.live.opening import Opening, open_live, opening_of
 from wsgn.video.live.options import LiveOptions
@@ -87,8 +87,7 @@ class LiveReader:
         self._frame_rate: float | None = None
         self._is_playlist = False
         # Whether the last connection gave pictures, and any did.
-        self._is_known = False
-        self._has_pictures = False
+        self._is_known = self._has_pictures = False
         self._is_late = False
         self._last_skip = 0.0
         # Of the connection that is read: when its first new picture came, the packets that were
@@ -105,6 +104,7 @@ class LiveReader:
         self.decode_failures = 0
         # Monotonic, of the last picture; before it, when reading began.
         self.last_picture = now
+        self.last_frame: LastPicture | None = None
 
     def __iter__(self) -> Iterator[LiveItem]:
         while not self._moments.should_stop():
@@ -241,6 +241,11 @@ class LiveReader:
         for code, message in scaler.doubts(picture.frame):
             yield from self._notice(code, message)
         self._sampler.hold(picture.frame, scaler, placement.seconds, placement.epoch)
+        self.last_frame = LastPicture(
+            frame=picture.frame,
+            pixel_aspect=connection.stream.sample_aspect_ratio,
+            lag_seconds=placement.lag_seconds,
+        )
         yield from self._keep_position(arrival)
         if connection.may_skip:
             yield from self._judge_lag(connection, placement.lag_seconds, arrival)
