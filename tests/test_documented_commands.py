@@ -436,7 +436,7 @@ def test_python_in_every_page_runs_or_says_why_it_cannot() -> None:
 
 # Commands with commands of their own: help of each is asked for by itself.
 SUBCOMMANDS = {
-    "wsgn-run": ("manifest", "probe", "doctor", "report", "export"),
+    "wsgn-run": ("manifest", "probe", "doctor", "report", "export", "clips"),
     "wsgn-synthesize": ("videos", "features"),
     "wsgn-weights": ("list", "check", "convert", "download"),
 }

@@ -17,6 +17,7 @@ READ_WORDS = (
     "wsgn/extraction/arguments.py",
     "wsgn/features/arguments.py",
     "wsgn/support/parser.py",
+    "runtime/cli/clips.py",
     "runtime/cli/export.py",
     "runtime/cli/parser.py",
     "runtime/cli/live_options.py",

@@ -125,12 +125,12 @@ def with_labels(options: RunOptions, classes: Sequence[str]) -> RunOptions:
     """
     if options.labels is None:
         return options
-    names = [name for words in options.labels for name in _split_labels(words, classes)]
+    names = [name for words in options.labels for name in split_labels(words, classes)]
     detector = replace(options.detect.detector, labels=tuple(dict.fromkeys(names)))
     return replace(options, detect=replace(options.detect, detector=detector))
 
 
-def _split_labels(words: str, classes: Sequence[str]) -> list[str]:
+def split_labels(words: str, classes: Sequence[str]) -> list[str]:
     """The names between the commas; names with commas of their own are classes first of all."""
     parts = words.split(",")
     names = []

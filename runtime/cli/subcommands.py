@@ -105,6 +105,13 @@ def export_results(arguments: Sequence[str]) -> int:
     return export(arguments)
 
 
+def cut_clips(arguments: Sequence[str]) -> int:
+    """Make a file of each segment."""
+    from .clips import run_clips
+
+    return run_clips(arguments)
+
+
 # A file of such a name is reached as ./manifest.
 SUBCOMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "manifest": show_manifest,
@@ -112,4 +119,5 @@ SUBCOMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "doctor": run_doctor,
     "report": run_report,
     "export": export_results,
+    "clips": cut_clips,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Self
@@ -104,7 +105,7 @@ class OpenedVideo:
             self._stream,
             self._first.video_frame,
             rate=self._rate(),
-            origin_seconds=self._origin_seconds(),
+            origin_seconds=self.origin_seconds(),
         )
 
     def _rate(self) -> float | None:
@@ -123,7 +124,7 @@ class OpenedVideo:
         self.timeline.has_noticed("missing_timestamps")
         return 1 / seconds
 
-    def _origin_seconds(self) -> float | None:
+    def origin_seconds(self) -> float | None:
         """Time 0 on the clock of the stream."""
         if self._input_rate is not None:
             start = self._stream.start_time
@@ -146,6 +147,16 @@ class OpenedVideo:
     def pixel_aspect(self) -> Fraction | None:
         """Width of a stored pixel over its height."""
         return self._stream.sample_aspect_ratio
+
+    @property
+    def frame_seconds(self) -> float:
+        """How long a frame lasts on average."""
+        return self._frame_seconds
+
+    @property
+    def seeks(self) -> bool:
+        """Whether a place in the file is found without reading all that lies before it."""
+        return self._source.seekable and self._source.clock.seeks
 
     @property
     def gave_up(self) -> bool:
@@ -241,7 +252,7 @@ class OpenedVideo:
         end_seconds, declared = self.timeline.end_seconds, self._declared.seconds
         slack = max(_END_SLACK_SECONDS, _END_SLACK_FRAMES * self._frame_seconds)
         # Some containers count from the file's own time 0, and may mean another stream.
-        reached = max(end_seconds, (self._origin_seconds() or 0.0) + end_seconds)
+        reached = max(end_seconds, (self.origin_seconds() or 0.0) + end_seconds)
         reached = max(reached, self._decoder.numbered_seconds)
         if self._declared.of_container:
             reached = max(reached, self._decoder.others_end_seconds)
@@ -268,3 +279,29 @@ def _until_frame(
         if isinstance(item, DecodedFrame):
             return head, item
     return head, None
+
+
+def with_following(
+    items: Iterator[DecodedFrame | DecodeFailure], timeline: Timeline
+) -> Iterator[tuple[DecodedFrame | DecodeFailure, int | None]]:
+    """The same; with a frame that jumps on its timeline, the timestamp of the next one."""
+    ahead: deque[DecodedFrame | DecodeFailure] = deque()
+    while (item := ahead.popleft() if ahead else next(items, None)) is not None:
+        following = None
+        if isinstance(item, DecodedFrame) and timeline.is_jump(item.pts):
+            following = _next_pts(ahead, items)
+        yield item, following
+
+
+def _next_pts(
+    ahead: deque[DecodedFrame | DecodeFailure], items: Iterator[DecodedFrame | DecodeFailure]
+) -> int | None:
+    """Timestamp of the next frame, up to which everything is put into `ahead`."""
+    for item in ahead:
+        if isinstance(item, DecodedFrame):
+            return item.pts
+    for item in items:
+        ahead.append(item)
+        if isinstance(item, DecodedFrame):
+            return item.pts
+    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterator
 from typing import Self
 
@@ -21,7 +20,7 @@ from wsgn.video.grid import (
     SampledFrame,
 )
 from wsgn.video.info import VideoInfo
-from wsgn.video.opened_video import OpenedVideo
+from wsgn.video.opened_video import OpenedVideo, with_following
 from wsgn.video.resize import Scaler
 from wsgn.video.source import Source
 
@@ -131,13 +130,7 @@ class VideoReader:
 
     def _items(self) -> Iterator[tuple[DecodedFrame | DecodeFailure, int | None]]:
         """What the video gives; with a frame that jumps in time, the timestamp of the next one."""
-        items = self._video.frames(self._start_seconds)
-        ahead: deque[DecodedFrame | DecodeFailure] = deque()
-        while (item := ahead.popleft() if ahead else next(items, None)) is not None:
-            following = None
-            if isinstance(item, DecodedFrame) and self._video.timeline.is_jump(item.pts):
-                following = _next_pts(ahead, items)
-            yield item, following
+        return with_following(self._video.frames(self._start_seconds), self._video.timeline)
 
     def _count_failure(self, failure: DecodeFailure) -> Iterator[Notice]:
         self._num_failures += 1
@@ -200,20 +193,6 @@ class VideoReader:
             self._noticed.add(code)
             seconds = self._video.timeline.end_seconds
             yield Notice(code, f"{message} (first at {seconds:.2f} s)", seconds)
-
-
-def _next_pts(
-    ahead: deque[DecodedFrame | DecodeFailure], items: Iterator[DecodedFrame | DecodeFailure]
-) -> int | None:
-    """Timestamp of the next frame, up to which everything is put into `ahead`."""
-    for item in ahead:
-        if isinstance(item, DecodedFrame):
-            return item.pts
-    for item in items:
-        ahead.append(item)
-        if isinstance(item, DecodedFrame):
-            return item.pts
-    return None
 
 
 def probe(source: Source, *, stream: int | None = None) -> VideoInfo:

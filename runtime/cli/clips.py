@@ -1,0 +1,264 @@
+"""`wsgn-run clips`: what was found as files of their own."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsgn.data.video_folder import VideoFolder
+from wsgn.errors import InputError, OutputError, UsageError
+from wsgn.localization.segments import Segment
+from wsgn.support.command import failure_code
+from wsgn.support.files import AtomicFile, new_folder, require_file
+from wsgn.support.parser import CommandParser
+from wsgn.support.signals import exit_on_termination
+from wsgn.support.terminal import json_text, printable, quoted, without_surrogates
+from wsgn.video.files import without_video_suffix
+
+from ..clips.names import clip_names
+from ..clips.part import CutPart, Part, padded
+from ..report.results import found_results
+from ..results import StoredResult
+from ..writers.files import result_errors
+from .console import Console, print_result
+from .options import split_labels
+
+_DESCRIPTION = """\
+Cut what was found out of the video: one file for each segment, with the first frame that lies in
+it, the last one, and no other. Of folders, results and videos go together by their names."""
+
+_LONGEST_PADDING_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipsOptions:
+    """What a command line asks for."""
+
+    results: Path
+    # A file, or a folder of them.
+    videos: Path
+    directory: Path
+    padding_seconds: float
+    min_score: float | None
+    # As they were typed; None for all.
+    labels: tuple[str, ...] | None
+    overwrite: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One file to be made."""
+
+    video: Path
+    part: Part
+    target: Path
+    # Of that video, for labels in the picture.
+    segments: tuple[Segment, ...]
+
+
+def run_clips(arguments: Sequence[str]) -> int:
+    """Make the clips; the exit code."""
+    options = _parse(arguments)
+    console = Console()
+    jobs = _jobs(options, console)
+    _refuse_existing([job.target for job in jobs], options)
+    if not jobs:
+        console.say("there is nothing to cut: no segment is left by what was chosen.")
+        return 0
+    num_failed = 0
+    with exit_on_termination(), new_folder(options.directory):
+        for job in jobs:
+            try:
+                cut = _make(job)
+            except InputError as error:
+                console.error(str(error))
+                num_failed += 1
+                continue
+            _tell(job, cut, console)
+    return failure_code(num_failed, len(jobs) - num_failed)
+
+
+def _parse(arguments: Sequence[str]) -> ClipsOptions:
+    parser = CommandParser(prog="wsgn-run clips", description=_DESCRIPTION)
+    parser.add_argument(
+        "results",
+        type=Path,
+        metavar="RESULT",
+        help="a .jsonl or .json file of wsgn-run -o, or a folder of them",
+    )
+    parser.add_argument(
+        "videos", type=Path, metavar="VIDEO", help="the video, or the folder of the videos"
+    )
+    parser.add_argument(
+        "-o", "--output", required=True, type=Path, metavar="DIR", help="write the clips here"
+    )
+    parser.add_argument(
+        "--padding",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="seconds before and behind each segment",
+    )
+    parser.add_argument(
+        "--min-score", type=float, metavar="X", help="only segments that score at least this"
+    )
+    parser.add_argument(
+        "--labels", action="append", metavar="NAMES", help="only these, with commas between them"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    words = parser.parse_args(arguments)
+    if not 0 <= words.padding <= _LONGEST_PADDING_SECONDS:
+        raise UsageError(
+            f"--padding must be 0 to {_LONGEST_PADDING_SECONDS:g} s, got {words.padding:g}."
+        )
+    return ClipsOptions(
+        results=words.results,
+        videos=words.videos,
+        directory=words.output,
+        padding_seconds=words.padding,
+        min_score=words.min_score,
+        labels=None if words.labels is None else tuple(words.labels),
+        overwrite=words.overwrite,
+    )
+
+
+def _jobs(options: ClipsOptions, console: Console) -> list[Job]:
+    """What is to be made, checked as far as it can be before anything is written."""
+    found = [one.stored for one in found_results([options.results])]
+    pairs = _paired(found, options.videos, console)
+    chosen = _chosen_labels(options, [stored for stored, _ in pairs])
+    parts: list[tuple[Path, str, Part, tuple[Segment, ...]]] = []
+    for stored, video in pairs:
+        segments = _segments(stored, options.min_score, chosen)
+        parts += [
+            (video, stored.result.name, padded(one, options.padding_seconds), segments)
+            for one in segments
+        ]
+    names = clip_names(
+        (
+            (name, part.start_seconds, part.segment.label)
+            for _, name, part, _ in parts
+            if part.segment is not None
+        ),
+        ".mp4",
+    )
+    return [
+        Job(video=video, part=part, target=options.directory / target, segments=segments)
+        for (video, _, part, segments), target in zip(parts, names, strict=True)
+    ]
+
+
+def _paired(
+    found: Sequence[StoredResult], videos: Path, console: Console
+) -> list[tuple[StoredResult, Path]]:
+    """Each result with its video."""
+    if not videos.exists():
+        raise InputError(f"there is no file {printable(str(videos))}.")
+    if videos.is_dir():
+        folder = VideoFolder(videos)
+        return [(stored, folder.find(stored.result.name)) for stored in found]
+    require_file(videos, printable(str(videos)))
+    own = {videos.name, without_video_suffix(videos.name)}
+    same = [stored for stored in found if _last_name(stored.result.name) in own]
+    if len(same) == 1:
+        return [(same[0], videos)]
+    names = [stored.result.name for stored in found]
+    if len(found) > 1:
+        raise InputError(
+            f"which of {quoted(names)} is {printable(videos.name)}? Name the results of one "
+            "video, or the folder of all the videos."
+        )
+    console.say(f"the results are called '{printable(names[0])}', and the video is not.")
+    return [(found[0], videos)]
+
+
+def _last_name(name: str) -> str:
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
+def _chosen_labels(options: ClipsOptions, results: Sequence[StoredResult]) -> frozenset[str] | None:
+    if options.labels is None:
+        return None
+    known = sorted({one.label for stored in results for one in stored.result.segments})
+    names = [name for words in options.labels for name in split_labels(words, known)]
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        what = quoted(unknown) if unknown else "nothing"
+        raise UsageError(f"--labels names {what}, and the results have {quoted(known)}.")
+    return frozenset(names)
+
+
+def _segments(
+    stored: StoredResult, min_score: float | None, labels: frozenset[str] | None
+) -> tuple[Segment, ...]:
+    least = -math.inf if min_score is None else min_score
+    # Of several that overlap the one that scores most: one cut of a thing is enough.
+    return tuple(
+        one
+        for one in stored.result.clearest().segments
+        if one.score >= least and (labels is None or one.label in labels)
+    )
+
+
+def _refuse_existing(targets: Sequence[Path], options: ClipsOptions) -> None:
+    existing = [path for path in targets if os.path.lexists(path)]
+    if existing and not options.overwrite:
+        raise OutputError(
+            f"'{printable(str(existing[0]))}' exists already: add --overwrite to replace it, or "
+            "choose another --output."
+        )
+
+
+def _make(job: Job) -> CutPart:
+    """Write one clip, which is there whole or not at all."""
+    from av.error import FFmpegError
+
+    from ..clips.exact import write_exact
+
+    file = AtomicFile(job.target)
+    try:
+        with result_errors(job.target):
+            file.open()
+            try:
+                cut = write_exact(job.video, job.part, file.temporary)
+            except FFmpegError as error:
+                raise _unwritten(job.target, error) from error
+            file.commit()
+        return cut
+    finally:
+        file.discard()
+
+
+def _unwritten(target: Path, error: Exception) -> OutputError:
+    reason = getattr(error, "strerror", None) or type(error).__name__
+    return OutputError(
+        f"cannot write '{printable(str(target))}' ({reason.lower()}): free or choose another "
+        "place with --output."
+    )
+
+
+def _tell(job: Job, cut: CutPart, console: Console) -> None:
+    """A line for programs, or for people."""
+    if cut.remark:
+        console.say(f"{job.target.name}: {cut.remark}.")
+    if sys.stdout is not None and sys.stdout.isatty():
+        length = cut.ends_seconds - cut.begins_seconds
+        print_result(f"{printable(str(job.target))}  {length:.2f} s, {cut.num_frames} frames\n")
+        return
+    segment = job.part.segment
+    document = {
+        "file": without_surrogates(str(job.target)),
+        "video": without_surrogates(str(job.video)),
+        "label": None if segment is None else segment.label,
+        "score": None if segment is None else segment.score,
+        "segment": None if segment is None else [segment.start_seconds, segment.end_seconds],
+        "begins_seconds": round(cut.begins_seconds, 6),
+        "ends_seconds": round(cut.ends_seconds, 6),
+        "frames": cut.num_frames,
+        "sound": cut.has_sound,
+    }
+    print_result(json_text(document) + "\n")

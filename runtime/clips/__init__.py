@@ -1,0 +1,1 @@
+"""Parts of videos as files of their own: made anew with exact ends, or copied; labels burnt in."""
