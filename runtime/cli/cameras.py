@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from wsgn.errors import InputError, UsageError
+from wsgn.support.environment import with_variables, without_variables
 from wsgn.support.terminal import holds_controls, printable
 from wsgn.video.addresses import STANDARD_INPUT
 from wsgn.video.live.options import RTSP_TRANSPORTS
 from wsgn.video.live.source import LiveSource, is_live
 
 CAMERAS_SUFFIX = ".toml"
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET_VALUE = re.compile(
     r"(?:pass|pwd|token|key|auth|sig|secret)[a-z_-]*=([^&/?#]+)", re.IGNORECASE
 )
@@ -148,7 +148,7 @@ def _refuse_open_secrets(path: Path, tables: list[_Table]) -> None:
 
 def _holds_secret(url: str) -> bool:
     """Whether a password stands in an address itself, and not the name of a variable."""
-    written = _VARIABLE.sub("", url)
+    written = without_variables(url)
     _, _, rest = written.partition("://")
     user, at, _ = rest.rpartition("@")
     _, _, password = user.partition(":")
@@ -165,22 +165,8 @@ def _is_pipe(address: str) -> bool:
 
 
 def _source(path: Path, table: _Table) -> LiveSource:
-    def value_of(found: re.Match[str]) -> str:
-        value = os.environ.get(found[1])
-        if value is None:
-            raise UsageError(
-                f"{path}, [{table.name}]: the environment has no {found[1]}: set it, and export it."
-            )
-        return value
-
     timeout = table.values.get("timeout")
-    url = table.values["url"]
-    if "${" in _VARIABLE.sub("", url):
-        raise UsageError(
-            f"{path}, [{table.name}]: after ${{ stand the letters, digits and _ of a variable's "
-            "name, and }."
-        )
-    address = _VARIABLE.sub(value_of, url)
+    address = with_variables(table.values["url"], f"{path}, [{table.name}]")
     realtime = table.values.get("realtime", False)
     is_file = address != STANDARD_INPUT and is_live(address) is False
     if is_file:
