@@ -21,6 +21,7 @@ READ_WORDS = (
     "runtime/cli/export.py",
     "runtime/cli/parser.py",
     "runtime/cli/live_options.py",
+    "runtime/cli/notify_options.py",
     "runtime/cli/options.py",
     "runtime/cli/report.py",
     "runtime/cli/subcommands.py",

@@ -11,6 +11,7 @@ from wsgn.errors import InputError, OutputError, UsageError
 from wsgn.support.command import PARTLY_FAILED, failure_code
 
 from ..events import EndEvent, Event, ProgressEvent, RunEvent, WarningEvent
+from ..notify.notifier import Notifier
 from ..pipeline import MADE_UP, Detection, failure_events
 from ..writers import ResultCollector
 from .console import Console
@@ -34,6 +35,7 @@ class Batch:
         report: Report,
         console: Console,
         stop: SignalStop,
+        notifier: Notifier | None = None,
     ) -> None:
         self._engine = engine
         self._options = options
@@ -41,6 +43,7 @@ class Batch:
         self._report = report
         self._console = console
         self._stop = stop
+        self._notifier = notifier
         self._run_event = run_event(engine, options)
         self._num_done = self._num_kept = self._num_degraded = self._num_unwritable = 0
         self._failed: list[str] = []
@@ -52,6 +55,7 @@ class Batch:
     def run(self, jobs: Sequence[Job]) -> int:
         """Run the jobs in order; the exit code."""
         self._report.begin_run(self._run_event)
+        self._notify(self._run_event)
         self._whole = WholeRun([job.source for job in jobs])
         for number, job in enumerate(jobs, start=1):
             if self._stop.requested or (self._failed and self._options.fail_fast):
@@ -96,6 +100,7 @@ class Batch:
             end = None if detection is None else detection.end_event()
             for event in failure_events(name, error, end):
                 self._report.write(event)
+                self._notify(event)
         finally:
             self._console.end_progress()
 
@@ -118,6 +123,7 @@ class Batch:
     def _take(self, event: Event, files: SourceFiles) -> None:
         files.write(event)
         self._report.write(event)
+        self._notify(event)
         if isinstance(event, ProgressEvent):
             done, total = done_and_total(event, self._options.detect)
             words = self._whole.words(self._number, min(1.0, done / total) if total else 0.0)
@@ -135,6 +141,13 @@ class Batch:
                 f"{event.source}: {event.frames} frames, {event.snippets} snippets, "
                 f"{event.segments} segments."
             )
+
+    def _notify(self, event: Event) -> None:
+        if self._notifier is None:
+            return
+        self._notifier(event)
+        for text in self._notifier.news():
+            self._console.say(text)
 
     def _say_how_it_ended(self, num_jobs: int) -> None:
         if num_jobs < 2 and not self._num_kept:

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from types import FrameType
 
 from wsgn.engines.engine import Engine
@@ -33,6 +34,7 @@ from ..live.options import StreamOptions
 from ..live.saved import SavedStream
 from ..live.state_files import StateFiles
 from ..live.streams import Streams
+from ..notify.notifier import Notifier, opened_notifier
 from ..pipeline import MADE_UP
 from ..writers.rotating import rotated_path
 from .batch import run_event
@@ -69,8 +71,16 @@ def run_live(options: RunOptions, live: LiveRunOptions) -> int:
         open_engine(description, device=options.device, num_threads=options.num_threads) as engine,
         folder,
         stop_on_signals() as stop,
+        opened_notifier(options.notify, console.say, lambda: stop.requested) as notifier,
     ):
-        run = LiveRun(engine, options, live, console=console, stop=stop)
+        run = LiveRun(
+            engine,
+            options,
+            live,
+            console=console,
+            stop=stop,
+            notifier=notifier,
+        )
         with run.listening():
             return run.run()
 
@@ -87,12 +97,14 @@ class LiveRun:
         console: Console,
         stop: SignalStop,
         listeners: Sequence[Listener] = (),
+        notifier: Notifier | None = None,
     ) -> None:
         self._options = options
         self._live = live
         self._console = console
         self._stop = stop
         self._listeners = listeners
+        self._notifier = notifier
         self._run_event = _run_event(engine, options, live)
         self._report = _open_report(console)
         folder = None if options.output is None else options.output.directory
@@ -102,14 +114,8 @@ class LiveRun:
             live=live.live,
             batch_size=options.detect.batch_size,
         )
-        self._state_files: StateFiles | None = None
-        self._saver: StateSaver | None = None
-        if live.state is not None:
-            self._state_files = StateFiles(
-                live.state, engine.sha256, self._stream_options, engine.manifest
-            )
-            self._state_files.make_folder()
-            self._saver = StateSaver(self._state_files, console)
+        self._state_files = self._opened_states(engine, live.state)
+        self._saver = None if self._state_files is None else StateSaver(self._state_files, console)
         self._sources = {source.name: source for source in live.sources}
         # Of states that cannot be gone on from; they are said when the run, or the source, begins.
         self._early: list[Event] = []
@@ -165,6 +171,13 @@ class LiveRun:
         self._say_how_it_ended()
         return self._exit_code()
 
+    def _opened_states(self, engine: Engine, folder: Path | None) -> StateFiles | None:
+        if folder is None:
+            return None
+        files = StateFiles(folder, engine.sha256, self._stream_options, engine.manifest)
+        files.make_folder()
+        return files
+
     def _load(self, sources: tuple[LiveSource, ...]) -> dict[str, SavedStream]:
         if self._state_files is None:
             return {}
@@ -198,6 +211,9 @@ class LiveRun:
             self._read_lists_again()
         if self._saver is not None:
             self._saver.tick(self._streams.snapshot)
+        if self._notifier is not None:
+            for text in self._notifier.news():
+                self._console.say(text)
         waited = time.monotonic() - self._began
         if (
             not self._states.opened
@@ -294,6 +310,8 @@ class LiveRun:
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:
             listener(event)
+        if self._notifier is not None:
+            self._notifier(event)
 
     def _write_report(self, event: Event) -> None:
         """Give an event to stdout; a disk that is full takes the line alone."""

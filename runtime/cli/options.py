@@ -18,11 +18,13 @@ from wsgn.support.json_input import read_object
 from wsgn.video.grid import MAXIMUM_FRAME_RATE, MINIMUM_FRAME_RATE
 
 from ..demo import engine_path
+from ..notify.options import NotifyOptions
 from ..pipeline import DetectOptions
 from ..report.names import PAGE_FORMAT
 from ..streaming.rules import DetectorOptions
 from ..writers import FORMATS
 from .live_options import LiveRunOptions, given_live_words, live_run_options
+from .notify_options import notify_options
 from .parser import LIVE_WINDOW_SECONDS, build_parser
 
 # 31 years; what is longer is a slip of the keyboard.
@@ -63,6 +65,8 @@ class RunOptions:
     output: OutputOptions | None
     # None where all sources are files.
     live: LiveRunOptions | None
+    # None where nobody is notified.
+    notify: NotifyOptions | None
     demo: bool
     strict: bool
     fail_fast: bool
@@ -79,12 +83,12 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
         raise UsageError("--demo brings its own engine and sample: leave out SOURCE and --engine.")
     if words.demo and (
         given_live_words(words)
-        or any((words.format, words.save_scores, words.overwrite, words.resume))
+        or any((words.format, words.save_scores, words.overwrite, words.resume, words.notify))
         or any((words.strict, words.dry_run, words.fail_fast))
     ):
         raise UsageError(
             "--demo prints a table, and with --output DIR writes a page: leave out the other "
-            "options of outputs and runs."
+            "options of outputs, notifications and runs."
         )
     if not words.demo and not words.sources:
         raise UsageError(
@@ -99,15 +103,17 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
     if words.threads is not None:
         checked_count("--threads", words.threads)
     live = None if words.demo else _live_options(words)
+    detect = _detect_options(words, live=live is not None)
     return RunOptions(
         sources=tuple(words.sources),
         engine=None if words.engine is None else engine_path(words.engine),
         device=_device(words.device),
         num_threads=words.threads,
-        detect=_detect_options(words, live=live is not None),
+        detect=detect,
         labels=_labels(words.labels),
         output=_output_options(words),
         live=live,
+        notify=notify_options(words, scores=detect.detector.scores, live=live is not None),
         demo=words.demo,
         strict=words.strict,
         fail_fast=words.fail_fast,

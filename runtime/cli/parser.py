@@ -53,6 +53,7 @@ def build_parser() -> CommandParser:
     _add_input(parser.add_argument_group("input"))
     _add_live(parser.add_argument_group("live sources (docs/live.md)"))
     _add_output(parser.add_argument_group("output"))
+    _add_notify(parser.add_argument_group("notifications (docs/notify.md)"))
     _add_run(parser.add_argument_group("run"))
     return parser
 
@@ -201,6 +202,27 @@ def _add_output(group: Any) -> None:
         "--rotate",
         choices=ROTATIONS,
         help="begin a new file of a live source each day or hour (UTC), or never (default: day)",
+    )
+
+
+def _add_notify(group: Any) -> None:
+    group.add_argument(
+        "--notify",
+        metavar="URL",
+        action="append",
+        help="send events as they come to a web server (https://...) or to an MQTT broker "
+        "(mqtts://BROKER/PREFIX, mqtt://...); may be given several times",
+    )
+    group.add_argument(
+        "--notify-min-score",
+        type=float,
+        metavar="X",
+        help="send only segments that score at least this, and no starts, which have no score yet",
+    )
+    group.add_argument(
+        "--notify-http",
+        action="store_true",
+        help="also send to http:// addresses of other machines, which anybody between may read",
     )
 
 

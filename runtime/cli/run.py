@@ -13,6 +13,7 @@ from wsgn.video import probe
 from wsgn.video.addresses import STANDARD_INPUT
 from wsgn.video.files import is_fifo
 
+from ..notify.notifier import opened_notifier
 from ..report.names import INDEX_NAME, PAGE_FORMAT
 from .batch import Batch
 from .console import Console, print_result
@@ -60,7 +61,10 @@ def _run_batch(options: RunOptions) -> int:
                 f"{quoted(formulas)} in CSV files begin like formulas, which spreadsheets compute: "
                 "import these columns as text."
             )
-        with stop_on_signals() as stop:
+        with (
+            stop_on_signals() as stop,
+            opened_notifier(options.notify, console.say, lambda: stop.requested) as notifier,
+        ):
             batch = Batch(
                 engine,
                 options,
@@ -68,6 +72,7 @@ def _run_batch(options: RunOptions) -> int:
                 report=open_report(),
                 console=console,
                 stop=stop,
+                notifier=notifier,
             )
             return batch.run(jobs)
 

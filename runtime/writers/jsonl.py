@@ -23,11 +23,16 @@ class LineNumbers:
 
     def line(self, event: Event) -> str:
         """The event's line with its line end, or nothing."""
+        document = self.document(event)
+        return "" if document is None else json_text(document) + "\n"
+
+    def document(self, event: Event) -> dict[str, Any] | None:
+        """The object of that line."""
         if isinstance(event, ProgressEvent):
-            return ""
-        document = {"seq": self._next} | _plain(event.to_dict())
+            return None
+        document: dict[str, Any] = {"seq": self._next} | _plain(event.to_dict())
         self._next += 1
-        return json_text(document) + "\n"
+        return document
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Events of a run, sent to web servers and brokers while it goes on."""
