@@ -6,9 +6,8 @@ import dataclasses
 import errno
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from types import FrameType
 
 from wsgn.engines.engine import Engine
@@ -44,7 +43,7 @@ from .live_files import LiveFiles
 from .live_options import LiveRunOptions
 from .live_reports import SegmentLines, SourceStates, first_of
 from .live_sources import find_live
-from .live_state import StateSaver
+from .live_state import StateSaver, opened_states
 from .options import RunOptions
 from .reports import JsonLinesReport, Report, open_report
 from .signals import SignalStop, stop_on_signals
@@ -73,16 +72,24 @@ def run_live(options: RunOptions, live: LiveRunOptions) -> int:
         stop_on_signals() as stop,
         opened_notifier(options.notify, console.say, lambda: stop.requested) as notifier,
     ):
-        run = LiveRun(
-            engine,
-            options,
-            live,
-            console=console,
-            stop=stop,
-            notifier=notifier,
+        wanted = StreamOptions(
+            detector=options.detect.detector,
+            live=live.live,
+            batch_size=options.detect.batch_size,
         )
-        with run.listening():
-            return run.run()
+        with opened_states(live.state, engine, wanted, live.sources) as states:
+            run = LiveRun(
+                engine,
+                options,
+                live,
+                wanted,
+                states=states,
+                console=console,
+                stop=stop,
+                notifier=notifier,
+            )
+            with run.listening():
+                return run.run()
 
 
 class LiveRun:
@@ -93,7 +100,9 @@ class LiveRun:
         engine: Engine,
         options: RunOptions,
         live: LiveRunOptions,
+        wanted: StreamOptions,
         *,
+        states: StateFiles | None,
         console: Console,
         stop: SignalStop,
         listeners: Sequence[Listener] = (),
@@ -109,20 +118,17 @@ class LiveRun:
         self._report = _open_report(console)
         folder = None if options.output is None else options.output.directory
         self._files = LiveFiles(folder, live.rotate, self._run_event, console)
-        self._stream_options = StreamOptions(
-            detector=options.detect.detector,
-            live=live.live,
-            batch_size=options.detect.batch_size,
-        )
-        self._state_files = self._opened_states(engine, live.state)
-        self._saver = None if self._state_files is None else StateSaver(self._state_files, console)
+        self._state_files = states
+        self._saver: StateSaver | None = None
+        if states is not None:
+            self._saver = StateSaver(states, console, on_saved=self._saved)
         self._sources = {source.name: source for source in live.sources}
         # Of states that cannot be gone on from; they are said when the run, or the source, begins.
         self._early: list[Event] = []
         self._streams = Streams(
             live.sources,
             engine,
-            self._stream_options,
+            wanted,
             stop=stop,
             saved=self._load(live.sources),
             tick=self._tick,
@@ -171,13 +177,6 @@ class LiveRun:
         self._say_how_it_ended()
         return self._exit_code()
 
-    def _opened_states(self, engine: Engine, folder: Path | None) -> StateFiles | None:
-        if folder is None:
-            return None
-        files = StateFiles(folder, engine.sha256, self._stream_options, engine.manifest)
-        files.make_folder()
-        return files
-
     def _load(self, sources: tuple[LiveSource, ...]) -> dict[str, SavedStream]:
         if self._state_files is None:
             return {}
@@ -194,6 +193,12 @@ class LiveRun:
             for problem in problems
         ]
         return saved
+
+    def _saved(self, snapshot: Mapping[str, SavedStream]) -> None:
+        """Let go of what is on the disk; states of sources that are gone are left to others."""
+        self._streams.saved(snapshot)
+        if self._state_files is not None:
+            self._state_files.release_all(but=self._streams.unsaved | self._sources.keys())
 
     def _say_early(self) -> None:
         early, self._early = self._early, []
@@ -265,20 +270,26 @@ class LiveRun:
             self._streams.remove(name)
         for name in changed:
             self._states.forget(name)
-        for source in begins:
-            self._add(source)
-        self._sources = wanted
-        num_gone = sum(name not in wanted for name in changed)
-        self._console.say(f"the list was read again: {len(begins)} begin, {num_gone} are gone.")
+        refused = {source.name for source in begins if not self._add(source)}
+        # What could not begin is new to the next reading of the list.
+        self._sources = {name: wanted[name] for name in wanted if name not in refused}
+        num_gone, num_begun = (
+            sum(name not in wanted for name in changed),
+            len(begins) - len(refused),
+        )
+        self._console.say(f"the list was read again: {num_begun} begin, {num_gone} are gone.")
 
-    def _add(self, source: LiveSource) -> None:
-        saved = self._load((source,))
+    def _add(self, source: LiveSource) -> bool:
         try:
+            if self._state_files is not None:
+                self._state_files.lock((source,))
+            saved = self._load((source,))
             self._streams.add(source, saved.get(source.name))
-        except UsageError as error:
+        except (UsageError, OutputError) as error:
             self._console.error(str(error))
-            return
+            return False
         self._states.begin(source.name)
+        return True
 
     def _take(self, event: Event) -> None:
         self._write_report(event)

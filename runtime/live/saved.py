@@ -18,3 +18,5 @@ class SavedStream:
     position: LivePosition
     # Of `Counters`, by their names.
     counters: Mapping[str, int | float]
+    # The source has said its last: no number was given out behind this.
+    ended: bool = False

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from wsgn.localization.online.state import State, sealed
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import AnyArray
 from wsgn.support.credentials import without_credentials
+from wsgn.support.file_locks import LockFile
 from wsgn.support.files import AtomicFile, output_errors
 from wsgn.video.live.items import LivePosition
 from wsgn.video.live.source import LiveSource
@@ -31,6 +32,7 @@ from .saved import SavedStream
 
 _VERSION = 1
 _SUFFIX = ".state.npz"
+_LOCK_SUFFIX = ".state.lock"
 _DOCUMENT = "document"
 _DETECTOR = "detector."
 # Older statistics are of another day's light.
@@ -75,6 +77,7 @@ class StateFiles:
         self._manifest = manifest
         self._wall = wall
         self._addresses: dict[str, str] = {}
+        self._locks: dict[str, LockFile] = {}
 
     def make_folder(self) -> None:
         """Make the folder, and see that it can be written. Raises `OutputError`."""
@@ -85,6 +88,44 @@ class StateFiles:
                 file.open()
             finally:
                 file.discard()
+
+    def lock(self, sources: Sequence[LiveSource]) -> None:
+        """Keep other runs from the states of these sources, until `release` or the process ends.
+
+        Raises `OutputError`, and locks none of them, where another run has one.
+        """
+        added: list[str] = []
+        try:
+            for source in sources:
+                if source.name not in self._locks:
+                    self._locks[source.name] = self._taken(source.name)
+                    added.append(source.name)
+        except BaseException:
+            for name in added:
+                self.release(name)
+            raise
+
+    def release(self, name: str) -> None:
+        """Leave the state of a source to others."""
+        if (lock := self._locks.pop(name, None)) is not None:
+            lock.release()
+
+    def release_all(self, *, but: Collection[str] = ()) -> None:
+        """Leave all states to others, but those of some sources."""
+        for name in [name for name in self._locks if name not in but]:
+            self.release(name)
+
+    def _taken(self, name: str) -> LockFile:
+        path = self._folder / f"{name}{_LOCK_SUFFIX}"
+        lock = LockFile(path)
+        with output_errors(f"'{path}'"):
+            is_ours = lock.take()
+        if not is_ours:
+            raise OutputError(
+                f"another run keeps the state of '{name}' in '{self._folder}': end it, or choose "
+                "another folder with --state."
+            )
+        return lock
 
     def load(
         self, sources: Sequence[LiveSource]
@@ -117,13 +158,13 @@ class StateFiles:
         return found, warnings
 
     def save(self, snapshot: Mapping[str, SavedStream], *, ended: bool = False) -> None:
-        """Write the states of all sources; `ended` where nothing comes after it.
+        """Write the states of these sources; `ended` where nothing comes after any of them.
 
         Raises `OutputError`, after all others were written, where one cannot be.
         """
         failure: OutputError | None = None
         for name, saved in snapshot.items():
-            data = self._contents(name, saved, ended=ended)
+            data = self._contents(name, saved, ended=ended or saved.ended)
             try:
                 path = self.path(name)
                 with output_errors(f"the state '{path}'"), AtomicFile(path) as file:

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from wsgn.engines.engine import Engine, Pending
@@ -106,7 +106,7 @@ class Streams:
         self._guard = RecentGuard(engine.name)
         self._flight: _Flight | None = None
         self._running: dict[str, RunningSource] = {}
-        # Of sources that have ended.
+        # Of sources that have ended, until it is saved.
         self._left: dict[str, SavedStream] = {}
         self._ticked = -math.inf
         # Another thread may add and remove.
@@ -179,13 +179,23 @@ class Streams:
                 running.thread.stop()
 
     def snapshot(self) -> dict[str, SavedStream]:
-        """What each source would go on from, also those that have ended.
+        """What each source would go on from, also those that ended since what was `saved`.
 
         Those that never had a picture are left out.
         """
         return self._left | {
             name: running.saved() for name, running in self._running.items() if running.is_known
         }
+
+    def saved(self, snapshot: Mapping[str, SavedStream]) -> None:
+        """A snapshot is on the disk: what it holds of sources that have ended is let go."""
+        for name in [name for name, left in self._left.items() if snapshot.get(name) is left]:
+            del self._left[name]
+
+    @property
+    def unsaved(self) -> set[str]:
+        """Names of the sources that play, and of those whose end is not saved yet."""
+        return {*self._running, *self._left}
 
     def statistics(self) -> Statistics:
         """What is known at this moment."""
@@ -362,7 +372,8 @@ class Streams:
             reason=reason, complete=complete, position=running.position, error=error
         )
         if running.is_known:
-            self._left[name] = running.stream.saved(running.stream.counters, running.position)
+            saved = running.stream.saved(running.stream.counters, running.position)
+            self._left[name] = replace(saved, ended=True)
         del self._running[name]
         self._inbox.forget(name)
 

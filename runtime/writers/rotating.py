@@ -8,14 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from wsgn.support.file_locks import lock_descriptor
+
 from ..events import Event, RunEvent
 from .jsonl import LineNumbers
-
-try:
-    import fcntl
-# Windows has no such locks; there two runs may write into one file.
-except ImportError:  # pragma: no cover
-    fcntl = None  # type: ignore[assignment]
 
 # By the name of the rotation, what of the time (UTC) stands in a file's name.
 _STAMPS = {"hour": ".%Y-%m-%dT%H", "day": ".%Y-%m-%d", "never": ""}
@@ -113,14 +109,8 @@ def rotated_path(folder: Path, name: str, rotation: str, unix_seconds: float) ->
 
 def _lock(descriptor: int) -> None:
     """Keep other runs out of the file, as long as it is open."""
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            raise OSError(error.errno, "another run is writing into it") from error
-        # Some network disks know no locks.
+    if not lock_descriptor(descriptor):
+        raise OSError(errno.EWOULDBLOCK, "another run is writing into it")
 
 
 def _remove_torn_line(descriptor: int) -> None:

@@ -33,6 +33,7 @@ from wsgn.runtime.events import (
     StatusEvent,
 )
 from wsgn.runtime.live.streams import Streams
+from wsgn.support.file_locks import LockFile
 
 A, B = "rtsp://10.0.0.5/a", "rtsp://10.0.0.5/b"
 
@@ -269,6 +270,38 @@ def test_a_state_of_a_source_that_begins_later_is_warned_of(
     ]  # fmt: skip
 
 
+def test_a_state_that_another_run_keeps_is_not_touched(
+    run_events: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed, state = tmp_path / "cameras.toml", tmp_path / "state"
+    words = [str(listed), "--state", str(state), "-o", str(tmp_path / "out")]
+    state.mkdir()
+    others = LockFile(state / "c.state.lock")
+    assert others.take()
+    # Found at the start: nothing is read, and no file written.
+    listed.write_text('[c]\nurl = "rtsp://10.0.0.7/c"\n')
+    assert run_events(of(*BOTH), *words) == 6
+    out, err = capsys.readouterr()
+    assert (out, err.count("another run keeps the state of 'c'")) == ("", 1)
+    assert not (tmp_path / "out").exists()
+
+    def script(streams: Played) -> Iterator[Event]:
+        listed.write_text(listed.read_text() + '[c]\nurl = "rtsp://10.0.0.7/c"\n')
+        for names in (["a", "b", "d"], ["a", "b", "d"], ["a", "b", "d", "c"]):
+            if "c" in names:
+                others.release()
+            os.kill(os.getpid(), signal.SIGHUP)
+            streams.tick()
+            assert streams.names == names
+        yield from BOTH
+
+    # Found when the list is read again: the others go on, and it is tried at each reading.
+    listed.write_text('[d]\nurl = "rtsp://10.0.0.7/d"\n')
+    assert run_events(script, *words) == 0
+    assert capsys.readouterr().err.count("another run keeps the state of 'c'") == 2
+    assert [*state.iterdir()] == []
+
+
 def test_an_engine_that_fails_ends_the_run_and_what_was_learned_stays(
     run_events: Callable[..., int], tmp_path: Path
 ) -> None:
@@ -411,6 +444,8 @@ def test_a_list_is_read_again_on_sighup(
         # The name stays, and what it stands for does not.
         write(f'[yard]\nurl = "{door.url}"\n')
         wait_for(lambda: kinds_of(output, "yard").count("source") == 2)
+        # What is gone may be another run's from now on.
+        assert [path.name for path in state.glob("*.lock")] == ["yard.state.lock"]
 
     cameras.write_text(f'[door]\nurl = "{door.url}"\n')
     words = ["-e", "demo", "-o", str(output), "--timeout", "2", "--state", str(state)]

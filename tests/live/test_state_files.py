@@ -178,6 +178,25 @@ def test_a_state_that_cannot_be_read_is_begun_anew(disk: Disk, damage: str) -> N
     assert (disk.folder / "door.state.npz.old").exists()
 
 
+def test_a_state_is_one_runs_at_a_time_and_killed_runs_keep_nobody_out(disk: Disk) -> None:
+    yard = replace(DOOR, name="yard")
+    (disk.folder / "door.state.lock").touch()
+    first, second = disk.files(), disk.files()
+    for _ in range(2):
+        first.lock([DOOR])
+    with pytest.raises(OutputError, match=r"another run keeps the state of 'door'.*--state"):
+        second.lock([yard, DOOR])
+    # None of them: the other one is free.
+    first.lock([yard])
+    first.release_all(but=["yard"])
+    second.lock([DOOR])
+    with pytest.raises(OutputError, match="'yard'"):
+        second.lock([yard])
+    for files in (first, second):
+        files.release_all()
+    assert [*disk.folder.iterdir()] == []
+
+
 def test_a_folder_that_cannot_be_written_is_said_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="the state in"):
@@ -190,7 +209,8 @@ def test_saving_fails_once_in_words_and_goes_on(
     now = [0.0]
     files = disk.files()
     files.load([DOOR])
-    saver = StateSaver(files, Console(), monotonic=lambda: now[0])
+    on_disk: list[object] = []
+    saver = StateSaver(files, Console(), on_saved=on_disk.append, monotonic=lambda: now[0])
     blocked = disk.folder / "door.state.npz"
     blocked.mkdir()
     saver.tick(lambda: {"door": seen()})
@@ -202,10 +222,20 @@ def test_saving_fails_once_in_words_and_goes_on(
         saver._thread.join()
     saver.finish({"door": seen()}, ended=True)
     assert saver.failed
+    assert on_disk == []
     assert capsys.readouterr().err.count("cannot be written") == 1
     blocked.rmdir()
+    last = {"door": seen()}
+    now[0] += 10.1
+    saver.tick(lambda: last)
+    assert saver._thread is not None
+    saver._thread.join()
+    assert on_disk == []
+    saver.tick(dict)
+    assert on_disk == [last]
     saver.finish({"door": seen()}, ended=True)
     assert not saver.failed
+    assert len(on_disk) == 2
     assert disk.load()[1] is None
 
 

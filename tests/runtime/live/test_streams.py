@@ -390,6 +390,12 @@ def test_a_later_run_goes_on(engine: Engine) -> None:
     ended = list(run.events())[-1]
     saved = run.snapshot()
     assert saved["a"].position.media_seconds == pytest.approx(7.0)
+    assert saved["a"].ended
+    # What an earlier snapshot held is not what is kept now.
+    run.saved({"a": replace(saved["a"])})
+    assert (run.unsaved, run.snapshot()) == ({"a"}, saved)
+    run.saved(saved)
+    assert (run.unsaved, run.snapshot()) == (set(), {})
     second = Script([played(("red", 3.0), ("black", 2.0), begin_seconds=60.0, epoch=1)])
     lines = of(list(streams({"a": second}, engine, saved=saved).events()), "a")
     assert second.resumed_from == [saved["a"].position]
