@@ -44,6 +44,8 @@ LEAN = {
     "safetensors": ("wsgn.features.file",),
     # Optional, and imported only where a broker is notified.
     "paho": ("wsgn.runtime.notify.mqtt",),
+    # Optional, and imported only where labels are burnt into pictures.
+    "PIL": ("wsgn.runtime.clips.labels",),
     # Optional, and imported only where a GPU is asked for.
     "cuda": ("wsgn.engines.cuda.bindings_device",),
     "pycuda": ("wsgn.engines.cuda.pycuda_device",),

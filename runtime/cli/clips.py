@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from av.error import FFmpegError
 
 from wsgn.data.video_folder import VideoFolder
 from wsgn.errors import InputError, OutputError, UsageError
@@ -19,8 +22,10 @@ from wsgn.support.signals import exit_on_termination
 from wsgn.support.terminal import json_text, printable, quoted, without_surrogates
 from wsgn.video.files import without_video_suffix
 
-from ..clips.names import clip_names
-from ..clips.part import CutPart, Part, padded
+from ..clips.exact import ENDING, write_exact
+from ..clips.labels import LabelFont, LabelPainter
+from ..clips.names import clip_stem, different
+from ..clips.part import WHOLE, CutPart, Part, padded
 from ..report.results import found_results
 from ..results import StoredResult
 from ..writers.files import result_errors
@@ -46,6 +51,11 @@ class ClipsOptions:
     min_score: float | None
     # As they were typed; None for all.
     labels: tuple[str, ...] | None
+    annotate: bool
+    # None for the one that comes with Pillow.
+    font: Path | None
+    # One file of the whole video, and not one per segment.
+    whole: bool
     overwrite: bool
 
 
@@ -69,11 +79,14 @@ def run_clips(arguments: Sequence[str]) -> int:
     if not jobs:
         console.say("there is nothing to cut: no segment is left by what was chosen.")
         return 0
+    font = None
+    if options.annotate:
+        font = LabelFont(options.font, {one.label for job in jobs for one in job.segments})
     num_failed = 0
     with exit_on_termination(), new_folder(options.directory):
         for job in jobs:
             try:
-                cut = _make(job)
+                cut = _make(job, font)
             except InputError as error:
                 console.error(str(error))
                 num_failed += 1
@@ -109,12 +122,33 @@ def _parse(arguments: Sequence[str]) -> ClipsOptions:
     parser.add_argument(
         "--labels", action="append", metavar="NAMES", help="only these, with commas between them"
     )
+    parser.add_argument(
+        "--annotate",
+        action="store_true",
+        help="burn labels and scores into the picture (the extra view)",
+    )
+    parser.add_argument(
+        "--font", type=Path, metavar="FILE", help="for other letters than English ones"
+    )
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="with --annotate: one file of the whole video, and not one per segment",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    words = parser.parse_args(arguments)
+    return _options(parser.parse_args(arguments))
+
+
+def _options(words: Namespace) -> ClipsOptions:
     if not 0 <= words.padding <= _LONGEST_PADDING_SECONDS:
         raise UsageError(
             f"--padding must be 0 to {_LONGEST_PADDING_SECONDS:g} s, got {words.padding:g}."
         )
+    if not words.annotate and (words.whole or words.font is not None):
+        option = "--whole" if words.whole else "--font"
+        raise UsageError(f"{option} is for pictures with labels: add --annotate.")
+    if words.whole and words.padding:
+        raise UsageError("--whole and --padding exclude each other.")
     return ClipsOptions(
         results=words.results,
         videos=words.videos,
@@ -122,6 +156,9 @@ def _parse(arguments: Sequence[str]) -> ClipsOptions:
         padding_seconds=words.padding,
         min_score=words.min_score,
         labels=None if words.labels is None else tuple(words.labels),
+        annotate=words.annotate,
+        font=words.font,
+        whole=words.whole,
         overwrite=words.overwrite,
     )
 
@@ -131,24 +168,21 @@ def _jobs(options: ClipsOptions, console: Console) -> list[Job]:
     found = [one.stored for one in found_results([options.results])]
     pairs = _paired(found, options.videos, console)
     chosen = _chosen_labels(options, [stored for stored, _ in pairs])
-    parts: list[tuple[Path, str, Part, tuple[Segment, ...]]] = []
+    wanted: list[tuple[str, Path, Part, tuple[Segment, ...]]] = []
     for stored, video in pairs:
         segments = _segments(stored, options.min_score, chosen)
-        parts += [
-            (video, stored.result.name, padded(one, options.padding_seconds), segments)
-            for one in segments
-        ]
-    names = clip_names(
-        (
-            (name, part.start_seconds, part.segment.label)
-            for _, name, part, _ in parts
-            if part.segment is not None
-        ),
-        ".mp4",
-    )
+        parts = [padded(one, options.padding_seconds) for one in segments]
+        for part in [WHOLE] if options.whole else parts:
+            wanted.append((clip_stem(stored.result.name, part), video, part, segments))
+    names = different(stem for stem, *_ in wanted)
     return [
-        Job(video=video, part=part, target=options.directory / target, segments=segments)
-        for (video, _, part, segments), target in zip(parts, names, strict=True)
+        Job(
+            video=video,
+            part=part,
+            target=options.directory / f"{name}{ENDING}",
+            segments=segments,
+        )
+        for name, (_, video, part, segments) in zip(names, wanted, strict=True)
     ]
 
 
@@ -213,18 +247,15 @@ def _refuse_existing(targets: Sequence[Path], options: ClipsOptions) -> None:
         )
 
 
-def _make(job: Job) -> CutPart:
+def _make(job: Job, font: LabelFont | None) -> CutPart:
     """Write one clip, which is there whole or not at all."""
-    from av.error import FFmpegError
-
-    from ..clips.exact import write_exact
-
+    draw = None if font is None else LabelPainter(job.segments, job.part, font).paint
     file = AtomicFile(job.target)
     try:
         with result_errors(job.target):
             file.open()
             try:
-                cut = write_exact(job.video, job.part, file.temporary)
+                cut = write_exact(job.video, job.part, file.temporary, draw)
             except FFmpegError as error:
                 raise _unwritten(job.target, error) from error
             file.commit()

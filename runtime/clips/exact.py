@@ -24,9 +24,11 @@ from wsgn.video.resize import Scaler
 from .part import CutPart, Part
 from .sound import Sound, open_sound
 
-# What burns labels into an (H, W, 3) uint8 RGB image that is shown at a time of the video.
-Draw = Callable[[UInt8Array, float], UInt8Array]
+# What burns something into an (H, W, 3) uint8 RGB image: it gets the time of the video at which the
+# image is shown, and where the clip ends.
+Draw = Callable[[UInt8Array, float, float], UInt8Array]
 
+ENDING = ".mp4"
 # Ticks of MPEG: a whole number of them is a frame at every usual rate.
 _TICK = Fraction(1, 90_000)
 _CODEC = "libx264"
@@ -57,7 +59,8 @@ def write_exact(source: Path, part: Part, path: Path, draw: Draw | None = None) 
             )
         with open_sound(source, video, first.seconds) as sound, _opened(path) as output:
             sound.add_stream(output, part.end_seconds - first.seconds)
-            clip = _Encoder(output, video, first, sound, draw)
+            clip = _Encoder(output, video, first, sound)
+            clip.draw, clip.end_seconds = draw, min(part.end_seconds, _length(video))
             clip.add(first)
             for frame in frames:
                 clip.add(frame)
@@ -78,11 +81,12 @@ class _Encoder:
         video: OpenedVideo,
         first: PlacedFrame,
         sound: Sound,
-        draw: Draw | None,
     ) -> None:
         self._output = output
         self._video = video
-        self._draw = draw
+        self.draw: Draw | None = None
+        # Of the whole clip, for what is drawn.
+        self.end_seconds = 0.0
         self._begin = first.seconds
         self._end = first.seconds
         self._num_frames = 0
@@ -95,8 +99,8 @@ class _Encoder:
     def add(self, placed: PlacedFrame) -> None:
         """The next frame, and the sound up to its end."""
         image = self._scaler.image(placed.frame)
-        if self._draw is not None:
-            image = self._draw(image, placed.seconds)
+        if self.draw is not None:
+            image = self.draw(image, placed.seconds, self.end_seconds)
         frame = self._reformatter.reformat(
             VideoFrame.from_ndarray(image, format="rgb24"),
             format="yuv420p",
@@ -126,6 +130,12 @@ class _Encoder:
 
     def _ticks(self, seconds: float) -> int:
         return round((seconds - self._begin) / _TICK)
+
+
+def _length(video: OpenedVideo) -> float:
+    """In seconds, as the file says."""
+    declared = video.info.duration_seconds
+    return float("inf") if declared is None else declared
 
 
 def _grid(video: OpenedVideo) -> FrameGrid:

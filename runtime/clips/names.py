@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from wsgn.support.terminal import printable, without_surrogates
+
+from .part import Part
 
 # Bytes of one part of a name: all of them, an ending and a temporary name have room in 255.
 _LONGEST_PART_BYTES = 80
@@ -20,18 +22,14 @@ def safe_part(text: str) -> str:
     return short or "x"
 
 
-def clip_names(parts: Iterable[tuple[str, float, str]], ending: str) -> list[str]:
-    """Names of clips by the name of the video, the time in it and the label, all different.
-
-    They sort by video and time: `match_00012.34_long-jump.mp4`.
-    """
-    return different(
-        [f"{safe_part(name)}_{start:08.2f}_{safe_part(label)}" for name, start, label in parts],
-        ending,
-    )
+def clip_stem(video: str, part: Part) -> str:
+    """The name of a clip without its ending: `match_00012.34_long-jump`, which sorts by time."""
+    if part.segment is None:
+        return f"{safe_part(video)}_labels"
+    return f"{safe_part(video)}_{part.start_seconds:08.2f}_{safe_part(part.segment.label)}"
 
 
-def different(stems: Sequence[str], ending: str) -> list[str]:
+def different(stems: Iterable[str]) -> list[str]:
     """Names with numbers where some would be the same; some disks know no capital letters."""
     taken: set[str] = set()
     names = []
@@ -41,5 +39,5 @@ def different(stems: Sequence[str], ending: str) -> list[str]:
             number += 1
             name = f"{stem}-{number}"
         taken.add(name.casefold())
-        names.append(f"{name}{ending}")
+        names.append(name)
     return names

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from wsgn.localization.segments import Segment
 
-# A part of the whole is open at both ends by this.
-WHOLE = (0.0, float("inf"))
-
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
@@ -31,6 +28,9 @@ class CutPart:
     has_sound: bool
     # What is to be said about it, as a sentence; empty where all is as it should be.
     remark: str = ""
+
+
+WHOLE = Part(segment=None, start_seconds=0.0, end_seconds=float("inf"))
 
 
 def padded(segment: Segment, padding_seconds: float) -> Part:
