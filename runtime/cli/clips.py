@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from av.error import FFmpegError
 
@@ -22,6 +23,7 @@ from wsgn.support.signals import exit_on_termination
 from wsgn.support.terminal import json_text, printable, quoted, without_surrogates
 from wsgn.video.files import without_video_suffix
 
+from ..clips.copied import copied_ending, write_copy
 from ..clips.exact import ENDING, write_exact
 from ..clips.labels import LabelFont, LabelPainter
 from ..clips.names import clip_stem, different
@@ -51,6 +53,8 @@ class ClipsOptions:
     min_score: float | None
     # As they were typed; None for all.
     labels: tuple[str, ...] | None
+    # Without encoding anew.
+    copy: bool
     annotate: bool
     # None for the one that comes with Pillow.
     font: Path | None
@@ -86,12 +90,12 @@ def run_clips(arguments: Sequence[str]) -> int:
     with exit_on_termination(), new_folder(options.directory):
         for job in jobs:
             try:
-                cut = _make(job, font)
+                cut = _make(job, font, copy=options.copy)
             except InputError as error:
                 console.error(str(error))
                 num_failed += 1
                 continue
-            _tell(job, cut, console)
+            _tell(job, cut, console, copy=options.copy)
     return failure_code(num_failed, len(jobs) - num_failed)
 
 
@@ -122,7 +126,13 @@ def _parse(arguments: Sequence[str]) -> ClipsOptions:
     parser.add_argument(
         "--labels", action="append", metavar="NAMES", help="only these, with commas between them"
     )
-    parser.add_argument(
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument(
+        "--copy",
+        action="store_true",
+        help="encode nothing anew: quick, but a clip begins at the keyframe before its start",
+    )
+    kinds.add_argument(
         "--annotate",
         action="store_true",
         help="burn labels and scores into the picture (the extra view)",
@@ -156,6 +166,7 @@ def _options(words: Namespace) -> ClipsOptions:
         padding_seconds=words.padding,
         min_score=words.min_score,
         labels=None if words.labels is None else tuple(words.labels),
+        copy=words.copy,
         annotate=words.annotate,
         font=words.font,
         whole=words.whole,
@@ -168,6 +179,7 @@ def _jobs(options: ClipsOptions, console: Console) -> list[Job]:
     found = [one.stored for one in found_results([options.results])]
     pairs = _paired(found, options.videos, console)
     chosen = _chosen_labels(options, [stored for stored, _ in pairs])
+    endings = {video: copied_ending(video) if options.copy else ENDING for _, video in pairs}
     wanted: list[tuple[str, Path, Part, tuple[Segment, ...]]] = []
     for stored, video in pairs:
         segments = _segments(stored, options.min_score, chosen)
@@ -179,7 +191,7 @@ def _jobs(options: ClipsOptions, console: Console) -> list[Job]:
         Job(
             video=video,
             part=part,
-            target=options.directory / f"{name}{ENDING}",
+            target=options.directory / f"{name}{endings[video]}",
             segments=segments,
         )
         for name, (_, video, part, segments) in zip(names, wanted, strict=True)
@@ -247,7 +259,7 @@ def _refuse_existing(targets: Sequence[Path], options: ClipsOptions) -> None:
         )
 
 
-def _make(job: Job, font: LabelFont | None) -> CutPart:
+def _make(job: Job, font: LabelFont | None, *, copy: bool) -> CutPart:
     """Write one clip, which is there whole or not at all."""
     draw = None if font is None else LabelPainter(job.segments, job.part, font).paint
     file = AtomicFile(job.target)
@@ -255,7 +267,10 @@ def _make(job: Job, font: LabelFont | None) -> CutPart:
         with result_errors(job.target):
             file.open()
             try:
-                cut = write_exact(job.video, job.part, file.temporary, draw)
+                if copy:
+                    cut = write_copy(job.video, job.part, file.temporary)
+                else:
+                    cut = write_exact(job.video, job.part, file.temporary, draw)
             except FFmpegError as error:
                 raise _unwritten(job.target, error) from error
             file.commit()
@@ -272,16 +287,19 @@ def _unwritten(target: Path, error: Exception) -> OutputError:
     )
 
 
-def _tell(job: Job, cut: CutPart, console: Console) -> None:
+def _tell(job: Job, cut: CutPart, console: Console, *, copy: bool) -> None:
     """A line for programs, or for people."""
+    earlier = max(0.0, job.part.start_seconds - cut.begins_seconds)
     if cut.remark:
         console.say(f"{job.target.name}: {cut.remark}.")
     if sys.stdout is not None and sys.stdout.isatty():
-        length = cut.ends_seconds - cut.begins_seconds
-        print_result(f"{printable(str(job.target))}  {length:.2f} s, {cut.num_frames} frames\n")
+        words = f"{cut.ends_seconds - cut.begins_seconds:.2f} s, {cut.num_frames} frames"
+        if copy:
+            words += f", begins {earlier:.2f} s early"
+        print_result(f"{printable(str(job.target))}  {words}\n")
         return
     segment = job.part.segment
-    document = {
+    document: dict[str, Any] = {
         "file": without_surrogates(str(job.target)),
         "video": without_surrogates(str(job.video)),
         "label": None if segment is None else segment.label,
@@ -292,4 +310,6 @@ def _tell(job: Job, cut: CutPart, console: Console) -> None:
         "frames": cut.num_frames,
         "sound": cut.has_sound,
     }
+    if copy:
+        document["earlier_seconds"] = round(earlier, 6)
     print_result(json_text(document) + "\n")

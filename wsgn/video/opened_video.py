@@ -154,9 +154,17 @@ class OpenedVideo:
         return self._frame_seconds
 
     @property
-    def seeks(self) -> bool:
-        """Whether a place in the file is found without reading all that lies before it."""
-        return self._source.seekable and self._source.clock.seeks
+    def stream_index(self) -> int:
+        """Number of its stream among all streams of the file."""
+        return int(self._stream.index)
+
+    @property
+    def stores_times(self) -> bool:
+        """Whether each frame has a time of its own in the file: none is a guess or counted."""
+        clock = self._source.clock
+        return (
+            clock.has_times and clock.has_pts and not clock.sparse and not self._times.by_decoding
+        )
 
     @property
     def gave_up(self) -> bool:
