@@ -142,8 +142,13 @@ def _grid(video: OpenedVideo) -> FrameGrid:
     """The size of the upright frame with square pixels; H.264 wants even numbers, which cut one."""
     width, height = video.info.width, video.info.height
     aspect = video.pixel_aspect or Fraction(1)
-    if Fraction(1, 10) <= aspect <= 10:
-        width = round(width * (1 / aspect if video.info.rotation_degrees % 180 else aspect))
+    if video.info.rotation_degrees % 180:
+        aspect = 1 / aspect
+    # None is left out; what lies beyond is damage, and `Scaler` takes it for square.
+    if 1 < aspect <= 10:
+        width = round(width * aspect)
+    elif Fraction(1, 10) <= aspect < 1:
+        height = round(height / aspect)
     return FrameGrid(
         1.0, max(2, height - height % 2), max(2, width - width % 2), resize="centre_crop"
     )
