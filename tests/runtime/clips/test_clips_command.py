@@ -25,7 +25,7 @@ def test_names_are_safe_whatever_labels_say(
     tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labels = [
-        *("../../etc/passwd", "-rf", ".hidden", "a/b", "a\\b", "NUL:", "x\n\u202ey", "走る"),
+        *("../../etc/passwd", "-rf", ".hidden", "a/b", "a\\b", "NUL:", "x\u202ey", "走る"),
         *("wave", "Wave", "w" * 400, "走" * 200, "<img onerror=1>", "$(id)"),
     ]
     results = write_results(tmp_path / "a.json", [(one, 0.2, 0.4) for one in labels])
