@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,7 +20,7 @@ from wsgn.data.annotations import label_vector
 from wsgn.data.layouts import read_annotations
 from wsgn.errors import UsageError
 from wsgn.features.dataset import FeatureDataset
-from wsgn.features.file import FeatureInfo
+from wsgn.features.kept import KeptFeatures
 from wsgn.features.layouts import open_features
 from wsgn.features.reader import FeatureReader
 from wsgn.localization.proposals import MultiThresholdRule
@@ -34,7 +35,6 @@ from wsgn.prediction.evaluate import Rule, find_segments, score_segments
 from wsgn.prediction.predict import VideoPrediction, predict_videos
 from wsgn.prediction.separate_outputs import outputs_alone, rule_alone
 from wsgn.presets import Preset
-from wsgn.support.arrays import Float32Array
 from wsgn.support.files import write_whole_file
 from wsgn.training.trainer import Trainer
 
@@ -150,7 +150,7 @@ def _trained(job: Job) -> Result:
 
 def _model(job: Job, training: FeatureDataset) -> ModelConfig:
     settings = job.preset.model
-    streams = _kept_open(job.data.features).info(training.videos[0].name).streams
+    streams = _kept_open(job.data.features)[0].info(training.videos[0].name).streams
     settings = replace(
         settings, method=with_streams(settings.method, [stream.size for stream in streams])
     )
@@ -189,7 +189,7 @@ def _description(job: Job) -> dict[str, Any]:
 def sources(data: Data, held_out: Sequence[str] = ()) -> tuple[FeatureDataset, FeatureDataset]:
     """Videos to train on and videos to score, out of those that have features."""
     annotations = read_annotations(data.annotations)
-    reader = _kept_open(data.features)
+    reader, cache = _kept_open(data.features)
     training, test = (
         [video for video in annotations.subset(subset) if video.name in set(reader.names)]
         for subset in (data.training, data.test)
@@ -198,38 +198,15 @@ def sources(data: Data, held_out: Sequence[str] = ()) -> tuple[FeatureDataset, F
         test = [video for video in training if video.name in held_out]
         training = [video for video in training if video.name not in held_out]
     return (
-        FeatureDataset(reader, training, annotations.classes),
-        FeatureDataset(reader, test, annotations.classes),
+        FeatureDataset(reader, training, annotations.classes, cache=cache),
+        FeatureDataset(reader, test, annotations.classes, cache=cache),
     )
 
 
-class _Remembering:
-    """A reader that reads each video once; see `wsgn.features.reader.FeatureReader`."""
-
-    def __init__(self, reader: FeatureReader) -> None:
-        self._reader = reader
-        self._read: dict[str, Float32Array] = {}
-
-    @property
-    def layout(self) -> str:
-        return self._reader.layout
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self._reader.names
-
-    def info(self, name: str) -> FeatureInfo:
-        return self._reader.info(name)
-
-    def read(self, name: str) -> Float32Array:
-        if name not in self._read:
-            self._read[name] = self._reader.read(name)
-        return self._read[name]
-
-
 @functools.cache
-def _kept_open(features: Path) -> FeatureReader:
-    return _Remembering(open_features(features))
+def _kept_open(features: Path) -> tuple[FeatureReader, KeptFeatures]:
+    """Features, and all of them that were read."""
+    return open_features(features), KeptFeatures(sys.maxsize, torch.device("cpu"))
 
 
 def _maps(

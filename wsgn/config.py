@@ -22,6 +22,8 @@ SUPERVISIONS = ("video", "frame")
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "bfloat16")
 TIME_UNITS = ("snippet", "frame")
+# Where the features of a training are kept.
+CACHES = ("none", "ram", "device")
 
 # How videos are looked at where nobody says otherwise.
 DEFAULT_SAMPLING = Sampling(frame_rate=10.0, snippet_length=8, snippet_stride=4)

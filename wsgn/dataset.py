@@ -10,6 +10,7 @@ from wsgn.data.frames import FrameDataset
 from wsgn.data.samples import VideoSource
 from wsgn.errors import InputError, UsageError
 from wsgn.features.dataset import FeatureDataset
+from wsgn.features.kept import KeptFeatures
 from wsgn.features.layouts import open_features
 from wsgn.features.options import DataOptions, VideoOptions
 from wsgn.features.reader import FeatureReader, stored_names
@@ -31,8 +32,10 @@ class Dataset:
     # The subsets of which it was told.
     _told: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
-    def source(self, subset: str, model: ModelConfig) -> VideoSource:
-        """The videos of a subset, as a model takes them."""
+    def source(
+        self, subset: str, model: ModelConfig, cache: KeptFeatures | None = None
+    ) -> VideoSource:
+        """The videos of a subset, as a model takes them; their features are kept in a cache."""
         videos = self.annotations.subset(subset)
         if self.features is None:
             if self.videos is None or model.frames is None:
@@ -58,6 +61,7 @@ class Dataset:
             feature_size=model.features.size,
             time_unit=model.time_unit,
             scoring_step=model.scoring_step,
+            cache=cache,
         )
 
     def _with_features(self, subset: str, features: FeatureReader) -> tuple[VideoAnnotation, ...]:

@@ -75,7 +75,7 @@ class Standardise(nn.Module):
         """Take the statistics of a source's videos, in a random order until there are enough."""
         count, total, squares = 0, np.zeros(len(self.mean)), np.zeros(len(self.mean))
         for video in np.random.default_rng(seed).permutation(len(source.videos)).tolist():
-            features = source.load(video).inputs.double().numpy()  # (T, D)
+            features = source.load(video).inputs.cpu().double().numpy()  # (T, D)
             count += len(features)
             total += features.sum(axis=0)
             squares += np.square(features).sum(axis=0)

@@ -16,7 +16,10 @@ from wsgn.support.arrays import IntArray
 
 @dataclass(frozen=True, kw_only=True)
 class VideoSample:
-    """One video: its snippets (T, ...) as frames uint8 or features float32, and where they lie."""
+    """One video: its snippets (T, ...) as frames uint8 or features, and where they lie.
+
+    Features are float32; what a training loads may be float16, and a view that nobody writes on.
+    """
 
     inputs: Tensor
     times: SnippetTimes

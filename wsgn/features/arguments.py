@@ -8,9 +8,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from wsgn.config import CACHES
 from wsgn.errors import UsageError
 from wsgn.features.layouts import AUTO, LAYOUTS
-from wsgn.features.options import NATIVE, DataOptions, FeatureOptions, FrameRate, VideoOptions
+from wsgn.features.options import (
+    NATIVE,
+    CacheOptions,
+    DataOptions,
+    FeatureOptions,
+    FrameRate,
+    VideoOptions,
+)
 from wsgn.manifest import Sampling
 
 # More than any machine has.
@@ -33,6 +41,36 @@ def add_video_memory(group: argparse._ArgumentGroup) -> None:
         metavar="GIB",
         help="GiB of decoded videos that are kept; others are decoded again",
     )
+
+
+def add_cache(group: argparse._ArgumentGroup) -> None:
+    """The options for the memory that features of a training may take."""
+    group.add_argument(
+        "--cache",
+        choices=CACHES,
+        help="where features that were read stay, as they are stored (default: ram, on a GPU "
+        "device)",
+    )
+    group.add_argument(
+        "--cache-memory",
+        type=float,
+        default=CacheOptions.limit_bytes / 2**30,
+        metavar="GIB",
+        help="GiB of them, in each process; others are read anew in every step "
+        "(default: %(default)g)",
+    )
+
+
+def cache_options(arguments: argparse.Namespace) -> CacheOptions:
+    """What the options of `add_cache` say."""
+    limit_bytes = _bytes("--cache-memory", arguments.cache_memory)
+    return CacheOptions(place=arguments.cache, limit_bytes=limit_bytes)
+
+
+def _bytes(flag: str, gib: float) -> int:
+    if not 0 <= gib <= _MOST_GIB:
+        raise UsageError(f"{flag} must be 0 to {_MOST_GIB} (GiB), got {gib:g}.")
+    return int(gib * 2**30)
 
 
 def add_feature_options(group: argparse._ArgumentGroup, *, videos: Sampling | None = None) -> None:
@@ -84,10 +122,8 @@ def data_options(arguments: argparse.Namespace) -> DataOptions:
     features that is not whole.
     """
     if arguments.features is None:
-        gib = arguments.video_memory
-        if not 0 <= gib <= _MOST_GIB:
-            raise UsageError(f"--video-memory must be 0 to {_MOST_GIB} (GiB), got {gib:g}.")
-        return VideoOptions(folder=arguments.videos, memory_bytes=int(gib * 2**30))
+        memory_bytes = _bytes("--video-memory", arguments.video_memory)
+        return VideoOptions(folder=arguments.videos, memory_bytes=memory_bytes)
     return FeatureOptions(
         path=arguments.features,
         layout=arguments.layout,

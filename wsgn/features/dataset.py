@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from wsgn.config import TIME_UNITS
 from wsgn.data.annotations import VideoAnnotation
@@ -14,13 +16,14 @@ from wsgn.data.samples import VideoSample, sample_rows
 from wsgn.errors import InputError, UsageError
 from wsgn.features.file import FeatureInfo
 from wsgn.features.interpolation import frame_features, frame_sampling, num_frames
+from wsgn.features.kept import KeptFeatures
 from wsgn.features.layouts import open_features
 from wsgn.features.reader import FeatureReader, stored_names
 from wsgn.features.shapes import check_orientation
 from wsgn.features.time_base import TimedVideo, check_time_base
 from wsgn.localization.timing import snippet_times
 from wsgn.manifest import Sampling
-from wsgn.support.arrays import Float32Array, IntArray
+from wsgn.support.arrays import FeatureArray, IntArray
 
 
 class FeatureDataset:
@@ -40,8 +43,11 @@ class FeatureDataset:
         *,
         time_unit: str = "snippet",
         scoring_step: int = 1,
+        cache: KeptFeatures | None = None,
     ) -> None:
         """`features` is a reader, or a folder of any layout whose time base is `sampling`.
+
+        A `cache` keeps what is read, for other datasets of the same features too.
 
         With `time_unit` 'frame', features are interpolated to frames (section 4 of the paper), and
         `load` takes every `scoring_step`-th. Raises `InputError` for videos without features, a
@@ -59,6 +65,7 @@ class FeatureDataset:
         self._reader = _opened(features, self.videos, sampling)
         self._by_frame = time_unit == "frame"
         self._scoring_step = scoring_step
+        self._cache = cache
         self._stored = _stored(self._reader, self.videos)
         infos = [self._reader.info(self._stored[video.name]) for video in self.videos]
         self._infos = _checked_infos(infos, self.videos, feature_size)
@@ -99,8 +106,9 @@ class FeatureDataset:
         return info.num_snippets
 
     def load(self, index: int) -> VideoSample:
-        """Features (T, D) float32 of one video."""
-        return self._sample(index, np.arange(0, self.num_snippets(index), self._scoring_step))
+        """Features (T, D) float32 of one video, on the device where they are kept."""
+        sample = self._sample(index, np.arange(0, self.num_snippets(index), self._scoring_step))
+        return replace(sample, inputs=sample.inputs.float())
 
     def load_for_training(
         self,
@@ -111,26 +119,42 @@ class FeatureDataset:
         start_range: int | None = None,
         augment: bool = False,
     ) -> VideoSample:
-        """Thinned features from a random start; there is no augmentation for features."""
+        """Thinned features from a random start; there is no augmentation for features.
+
+        They are a view (T, D) of what is kept, float16 or float32 as it is stored.
+        """
         rows = sample_rows(self.num_snippets(index), random, thinning, start_range)
         return self._sample(index, rows)
 
     def _sample(self, index: int, rows: IntArray) -> VideoSample:
-        features = self._read(index)
+        """Features at rows that have one distance, in their file's type."""
+        features = self._features(index)  # (T, D)
         if self._by_frame:
-            features = frame_features(features, rows, self._infos[index].sampling)
+            values = frame_features(features.numpy(), rows, self._infos[index].sampling)
+            features = torch.from_numpy(values)
         elif len(rows) < len(features):
-            features = features[rows]
+            step = int(rows[1] - rows[0]) if len(rows) > 1 else 1
+            features = features[int(rows[0]) : int(rows[-1]) + 1 : step]
         sampling = self.sampling(index)
         starts = rows * sampling.snippet_stride / sampling.frame_rate
         return VideoSample(
-            inputs=torch.from_numpy(features),
+            inputs=features,
             times=snippet_times(starts, np.zeros(len(rows), dtype=np.int64), sampling),
         )
 
-    def _read(self, index: int) -> Float32Array:
+    def _features(self, index: int) -> Tensor:
+        """All features (T, D) of a video, float16 or float32, checked; kept or read."""
+        name = self._stored[self.videos[index].name]
+        kept = None if self._cache is None else self._cache.get(name)
+        if kept is None:
+            kept = torch.from_numpy(self._read(index))
+            if self._cache is not None:
+                kept = self._cache.offer(name, kept)
+        return kept
+
+    def _read(self, index: int) -> FeatureArray:
         name, info = self.videos[index].name, self._infos[index]
-        features = self._reader.read(self._stored[name])
+        features = self._reader.read_stored(self._stored[name])
         if features.shape != (info.num_snippets, info.feature_size):
             raise InputError(
                 f"the features of video '{name}' changed while they were in use: they were "

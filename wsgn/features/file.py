@@ -110,9 +110,15 @@ def read_feature_info(path: Path) -> FeatureInfo:
 
 def read_feature_file(path: Path) -> tuple[FeatureInfo, Float32Array]:
     """What is known of the features, and their values (T, D)."""
+    info, features = read_stored_features(path)
+    return info, np.asarray(features, dtype=np.float32)
+
+
+def read_stored_features(path: Path) -> tuple[FeatureInfo, AnyArray]:
+    """The same, with values (T, D) in the file's own type."""
     file = _opened(path)
     info = _info(path, file)
-    return info, np.asarray(file.read(TENSOR_NAME), dtype=np.float32)  # (T, D)
+    return info, file.read(TENSOR_NAME)
 
 
 def _opened(path: Path) -> SafetensorsFile:

@@ -13,20 +13,21 @@ from wsgn.features.file import (
     SUFFIX,
     FeatureInfo,
     FeatureStream,
-    read_feature_file,
     read_feature_info,
+    read_stored_features,
 )
 from wsgn.features.npy_file import read_npy, read_npy_header, require_values
 from wsgn.features.reader import (
     STREAMS,
     TimeBase,
+    as_float32,
     finite_features,
     require_numbers,
     require_stored,
     sampling_of,
 )
 from wsgn.manifest import Sampling
-from wsgn.support.arrays import AnyArray, Float32Array
+from wsgn.support.arrays import AnyArray, FeatureArray, Float32Array
 from wsgn.support.files import input_errors
 
 
@@ -70,9 +71,13 @@ class PlainFolder:
 
     def read(self, name: str) -> Float32Array:
         """The chosen streams (T, D)."""
+        return as_float32(self.read_stored(name))
+
+    def read_stored(self, name: str) -> FeatureArray:
+        """The same in the file's own type."""
         require_stored(self._paths, name, self._folder)
         path = self._paths[name]
-        info, features = read_feature_file(path)
+        info, features = read_stored_features(path)
         if self._streams:
             _chosen(path, info.streams, self._streams)
             columns = stream_columns(info.streams)
@@ -132,6 +137,10 @@ class ArrayFolder:
 
     def read(self, name: str) -> Float32Array:
         """The values (T, D)."""
+        return as_float32(self.read_stored(name))
+
+    def read_stored(self, name: str) -> FeatureArray:
+        """The same in the file's own type."""
         require_stored(self._paths, name, self._folder)
         path = self._paths[name]
         values = read_npy(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from wsgn.manifest import Sampling
-from wsgn.support.arrays import Float32Array, IntArray
+from wsgn.support.arrays import FeatureArray, Float32Array, IntArray
 
 
 def num_frames(num_snippets: int, sampling: Sampling) -> int:
@@ -18,7 +18,7 @@ def frame_sampling(sampling: Sampling) -> Sampling:
     return Sampling(frame_rate=sampling.frame_rate, snippet_length=1, snippet_stride=1)
 
 
-def frame_features(features: Float32Array, frames: IntArray, sampling: Sampling) -> Float32Array:
+def frame_features(features: FeatureArray, frames: IntArray, sampling: Sampling) -> Float32Array:
     """Features (F, D) at the centres of the given frames (F,), linear between snippet centres.
 
     Before the first centre and after the last, the nearest snippet's features are held. Only the
@@ -30,7 +30,7 @@ def frame_features(features: Float32Array, frames: IntArray, sampling: Sampling)
     before = np.floor(position).astype(np.int64)
     behind = np.minimum(before + 1, len(features) - 1)
     share = (position - before).astype(np.float32)[:, None]  # (F, 1)
-    rows: Float32Array = features[before]  # (F, D)
+    rows = np.asarray(features[before], dtype=np.float32)  # (F, D)
     # In place: two arrays of this size are enough.
     rows += share * (features[behind] - rows)
     return rows

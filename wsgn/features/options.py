@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
+from wsgn.config import CACHES
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.errors import UsageError
 from wsgn.features.layouts import AUTO, native_sampling
@@ -64,6 +65,22 @@ class FeatureOptions:
         if rate == NATIVE:
             return native_sampling(videos, snippet_length=length, snippet_stride=stride)
         return Sampling(frame_rate=rate, snippet_length=length, snippet_stride=stride)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheOptions:
+    """Where the features of a training are kept once they were read and checked."""
+
+    # 'none', 'ram' or 'device'; None: on the device where that is a GPU, in RAM else.
+    place: str | None = None
+    # Bytes of features that are kept, in each process; others are read anew in every step.
+    limit_bytes: int = 4 << 30
+
+    def __post_init__(self) -> None:
+        if self.place not in (None, *CACHES):
+            raise UsageError(f"cache must be one of {', '.join(CACHES)}, got '{self.place}'.")
+        if self.limit_bytes < 0:
+            raise UsageError(f"limit_bytes must not be negative, got {self.limit_bytes}.")
 
 
 DataOptions = VideoOptions | FeatureOptions

@@ -23,12 +23,13 @@ from wsgn.features.reader import (
     LOGGER,
     STREAMS,
     TimeBase,
+    as_float32,
     finite_features,
     require_numbers,
     require_stored,
     sampling_of,
 )
-from wsgn.support.arrays import AnyArray, Float32Array
+from wsgn.support.arrays import AnyArray, FeatureArray, Float32Array
 from wsgn.support.files import input_errors
 
 # Snippets. Extractors of flow need one frame more than those of RGB, so that one stream may have
@@ -100,6 +101,10 @@ class StreamFolder:
 
     def read(self, name: str) -> Float32Array:
         """The streams beside each other (T, D)."""
+        return as_float32(self.read_stored(name))
+
+    def read_stored(self, name: str) -> FeatureArray:
+        """The same in the files' own type, where all have one."""
         parts = {}
         for stream, path in self._paths(name).items():
             values = self._kind.values(path)

@@ -12,12 +12,13 @@ from wsgn.features.folders import chosen_halves, halves, matrix_shape
 from wsgn.features.pickled_arrays import PickledArray, read_object_array, read_plain_list
 from wsgn.features.reader import (
     TimeBase,
+    as_float32,
     finite_features,
     require_numbers,
     require_stored,
     sampling_of,
 )
-from wsgn.support.arrays import Float32Array
+from wsgn.support.arrays import FeatureArray, Float32Array
 
 _ANNOTATIONS_ENDING = "-Annotations"
 _NAMES_FILE = "videoname.npy"
@@ -70,6 +71,10 @@ class WtalcBundle:
 
     def read(self, name: str) -> Float32Array:
         """The values (T, D)."""
+        return as_float32(self.read_stored(name))
+
+    def read_stored(self, name: str) -> FeatureArray:
+        """The same in the file's own type."""
         values = self._array(name).read()
         values = values.reshape(matrix_shape(values.shape, self._where(name)))
         if self._streams:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
+# Features as their files hold them.
+FeatureArray = npt.NDArray[np.float16] | npt.NDArray[np.float32]
 # Floating-point numbers of any width.
 FloatingArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]

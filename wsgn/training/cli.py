@@ -18,10 +18,12 @@ from wsgn.extraction.recommended import (
     PretrainedOptions,
 )
 from wsgn.features.arguments import (
+    add_cache,
     add_data_source,
     add_feature_options,
     add_streams,
     add_video_memory,
+    cache_options,
     data_options,
     stream_names,
 )
@@ -179,6 +181,7 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
         help=f"how frames of another shape get there (default: {DEFAULT_FRAMES.resize})",
     )
     add_video_memory(group)
+    add_cache(group)
     add_feature_options(group, videos=DEFAULT_SAMPLING)
     add_streams(group)
 
@@ -269,6 +272,7 @@ def train_options(argv: Sequence[str] | None = None) -> TrainOptions:
         annotations=arguments.annotations,
         data=_data(arguments),
         output=arguments.output,
+        cache=cache_options(arguments),
         resume=arguments.resume,
         overwrite=arguments.overwrite,
         preset=_preset(arguments),
@@ -303,6 +307,8 @@ def _require_meaning(arguments: argparse.Namespace) -> None:
     if _is_on_pixels(arguments):
         if arguments.feature_cache is not None:
             raise UsageError("--feature-cache has no meaning where a backbone is trained.")
+        if arguments.cache is not None:
+            raise UsageError("--cache is for features: videos are kept by --video-memory.")
         return
     if arguments.features is not None and arguments.feature_cache is not None:
         raise UsageError("--feature-cache is for the features of --videos.")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +23,7 @@ from wsgn.support.arrays import Float32Array
 class PackedBatch:
     """B videos with N snippets in all, and what they are trained towards."""
 
-    # (N, ...) and (B + 1).
+    # (N, ...) and (B + 1). On the CPU the inputs are overwritten once the next batch was asked for.
     inputs: Tensor
     cu_seqlens: Tensor
     targets: Targets
@@ -55,6 +58,39 @@ class LoadOptions:
     seed: int
 
 
+class _Packer:
+    """Puts videos behind each other, in the type that is computed in, or on a GPU as stored.
+
+    On the CPU into two buffers in turn: the system clears new memory page by page, which takes
+    longer than the copy. Page-locked memory is held by PyTorch's allocator for the next batch.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._buffers = [torch.empty(0), torch.empty(0)]
+
+    def pack(self, parts: Sequence[Tensor]) -> Tensor:
+        """(N, ...) of parts (T, ...) that may be views; halves become float32 on the CPU."""
+        if self._device.type == "cuda":
+            return self._on_device(parts)
+        dtype = torch.float32 if parts[0].is_floating_point() else parts[0].dtype
+        shape = (sum(map(len, parts)), *parts[0].shape[1:])
+        buffer = self._buffers.pop(0)
+        if buffer.dtype != dtype or buffer.numel() < math.prod(shape):
+            buffer = torch.empty(math.prod(shape), dtype=dtype)
+        self._buffers.append(buffer)
+        return torch.cat(list(parts), out=buffer[: math.prod(shape)].view(shape))
+
+    def _on_device(self, parts: Sequence[Tensor]) -> Tensor:
+        if all(part.device.type == "cpu" for part in parts):
+            dtype = functools.reduce(torch.promote_types, (part.dtype for part in parts))
+            shape = (sum(map(len, parts)), *parts[0].shape[1:])
+            host = torch.empty(shape, dtype=dtype, pin_memory=True)
+            return torch.cat(list(parts), out=host).to(self._device, non_blocking=True)
+        # Some are kept there, others were read now.
+        return torch.cat([part.to(self._device) for part in parts])
+
+
 class BatchLoader:
     """Loads micro-batches in turn; the next one is read while the last one is in use."""
 
@@ -69,13 +105,17 @@ class BatchLoader:
         self._labels = labels
         self._options = options
         self._device = device
+        self._packer = _Packer(device)
         self._stream: torch.cuda.Stream | None = None
         if device.type == "cuda":
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wsgn-loader")
 
     def stream(self, micro_batches: Iterable[MicroBatch]) -> Iterator[PackedBatch]:
-        """Them in their order; the tensors are ready to be used on the current stream."""
+        """Them in their order; the tensors are ready to be used on the current stream.
+
+        The inputs of one are the caller's until it asks for the next.
+        """
         waiting: Future[PackedBatch] | None = None
         for one in micro_batches:
             following = self._pool.submit(self._load, one)
@@ -91,18 +131,41 @@ class BatchLoader:
 
     def _load(self, chosen: MicroBatch) -> PackedBatch:
         samples = self._samples(chosen)
-        lengths = torch.tensor([0, *(len(sample.inputs) for sample in samples)])
-        batch = PackedBatch(
-            inputs=torch.cat([sample.inputs for sample in samples]),
-            cu_seqlens=lengths.cumsum(0),
-            targets=Targets(
-                labels=torch.from_numpy(self._labels[list(chosen.videos)]),
-                snippet_labels=self._snippet_labels(chosen, samples),
-                pairs=torch.arange(2 * chosen.num_pairs).view(-1, 2),
-            ),
-            ends_update=chosen.ends_update,
+        targets = Targets(
+            labels=torch.from_numpy(self._labels[list(chosen.videos)]),
+            snippet_labels=self._snippet_labels(chosen, samples),
+            pairs=torch.arange(2 * chosen.num_pairs).view(-1, 2),
         )
-        return self._moved(batch)
+        lengths = torch.tensor([0, *(len(sample.inputs) for sample in samples)])
+        with self._copying():
+            batch = PackedBatch(
+                inputs=self._packer.pack([sample.inputs for sample in samples]),
+                cu_seqlens=self._on_device(lengths.cumsum(0)),
+                targets=Targets(
+                    labels=self._on_device(targets.labels),
+                    snippet_labels=None
+                    if targets.snippet_labels is None
+                    else self._on_device(targets.snippet_labels),
+                    pairs=self._on_device(targets.pairs),
+                ),
+                ends_update=chosen.ends_update,
+            )
+        return batch if self._stream is None else replace(batch, copied=self._mark(self._stream))
+
+    def _copying(self) -> AbstractContextManager[object]:
+        """What is done within is done on the stream for copies, where there is one."""
+        return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
+
+    def _on_device(self, tensor: Tensor) -> Tensor:
+        if self._stream is None:
+            return tensor
+        return tensor.pin_memory().to(self._device, non_blocking=True)
+
+    def _mark(self, stream: torch.cuda.Stream) -> torch.cuda.Event:
+        """An event behind all that was enqueued."""
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event.record(stream)
+        return event
 
     def _samples(self, chosen: MicroBatch) -> list[VideoSample]:
         options = self._options
@@ -127,30 +190,6 @@ class BatchLoader:
             for video, sample in zip(chosen.videos, samples, strict=True)
         ]
         return torch.from_numpy(np.concatenate(labels))
-
-    def _moved(self, batch: PackedBatch) -> PackedBatch:
-        if self._stream is None:
-            return batch
-        with torch.cuda.stream(self._stream):
-            targets = batch.targets
-            frame_labels = targets.snippet_labels
-            moved = replace(
-                batch,
-                inputs=self._on_device(batch.inputs),
-                cu_seqlens=self._on_device(batch.cu_seqlens),
-                targets=Targets(
-                    labels=self._on_device(targets.labels),
-                    snippet_labels=None if frame_labels is None else self._on_device(frame_labels),
-                    pairs=self._on_device(targets.pairs),
-                ),
-                copied=torch.cuda.Event(),  # type: ignore[no-untyped-call]
-            )
-            assert moved.copied is not None
-            moved.copied.record(self._stream)
-        return moved
-
-    def _on_device(self, tensor: Tensor) -> Tensor:
-        return tensor.pin_memory().to(self._device, non_blocking=True)
 
     def _ready(self, batch: PackedBatch) -> PackedBatch:
         if batch.copied is None:

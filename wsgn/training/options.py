@@ -8,7 +8,7 @@ from pathlib import Path
 from wsgn.config import DEFAULT_FRAMES, DEFAULT_SAMPLING
 from wsgn.errors import UsageError
 from wsgn.extraction.recommended import PretrainedOptions
-from wsgn.features.options import DataOptions
+from wsgn.features.options import CacheOptions, DataOptions
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.metrics.protocol import detection_protocol
 from wsgn.presets import Preset, preset
@@ -35,6 +35,8 @@ class TrainOptions:
     # How video files are looked at; features bring both along.
     sampling: Sampling = DEFAULT_SAMPLING
     frames: FrameInput = DEFAULT_FRAMES
+    # Where features stay once they were read.
+    cache: CacheOptions = field(default_factory=CacheOptions)
     # Which videos are trained on, and which, if any, are evaluated at the end, by which protocol.
     subset: str = "train"
     test_subset: str | None = None

@@ -147,7 +147,7 @@ def _prepare(
     if options.test_subset is not None and model.features is not None:
         # What is missing must not be found out after the training; here headers tell.
         data.source(options.test_subset, model)
-    source, validation = _held_out(options, model, data)
+    source, validation = _held_out(options, model, data, device)
     trainer = _trainer(
         options,
         model,
@@ -173,17 +173,19 @@ def _on_features(options: TrainOptions, annotations: Annotations, world: World) 
 
 
 def _held_out(
-    options: TrainOptions, model: ModelConfig, data: Dataset
+    options: TrainOptions, model: ModelConfig, data: Dataset, device: torch.device
 ) -> tuple[VideoSource, Validation | None]:
     """The videos to train on, and those to look at meanwhile, if any."""
+    from wsgn.features.kept import open_cache
     from wsgn.training.validation import Validation, split_videos
 
-    source, train = data.source(options.subset, model), options.preset.train
+    cache = open_cache(options.cache, device, by_frame=model.time_unit == "frame")
+    source, train = data.source(options.subset, model, cache), options.preset.train
     if train.validation_share > 0:
         kept, held = split_videos(source, train.validation_share, train.seed)
         return kept, Validation(held)
     if options.validation_subset is not None:
-        return source, Validation(data.source(options.validation_subset, model))
+        return source, Validation(data.source(options.validation_subset, model, cache))
     return source, None
 
 
