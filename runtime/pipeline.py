@@ -37,6 +37,7 @@ from .streaming.detector import Detector, SnippetLogits
 from .streaming.finite import FiniteGuard
 from .streaming.rules import DetectorOptions
 from .streaming.snippets import Snippet, Snippeter, engine_inputs
+from .streaming.whole_video import Scorer
 
 Source = str | os.PathLike[str] | BinaryIO
 
@@ -158,6 +159,7 @@ class Detection:
         *,
         name: str | None = None,
         stop: StopFlag | None = None,
+        scorer: Scorer | None = None,
     ) -> None:
         if not hasattr(engine, "manifest"):
             kind = type(engine).__name__
@@ -168,7 +170,7 @@ class Detection:
         self._options = options or DetectOptions()
         self._stop = stop or StopFlag()
         self._grid = frame_grid(engine.manifest, engine.name)
-        self._detector = Detector(engine.manifest, self._options.detector)
+        self._detector = Detector(engine.manifest, self._options.detector, scorer=scorer)
         self._snippeter = Snippeter(engine.manifest.sampling, engine.manifest.flow)
         self._guard = FiniteGuard(engine.name)
         self._batch_size = fitting_batch(engine.manifest, self._options.batch_size)
@@ -405,8 +407,8 @@ def frame_grid(manifest: Manifest, engine_name: str) -> FrameGrid:
     """The grid on which an engine's videos are sampled. Raises `EngineError` if it takes none."""
     if manifest.frames is None:
         raise EngineError(
-            f"the engine '{engine_name}' takes features, not the frames of a video: give an engine "
-            "that was exported from a model with a backbone."
+            f"the engine '{engine_name}' takes features, not the frames of a video: give its "
+            "feature files, or an engine that was exported from a model with a backbone."
         )
     return FrameGrid(
         frame_rate=manifest.sampling.frame_rate,

@@ -74,6 +74,8 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-train annotations.json --features features --test test -o runs/second": TRAIN,
     "wsgn-predict annotations.json runs/second/model.safetensors --features features "
     "--protocol activitynet": Run(add="--quiet"),
+    "python export/to_onnx.py runs/second/model.safetensors -o second.onnx": Run(),
+    "wsgn-run features --engine second.onnx": Run(),
     "wsgn-run --help": Run(),
     # docs/api.md, whose examples tests/test_api.py runs
     "wsgn-synthesize videos synthetic": SYNTHESIZE,
@@ -95,6 +97,8 @@ COMMANDS: dict[str, Run | NotHere] = {
         add=f"{SMALL_CROPS} --threads 1 --quiet"
     ),
     "wsgn-train annotations.json --features features -o runs/i3d": TRAIN,
+    "python export/to_onnx.py runs/i3d/model.safetensors -o heads.onnx": Run(),
+    "wsgn-run features --engine heads.onnx -o results -f json": Run(),
     "python export/to_onnx.py runs/i3d/model.safetensors -o engine.onnx "
     "--backbone i3d_rgb.safetensors": Run(add=SMALL_CROPS),
     "wsgn-run video.mp4 --engine engine.onnx": Run(),

@@ -13,6 +13,8 @@ from wsgn.support.command import PARTLY_FAILED, failure_code
 from ..events import EndEvent, Event, ProgressEvent, RunEvent, WarningEvent
 from ..notify.notifier import Notifier
 from ..pipeline import MADE_UP, Detection, failure_events
+from ..source_run import SourceRun
+from ..streaming.whole_video import Scorer
 from ..writers import ResultCollector
 from .console import Console
 from .options import RunOptions
@@ -36,7 +38,9 @@ class Batch:
         console: Console,
         stop: SignalStop,
         notifier: Notifier | None = None,
+        scorer: Scorer | None = None,
     ) -> None:
+        self._scorer = scorer
         self._engine = engine
         self._options = options
         self._outputs = outputs
@@ -78,7 +82,7 @@ class Batch:
         return self._exit_code()
 
     def _run_job(self, job: Job) -> None:
-        detection: Detection | None = None
+        detection: SourceRun | None = None
         name = self._current = display_name(job.source)
         self._console.start_progress(self._label)
         try:
@@ -87,9 +91,7 @@ class Batch:
                 raise problem
             if sentence := waiting_sentence(job):
                 self._console.say(sentence)
-            detection = Detection(
-                video_of(job), self._engine, self._options.detect, name=name, stop=self._stop
-            )
+            detection = self._detection(job, name)
             self._run_detection(job, detection)
         except (InputError, UsageError, SourceOutputError) as error:
             # Options may fit one source and not another (--stream): the others still run.
@@ -104,7 +106,29 @@ class Batch:
         finally:
             self._console.end_progress()
 
-    def _run_detection(self, job: Job, detection: Detection) -> None:
+    def _detection(self, job: Job, name: str) -> SourceRun:
+        """The run over a source; whoever takes features has loaded their module."""
+        if job.features is None:
+            return Detection(
+                video_of(job),
+                self._engine,
+                self._options.detect,
+                name=name,
+                stop=self._stop,
+                scorer=self._scorer,
+            )
+        from ..features import FeatureDetection
+
+        return FeatureDetection(
+            job.features,
+            self._engine,
+            self._options.detect,
+            name=name,
+            stop=self._stop,
+            scorer=self._scorer,
+        )
+
+    def _run_detection(self, job: Job, detection: SourceRun) -> None:
         files = self._outputs.open(job)
         collector = ResultCollector(job.key)
         try:
@@ -182,6 +206,8 @@ def run_event(engine: Engine, options: RunOptions) -> RunEvent:
         value = getattr(options.detect, name)
         if value is not None:
             chosen[name] = value
+    if options.kernels is not None:
+        chosen["kernels"] = options.kernels.name
     return RunEvent(
         version=__version__,
         engine=engine.name,

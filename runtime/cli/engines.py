@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wsgn.engines.engine import EngineDescription, require_snippets
 from wsgn.engines.open import describe_engine
+from wsgn.errors import UsageError
 from wsgn.video.flow import require_opencv
 
 from ..pipeline import frame_grid
@@ -15,12 +16,19 @@ from .options import RunOptions, with_labels
 def checked_engine(options: RunOptions, console: Console) -> tuple[EngineDescription, RunOptions]:
     """The engine and the options with its labels, told what is to be known of it.
 
-    It must take frames; labels and thresholds must be its own. No driver mends that.
+    Live sources must find an engine on frames; labels and thresholds must be its own. No driver
+    mends that.
     """
     assert options.engine is not None
     description = describe_engine(options.engine)
     require_snippets(description)
-    frame_grid(description.manifest, description.path.name)
+    if options.live is not None:
+        frame_grid(description.manifest, description.path.name)
+    if options.features is not None and description.manifest.features is None:
+        raise UsageError(
+            f"--layout and --streams are of features, and the engine '{description.path.name}' "
+            "takes the frames of videos: leave them out."
+        )
     require_opencv(description.manifest.flow)
     options = with_labels(options, description.manifest.classes)
     check_options(description.manifest, options.detect.detector)

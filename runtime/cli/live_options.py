@@ -32,6 +32,7 @@ _ONLY_LIVE = (
 # Names of what they do not know, and why.
 _NEVER_LIVE = {
     "start": "what is live begins now",
+    "kernels": "they score what has ended",
     "save_scores": "they would be written at an end that live sources do not have",
     "overwrite": "files of live sources are gone on with, never replaced",
     "resume": "files of live sources are gone on with; --state DIR goes on where a run ended",

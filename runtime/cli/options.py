@@ -48,6 +48,16 @@ class OutputOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FeatureWords:
+    """What a command line says of features."""
+
+    # One of their layouts, or "auto" to go by what lies on disk.
+    layout: str = "auto"
+    # Which streams, in their order; empty means all.
+    streams: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """What a command line asks for."""
 
@@ -57,6 +67,10 @@ class RunOptions:
     # None leaves it to the engine.
     device: str | None
     num_threads: int | None
+    # The folder of compiled kernels that score whole sources; None: NumPy does.
+    kernels: Path | None
+    # None where nothing was said of features.
+    features: FeatureWords | None
     # Without the labels, which only the engine's classes can tell apart: see `with_labels`.
     detect: DetectOptions
     # As they were written: each names a class, or several with commas between them.
@@ -84,6 +98,7 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
     if words.demo and (
         given_live_words(words)
         or any((words.format, words.save_scores, words.overwrite, words.resume, words.notify))
+        or any((words.kernels, words.layout, words.streams))
         or any((words.strict, words.dry_run, words.fail_fast))
     ):
         raise UsageError(
@@ -109,6 +124,8 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
         engine=None if words.engine is None else engine_path(words.engine),
         device=_device(words.device),
         num_threads=words.threads,
+        kernels=_kernels(words),
+        features=_feature_words(words),
         detect=detect,
         labels=_labels(words.labels),
         output=_output_options(words),
@@ -161,6 +178,25 @@ def _device(word: str | None) -> str | None:
             "'wsgn-run doctor' lists them."
         )
     return word
+
+
+def _kernels(words: Namespace) -> Path | None:
+    if words.kernels is None:
+        return None
+    _require_name("--kernels", words.kernels)
+    if words.scores not in (None, "exact"):
+        raise UsageError(
+            "--kernels scores whole sources, as --scores exact does: leave one of the two out."
+        )
+    return Path(words.kernels)
+
+
+def _feature_words(words: Namespace) -> FeatureWords | None:
+    if words.layout is None and words.streams is None:
+        return None
+    return FeatureWords(
+        layout=words.layout or "auto", streams=_listed("--streams", words.streams) or ()
+    )
 
 
 def _live_options(words: Namespace) -> LiveRunOptions | None:

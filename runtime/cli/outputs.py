@@ -19,8 +19,8 @@ from wsgn.errors import OutputError
 from wsgn.support.files import name_problem, no_empty_folder, require_present
 
 from ..events import Event
-from ..pipeline import Detection
 from ..report.names import INDEX_NAME, PAGE_FORMAT
+from ..source_run import SourceRun
 from ..writers import ResultFile, SourceResult, Writer, open_writer, result_errors
 from .joined import JOINED_FORMATS, JOINED_NAME, earlier_result, write_joined
 from .options import OutputOptions
@@ -187,7 +187,8 @@ class Outputs:
         assert self._options is not None
         name = str(path.relative_to(self._options.directory))
         index = page_address(INDEX_NAME, name) if self._has_index else None
-        return PageWriter(path, job.key, video_of(job), index)
+        source = video_of(job) if job.features is None else None
+        return PageWriter(path, job.key, source, index)
 
     def _path(self, job: Job, suffix: str) -> Path:
         assert self._options is not None
@@ -235,7 +236,7 @@ class SourceFiles:
         for writer in self._writers:
             writer.write(event)
 
-    def commit(self, detection: Detection, *, partial: bool) -> None:
+    def commit(self, detection: SourceRun, *, partial: bool) -> None:
         """Finish every file."""
         if self._scores_path is not None:
             _save_scores(detection, self._scores_path, partial=partial)
@@ -250,7 +251,7 @@ class SourceFiles:
             writer.discard()
 
 
-def frame_scores(detection: Detection) -> FrameScores | None:
+def frame_scores(detection: SourceRun) -> FrameScores | None:
     """What a page draws; None unless in exact mode."""
     from ..report.document import FrameScores
 
@@ -261,7 +262,7 @@ def frame_scores(detection: Detection) -> FrameScores | None:
     return FrameScores(classes=detection.classes, scores=scores, centre_seconds=centre_seconds)
 
 
-def _save_scores(detection: Detection, path: Path, *, partial: bool) -> None:
+def _save_scores(detection: SourceRun, path: Path, *, partial: bool) -> None:
     """Frame scores and times, and what they are of."""
     scores = detection.frame_scores()
     start_seconds, epoch = detection.snippet_times()

@@ -46,7 +46,8 @@ def build_parser() -> CommandParser:
         nargs="*",
         metavar="SOURCE",
         help="video file, directory, glob, list file (.txt or @FILE, one source per line), "
-        "- for stdin; or live: rtsp://..., another stream's address, /dev/video0, cameras.toml",
+        "- for stdin; or live: rtsp://..., another stream's address, /dev/video0, cameras.toml; "
+        "of an engine on features their files, folders and bundles",
     )
     _add_engine(parser.add_argument_group("engine"))
     _add_detection(parser.add_argument_group("detection (defaults come with the engine)"))
@@ -70,6 +71,11 @@ def _add_engine(group: Any) -> None:
     )
     group.add_argument(
         "--threads", type=int, metavar="N", help="threads of the engine (default: cores - 1)"
+    )
+    group.add_argument(
+        "--kernels",
+        metavar="DIR",
+        help="score whole sources on the GPU, by kernels of export/to_cubin.py (default: NumPy)",
     )
 
 
@@ -131,7 +137,16 @@ def _add_input(group: Any) -> None:
     group.add_argument(
         "--input-rate",
         metavar="R",
-        help="frames per second of the source, in place of the times in it (raw streams have none)",
+        help="frames per second of the source, in place of the times in it (raw streams have "
+        "none); of features that hold no time base, in place of the engine's",
+    )
+    group.add_argument(
+        "--layout",
+        metavar="NAME",
+        help="of features, where it is not to be seen from what lies there (docs/datasets.md)",
+    )
+    group.add_argument(
+        "--streams", metavar="S,S", help="of features: rgb, flow, motion (default: all)"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from wsgn.engines.engine import EngineDescription
 from wsgn.engines.open import open_engine
 from wsgn.errors import InputError, WsgnError
 from wsgn.support.command import failure_code
@@ -19,9 +20,10 @@ from .batch import Batch
 from .console import Console, print_result
 from .engines import checked_engine
 from .joined import JOINED_FORMATS, JOINED_NAME
-from .options import RunOptions, parse_options
+from .options import FeatureWords, RunOptions, parse_options
 from .outputs import Outputs
 from .reports import open_report
+from .scorers import open_scorer
 from .signals import stop_on_signals
 from .sources import Job, display_name, expand_sources, video_of
 
@@ -46,16 +48,18 @@ def _run_batch(options: RunOptions) -> int:
     formats = options.output.formats if options.output else ()
     reserved = [JOINED_NAME] if set(formats) & set(JOINED_FORMATS) else []
     reserved += [Path(INDEX_NAME).stem] if PAGE_FORMAT in formats else []
-    jobs = expand_sources(options.sources, reserved, console.say)
     description, options = checked_engine(options, console)
+    jobs = _jobs(options, description, reserved, console)
     outputs = Outputs(options.output)
     with (
         open_engine(description, device=options.device, num_threads=options.num_threads) as engine,
         outputs.folder(),
+        open_scorer(options.kernels, engine) as scorer,
     ):
         outputs.check(jobs)
         if options.dry_run:
-            return _dry_run(jobs, outputs)
+            features = description.manifest.features
+            return _dry_run(jobs, outputs, 0 if features is None else features.size)
         if formulas := outputs.formulas(jobs, description.manifest.classes):
             console.warn(
                 f"{quoted(formulas)} in CSV files begin like formulas, which spreadsheets compute: "
@@ -73,19 +77,44 @@ def _run_batch(options: RunOptions) -> int:
                 console=console,
                 stop=stop,
                 notifier=notifier,
+                scorer=scorer,
             )
             return batch.run(jobs)
 
 
-def _dry_run(jobs: Sequence[Job], outputs: Outputs) -> int:
-    """Say where each source would go, or what is wrong with it; the exit code of a run."""
+def _jobs(
+    options: RunOptions, engine: EngineDescription, reserved: list[str], console: Console
+) -> list[Job]:
+    """What the sources stand for: videos, or what an engine on features takes."""
+    if engine.manifest.features is None:
+        return expand_sources(options.sources, reserved, console.say)
+    # Readers of features are loaded for engines that want them.
+    from .feature_sources import FeatureTaking, expand_features
+
+    taking = FeatureTaking(
+        engine_name=engine.path.name,
+        sampling=engine.manifest.sampling,
+        words=options.features or FeatureWords(),
+        input_rate=options.detect.input_rate,
+    )
+    return expand_features(options.sources, taking, reserved)
+
+
+def _dry_run(jobs: Sequence[Job], outputs: Outputs, size: int) -> int:
+    """Say where each source would go, or what is wrong with it; the exit code of a run.
+
+    `size` is the width of the features that the engine takes, if it does.
+    """
     num_failed = 0
     for job in jobs:
         problem: WsgnError | None = job.problem or outputs.problem(job)
         # Looking into a pipe would take its beginning away.
         if problem is None and job.source != STANDARD_INPUT and not is_fifo(job.source):
             try:
-                probe(video_of(job))
+                if job.features is None:
+                    probe(video_of(job))
+                else:
+                    job.features.info(size)
             except InputError as error:
                 problem = error
         num_failed += problem is not None

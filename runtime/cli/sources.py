@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wsgn.errors import InputError, UsageError
 from wsgn.support.credentials import without_credentials
@@ -23,6 +24,9 @@ from wsgn.video.addresses import (
 )
 from wsgn.video.files import is_fifo, matching_files, nothing_found, video_files
 
+if TYPE_CHECKING:
+    from ..features import FeatureVideo
+
 LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
 
 
@@ -30,13 +34,15 @@ LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
 class Job:
     """One source of a run."""
 
-    # Path or address of the video, or `-` for standard input.
+    # Path or address of the video, or `-` for standard input; of features where they lie.
     source: str
     # Relative path of its result files without a suffix; no other job of the run has it.
     output_name: str
     # Its name in results, as datasets have it: that of the file without its ending where no other
     # job of the run has that, else as much more of its path as tells them apart.
     key: str = ""
+    # What there is to read where the engine takes features.
+    features: FeatureVideo | None = None
     # Why there is nothing to run, if so: it is reported when the job's turn comes.
     problem: InputError | None = None
 
@@ -57,11 +63,11 @@ def expand_sources(
     seen: set[str] = set()
     for argument in arguments:
         for job in _guarded(argument, _jobs(argument, tell)):
-            place = _place(job.source)
+            place = place_of(job.source)
             if place not in seen:
                 seen.add(place)
                 jobs.append(job)
-    return _with_keys(_with_unique_names(jobs, reserved_names))
+    return _with_keys(with_unique_names(jobs, reserved_names))
 
 
 def video_of(job: Job) -> Path | str:
@@ -94,7 +100,7 @@ def display_name(path: str) -> str:
     return name.decode("utf-8" if encoding == "ascii" else encoding, "replace")
 
 
-def _place(source: str) -> str:
+def place_of(source: str) -> str:
     """Where a source is, by whatever way it was named; a link to a file is another one."""
     if source == STANDARD_INPUT or is_network(source):
         return source
@@ -241,7 +247,7 @@ def _entry_jobs(entry: str, folder: Path, tell: Callable[[str], None]) -> Iterat
     yield from _plain_jobs(entry, tell)
 
 
-def _with_unique_names(jobs: list[Job], reserved_names: Iterable[str]) -> list[Job]:
+def with_unique_names(jobs: list[Job], reserved_names: Iterable[str]) -> list[Job]:
     """Result names of their own for videos that would share one (`a.mp4` and `a.mkv`)."""
     taken = set(reserved_names)
     named: list[Job] = []
@@ -275,7 +281,7 @@ def _ends_of(job: Job) -> Iterator[str]:
         yield "stdin"
         return
     is_address = is_network(job.source)
-    path = Path(name_of_address(job.source) if is_address else _place(job.source))
+    path = Path(name_of_address(job.source) if is_address else place_of(job.source))
     for number in range(1, len(path.parts) + 1):
         end = Path(*path.parts[-number:])
         yield display_name(end.with_suffix("").as_posix() if end.name else end.as_posix())

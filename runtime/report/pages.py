@@ -68,7 +68,9 @@ def write_page(path: Path, page: str, *, beside: tuple[str, bytes] | None = None
 class PageWriter:
     """The page of one source of a run, written at its end."""
 
-    def __init__(self, path: Path, name: str, source: Path | str, index: str | None = None) -> None:
+    def __init__(
+        self, path: Path, name: str, source: Path | str | None, index: str | None = None
+    ) -> None:
         self._file = ResultFile(path)
         self._path = path
         self._source = source
@@ -84,8 +86,9 @@ class PageWriter:
         if isinstance(event, RunEvent):
             self._facts.append(("engine", event.engine))
         elif isinstance(event, SourceEvent):
-            size = f"{event.width} x {event.height}, {event.codec}"
-            self._facts.append(("video", size))
+            # Features have no pixels.
+            size = f"{event.width} x {event.height}, " if event.width else ""
+            self._facts.append(("video", f"{size}{event.codec}"))
 
     def commit(self, *, partial: bool) -> None:
         """Write the page."""

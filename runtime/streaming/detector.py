@@ -32,7 +32,7 @@ from wsgn.support.arrays import BoolArray, Float32Array, FloatArray, IntArray, U
 from ..events import Event, RetractEvent, SegmentEvent, StartEvent
 from .history import History
 from .rules import DetectorOptions, online_rule
-from .whole_video import final_segments
+from .whole_video import Scorer, final_segments
 
 # 2 has a checksum.
 STATE_VERSION = 2
@@ -63,20 +63,29 @@ class Detector:
     Args:
         manifest: of the engine whose outputs are pushed.
         options: what is looked for and how; by default the engine's own values.
+        scorer: scores whole streams in `exact` mode; by default NumPy does.
 
     Raises:
         UsageError: options that do not fit the engine.
     """
 
-    def __init__(self, manifest: Manifest, options: DetectorOptions | None = None) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        options: DetectorOptions | None = None,
+        *,
+        scorer: Scorer | None = None,
+    ) -> None:
         self._manifest = manifest
+        self._whole_scorer = scorer
         self._options = options or DetectorOptions()
         self._segmenter = OnlineSegmenter(online_rule(manifest, self._options))
         self._scorer: CausalScorer | WindowScorer = CausalScorer(manifest)
         if self._options.scores == "window":
             self._scorer = WindowScorer(manifest, self._options.window_seconds)
         self._smoother = Smoother(manifest.detection.smoothing_snippets, len(manifest.classes))
-        self._history = History(manifest) if self._options.scores == "exact" else None
+        is_exact = self._options.scores == "exact"
+        self._history = History(manifest, scorer) if is_exact else None
         self._num_classes = len(manifest.classes)
         self._num_snippets = 0
         self._score_total = np.zeros(self._num_classes)
@@ -268,7 +277,7 @@ class Detector:
             raise UsageError(f"the saved state is not of version {STATE_VERSION} of this wsgn.")
         if not np.array_equal(arrays.get("made_for", np.empty(0)), self._made_for()):
             raise UsageError("the saved state was made with another engine or other options.")
-        other = Detector(self._manifest, self._options)
+        other = Detector(self._manifest, self._options, scorer=self._whole_scorer)
         other._take(opened(arrays))
         other.on_scores = self.on_scores
         vars(self).update(vars(other))

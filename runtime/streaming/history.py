@@ -9,14 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from wsgn.localization.online.state import SavedState, State, damaged
-from wsgn.localization.scoring import frame_scores, video_scores
 from wsgn.localization.segments import Segment
 from wsgn.localization.timing import snippet_times
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import Float32Array
 
 from ..events import Event, RetractEvent, SegmentEvent
-from .whole_video import StreamScores
+from .whole_video import NumpyScorer, Scorer, StreamScores
 
 
 class History:
@@ -25,8 +24,9 @@ class History:
     A snippet takes 8 * C bytes for its outputs and 16 for its place in time.
     """
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, scorer: Scorer | None = None) -> None:
         self._manifest = manifest
+        self._scorer = scorer or NumpyScorer(manifest.selection)
         self._starts = array("d")
         self._epochs = array("q")
         # Rows of C float32, one after the other.
@@ -55,12 +55,8 @@ class History:
         """Scores of the whole stream, as in training, and where its snippets lie."""
         epochs = np.array(self._epochs, dtype=np.int64)
         times = snippet_times(np.array(self._starts), epochs, self._manifest.sampling)
-        logits = self._rows(self._logits).astype(np.float64)
-        probabilities = self._rows(self._probabilities).astype(np.float64)
-        rule = self._manifest.selection
-        frames = frame_scores(logits, probabilities, rule)
-        videos = video_scores(logits, probabilities, rule, frames)
-        return StreamScores(frames=frames, videos=videos, times=times)
+        scores = self._scorer(self._rows(self._logits), self._rows(self._probabilities))
+        return StreamScores(frames=scores.frames, videos=scores.videos, times=times)
 
     def _rows(self, outputs: array[float]) -> Float32Array:
         width = len(self._manifest.classes)

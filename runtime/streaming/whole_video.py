@@ -5,29 +5,57 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
 
 from wsgn.localization.proposals import proposals
-from wsgn.localization.scoring import bounded
+from wsgn.localization.scoring import bounded, frame_scores, video_scores
 from wsgn.localization.segments import (
     Segment,
     SnippetTimes,
     scores_to_segments,
     smoothed_scores,
 )
-from wsgn.manifest import Manifest
-from wsgn.support.arrays import FloatArray
+from wsgn.manifest import Manifest, SelectionRule
+from wsgn.support.arrays import Float32Array, FloatArray
 
 from .rules import DetectorOptions, whole_video_rule
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamScores:
-    """Scores of a stream that has ended, as in training."""
+class OutputScores:
+    """What an engine's outputs for a whole stream score, as in training."""
 
     # (T, C), and (C,).
     frames: FloatArray
     videos: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamScores(OutputScores):
+    """Scores of a stream that has ended, and where its snippets lie."""
+
     times: SnippetTimes
+
+
+class Scorer(Protocol):
+    """Scores of a whole stream's selection logits and class probabilities (T, C)."""
+
+    def __call__(self, logits: Float32Array, probabilities: Float32Array) -> OutputScores: ...
+
+
+@dataclass(frozen=True)
+class NumpyScorer:
+    """Scores by NumPy in float64, the reference."""
+
+    rule: SelectionRule
+
+    def __call__(self, logits: Float32Array, probabilities: Float32Array) -> OutputScores:
+        """Scores of a whole stream."""
+        x, p = logits.astype(np.float64), probabilities.astype(np.float64)
+        frames = frame_scores(x, p, self.rule)
+        return OutputScores(frames=frames, videos=video_scores(x, p, self.rule, frames))
 
 
 def final_segments(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from toy import SIZE, train_words, write_toy_dataset
 
 from wsgn.checkpoint import load_checkpoint
 from wsgn.data.charades import CLASSES as CHARADES_CLASSES
+from wsgn.export.to_onnx import main as to_onnx
 from wsgn.features.file import write_feature_file
 from wsgn.features.options import FeatureOptions
 from wsgn.manifest import Sampling
@@ -21,6 +23,7 @@ from wsgn.metrics.detections import read_detections
 from wsgn.prediction.cli import main
 from wsgn.prediction.options import PredictOptions
 from wsgn.prediction.run import predict as predict_with
+from wsgn.runtime.cli.main import main as run
 from wsgn.training import cli as train
 
 QUICK = ("--steps", "60", "--learning-rate", "0.02", "--thinning", "1", "-q")
@@ -65,6 +68,30 @@ def test_it_finds_the_planted_segments(
     lanes = re.findall(r'<div class="lanes"[^>]*><script[^>]*>(.*?)</script>', page.read_text())
     assert len(lanes) == 10
     assert all(lane["scores"] for one in lanes for lane in json.loads(one)["lanes"])
+
+
+def test_wsgn_run_finds_the_same_segments_in_the_features(
+    dataset: Path, trained: Path, tmp_path: Path
+) -> None:
+    """An engine of the model, scored without PyTorch, against the model itself."""
+    model, engine = trained / "model.safetensors", tmp_path / "heads.onnx"
+    assert to_onnx([str(model), "-o", str(engine)]) == 0
+    assert main(predict(dataset, str(model), "-o", str(tmp_path / "found.json"))) == 0
+    wanted = json.loads((tmp_path / "found.json").read_text())["results"]
+    sources = [str(dataset / "features" / f"{name}.safetensors") for name in wanted]
+    words = ["-e", str(engine), "-o", str(tmp_path / "run"), "-f", "json", "-q"]
+    assert run([*sources, *words]) == 0
+    found = json.loads((tmp_path / "run" / "detections.json").read_text())["results"]
+    assert sum(map(len, wanted.values())) > 50
+    for name, segments in wanted.items():
+        for one, other in zip(by_time(segments), by_time(found[name]), strict=True):
+            assert one["label"] == other["label"]
+            assert other["segment"] == pytest.approx(one["segment"], abs=1e-5)
+            assert other["score"] == pytest.approx(one["score"], abs=1e-5)
+
+
+def by_time(segments: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(segments, key=lambda one: (one["label"], *(round(s, 3) for s in one["segment"])))
 
 
 def test_each_output_is_scored_alone(

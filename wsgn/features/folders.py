@@ -41,11 +41,17 @@ class PlainFolder:
     layout = "safetensors"
 
     def __init__(
-        self, folder: Path, time_base: TimeBase | None = None, *, streams: tuple[str, ...] = ()
+        self,
+        folder: Path,
+        time_base: TimeBase | None = None,
+        *,
+        streams: tuple[str, ...] = (),
+        only: Path | None = None,
     ) -> None:
+        """`only` is one file of the folder, in place of all."""
         self._folder = folder
         self._time_base = time_base
-        self._paths = tree_by_name(folder, SUFFIX)
+        self._paths = _one(only, SUFFIX) if only else tree_by_name(folder, SUFFIX)
         self._streams = streams
 
     @property
@@ -99,11 +105,13 @@ class ArrayFolder:
         *,
         layout: str = "npy",
         streams: tuple[str, ...] = (),
+        only: Path | None = None,
     ) -> None:
+        """`only` is one file of the folder, in place of all."""
         self.layout = layout
         self._folder = folder
         self._time_base = time_base
-        self._paths = files_by_name(folder, ".npy")
+        self._paths = _one(only, ".npy") if only else files_by_name(folder, ".npy")
         self._streams = streams
         if streams and layout != "opentad":
             raise UsageError(
@@ -165,6 +173,10 @@ def tree_by_name(folder: Path, suffix: str) -> dict[str, Path]:
         paths = list(files_in_tree(folder, suffix))
     _require_some(paths, folder, suffix)
     return {path.relative_to(folder).as_posix().removesuffix(suffix): path for path in paths}
+
+
+def _one(path: Path, suffix: str) -> dict[str, Path]:
+    return {path.name.removesuffix(suffix): path}
 
 
 def files_in_tree(folder: Path, suffix: str) -> Iterator[Path]:

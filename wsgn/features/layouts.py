@@ -65,8 +65,7 @@ def open_features(
     """
     path = Path(path)
     checked_streams(streams)
-    if layout not in (AUTO, *LAYOUTS):
-        raise UsageError(f"the layout '{layout}' is unknown; choose from {', '.join(LAYOUTS)}.")
+    _require_known(layout)
     if not path.exists():
         raise InputError(f"the features {path} do not exist.")
     if layout == AUTO:
@@ -84,6 +83,31 @@ def open_features(
             "makes it."
         )
     return _reader(path, layout, sampling, streams)
+
+
+def open_feature_file(
+    path: Path,
+    *,
+    layout: str = AUTO,
+    sampling: Sampling,
+    own_sampling: bool = True,
+    streams: tuple[str, ...] = (),
+) -> FeatureReader:
+    """Open one file: of one video, or a W-TALC bundle.
+
+    `sampling` is the time base of files that hold none; without `own_sampling` those that hold one
+    must have it too. Raises what `open_features` raises.
+    """
+    checked_streams(streams)
+    _require_known(layout)
+    if path.name.endswith(SUFFIX):
+        time_base = None if own_sampling else sampling
+        return PlainFolder(path.parent, time_base, streams=streams, only=path)
+    if layout == AUTO:
+        layout = _array_layout([path])
+    if layout == "wtalc":
+        return WtalcBundle(path, sampling, streams)
+    return ArrayFolder(path.parent, sampling, layout=layout, streams=streams, only=path)
 
 
 def detect_layout(path: Path) -> str:
@@ -133,6 +157,11 @@ def native_sampling(
         for video in videos
         if video.frame_rate is not None
     }
+
+
+def _require_known(layout: str) -> None:
+    if layout not in (AUTO, *LAYOUTS):
+        raise UsageError(f"the layout '{layout}' is unknown; choose from {', '.join(LAYOUTS)}.")
 
 
 def _reader(path: Path, layout: str, sampling: TimeBase, streams: tuple[str, ...]) -> FeatureReader:

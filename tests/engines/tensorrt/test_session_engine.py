@@ -189,10 +189,9 @@ def test_the_manifest_of_a_real_plan_is_that_of_its_onnx_file(real_plan: Path) -
     assert done.stdout == wsgn_run("manifest", str(made_plans.DEMO)).stdout
 
 
-def test_a_plan_on_features_is_refused_before_a_driver_is_looked_for(
+def test_a_camera_for_a_plan_on_features_is_refused_before_a_driver_is_looked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = made_plans.write_plan(tmp_path / "wsgn.plan")
-    (tmp_path / "video.mp4").touch()
-    assert main([str(tmp_path / "video.mp4"), "--engine", str(plan)]) == 5
+    assert main(["rtsp://127.0.0.1/camera", "--engine", str(plan)]) == 5
     assert "takes features, not the frames of a video" in capsys.readouterr().err

@@ -22,6 +22,8 @@ from wsgn.engines.kernels.bundle import read_bundle
 from wsgn.engines.kernels.launcher import SelectionKernels, class_logits_of
 from wsgn.localization.scoring import frame_scores, video_scores
 from wsgn.manifest import SelectionRule, VideoScore
+from wsgn.runtime.cli.scorers import KernelScorer
+from wsgn.runtime.streaming.whole_video import NumpyScorer
 
 pytestmark = pytest.mark.skipif(
     DEVICE != "cpu", reason="the machine code itself runs in test_launcher_on_gpu.py"
@@ -106,6 +108,20 @@ def check(got: np.ndarray, wanted: np.ndarray) -> None:
     assert got.shape == wanted.shape
     assert np.isfinite(got).all()
     assert np.abs(got - wanted).max() <= allowed
+
+
+@pytest.mark.parametrize("name", ["all", "top"])
+def test_a_run_scores_its_sources_by_them(folder: Path, name: str) -> None:
+    generator = np.random.default_rng(7)
+    num_classes, *_, activation, _ = MODELS[name]
+    rule = rule_of(name, generator)
+    x, h = (generator.normal(0, 2, (140, num_classes)).astype(np.float32) for _ in range(2))
+    p = probabilities(h.astype(np.float64), activation).astype(np.float32)
+    device = InterpretedDevice(bundle=read_bundle(folder / name))
+    with SelectionKernels.open(folder / name, device, rule, num_classes) as kernels:
+        got, wanted = KernelScorer(kernels, rule)(x, p), NumpyScorer(rule)(x, p)
+    check(got.frames, wanted.frames)
+    check(got.videos, wanted.videos)
 
 
 @pytest.mark.parametrize("name", MODELS)
