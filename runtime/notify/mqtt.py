@@ -83,8 +83,6 @@ class MqttSender:
     def join(self, patience_seconds: float) -> None:
         """Wait for that; what takes longer is left to itself."""
         self._thread.join(patience_seconds)
-        # Ends paho's thread, too.
-        self._client.disconnect()
 
     def _made_client(self, broker: Broker) -> paho.Client:
         client = paho.Client(
@@ -102,6 +100,8 @@ class MqttSender:
             client.tls_set_context(ssl.create_default_context())
         client.will_set(f"{broker.prefix}/online", b"false", qos=1, retain=True)
         client.reconnect_delay_set(*_WAIT_SECONDS)
+        # How many events are on the way is bounded here, and states are few.
+        client.max_inflight_messages_set(0)
         client.connect_timeout = _CONNECT_SECONDS
         client.connect_async(broker.host, broker.port, keepalive=_KEEPALIVE_SECONDS)
         client.loop_start()
@@ -121,6 +121,8 @@ class MqttSender:
             while self._connected and farewell not in self._acknowledged:
                 self.outbox.wake.wait(_LOOK_SECONDS)
                 self.outbox.wake.clear()
+        # Behind the farewell: it takes the will back. It ends paho's thread, too.
+        self._client.disconnect()
 
     def _publish_states(self) -> None:
         """What is retained, as far as the broker may not have it."""

@@ -13,7 +13,7 @@ from typing import Any, Self
 from wsgn.runtime.events import SegmentEvent, StartEvent, StatusEvent
 
 # Ends what hangs; no verdict depends on how fast a machine is.
-HANG_SECONDS = 60.0
+HANG_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
