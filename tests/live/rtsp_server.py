@@ -203,8 +203,7 @@ class _RtpPackets:
             self._num_made += 1
             if filmed.fault.lost is None or self._num_made % filmed.fault.lost:
                 head = (0x80, self._kind | marker, self._number, self._timestamp, self._source)
-                # The unit's header stays, so that it gets as far as the decoder.
-                kept = 2 if filmed.is_damaged else len(payload)
+                kept = _header_bytes(payload) if filmed.is_damaged else len(payload)
                 payload = payload[:kept] + b"\xff" * (len(payload) - kept)
                 packets.append(struct.pack(">BBHII", *head) + payload)
         return packets
@@ -220,6 +219,15 @@ class _RtpPackets:
         return struct.pack(
             ">BBHIIIIII", 0x80, 200, 6, self._source, *ntp, self._timestamp, self._num_made, 0
         )
+
+
+def _header_bytes(payload: bytes) -> int:
+    """A unit's header, by which what is damaged gets as far as the decoder.
+
+    One byte more says of which kind a slice is: some of those are drawn, whatever is in them.
+    """
+    is_fragment = payload[0] & 0x1F == 28
+    return 2 if is_fragment else 1
 
 
 def _description(camera: Camera) -> str:
