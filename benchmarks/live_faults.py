@@ -126,8 +126,7 @@ def _wait(row: Row, case: Case) -> None:
     if _LONG_WAIT in case.causes:
         reading.wait(lambda: _LONG_WAIT in [status.cause for status in reading.of(Status)])
         return
-    reading.wait_for_status("restored")
-    reading.wait_for_frames(1)
+    reading.wait_for_end()
 
 
 def _table(faults: Sequence[Fault]) -> str:

@@ -413,7 +413,7 @@ SCRIPTS = {
     ),
     "benchmarks.live_faults": Script(
         options=lambda demo, stem: [
-            "--faults", "404", "the connection ends (FIN)", "--timeout", 1, "--repeats", 1,
+            "--faults", "404", "the connection ends (FIN)", "--timeout", 5, "--repeats", 1,
             "-o", stem,
         ],
         check=check_live_faults,

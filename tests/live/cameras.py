@@ -108,6 +108,11 @@ class Camera:
         self.num_segments = 0
         self.writers: set[asyncio.StreamWriter] = set()
 
+    @property
+    def has_times(self) -> bool:
+        """Whether its pictures bring their times along."""
+        return not self.name.endswith(".mjpeg")
+
     def url_for(self, user: str, password: str) -> str:
         """Its address with a user, as typed."""
         return self.url.replace("://", f"://{user}:{password}@")

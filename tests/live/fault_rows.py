@@ -14,7 +14,7 @@ from typing import Any
 
 from cameras import Camera, Fault
 from clips import Clip
-from reading import Reading
+from reading import TIMEOUT_SECONDS, Reading
 from rtsp_server import RtspServer
 from servers import free_port
 from stream_servers import HttpServer, TcpCamera, UdpCamera
@@ -23,6 +23,10 @@ from wsgn.video.live.items import LiveFrame, Status
 
 # Frames that a source gives before its fault.
 NUM_BEFORE = 5
+# And when it is back, before it is read no more.
+NUM_AFTER = 15
+# Noticed by how long nothing came.
+_SILENCES = {"timeout", "no_answer", "undecodable"}
 
 
 class Row:
@@ -49,6 +53,8 @@ class Row:
         self.healed_at: float | None = None
         self._num_frames = 0
         self._num_statuses = 0
+        self._is_back = False
+        self._num_since = 0
 
     def read(self, **options: Any) -> Reading:
         """Begin."""
@@ -60,6 +66,11 @@ class Row:
     def _each(self, item: Any) -> None:
         self._num_frames += isinstance(item, LiveFrame)
         self._num_statuses += isinstance(item, Status) and self.hurt_at is not None
+        if self.healed_at is not None:
+            self._is_back |= getattr(item, "state", "") == "restored"
+            self._num_since += self._is_back and isinstance(item, LiveFrame)
+        if self._num_since == NUM_AFTER:
+            self.reading.stop()
         if self._num_frames == NUM_BEFORE and self.hurt_at is None:
             assert self._hurt is not None
             self.hurt_at = time.monotonic()
@@ -71,16 +82,18 @@ class Row:
     def noticed_seconds(self) -> float:
         """From the fault to the first status."""
         assert self.hurt_at is not None
-        return self.reading.time_of(self.reading.of(Status)[0]) - self.hurt_at
+        times = map(self.reading.time_of, self.reading.of(Status))
+        return next(moment for moment in times if moment >= self.hurt_at) - self.hurt_at
 
     def recovered_seconds(self) -> float:
         """From the repair, or from the first status where it is back by itself, to a picture."""
-        (restored,) = self.reading.statuses("restored")
-        since = next(at for at, item in enumerate(self.reading.items) if item is restored)
-        items = self.reading.items[since:]
-        picture = next(item for item in items if isinstance(item, LiveFrame))
         assert self.healed_at is not None
-        return self.reading.time_of(picture) - self.healed_at
+        is_back = False
+        for item, moment in zip(self.reading.items, self.reading.times, strict=True):
+            is_back |= moment > self.healed_at and getattr(item, "state", "") == "restored"
+            if is_back and isinstance(item, LiveFrame):
+                return moment - self.healed_at
+        raise AssertionError(self.reading.told())
 
 
 Maker = Callable[[Clip], AbstractContextManager[Row]]
@@ -93,6 +106,13 @@ class Case:
     # Of the statuses, in their order.
     causes: tuple[str, ...]
     make: Maker
+
+    @property
+    def options(self) -> dict[str, float]:
+        """Timeouts that it takes to be noticed."""
+        if _SILENCES.isdisjoint(self.causes):
+            return {}
+        return dict.fromkeys(("timeout_seconds", "open_timeout_seconds"), TIMEOUT_SECONDS)
 
 
 def status(line: str, request: str = "DESCRIBE") -> Fault:
@@ -270,7 +290,7 @@ def read_all(cases: Mapping[str, Case], clip: Clip, **options: Any) -> Iterator[
     """All rows, read at the same time."""
     with ExitStack() as stack:
         rows = {name: stack.enter_context(case.make(clip)) for name, case in cases.items()}
-        for row in rows.values():
-            row.read(**options)
+        for name, row in rows.items():
+            row.read(**(cases[name].options | options))
             stack.callback(row.reading.stop)
         yield rows

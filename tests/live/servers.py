@@ -7,20 +7,51 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import cache
 from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 LOOPBACK = "127.0.0.1"
+_BEAT_SECONDS = 0.05
+
+
+class _Pulse:
+    """Beats in the servers' loop: where it stood still, alone or with this whole process."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+        # When it went on, and for how long it had stood.
+        self.stops: list[tuple[float, float]] = []
+        self.task: asyncio.Task[None] | None = None
+
+    async def beat(self) -> None:
+        """Until the process ends."""
+        while True:
+            await asyncio.sleep(_BEAT_SECONDS)
+            now = time.monotonic()
+            if (stood := now - self.last - _BEAT_SECONDS) > _BEAT_SECONDS:
+                self.stops.append((now, stood))
+            self.last = now
+
+
+_pulse = _Pulse()
 
 
 @cache
 def loop() -> asyncio.AbstractEventLoop:
     """The loop of all servers in this process, which runs until the process ends."""
     made = asyncio.new_event_loop()
+    _pulse.task = made.create_task(_pulse.beat())
     threading.Thread(target=made.run_forever, name="live servers", daemon=True).start()
     return made
+
+
+def stood_seconds(since: float) -> float:
+    """For how long the servers have stood still in all, since a monotonic time, as machines do."""
+    now_standing = max(0.0, time.monotonic() - _pulse.last - _BEAT_SECONDS)
+    return now_standing + sum(stood for went_on, stood in _pulse.stops if went_on > since)
 
 
 def call(work: Coroutine[Any, Any, T]) -> T:

@@ -22,7 +22,7 @@ _BOUNDARY = "picture"
 _DATAGRAM_BYTES = 7 * 188
 # Segments of HLS, and how many a playlist names.
 SEGMENT_SECONDS = 0.8
-_NUM_SEGMENTS = 5
+_NUM_SEGMENTS = 10
 
 
 class TransportStream:
@@ -40,7 +40,8 @@ class TransportStream:
         """The bytes of a picture shown at a time."""
         data = picture.annexb
         if is_damaged:
-            data = data[:6] + b"\xff" * (len(data) - 6)
+            # Behind a start code and the unit's header.
+            data = data[:5] + b"\xff" * (len(data) - 5)
         packet: Any = av.Packet(data)
         packet.stream = self._stream
         packet.time_base = Fraction(1, RTP_CLOCK)

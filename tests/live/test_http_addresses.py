@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 from clips import Clip
 from places import ROOT
-from reading import GRID
+from reading import GRID, PATIENT_SECONDS
 from servers import free_port
 from stream_servers import HttpServer, transport_stream
 
@@ -71,16 +71,16 @@ def test_a_server_that_breaks_off_in_a_file_is_asked_for_the_rest() -> None:
 def test_files_are_told_from_what_has_no_end(clip: Clip) -> None:
     film = transport_stream(clip, 0.0, 4.0)
     with web_server(film, len(film)) as (address, _):
-        assert ask_live(address, 5.0) is False
+        assert ask_live(address, PATIENT_SECONDS) is False
     with HttpServer() as server:
         for name in ENDLESS:
             camera = server.add(name, clip)
             camera.lead_seconds = 4.0
-            assert ask_live(camera.url, 5.0) is True
+            assert ask_live(camera.url, PATIENT_SECONDS) is True
 
 
 def test_who_does_not_answer_is_neither() -> None:
     with pytest.raises(VideoError, match="cannot be opened: nothing listens there") as caught:
-        ask_live(f"http://me:secret@127.0.0.1:{free_port()}/1", 5.0)
+        ask_live(f"http://me:secret@127.0.0.1:{free_port()}/1", PATIENT_SECONDS)
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None

@@ -448,7 +448,7 @@ def test_a_list_is_read_again_on_sighup(
         assert [path.name for path in state.glob("*.lock")] == ["yard.state.lock"]
 
     cameras.write_text(f'[door]\nurl = "{door.url}"\n')
-    words = ["-e", "demo", "-o", str(output), "--timeout", "2", "--state", str(state)]
+    words = ["-e", "demo", "-o", str(output), "--state", str(state)]
     with Beside(change):
         assert main([str(cameras), *words]) == 143
     assert "1 begin, 1 are gone" in "".join(said)

@@ -76,7 +76,7 @@ def test_no_secret_is_written(
     cameras: dict[str, Camera], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = ["-e", "demo", "-o", str(tmp_path / "out"), "--state", str(tmp_path / "state"), "-v"]
-    words += ["--reconnect", "0", "--end", "1.5", "--timeout", "2"]
+    words += ["--reconnect", "0", "--end", "1.5"]
     code = main([*addresses(cameras), *words])
     out, err = capfd.readouterr()
     lines = [json.loads(line) for line in out.splitlines()]

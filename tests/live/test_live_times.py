@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from cameras import Camera, Fault
 from clips import Clip, drawn_clip, read_bar_code
-from reading import Reading, check_frames
+from reading import TIMEOUT_SECONDS, Reading, check_frames
 from rtsp_server import RtspServer
 from stream_servers import HttpServer
 
@@ -42,6 +42,8 @@ class Row:
 
     def _each(self, item: Any) -> None:
         self.num_frames += isinstance(item, LiveFrame)
+        if self.num_frames == NUM_BEFORE + NUM_AFTER:
+            self.reading.stop()
         if isinstance(item, LiveFrame) and self.num_frames == NUM_BEFORE:
             self.change(self.camera)
         elif getattr(item, "state", "") == "lost":
@@ -59,7 +61,7 @@ def to(**fault: Any) -> Callable[[Camera], None]:
 
 @pytest.fixture(scope="module")
 def rows(clip: Clip) -> Iterator[dict[str, Row]]:
-    wide = drawn_clip(width=640, height=360, seconds=2)
+    wide = drawn_clip(width=400, height=300)
 
     def widen(camera: Camera) -> None:
         camera.clip = wide
@@ -82,7 +84,8 @@ def rows(clip: Clip) -> Iterator[dict[str, Row]]:
         talks.camera.report_seconds = 1.0
         made["wraps"].camera.fault = Fault(first_timestamp=(1 << 32) - 90_000)
         slow = drawn_clip(rate=8, seconds=4)
-        made["JPEGs"] = Row(http.add("slow.mjpeg", slow), options={"timeout_seconds": 3.0})
+        made["JPEGs"] = Row(http.add("slow.mjpeg", slow))
+        made["is damaged through"].options["timeout_seconds"] = TIMEOUT_SECONDS
         playlist = http.add("steady.m3u8", clip)
         playlist.lead_seconds = 8.0
         made["playlist"] = Row(playlist)
@@ -94,7 +97,8 @@ def rows(clip: Clip) -> Iterator[dict[str, Row]]:
 
 
 def read(row: Row) -> Reading:
-    row.reading.wait(lambda: row.num_frames >= NUM_BEFORE + NUM_AFTER)
+    assert row.reading.wait_for_end() is None
+    assert row.num_frames >= NUM_BEFORE + NUM_AFTER
     return row.reading
 
 
@@ -130,9 +134,8 @@ def test_damaged_pictures_are_counted(rows: dict[str, Row]) -> None:
 
 
 def test_a_stream_without_a_sound_picture_is_opened_again(rows: dict[str, Row]) -> None:
-    reading = rows["is damaged through"].reading
-    assert reading.wait_for_status("lost").cause == "undecodable"
-    read(rows["is damaged through"])
+    reading = read(rows["is damaged through"])
+    assert [status.cause for status in reading.statuses("lost")] == ["undecodable"]
     assert reading.frames[-1].epoch == 1
     # Seen by bar codes, where what was damaged has none.
     codes = [read_bar_code(frame.image) for frame in reading.frames if frame.epoch == 1]
@@ -182,7 +185,7 @@ def test_a_playlist_that_breaks_off_for_a_moment_goes_on_in_its_epoch(playlist: 
 def test_a_playlist_whose_writer_died_gives_nothing_twice(
     playlist: Camera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wsgn.video.live.reader._PLAYLIST_SECONDS", 2.0)
+    monkeypatch.setattr("wsgn.video.live.reader._PLAYLIST_SECONDS", TIMEOUT_SECONDS)
     playlist.fault = Fault(stalled=True)
     playlist.num_segments = 10
     reading = Reading(playlist.url, timeout_seconds=0.7)
@@ -203,6 +206,8 @@ def test_a_playlist_whose_writer_died_gives_nothing_twice(
 # Each picture: a sink that takes half of what is filmed.
 EVERY = FrameGrid(frame_rate=25, height=48, width=64, resize="stretch")
 SLOW_SECONDS = 0.08
+# More than may be by chance, where one of two readings ran just before a machine stood still.
+FURTHER_SECONDS = 1.0
 
 
 def slowly(item: Any) -> None:
@@ -211,13 +216,13 @@ def slowly(item: Any) -> None:
 
 
 def true_delays(reading: Reading, camera: Camera) -> list[float]:
-    """Of each frame, when it was taken after it was filmed."""
+    """Of the last ten frames, when each was taken after it was filmed."""
+    came = list(zip(list(reading.items), list(reading.times), strict=False))
     delays = []
-    for item, moment in zip(list(reading.items), list(reading.times), strict=False):
-        if isinstance(item, LiveFrame):
-            code = read_bar_code(item.image)
-            assert code is not None
-            delays.append(moment - camera.filmed(code, before=moment))
+    for item, moment in [pair for pair in came if isinstance(pair[0], LiveFrame)][-10:]:
+        code = read_bar_code(item.image)
+        assert code is not None
+        delays.append(moment - camera.filmed(code, before=moment))
     return delays
 
 
@@ -225,10 +230,15 @@ def test_a_source_that_is_late_leaves_pictures_out(server: RtspServer) -> None:
     """Against one that must not: its delay grows for as long as it is read."""
     long = drawn_clip(seconds=20, width=160, height=120)
     cameras = [server.add(name, long) for name in ("oldest", "never")]
-    options = {"grid": EVERY, "each": slowly, "max_lag_seconds": 0.6}
+    options: dict[str, Any] = {"grid": EVERY, "each": slowly, "max_lag_seconds": 0.6}
     readings = [Reading(camera.url, drop=camera.name, **options) for camera in cameras]
     oldest, never = readings
-    oldest.wait(lambda: len(oldest.of(Skipped)) >= 2 and len(never.frames) >= 35)
+
+    def is_far_behind() -> bool:
+        of_oldest, of_never = map(true_delays, readings, cameras)
+        return max(of_never, default=0.0) > max(of_oldest) + FURTHER_SECONDS
+
+    oldest.wait(lambda: len(oldest.of(Skipped)) >= 2 and is_far_behind())
     for reading in readings:
         reading.stop()
     late = oldest.statuses("late")
@@ -238,7 +248,6 @@ def test_a_source_that_is_late_leaves_pictures_out(server: RtspServer) -> None:
     assert never.of(Skipped) == []
     assert "late late" not in never.told()
     assert {frame.epoch for frame in never.frames} == {0}
-    assert true_delays(never, cameras[1])[-1] > max(true_delays(oldest, cameras[0])[-10:])
     for skipped in oldest.of(Skipped):
         assert skipped.to_seconds > skipped.from_seconds
         begin, end = skipped.from_seconds, skipped.to_seconds - 1e-6
@@ -246,7 +255,7 @@ def test_a_source_that_is_late_leaves_pictures_out(server: RtspServer) -> None:
 
 
 def test_reading_stops_in_a_stall(door: Camera) -> None:
-    reading = Reading(door.url)
+    reading = Reading(door.url, timeout_seconds=TIMEOUT_SECONDS)
     reading.wait_for_frames(3)
     door.fault = Fault(stalled=True)
     reading.stop()
