@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wsgn.engines.open import open_engine
 from wsgn.localization.segments import Segment
+from wsgn.support.signals import KeptSignal
 from wsgn.support.tables import columns
 
 from ..demo import load_demo
@@ -28,7 +29,7 @@ _PAGE = "demo.html"
 MINIMUM_TIOU = 0.5
 
 
-def run_demo(options: RunOptions) -> int:
+def run_demo(options: RunOptions, hang_up: KeptSignal) -> int:
     """Run the demo and print what was found and what is true; the exit code."""
     assets = load_demo()
     console = Console(quiet=options.quiet, verbose=options.verbose, progress=options.progress)
@@ -36,7 +37,7 @@ def run_demo(options: RunOptions) -> int:
         open_engine(
             assets.engine, device=options.device, num_threads=options.num_threads
         ) as engine,
-        stop_on_signals() as stop,
+        stop_on_signals(hang_up) as stop,
     ):
         options = with_labels(options, engine.manifest.classes)
         detection = Detection(assets.video, engine, options.detect, stop=stop)

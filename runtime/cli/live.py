@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -15,7 +14,7 @@ from wsgn.engines.open import open_engine
 from wsgn.errors import InputError, OutputError, UsageError, WsgnError
 from wsgn.support.command import PARTLY_FAILED, give_up_stdout
 from wsgn.support.files import no_empty_folder
-from wsgn.support.signals import handle_signals
+from wsgn.support.signals import HANG_UPS, KeptSignal, handle_signals
 from wsgn.support.terminal import printable
 from wsgn.video.live.source import LiveSource
 
@@ -58,7 +57,7 @@ _MOST_NAMES = 5
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def run_live(options: RunOptions, live: LiveRunOptions) -> int:
+def run_live(options: RunOptions, live: LiveRunOptions, hang_up: KeptSignal) -> int:
     """Check everything that can be checked, then open the sources; the exit code."""
     console = Console(quiet=options.quiet, verbose=options.verbose, progress=options.progress)
     description, options = checked_engine(options, console)
@@ -69,7 +68,8 @@ def run_live(options: RunOptions, live: LiveRunOptions) -> int:
     with (
         open_engine(description, device=options.device, num_threads=options.num_threads) as engine,
         folder,
-        stop_on_signals() as stop,
+        # With a list it asks for something else.
+        stop_on_signals(None if live.lists else hang_up) as stop,
         opened_notifier(options.notify, console.say, lambda: stop.requested) as notifier,
     ):
         wanted = StreamOptions(
@@ -88,7 +88,7 @@ def run_live(options: RunOptions, live: LiveRunOptions) -> int:
                 stop=stop,
                 notifier=notifier,
             )
-            with run.listening():
+            with run.listening(hang_up):
                 return run.run()
 
 
@@ -141,13 +141,13 @@ class LiveRun:
         self._has_lost_words = False
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take SIGHUP, where there is a list to be read again."""
-        number = getattr(signal, "SIGHUP", None)
-        if number is None or not self._live.lists:
+    def listening(self, hang_up: KeptSignal) -> Iterator[None]:
+        """Take SIGHUP, also one that came before, where there is a list to be read again."""
+        if not self._live.lists:
             yield
             return
-        with handle_signals(self._hang_up, (number,)):
+        with handle_signals(self._hang_up, HANG_UPS):
+            self._has_hung_up |= hang_up.taken() is not None
             yield
 
     def run(self) -> int:

@@ -13,6 +13,7 @@ from wsgn.errors import WsgnError
 from wsgn.support.command import Ending, ending_of, give_up_stdout, unexpected_ending
 from wsgn.support.credentials import text_without_credentials
 from wsgn.support.packages import find_damage, first_cause
+from wsgn.support.signals import HANG_UPS, KeptSignal, handle_signals
 from wsgn.support.terminal import print_text
 
 from .console import Console
@@ -39,9 +40,12 @@ def _dispatch(arguments: list[str]) -> int:
 
     if arguments and arguments[0] in SUBCOMMANDS:
         return SUBCOMMANDS[arguments[0]](arguments[1:])
-    from .run import run
+    hang_up = KeptSignal()
+    # A run ends in order on it, or reads its lists again, once it is ready to.
+    with handle_signals(hang_up.keep, HANG_UPS, ignored_too=False):
+        from .run import run
 
-    return run(arguments)
+        return run(arguments, hang_up)
 
 
 def _unforeseen_ending(error: Exception, arguments: Sequence[str]) -> Ending:

@@ -28,7 +28,7 @@ subcommands:
 
 Results go to stdout (a table on a terminal, JSON lines when piped), words to stderr.
 exit codes: 0 done, 2 usage, 3 no input could be processed, 4 some inputs failed (or came out
-incomplete, with --strict), 5 engine, 6 output, 130 and 143 stopped by a signal, 1 unexpected.
+incomplete, with --strict), 5 engine, 6 output, 129, 130 and 143 stopped by a signal, 1 unexpected.
 """
 
 

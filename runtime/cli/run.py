@@ -9,6 +9,7 @@ from wsgn.engines.engine import EngineDescription
 from wsgn.engines.open import open_engine
 from wsgn.errors import InputError, WsgnError
 from wsgn.support.command import failure_code
+from wsgn.support.signals import KeptSignal
 from wsgn.support.terminal import printable, quoted
 from wsgn.video import probe
 from wsgn.video.addresses import STANDARD_INPUT
@@ -28,21 +29,21 @@ from .signals import stop_on_signals
 from .sources import Job, display_name, expand_sources, video_of
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], hang_up: KeptSignal) -> int:
     """Run a command line that names no subcommand; the exit code."""
     options = parse_options(arguments)
     if options.demo:
         from .demo import run_demo
 
-        return run_demo(options)
+        return run_demo(options, hang_up)
     if options.live is not None:
         from .live import run_live
 
-        return run_live(options, options.live)
-    return _run_batch(options)
+        return run_live(options, options.live, hang_up)
+    return _run_batch(options, hang_up)
 
 
-def _run_batch(options: RunOptions) -> int:
+def _run_batch(options: RunOptions, hang_up: KeptSignal) -> int:
     """Check everything that can be checked, then decode."""
     console = Console(quiet=options.quiet, verbose=options.verbose, progress=options.progress)
     formats = options.output.formats if options.output else ()
@@ -66,7 +67,7 @@ def _run_batch(options: RunOptions) -> int:
                 "import these columns as text."
             )
         with (
-            stop_on_signals() as stop,
+            stop_on_signals(hang_up) as stop,
             opened_notifier(options.notify, console.say, lambda: stop.requested) as notifier,
         ):
             batch = Batch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -247,6 +248,61 @@ def test_a_list_that_names_files_alone_changes_nothing(
     path.write_text("rtsp://10.0.0.5/1\n")
     assert main([str(path), "-e", "demo"]) == 0
     assert capsys.readouterr().err.count("The sources stay as they are.") == 2
+
+
+@pytest.mark.parametrize("with_list", [False, True])
+def test_a_hang_up_while_the_engine_loads_is_not_lost(
+    run_events: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    with_list: bool,
+) -> None:
+    path = tmp_path / "cameras.toml"
+    path.write_text('[c]\nurl = "rtsp://10.0.0.7/c"\n')
+    opened_engine = live.open_engine
+
+    def open_engine(*words: Any, **options: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return opened_engine(*words, **options)
+
+    def script(streams: Played) -> Iterator[Event]:
+        assert streams._stop.requested != with_list
+        streams.tick()
+        yield from (ended("a"), ended("b"))
+
+    monkeypatch.setattr(live, "open_engine", open_engine)
+    code = run_events(script, *([str(path)] if with_list else []))
+    assert code == (0 if with_list else 128 + signal.SIGHUP)
+    out, err = capsys.readouterr()
+    assert ("was read again" in err) == with_list
+    assert [json.loads(line)["type"] for line in out.splitlines()] == ["run", "end", "end"]
+
+
+IN_A_TERMINAL = """
+import fcntl, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from wsgn.runtime.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_terminal_that_goes_ends_a_run_in_order(tmp_path: Path) -> None:
+    words = [str(ROOT / "runtime/demo/demo.mp4"), "-e", "demo", "--realtime", "-o", str(tmp_path)]
+    terminal, inside = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", IN_A_TERMINAL, *words],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+    ) as child:
+        os.close(inside)
+        wait_for(lambda: "source" in kinds_of(tmp_path, "demo"))
+        os.close(terminal)
+        assert child.wait(HANG_SECONDS) == 128 + signal.SIGHUP
+    assert kinds_of(tmp_path, "demo")[-1] == "end"
 
 
 def test_a_state_of_a_source_that_begins_later_is_warned_of(

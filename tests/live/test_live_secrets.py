@@ -143,7 +143,7 @@ def test_no_secret_is_in_what_nobody_has_foreseen(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def run(arguments: list[str]) -> int:
+    def run(arguments: list[str], hang_up: object) -> int:
         try:
             raise kind(f"no: 'rtsp://cam:{TYPED}@10.0.0.1/x'")
         except kind as error:

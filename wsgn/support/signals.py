@@ -12,6 +12,8 @@ from types import FrameType
 # Exit code of what SIGTERM has ended.
 TERMINATED = 128 + signal.SIGTERM
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A terminal has gone, or settings are to be read again; Windows has none.
+HANG_UPS = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()
 
 
 @contextmanager
@@ -37,6 +39,22 @@ def handle_signals(
     finally:
         for number, former in before.items():
             signal.signal(number, former)
+
+
+class KeptSignal:
+    """A signal that came before anybody was ready to take it."""
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+
+    def keep(self, number: int, frame: FrameType | None) -> None:
+        """Remember it."""
+        self._number = number
+
+    def taken(self) -> int | None:
+        """Which one came since this was asked last; None where none did."""
+        number, self._number = self._number, None
+        return number
 
 
 class HeldSignal:

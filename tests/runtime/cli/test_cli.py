@@ -20,6 +20,7 @@ from wsgn.runtime.cli.outputs import Outputs
 from wsgn.runtime.cli.signals import stop_on_signals
 from wsgn.runtime.cli.sources import Job
 from wsgn.runtime.writers import SourceResult
+from wsgn.support.signals import KeptSignal
 
 
 def test_piped_results_are_json_lines_that_count(
@@ -275,6 +276,27 @@ def test_a_second_signal_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         signal.raise_signal(signal.SIGTERM)
     assert codes == [143]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_a_hang_up_ends_in_order_however_often_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    with stop_on_signals(KeptSignal()) as stop:
+        assert not stop.requested
+        for _ in range(2):
+            signal.raise_signal(signal.SIGHUP)
+        assert (stop.requested, stop.signal_number, codes) == (True, signal.SIGHUP, [])
+        signal.raise_signal(signal.SIGINT)
+    assert codes == [130]
+    # nohup
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals(KeptSignal()) as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
