@@ -16,8 +16,10 @@ from wsgn.support.command import PARTLY_FAILED, give_up_stdout
 from wsgn.support.files import no_empty_folder
 from wsgn.support.signals import HANG_UPS, KeptSignal, handle_signals
 from wsgn.support.terminal import printable
+from wsgn.video.live.reader import LiveReader
 from wsgn.video.live.source import LiveSource
 
+from ..clips.live import LiveClips
 from ..events import (
     DroppedEvent,
     EndEvent,
@@ -77,6 +79,9 @@ def run_live(options: RunOptions, live: LiveRunOptions, hang_up: KeptSignal) -> 
             live=live.live,
             batch_size=options.detect.batch_size,
         )
+        clips = None
+        if live.clips is not None:
+            clips = LiveClips(live.clips, live.clip_padding_seconds)
         with opened_states(live.state, engine, wanted, live.sources) as states:
             run = LiveRun(
                 engine,
@@ -87,6 +92,7 @@ def run_live(options: RunOptions, live: LiveRunOptions, hang_up: KeptSignal) -> 
                 console=console,
                 stop=stop,
                 notifier=notifier,
+                clips=clips,
             )
             with run.listening(hang_up):
                 return run.run()
@@ -107,12 +113,16 @@ class LiveRun:
         stop: SignalStop,
         listeners: Sequence[Listener] = (),
         notifier: Notifier | None = None,
+        clips: LiveClips | None = None,
     ) -> None:
         self._options = options
         self._live = live
         self._console = console
         self._stop = stop
-        self._listeners = listeners
+        self._listeners: list[Listener] = [*listeners]
+        if clips is not None:
+            self._listeners.append(clips)
+        self._clips = clips
         self._notifier = notifier
         self._run_event = _run_event(engine, options, live)
         self._report = _open_report(console)
@@ -132,6 +142,7 @@ class LiveRun:
             stop=stop,
             saved=self._load(live.sources),
             tick=self._tick,
+            read=LiveReader if clips is None else clips.read,
         )
         self._states = SourceStates()
         self._began = time.monotonic()
@@ -155,6 +166,8 @@ class LiveRun:
         for name in self._sources:
             self._files.open(name)
             self._states.begin(name)
+        if self._clips is not None:
+            self._clips.start()
         self._report.begin_run(self._run_event)
         self._tell(self._run_event)
         self._console.start_status()
@@ -174,6 +187,8 @@ class LiveRun:
             if self._saver is not None:
                 self._saver.finish(self._streams.snapshot(), ended=ended)
             self._files.close_all()
+            if self._clips is not None:
+                self._say_all(self._clips.close())
         self._say_how_it_ended()
         return self._exit_code()
 
@@ -205,6 +220,10 @@ class LiveRun:
         for event in early:
             self._take(event)
 
+    def _say_all(self, texts: Sequence[str]) -> None:
+        for text in texts:
+            self._console.say(text)
+
     def _hang_up(self, number: int, frame: FrameType | None) -> None:
         self._has_hung_up = True
 
@@ -217,8 +236,9 @@ class LiveRun:
         if self._saver is not None:
             self._saver.tick(self._streams.snapshot)
         if self._notifier is not None:
-            for text in self._notifier.news():
-                self._console.say(text)
+            self._say_all(self._notifier.news())
+        if self._clips is not None:
+            self._say_all(self._clips.news())
         waited = time.monotonic() - self._began
         if (
             not self._states.opened
@@ -364,7 +384,8 @@ class LiveRun:
         if self._has_lost_words:
             give_up_stdout()
         is_unsaved = self._saver is not None and self._saver.failed
-        if self._has_lost_words or self._files.has_lost or is_unsaved:
+        has_lost = self._files.has_lost or (self._clips is not None and self._clips.has_lost)
+        if self._has_lost_words or has_lost or is_unsaved:
             return OutputError.exit_code
         if self._options.strict and states.opened and (states.is_degraded or states.failed):
             return PARTLY_FAILED

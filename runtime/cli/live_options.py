@@ -28,7 +28,11 @@ _ONLY_LIVE = (
     "source_options",
     "state",
     "rotate",
+    "clips",
+    "clip_padding",
 )
+# Beside it a minute, of which no more is held, has room for a segment.
+_LONGEST_CLIP_PADDING_SECONDS = 20.0
 # Names of what they do not know, and why.
 _NEVER_LIVE = {
     "start": "what is live begins now",
@@ -56,6 +60,9 @@ class LiveRunOptions:
     state: Path | None
     # One of ROTATIONS.
     rotate: str
+    # None where none are written.
+    clips: Path | None
+    clip_padding_seconds: float
 
 
 def given_live_words(words: Namespace) -> list[str]:
@@ -106,6 +113,8 @@ def live_run_options(
         ),
         state=None if words.state is None else Path(words.state),
         rotate=words.rotate or "day",
+        clips=None if words.clips is None else Path(words.clips),
+        clip_padding_seconds=_clip_padding(words),
     )
 
 
@@ -121,6 +130,23 @@ def _refuse_what_means_nothing(words: Namespace) -> None:
         )
     if words.rotate is not None and words.output is None:
         raise UsageError("--rotate needs --output DIR.")
+
+
+def _clip_padding(words: Namespace) -> float:
+    padding: float | None = words.clip_padding
+    if words.clips is None:
+        if padding is not None:
+            raise UsageError("--clip-padding needs --clips DIR.")
+    elif words.scores == "exact":
+        raise UsageError(
+            "--clips are cut while a source plays, and exact scores are known at its end: choose "
+            "window or causal scores, or cut them out of the file with wsgn-run clips."
+        )
+    if padding is not None and not 0 <= padding <= _LONGEST_CLIP_PADDING_SECONDS:
+        raise UsageError(
+            f"--clip-padding must be 0 to {_LONGEST_CLIP_PADDING_SECONDS:g} s, got {padding:g}."
+        )
+    return 1.0 if padding is None else padding
 
 
 def _within(option: str, value: float | None, least: float, default: float) -> float:

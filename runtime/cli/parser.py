@@ -218,6 +218,15 @@ def _add_output(group: Any) -> None:
         choices=ROTATIONS,
         help="begin a new file of a live source each day or hour (UTC), or never (default: day)",
     )
+    group.add_argument(
+        "--clips", metavar="DIR", help="write a clip of each segment of a live source here"
+    )
+    group.add_argument(
+        "--clip-padding",
+        type=float,
+        metavar="S",
+        help="seconds before and behind the segment in these clips (default: 1)",
+    )
 
 
 def _add_notify(group: Any) -> None:

@@ -21,6 +21,7 @@ from wsgn.video.live.moments import Moments
 from wsgn.video.live.opening import PLAYLISTS, Opening
 from wsgn.video.live.options import LiveOptions
 from wsgn.video.live.pace import Pace
+from wsgn.video.live.ring import PacketRing
 from wsgn.video.source import DECODER_OPTIONS
 from wsgn.video.streams import choose_stream
 from wsgn.video.timeline import JUMP_SECONDS
@@ -69,7 +70,7 @@ class Connection:
 
     Ends where the source ends; raises `LiveFaultError` where no pictures come, `FFmpegError` where
     reading breaks off, `VideoError` where there is no video to decode. `lag` says how late a
-    picture of some time is that arrives now.
+    picture of some time is that arrives now. `ring` gets every packet of the stream.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Connection:
         timeout_seconds: float,
         moments: Moments,
         lag: Callable[[float, float], float],
+        ring: PacketRing | None = None,
     ) -> None:
         self.container = container
         self.is_playlist = container.format.name in PLAYLISTS
@@ -106,6 +108,10 @@ class Connection:
         no_times = not format_clock(container, fragmented=False).has_times
         no_times = no_times or container.format.name in _WITHOUT_TIMES
         self.by_arrival = no_times and not opening.is_paced and options.input_rate is None
+        self._ring = ring
+        self._num_packets = 0
+        if ring is not None:
+            ring.begin(self.stream)
         self._num_pictures = 0
         self._num_untimed = 0
         self._last_raw: float | None = None
@@ -142,6 +148,7 @@ class Connection:
             if self._moments.should_stop():
                 return
             if packet.stream.index == self.stream.index:
+                self._record(packet, now)
                 if not (yield from self._takes(packet, now)):
                     continue
                 yield from self._decode(packet, now)
@@ -171,6 +178,19 @@ class Connection:
             if self._pace is not None and packet.dts is not None and packet.time_base:
                 self._pace.wait(float(packet.dts * packet.time_base))
             yield packet
+
+    def _record(self, packet: Packet[Stream], arrival: float) -> None:
+        """Keep a packet as it came, at the time that its picture will have."""
+        if self._ring is None or packet.size == 0:
+            return
+        self._num_packets += 1
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        if self._options.input_rate is not None:
+            self._ring.add(packet, self._num_packets / self._options.input_rate, arrival)
+        elif self.by_arrival:
+            self._ring.add(packet, arrival, arrival)
+        elif ticks is not None:
+            self._ring.add(packet, ticks * self._seconds_per_tick, arrival)
 
     def _takes(
         self, packet: Packet[Stream], arrival: float

@@ -24,6 +24,7 @@ from wsgn.video.live.moments import Moments
 from wsgn.video.live.opening import Opening, open_live, opening_of
 from wsgn.video.live.options import LiveOptions
 from wsgn.video.live.outage import Outage
+from wsgn.video.live.ring import PacketRing
 from wsgn.video.live.sampler import Sampler
 from wsgn.video.live.source import LiveSource, host_of
 from wsgn.video.live.storm import StormWatch
@@ -52,7 +53,8 @@ class LiveReader:
     and `Skipped`. Media time is 0 at the first picture, or goes on from `resume`, and follows the
     wall clock over connections. Ends where `should_stop` says so (which libav hears after its
     timeout at the latest), at `end_seconds`, and where a file or a pipe ends. Raises `VideoError`
-    where the source will never be read, or gives no first picture before such an end.
+    where the source will never be read, or gives no first picture before such an end. `ring` holds
+    what came last, undecoded.
     """
 
     def __init__(
@@ -67,13 +69,14 @@ class LiveReader:
         wall: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         backoff: Backoff | None = None,
+        ring: PacketRing | None = None,
         should_stop: Callable[[], bool],
     ) -> None:
         self._source = source
         self._grid = grid
         self._options = options
         self._timeout = source.timeout_seconds or options.timeout_seconds
-        self._opener = opener
+        self._opener, self._ring = opener, ring
         self._wall = wall
         self._moments = Moments(monotonic, sleep, should_stop)
         now = self._moments.now()
@@ -85,10 +88,9 @@ class LiveReader:
         self._outage = Outage(options.reconnect, backoff or Backoff())
         self._noticed: set[str] = set()
         self._frame_rate: float | None = None
-        self._is_playlist = False
+        self._is_playlist = self._is_late = False
         # Whether the last connection gave pictures, and any did.
         self._is_known = self._has_pictures = False
-        self._is_late = False
         self._last_skip = 0.0
         # Of the connection that is read: when its first new picture came, the packets that were
         # left out before the next one, and its rate.
@@ -188,6 +190,7 @@ class LiveReader:
             timeout_seconds=self._timeout,
             moments=self._moments,
             lag=self._timeline.lag,
+            ring=self._ring,
         )
         self._is_playlist = connection.is_playlist
         # What a dead playlist still holds comes when it was waited for in vain.
@@ -225,6 +228,8 @@ class LiveReader:
         placement = self._timeline.place(picture.raw_seconds, picture.duration_seconds, arrival)
         if placement is None:
             return
+        if self._ring is not None:
+            self._ring.place(picture.raw_seconds, placement.seconds)
         begins = placement.epoch != self._sampler.epoch
         yield from self._sampler.show(end if begins else placement.seconds, arrival)
         if self._begun is None:
