@@ -31,7 +31,14 @@ from benchmarks.holdings import (
     require_flat,
     require_proc,
 )
-from benchmarks.live_runs import DEMO, LiveError, LiveRun, RtspServer, sample_clip
+from benchmarks.live_runs import (
+    DEMO,
+    LiveError,
+    LiveRun,
+    RtspServer,
+    sample_clip,
+    stood_seconds,
+)
 from benchmarks.results import add_output, describe_machine, publish
 from benchmarks.tables import table
 from wsgn.engines.open import describe_engine
@@ -84,6 +91,8 @@ class TooSlow:
     most_scored: int
     wait_median_seconds: float
     wait_99_seconds: float
+    # The longest that the machine stood still, for which no engine answers.
+    stood_seconds: float
     most_waiting: int
     snippets_per_batch: float
     holdings: list[Holding]
@@ -216,6 +225,7 @@ def _too_slow(urls: Sequence[str], arguments: argparse.Namespace, folder: Path) 
             time.sleep(length / _LOOKS / 4)
         after = _last(run)
         said = run.of("statistics")
+        stood = stood_seconds(run.began)
     engine = after["engine"]
     return TooSlow(
         cameras=len(urls),
@@ -228,6 +238,7 @@ def _too_slow(urls: Sequence[str], arguments: argparse.Namespace, folder: Path) 
         most_scored=after["most_snippets"],
         wait_median_seconds=engine["wait_median_seconds"],
         wait_99_seconds=engine["wait_99_seconds"],
+        stood_seconds=stood,
         most_waiting=max(one["waiting"] for one in said),
         snippets_per_batch=engine["num_snippets"] / engine["num_batches"],
         holdings=holdings,
@@ -258,7 +269,7 @@ def _words(loads: Sequence[Load], slow: TooSlow, cameras: int) -> str:
 
 
 def _require_bounded(slow: TooSlow) -> None:
-    longest = LiveOptions().max_lag_seconds + _SLACK_SECONDS
+    longest = LiveOptions().max_lag_seconds + _SLACK_SECONDS + slow.stood_seconds
     if slow.wait_99_seconds > longest:
         raise LiveError(f"snippets waited {slow.wait_99_seconds:.1f} s, over {longest:g} s.")
     # What waits at both ends, and what was said at other moments than the rest.

@@ -30,10 +30,11 @@ sys.path.append(str(ROOT / "tests" / "live"))
 
 from clips import RTP_CLOCK, Clip, Picture, encoded_clip
 from rtsp_server import Camera, RtspServer
+from servers import stood_seconds
 
 __all__ = [
     "DEMO", "RTP_CLOCK", "Camera", "Clip", "LiveRun", "RtspServer", "Span", "Truth",
-    "read_number", "sample_clip", "source_name",
+    "read_number", "sample_clip", "source_name", "stood_seconds",
 ]  # fmt: skip
 
 DEMO = ROOT / "runtime" / "demo" / "demo.onnx"
@@ -309,6 +310,8 @@ class LiveRun:
         command: Sequence[str] = WSGN_RUN,
         **popen: Any,
     ) -> None:
+        # On the monotonic clock.
+        self.began = time.monotonic()
         self.lines: list[Line] = []
         self._changed = threading.Condition()
         self._errors = folder / "errors.txt"

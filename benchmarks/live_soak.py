@@ -147,15 +147,14 @@ def _soak(arguments: argparse.Namespace, cameras: Sequence[Camera], folder: Path
             if passed >= look_every * len(holdings):
                 holdings.append(look(run.number, passed))
                 _report(holdings[-1], run)
-            if passed >= arguments.cut_every * (cuts + 1):
+            # What is away cannot be cut.
+            if passed >= arguments.cut_every * (cuts + 1) and _num_restored(run) >= cuts:
                 # The end of a connection, and its breaking off, in turn.
                 cameras[-1].cut(reset=cuts % 2 == 1)
                 cuts += 1
             upcoming = (look_every * len(holdings), arguments.cut_every * (cuts + 1), length)
-            time.sleep(max(0.0, began + min(upcoming) - time.monotonic()))
-        last_cut = run.of("status")[-1:]
-        if last_cut and last_cut[0]["state"] == "lost":
-            run.wait_for(lambda: run.of("status")[-1]["state"] == "restored", "the last camera")
+            time.sleep(max(0.05, began + min(upcoming) - time.monotonic()))
+        run.wait_for(lambda: _num_restored(run) >= cuts, "the last camera")
         code = run.stop()
         if code != _TERMINATED:
             raise LiveError(f"wsgn-run ended with {code} after SIGTERM: {run.said()}")
@@ -175,6 +174,10 @@ def _soak(arguments: argparse.Namespace, cameras: Sequence[Camera], folder: Path
         event_bytes=sum(path.stat().st_size for path in files),
         state_bytes=sum(path.stat().st_size for path in (folder / "state").iterdir()),
     )
+
+
+def _num_restored(run: LiveRun) -> int:
+    return sum(event["state"] == "restored" for event in run.of("status"))
 
 
 def _report(holding: Holding, run: LiveRun) -> None:

@@ -234,7 +234,7 @@ def check_live_load(outcome: Outcome) -> None:
 
 def check_live_soak(outcome: Outcome) -> None:
     """One camera came back each time that it was cut; the other one saw all."""
-    assert outcome.figures("cut", "cuts") == outcome.figures("cut", "restored") == [2]
+    assert outcome.figures("cut", "cuts") == outcome.figures("cut", "restored") >= [1]
     assert len(outcome.figures("steady", "*", "expected")) == 1
     assert min(outcome.figures("holdings", "megabytes")) > 10
 
@@ -407,7 +407,7 @@ SCRIPTS = {
     ),
     "benchmarks.live_delay": Script(
         options=lambda demo, stem: [
-            "--minutes", 0.12, "--cameras", 1, "--pipes", 1, "-o", stem,
+            "--minutes", 0.17, "--cameras", 1, "--pipes", 1, "-o", stem,
         ],
         check=check_live_delay,
     ),

@@ -49,9 +49,9 @@ def loop() -> asyncio.AbstractEventLoop:
 
 
 def stood_seconds(since: float) -> float:
-    """For how long the servers have stood still in all, since a monotonic time, as machines do."""
-    now_standing = max(0.0, time.monotonic() - _pulse.last - _BEAT_SECONDS)
-    return now_standing + sum(stood for went_on, stood in _pulse.stops if went_on > since)
+    """The longest that the servers have stood still since a monotonic time, as machines do."""
+    until_now = max(0.0, time.monotonic() - _pulse.last - _BEAT_SECONDS)
+    return max(until_now, *(stood for went_on, stood in _pulse.stops if went_on > since), 0.0)
 
 
 def call(work: Coroutine[Any, Any, T]) -> T:
