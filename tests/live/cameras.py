@@ -71,6 +71,8 @@ class Filmed:
     picture: Picture
     # Its time since the camera began.
     seconds: float
+    # On the monotonic clock, whenever it is sent.
+    filmed_at: float
     # Of its connection, from 0.
     number: int
     fault: Fault
@@ -157,7 +159,9 @@ class Camera:
                 if clip is not self.clip:
                     break
                 seconds = at - self.began + shown - sent + self.fault.shift_seconds
-                yield Filmed(picture=picture, seconds=seconds, number=number, fault=self.fault)
+                yield Filmed(
+                    picture=picture, seconds=seconds, filmed_at=at, number=number, fault=self.fault
+                )
                 number += 1
                 self.num_pictures += 1
                 if number == self.fault.ends_after:

@@ -188,12 +188,14 @@ class _RtpPackets:
         self._first_timestamp = any_time if first_timestamp is None else first_timestamp
         self._first_seconds: float | None = None
         self._timestamp = 0
+        self._filmed_at = 0.0
         self._reported = time.monotonic()
 
     def of(self, filmed: Filmed, payloads: tuple[bytes, ...]) -> list[bytes]:
         """The packets of one moment, without those that get lost."""
         if self._first_seconds is None:
             self._first_seconds = filmed.seconds
+        self._filmed_at = filmed.filmed_at
         ticks = round((filmed.seconds - self._first_seconds) * self._clock)
         self._timestamp = (self._first_timestamp + ticks) & 0xFFFFFFFF
         packets = []
@@ -209,12 +211,15 @@ class _RtpPackets:
         return packets
 
     def report(self, every_seconds: float) -> bytes | None:
-        """A sender's report (RTCP), now and then: the wall clock of the last time stamp."""
+        """A sender's report (RTCP), now and then: the wall clock of the last time stamp.
+
+        Not that of its sending, which comes late on a machine that stood still.
+        """
         now = time.monotonic()
         if now < self._reported + every_seconds:
             return None
         self._reported = now
-        wall = time.time() + _NTP_EPOCH
+        wall = time.time() - (now - self._filmed_at) + _NTP_EPOCH
         ntp = (int(wall), int(wall % 1 * (1 << 32)))
         return struct.pack(
             ">BBHIIIIII", 0x80, 200, 6, self._source, *ntp, self._timestamp, self._num_made, 0
