@@ -10,24 +10,15 @@ import torch
 from torch import Tensor
 
 from wsgn.selection import reference
-from wsgn.selection.operator import (
-    both_scores_by,
-    frame_selection_backward,
-    frame_selection_operator,
-    gradients_by,
-    video_scores_by,
-    video_selection_operator,
-)
+from wsgn.selection.operator import implement
 from wsgn.selection.reference import ForwardResult, Gradients, Inputs, Options
 
 from . import launch
 
 
 def register() -> None:
-    """Let the operators run the kernels on CUDA tensors."""
-    frame_selection_operator.register_kernel("cuda")(both_scores_by(forward))
-    video_selection_operator.register_kernel("cuda")(video_scores_by(forward))
-    frame_selection_backward.register_kernel("cuda")(gradients_by(backward))
+    """Let the operator run the kernels on CUDA tensors."""
+    implement("cuda", forward, backward)
 
 
 def forward(inputs: Inputs, options: Options, *, frame_scores: bool) -> ForwardResult:

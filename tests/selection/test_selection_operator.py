@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from wsgn.selection import blocks as selection_blocks
+from wsgn.selection import operator, reference
 from wsgn.selection.api import frame_selection, video_selection
 from wsgn.selection.packing import Packing
 
@@ -173,6 +176,58 @@ def test_it_compiles_without_a_break(dynamic: bool) -> None:
         gradients.append(torch.autograd.grad(function(*leaves, offsets, mu, sigma), leaves))
     for got, expected in zip(*gradients, strict=True):
         assert torch.equal(got, expected)
+
+
+def test_eager_pytorch_meets_no_custom_operator() -> None:
+    """Their wrappers cost more of the host's time than all else."""
+    met: list[str] = []
+
+    class Recorder(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            met.append(str(function))
+            return function(*args, **(kwargs or {}))
+
+    x, h, offsets, mu, sigma = example()
+    leaves = [value.requires_grad_() for value in (x, h)]
+    with Recorder():
+        selection = frame_selection(x, h, offsets, mu, sigma)
+        scores = video_selection(x, h, offsets, mu, sigma)
+        torch.autograd.grad(scores.sum() + selection.scores.sum(), leaves)
+    assert len(met) > 10
+    assert not [name for name in met if "wsgn" in name]
+
+
+def test_a_second_derivative_is_refused() -> None:
+    x, h, offsets, mu, sigma = example()
+    scores = video_selection(x.requires_grad_(), h, offsets, mu, sigma)
+    # Of the other term there is one, which alone would be a wrong answer.
+    loss = scores.sum() + x.pow(3).sum()
+    (gradient,) = torch.autograd.grad(loss, x, create_graph=True)
+    with pytest.raises(RuntimeError, match="a first derivative only"):
+        torch.autograd.grad(gradient.sum(), x)
+
+
+def test_another_device_type_is_computed_by_what_was_given_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Forward and backward alike; `implement` says so to the custom operators too."""
+    asked: list[str] = []
+
+    def forward(*arguments: Any, **options: Any) -> Any:
+        asked.append("forward")
+        return reference.forward(*arguments, **options)
+
+    def backward(*arguments: Any) -> Any:
+        asked.append("backward")
+        return reference.backward(*arguments)
+
+    implementation = operator._Implementation(forward=forward, backward=backward)
+    monkeypatch.setitem(operator._IMPLEMENTATIONS, "cpu", implementation)
+    x, h, offsets, mu, sigma = example()
+    video_selection(x.requires_grad_(), h, offsets, mu, sigma).sum().backward()
+    assert asked == ["forward", "backward"]
 
 
 def test_autocast_hands_half_logits_over_as_they_are() -> None:

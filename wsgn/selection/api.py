@@ -1,7 +1,8 @@
 """The frame-selection operator: from selection and class logits to frame and video scores.
 
-Behind it stand torch.library custom operators. Their plain PyTorch implementation with a
-closed-form backward is the reference on every device; `wsgn.kernels` registers a faster one.
+Behind it stand an autograd function and, for compilers, torch.library custom operators. Their plain
+PyTorch implementation with a closed-form backward is the reference on every device; `wsgn.kernels`
+has a faster one.
 
 For one video with T snippets and one class, x the selection logits and p the class probabilities:
 
@@ -32,8 +33,9 @@ import torch
 from torch import Tensor
 
 from wsgn.manifest import ACTIVATIONS, COMPONENTS, GATES, SOFTMAX_SCALES, WEIGHT_SCALES
-from wsgn.selection.operator import frame_selection_operator, video_selection_operator
+from wsgn.selection.operator import select
 from wsgn.selection.packing import check_offsets
+from wsgn.selection.terms import Inputs, Options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +93,9 @@ def frame_selection(
     """
     tensors = (selection_logits, class_logits, cu_seqlens, mu, sigma)
     names = softmax_scale, class_activation, weight_scale, gate
-    arguments = _checked_arguments(tensors, num_classes, components, names, epsilon, gate_level)
-    scores, video_scores, _, _ = frame_selection_operator(*arguments)
+    options = _checked_options(tensors, num_classes, components, names, epsilon, gate_level)
+    video_scores, scores = select(_inputs(tensors), options, frame_scores=True)
+    assert scores is not None
     return Selection(scores=scores, video_scores=video_scores)
 
 
@@ -124,20 +127,23 @@ def video_selection(
     """
     tensors = (selection_logits, class_logits, cu_seqlens, mu, sigma)
     names = softmax_scale, class_activation, weight_scale, "none"
-    arguments = _checked_arguments(tensors, num_classes, components, names, epsilon, 0.0)
-    video_scores: Tensor = video_selection_operator(*arguments)[0]
-    return video_scores
+    options = _checked_options(tensors, num_classes, components, names, epsilon, 0.0)
+    return select(_inputs(tensors), options, frame_scores=False)[0]
 
 
-def _checked_arguments(
+def _inputs(tensors: tuple[Tensor, Tensor, Tensor, Tensor, Tensor]) -> Inputs:
+    x, h, cu_seqlens, mu, sigma = tensors
+    return Inputs(x=x, h=h, cu_seqlens=cu_seqlens, mu=mu, sigma=sigma)
+
+
+def _checked_options(
     tensors: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
     num_classes: int | None,
     components: tuple[str, ...],
     names: tuple[str, str, str, str],
     epsilon: float,
     gate_level: float,
-) -> tuple[object, ...]:
-    """The operators' plain arguments, in the order of `wsgn.selection.terms.Options`."""
+) -> Options:
     _check_tensors(*tensors, num_classes)
     _check_names(components, names)
     if not 0 < epsilon < math.inf:
@@ -145,10 +151,20 @@ def _checked_arguments(
     softmax_scale, class_activation, weight_scale, gate = names
     if not 0 <= gate_level < math.inf or (gate == "soft" and gate_level == 0):
         raise ValueError(f"gate_level must be a positive number, got {gate_level}.")
-    used = (name in components for name in COMPONENTS)
-    # mu has as many entries as there are classes.
-    options = (len(tensors[3]), *used, softmax_scale, class_activation, epsilon)
-    return (*tensors, *options, weight_scale, gate, gate_level)
+    use_local, use_global, use_softmax = (name in components for name in COMPONENTS)
+    return Options(
+        # mu has as many entries as there are classes.
+        num_classes=len(tensors[3]),
+        use_local=use_local,
+        use_global=use_global,
+        use_softmax=use_softmax,
+        softmax_scale=softmax_scale,
+        class_activation=class_activation,
+        epsilon=epsilon,
+        weight_scale=weight_scale,
+        gate=gate,
+        gate_level=gate_level,
+    )
 
 
 def _check_tensors(

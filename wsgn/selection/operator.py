@@ -1,4 +1,8 @@
-"""The custom operators behind `wsgn.selection.api`, with their plain PyTorch implementation.
+"""The operator behind `wsgn.selection.api`: an autograd function, and custom operators.
+
+Eager PyTorch runs the autograd function, compilers and traces meet custom operators, which cost
+more than twice as much of the host's time (docs/gpu.md) and are opaque to them. Both run the same
+implementation: plain PyTorch, unless `implement` has another for the device.
 
 `wsgn::video_selection` pools without writing frame scores, `wsgn::frame_selection` returns both.
 Beside their scores they return what the backward needs of the forward; nobody else should use it.
@@ -7,6 +11,7 @@ Beside their scores they return what the backward needs of the forward; nobody e
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,6 +34,8 @@ __all__ = [
     "frame_selection_backward",
     "frame_selection_operator",
     "gradients_by",
+    "implement",
+    "select",
     "video_scores_by",
     "video_selection_operator",
 ]
@@ -101,15 +108,19 @@ def gradients_by(
         *arguments: Any,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         inputs, options = split_arguments(arguments)
-        if grad_scores is not None and options.gate != "none":
-            raise ValueError(
-                f"frame scores behind the gate '{options.gate}' have no gradient: train on those "
-                "with the gate 'none', or on the video scores."
-            )
+        _require_gradient(options, grad_scores)
         got = backward(inputs, options, row_numbers, statistics, grad_scores, grad_video_scores)
         return got.x, got.h, got.mu, got.sigma
 
     return run
+
+
+def _require_gradient(options: Options, grad_scores: Tensor | None) -> None:
+    if grad_scores is not None and options.gate != "none":
+        raise ValueError(
+            f"frame scores behind the gate '{options.gate}' have no gradient: train on those with "
+            "the gate 'none', or on the video scores."
+        )
 
 
 frame_selection_operator = torch.library.custom_op(
@@ -212,3 +223,95 @@ def _video_backward(
 
 frame_selection_operator.register_autograd(_frame_backward, setup_context=_setup_context)
 video_selection_operator.register_autograd(_video_backward, setup_context=_setup_context)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Implementation:
+    forward: Callable[..., ForwardResult]
+    backward: Callable[..., Gradients]
+
+
+_REFERENCE = _Implementation(forward=forward, backward=backward)
+# By the type of the device.
+_IMPLEMENTATIONS: dict[str, _Implementation] = {}
+
+
+def implement(
+    device_type: str,
+    forward: Callable[..., ForwardResult],
+    backward: Callable[..., Gradients],
+) -> None:
+    """Let tensors on a type of device be computed by these, made like those of the reference."""
+    frame_selection_operator.register_kernel(device_type)(both_scores_by(forward))
+    video_selection_operator.register_kernel(device_type)(video_scores_by(forward))
+    frame_selection_backward.register_kernel(device_type)(gradients_by(backward))
+    _IMPLEMENTATIONS[device_type] = _Implementation(forward=forward, backward=backward)
+
+
+def select(inputs: Inputs, options: Options, *, frame_scores: bool) -> tuple[Tensor, Tensor | None]:
+    """Video scores (B, C), and frame scores (N, C) where they are asked for; differentiable."""
+    tensors = (inputs.x, inputs.h, inputs.cu_seqlens, inputs.mu, inputs.sigma)
+    # A subclass is a tensor without values, or a compiler's.
+    if not torch.compiler.is_compiling() and type(inputs.x) in (Tensor, torch.nn.Parameter):
+        found: tuple[Tensor, Tensor | None] = _Selection.apply(  # type: ignore[no-untyped-call]
+            *tensors, options, frame_scores
+        )
+        return found
+    arguments = (*tensors, *options.arguments)
+    if frame_scores:
+        scores, video_scores, _, _ = frame_selection_operator(*arguments)
+        return video_scores, scores
+    return video_selection_operator(*arguments)[0], None
+
+
+class _Selection(torch.autograd.Function):
+    """What the custom operators do, without their wrappers."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        h: Tensor,
+        cu_seqlens: Tensor,
+        mu: Tensor,
+        sigma: Tensor,
+        options: Options,
+        frame_scores: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        implementation = _IMPLEMENTATIONS.get(x.device.type, _REFERENCE)
+        inputs = Inputs(x=x, h=h, cu_seqlens=cu_seqlens, mu=mu, sigma=sigma)
+        result = implementation.forward(inputs, options, frame_scores=frame_scores)
+        # A score that the loss does not use arrives as None: no zeros (N, C), and the single walk.
+        ctx.set_materialize_grads(False)
+        kept = (result.row_numbers, result.statistics)
+        ctx.save_for_backward(x, h, cu_seqlens, mu, sigma, *kept)
+        ctx.options, ctx.backward_by = options, implementation.backward
+        return result.video_scores, result.scores
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_video_scores: Tensor | None, grad_scores: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        _require_gradient(ctx.options, grad_scores)
+        x, h, cu_seqlens, mu, sigma, *kept = ctx.saved_tensors
+        inputs = Inputs(x=x, h=h, cu_seqlens=cu_seqlens, mu=mu, sigma=sigma)
+        with torch.no_grad():
+            got = ctx.backward_by(inputs, ctx.options, *kept, grad_scores, grad_video_scores)
+        dx, dh, d_mu, d_sigma = got.x, got.h, got.mu, got.sigma
+        if torch.is_grad_enabled():
+            dx, dh, d_mu, d_sigma = _Once.apply(  # type: ignore[no-untyped-call]
+                dx, dh, d_mu, d_sigma, x, h, mu, sigma
+            )
+        return dx, dh, None, d_mu, d_sigma, None, None
+
+
+class _Once(torch.autograd.Function):
+    """Gradients in a graph of gradients: what they depend on is known, and its refusal, no more."""
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return tuple(tensor.clone() for tensor in tensors[:4])
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> tuple[Tensor | None, ...]:
+        raise RuntimeError("the frame selection has a first derivative only.")

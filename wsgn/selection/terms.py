@@ -46,6 +46,15 @@ class Options:
     gate_level: float = 0.1
 
     @property
+    def arguments(self) -> tuple[object, ...]:
+        """The fields, as the custom operators take them."""
+        return (
+            self.num_classes, self.use_local, self.use_global, self.use_softmax,
+            self.softmax_scale, self.class_activation, self.epsilon,
+            self.weight_scale, self.gate, self.gate_level,
+        )  # fmt: skip
+
+    @property
     def num_components(self) -> int:
         """k, by which the sum of the components is divided."""
         return self.use_local + self.use_global + self.use_softmax
