@@ -18,6 +18,7 @@ from wsgn.video.live.backoff import Backoff
 from wsgn.video.live.items import LiveFrame, Status
 from wsgn.video.live.options import LiveOptions
 from wsgn.video.live.reader import LiveReader
+from wsgn.video.live.ring import PacketRing
 from wsgn.video.live.source import LiveSource
 
 T = TypeVar("T")
@@ -58,6 +59,7 @@ class Reading:
         make_backoff: Callable[[], Backoff] = ShortWaits,
         each: Callable[[Any], None] = lambda item: None,
         realtime: bool = False,
+        ring: PacketRing | None = None,
         **options: Any,
     ) -> None:
         # What came, and when (monotonic).
@@ -77,6 +79,7 @@ class Reading:
             chosen,
             should_stop=self._stop.is_set,
             backoff=make_backoff(),
+            ring=ring,
         )
         self.begun = time.monotonic()
         threading.Thread(target=self._run, daemon=True).start()

@@ -88,7 +88,8 @@ class PacketRing:
         self._num_bytes = 0
         self._stretch: _Stretch | None = None
         self._is_broken = True
-        self._stream: VideoStream | None = None
+        # What is known of the clock before the next stretch begins.
+        self._next_base: float | None = None
         self._parameters: tuple[VideoStream, Any] | None = None
 
     @property
@@ -102,7 +103,7 @@ class PacketRing:
             container = av.open(io.BytesIO(), "w", format="null")
             parameters = container.add_stream_from_template(stream, opaque=True)
             self._parameters = (parameters, container)
-            self._is_broken = True
+            self._break()
 
     def add(self, packet: Packet[Any], seconds: float, arrival: float) -> None:
         """The next packet of the stream, which is shown at `seconds` of the source's clock."""
@@ -135,12 +136,14 @@ class PacketRing:
 
     def place(self, source_seconds: float, media_seconds: float) -> None:
         """A picture of the source's clock lies at this media time."""
+        base = source_seconds - media_seconds
         with self._lock:
-            for group in reversed(self._groups):
-                stretch = group.stretch
-                if stretch.first - JUMP_SECONDS <= source_seconds <= stretch.last + JUMP_SECONDS:
-                    stretch.base = source_seconds - media_seconds
-                    return
+            stretch = self._stretch
+            if self._is_broken or stretch is None:
+                # Some can be decoded before the first keyframe that is kept.
+                self._next_base = base
+            elif stretch.first - JUMP_SECONDS <= source_seconds <= stretch.last + JUMP_SECONDS:
+                stretch.base = base
 
     @property
     def end_seconds(self) -> float:
@@ -187,7 +190,12 @@ class PacketRing:
         if stretch is not None and not self._is_broken:
             step = order - stretch.last_order
             longest = stretch.last_duration + JUMP_SECONDS
-            self._is_broken = not -JUMP_SECONDS <= step <= longest
+            if not -JUMP_SECONDS <= step <= longest:
+                self._break()
+
+    def _break(self) -> None:
+        """What comes up to the next keyframe cannot be kept."""
+        self._is_broken, self._next_base = True, None
 
     def _begin_group(self, seconds: float, order: float, arrival: float) -> None:
         if self._is_broken and self._parameters is not None:
@@ -198,6 +206,7 @@ class PacketRing:
                 first=seconds,
                 last=seconds,
                 last_order=order,
+                base=self._next_base,
             )
             self._is_broken = False
         if self._stretch is not None:
@@ -211,8 +220,7 @@ class PacketRing:
             gone = self._groups.popleft()
             self._num_bytes -= gone.num_bytes
             if not self._groups:
-                # What comes up to the next keyframe cannot be decoded any more.
-                self._is_broken = True
+                self._break()
 
     def _stretch_of(self, start_seconds: float, end_seconds: float) -> _Stretch | None:
         """The one that holds most of a part."""
@@ -223,6 +231,6 @@ class PacketRing:
             first, last = stretch.first - stretch.base, stretch.last - stretch.base
             length = min(end_seconds, last) - max(start_seconds, first)
             # The newest of equal ones: a playlist gives its old pictures once more.
-            if length > 0 and length >= most:
+            if length >= most:
                 best, most = stretch, length
         return best

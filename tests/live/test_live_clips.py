@@ -1,0 +1,110 @@
+"""Clips of live sources: what the ring held is what was seen, at the same media times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import pytest
+from cameras import Camera
+from clips import Clip, read_bar_code
+from reading import LONGEST_SECONDS, Reading
+from rtsp_server import RtspServer
+from stream_servers import HttpServer
+
+from wsgn.runtime.clips.held import held_ending, write_held
+from wsgn.video.live.ring import PacketRing, RingCut
+
+Serve = Callable[[Clip], "Iterator[str]"]
+
+
+def rtsp(clip: Clip) -> Iterator[str]:
+    with RtspServer() as server:
+        yield server.add("door", clip).url
+
+
+def web(name: str) -> Serve:
+    def serve(clip: Clip) -> Iterator[str]:
+        with HttpServer() as server:
+            yield server.add(name, clip).url
+
+    return serve
+
+
+def shown(cut: RingCut, path: Path) -> list[tuple[float, int | None]]:
+    """Media times and bar codes of a clip's frames, read from the file by PyAV alone."""
+    write_held(cut, path)
+    with av.open(str(path)) as container:
+        return [
+            (
+                cut.begins_seconds + float(frame.time or 0),
+                read_bar_code(frame.to_ndarray(format="rgb24")),
+            )
+            for frame in container.decode(video=0)
+        ]
+
+
+def read(url: str, ring: PacketRing, seconds: float) -> Reading:
+    """What is read with a ring, without faults of a machine that stands still."""
+    reading = Reading(
+        url, ring=ring, timeout_seconds=LONGEST_SECONDS, max_lag_seconds=LONGEST_SECONDS
+    )
+    try:
+        reading.wait(lambda: bool(reading.frames) and reading.frames[-1].seconds >= seconds)
+    finally:
+        reading.stop()
+    return reading
+
+
+@pytest.mark.parametrize(
+    ("serve", "ending"),
+    [(rtsp, ".mp4"), (web("door.ts"), ".mp4"), (web("door.mjpeg"), ".mkv")],
+    ids=["rtsp", "ts", "mjpeg"],
+)
+def test_a_clip_shows_what_was_seen_at_that_time(
+    tmp_path: Path, clip: Clip, serve: Serve, ending: str
+) -> None:
+    ring = PacketRing()
+    with contextmanager(serve)(clip) as url:
+        reading = read(url, ring, 3.0)
+    cut = ring.cut(1.05, 2.5)
+    assert cut is not None
+    assert held_ending(cut) == ending
+    found = shown(cut, tmp_path / f"clip{ending}")
+    codes = [code for _, code in found]
+    assert len(codes) == len(cut.packets)
+    # Every picture from a keyframe before the start to the end, each once.
+    assert None not in codes
+    assert [code % 100 for code in codes] == [(codes[0] + n) % 100 for n in range(len(codes))]
+    assert cut.begins_seconds <= 1.05
+    assert cut.ends_seconds > 2.4
+    seen = {read_bar_code(frame.image): frame.seconds for frame in reading.frames}
+    both = [(time, seen[code]) for time, code in found if code in seen]
+    assert len(both) >= 10
+    # A grid point lies up to a tenth of a second behind its picture.
+    assert all(-0.02 < at - time < 0.14 for time, at in both), both
+
+
+def test_a_ring_goes_on_over_a_cut(tmp_path: Path, door: Camera) -> None:
+    """Each connection has its own packets; a part that spans two comes from one of them."""
+    ring = PacketRing()
+    reading = Reading(
+        door.url, ring=ring, timeout_seconds=LONGEST_SECONDS, max_lag_seconds=LONGEST_SECONDS
+    )
+    reading.wait_for_frames(12)
+    door.cut()
+    reading.wait_for_status("restored")
+    reading.wait_for_frames(12)
+    reading.stop()
+    (restored,) = reading.statuses("restored")
+    before, behind = ring.cut(0.2, 1.0), ring.cut(restored.seconds + 0.1, restored.seconds + 0.9)
+    assert before is not None
+    assert behind is not None
+    seen = {frame.seconds: read_bar_code(frame.image) for frame in reading.frames}
+    for cut in (before, behind):
+        found = shown(cut, tmp_path / "clip.mp4")
+        assert len(found) > 10
+        assert {code for _, code in found} & set(seen.values())
+    assert behind.begins_seconds >= restored.seconds - 0.02
