@@ -164,23 +164,21 @@ def check_frames(reading: Reading, camera: Camera, *, tolerance_seconds: float =
 
     An epoch is placed when its first picture comes: later by as much as the machine stood still.
     """
-    frames = reading.frames
+    frames, period = reading.frames, camera.clip.period_seconds
     for one, later in pairwise(frames):
         assert later.seconds > one.seconds
         assert later.epoch >= one.epoch
-    shifts: dict[int, list[float]] = {}
-    for frame, following in zip(frames, [*frames[1:], None], strict=True):
+    tolerance_seconds += stood_seconds(reading.begun)
+    firsts: dict[int, tuple[LiveFrame, int]] = {}
+    for frame in frames:
         assert frame.seconds == round(frame.seconds * 10) / 10
-        if following is not None and following.epoch != frame.epoch:
-            # It was held until its connection was given up: its arrival does not tell its loop.
-            continue
         code = read_bar_code(frame.image)
         assert code is not None
-        shift = frame.seconds - camera.filmed(code, before=frame.arrival)
-        shifts.setdefault(frame.epoch, []).append(shift)
-    if camera.has_times:
-        for epoch, ones in shifts.items():
-            assert max(ones) - min(ones) < _STEADY_SECONDS, (epoch, ones)
-    everywhere = [shift for ones in shifts.values() for shift in ones]
-    tolerance_seconds += stood_seconds(reading.begun)
-    assert max(everywhere) - min(everywhere) < tolerance_seconds
+        first, first_code = firsts.setdefault(frame.epoch, (frame, code))
+        filmed_seconds = (code - first_code) / camera.clip.rate
+        off = (frame.seconds - first.seconds - filmed_seconds + period / 2) % period - period / 2
+        assert abs(off) < (_STEADY_SECONDS if camera.has_times else tolerance_seconds)
+    shifts = [
+        first.seconds - camera.filmed(code, before=first.arrival) for first, code in firsts.values()
+    ]
+    assert max(shifts) - min(shifts) < tolerance_seconds
