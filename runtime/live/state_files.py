@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +21,7 @@ from wsgn.errors import OutputError
 from wsgn.localization.online.state import State, sealed
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import AnyArray
-from wsgn.support.credentials import without_credentials
+from wsgn.support.credentials import unknown_parts, without_credentials
 from wsgn.support.file_locks import LockFile
 from wsgn.support.files import AtomicFile, output_errors
 from wsgn.video.live.items import LivePosition
@@ -39,6 +40,8 @@ _DETECTOR = "detector."
 _OLDEST_SECONDS = 86_400.0
 # A clock that was set back by less is taken for the same moment.
 _CLOCK_SECONDS = 1.0
+# Some hundredths of a second for each guess at a secret.
+_PBKDF2_ROUNDS = 200_000
 # What was given out since the last save and before a kill is not given out again.
 _ID_RESERVE = 1000
 
@@ -55,6 +58,36 @@ class StateWarning:
 
 class _OfAnotherRun(Exception):
     """Another engine, source or other options: the text says what."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Address:
+    """What tells an address from others, and nobody what it is: it is kept in files."""
+
+    # Of what may be shown: a new password is no new camera.
+    address_sha256: str = ""
+    # Of the parts of its query that may be a camera's number and may be a secret: as passwords are
+    # kept. Both empty where there are none.
+    query_salt: str = ""
+    query_pbkdf2: str = ""
+
+    @classmethod
+    def of(cls, address: str, salt: bytes) -> _Address:
+        """That of an address; with another salt it looks like that of another one."""
+        shown, parts = _sha256(without_credentials(address)), unknown_parts(address)
+        if not parts:
+            return cls(address_sha256=shown)
+        derived = hashlib.pbkdf2_hmac(
+            "sha256", parts.encode("utf-8", "replace"), salt, _PBKDF2_ROUNDS
+        )
+        return cls(address_sha256=shown, query_salt=salt.hex(), query_pbkdf2=derived.hex())
+
+    def is_that_of(self, document: Mapping[str, Any], address: str) -> bool:
+        """Whether a state was saved of `address`, whose own this is."""
+        if document["address_sha256"] != self.address_sha256:
+            return False
+        salt = bytes.fromhex(document.get("query_salt", ""))
+        return _Address.of(address, salt).query_pbkdf2 == document.get("query_pbkdf2", "")
 
 
 class StateFiles:
@@ -76,7 +109,7 @@ class StateFiles:
         self._options = options
         self._manifest = manifest
         self._wall = wall
-        self._addresses: dict[str, str] = {}
+        self._addresses: dict[str, _Address] = {}
         self._locks: dict[str, LockFile] = {}
 
     def make_folder(self) -> None:
@@ -137,13 +170,13 @@ class StateFiles:
         found: dict[str, SavedStream] = {}
         warnings: list[StateWarning] = []
         for source in sources:
-            self._addresses[source.name] = _fingerprint(source)
+            address = self._addresses[source.name] = _Address.of(source.address, os.urandom(16))
             path = self.path(source.name)
             if not path.is_file():
                 continue
             try:
                 document, detector = _read(path)
-                self._require_same(source, document)
+                self._require_same(source, address, document)
                 found[source.name] = self._checked(document, detector)
             except _TooFar as problem:
                 warnings.append(_warning(source, problem.code, str(problem)))
@@ -183,7 +216,7 @@ class StateFiles:
             "version": _VERSION,
             "wsgn": __version__,
             "source": name,
-            "address_sha256": self._addresses.get(name, ""),
+            **dataclasses.asdict(self._addresses.get(name, _Address())),
             "engine_sha256": self._engine_sha256,
             "made_for": self._made_for,
             "position": {
@@ -201,10 +234,12 @@ class StateFiles:
         np.savez(contents, **arrays)
         return contents.getvalue()
 
-    def _require_same(self, source: LiveSource, document: Mapping[str, Any]) -> None:
+    def _require_same(
+        self, source: LiveSource, address: _Address, document: Mapping[str, Any]
+    ) -> None:
         if document["version"] != _VERSION:
             raise _OfAnotherRun("its state is of another version of wsgn")
-        if document["address_sha256"] != _fingerprint(source):
+        if not address.is_that_of(document, source.address):
             raise _OfAnotherRun("its state is of another address")
         if document["engine_sha256"] != self._engine_sha256:
             raise _OfAnotherRun("its state was made with another engine")
@@ -248,11 +283,6 @@ class _TooFar(Exception):
 
 def _warning(source: LiveSource, code: str, reason: str) -> StateWarning:
     return StateWarning(source=source.name, code=code, message=f"{reason}: it begins anew.")
-
-
-def _fingerprint(source: LiveSource) -> str:
-    """Of an address without its credentials: a new password is no new camera."""
-    return _sha256(without_credentials(source.address))
 
 
 def _sha256(text: str) -> str:

@@ -299,10 +299,12 @@ def test_a_terminal_that_goes_ends_a_run_in_order(tmp_path: Path) -> None:
         start_new_session=True,
     ) as child:
         os.close(inside)
-        wait_for(lambda: "source" in kinds_of(tmp_path, "demo"))
+        # Its segment is for the terminal, and comes when that has gone.
+        wait_for(lambda: "start" in kinds_of(tmp_path, "demo"))
         os.close(terminal)
         assert child.wait(HANG_SECONDS) == 128 + signal.SIGHUP
-    assert kinds_of(tmp_path, "demo")[-1] == "end"
+    kinds = kinds_of(tmp_path, "demo")
+    assert (kinds.count("segment"), kinds[-1]) == (kinds.count("start"), "end")
 
 
 def test_a_state_of_a_source_that_begins_later_is_warned_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -108,6 +109,38 @@ def test_no_credential_is_in_the_file_and_a_new_password_is_no_new_camera(disk: 
     assert b"secret" not in (disk.folder / "door.state.npz").read_bytes()
     _, warning = disk.load(source=replace(DOOR, address="rtsp://cam:other@10.0.0.5/1"))
     assert warning is None
+
+
+@pytest.mark.parametrize(
+    ("saved", "later", "is_same"),
+    [
+        ("?cam_id=1", "?cam_id=1", True),
+        ("?cam_id=1", "?cam_id=2", False),
+        ("?cam_id=1", "", False),
+        ("", "?cam_id=1", False),
+        ("?cam_id=1&token=hUnter2", "?cam_id=1&token=other", True),
+        ("?channel=1", "?channel=2", False),
+    ],
+)
+def test_an_unknown_part_of_a_query_may_be_another_camera(
+    disk: Disk, saved: str, later: str, is_same: bool
+) -> None:
+    disk.save(source=replace(DOOR, address=f"http://10.0.0.5/video{saved}"))
+    _, warning = disk.load(source=replace(DOOR, address=f"http://10.0.0.5/video{later}"))
+    assert warning == (None if is_same else "state_of_another_run")
+
+
+def test_what_is_unknown_of_an_address_is_kept_as_passwords_are(disk: Disk) -> None:
+    documents = []
+    for _ in range(2):
+        disk.save(source=replace(DOOR, address="http://10.0.0.5/video?hUnter2"))
+        with np.load(disk.folder / "door.state.npz") as archive:
+            documents.append(json.loads(archive["document"].tobytes()))
+    one, other = documents
+    assert "hUnter2" not in json.dumps(documents)
+    assert one["address_sha256"] == other["address_sha256"]
+    # Salted: nobody can look it up, or see that two cameras have one key.
+    assert one["query_pbkdf2"] != other["query_pbkdf2"]
 
 
 CAUSAL = StreamOptions(detector=DetectorOptions(scores="causal"))

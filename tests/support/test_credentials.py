@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgn.support.credentials import text_without_credentials, without_credentials
+from wsgn.support.credentials import text_without_credentials, unknown_parts, without_credentials
 
 # With what a user may type into an address without escaping it.
 TYPED = st.text("aZ09@/?#&=:%;_-+.'", min_size=1, max_size=12)
@@ -85,6 +85,19 @@ def test_secrets_go_where_they_can_be_known(secret: str, form: str) -> None:
     assert secret not in without_credentials(address)
     for text in (f"[Errno 1] no: '{address}'", f"see {address}, then", f'File "{address}"'):
         assert secret not in text_without_credentials(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "parts"),
+    [
+        ("http://me:x@h/1?channel=1&cam_id=7&token=ab12&door#8", "cam_id=7&door#8"),
+        ("http://h/1?password=ab12&channel=1", ""),
+        ("http://h/1", ""),
+        ("films/1?cam_id=7", ""),
+    ],
+)
+def test_what_nobody_knows_may_tell_addresses_apart(address: str, parts: str) -> None:
+    assert unknown_parts(address) == parts
 
 
 def test_words_around_an_address_stay() -> None:

@@ -48,6 +48,19 @@ def without_credentials(address: str) -> str:
     return f"{found[0]}{authority}{slash}{path}{mark}{shown}"
 
 
+def unknown_parts(address: str) -> str:
+    """What `without_credentials` hides of a query only because nobody knows what it is.
+
+    It may tell one camera from another (`?cam_id=1`), and it may be a secret; what is named like a
+    secret is not in it. Parts in their order, empty where there are none.
+    """
+    found = _SCHEME.match(address)
+    if found is None:
+        return ""
+    _, _, query = _parted(address[found.end() :].rpartition("@")[2], "?#")
+    return "&".join(part for part in query.split("&") if _shown_part(part) == HIDDEN)
+
+
 def text_without_credentials(text: str) -> str:
     """Words of others, with every address in them as `without_credentials` shows it."""
     return _URL_IN_TEXT.sub(lambda found: without_credentials(found[0]), text)
