@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsgn.errors import UsageError
+from wsgn.video.live.libav_options import require_known_options
 from wsgn.video.live.options import LiveOptions
 from wsgn.video.live.source import LiveSource
 
@@ -179,4 +180,5 @@ def _pairs(texts: list[str] | tuple[()]) -> Mapping[str, str]:
                     "rtsp_flags=prefer_tcp."
                 )
             pairs[key.strip()] = value.strip()
+    require_known_options(pairs)
     return pairs

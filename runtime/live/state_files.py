@@ -87,7 +87,10 @@ class _Address:
         if document["address_sha256"] != self.address_sha256:
             return False
         salt = bytes.fromhex(document.get("query_salt", ""))
-        return _Address.of(address, salt).query_pbkdf2 == document.get("query_pbkdf2", "")
+        same_query: bool = _Address.of(address, salt).query_pbkdf2 == document.get(
+            "query_pbkdf2", ""
+        )
+        return same_query
 
 
 class StateFiles:

@@ -15,6 +15,7 @@ from wsgn.video.addresses import STANDARD_INPUT
 from wsgn.video.errors import VideoError
 from wsgn.video.flow import require_opencv
 from wsgn.video.live.items import LastPicture, LivePosition
+from wsgn.video.live.libav_options import require_known_options
 from wsgn.video.live.reader import LiveReader
 from wsgn.video.live.source import LiveSource
 
@@ -93,6 +94,7 @@ class Streams:
         self._read = read
         self._grid = frame_grid(engine.manifest, engine.name)
         require_opencv(engine.manifest.flow)
+        require_known_options(self._options.live.source_options)
         sampling, live = engine.manifest.sampling, self._options.live
         self._stride_seconds = sampling.snippet_stride / sampling.frame_rate
         # Of one source: what arrives while it may wait.

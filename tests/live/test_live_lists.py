@@ -211,6 +211,7 @@ def test_what_is_no_toml_is_not_quoted(tmp_path: Path) -> None:
         ([A, "-o", "out", "--scores", "causal", "--save-scores"], "--save-scores means nothing"),
         ([A, "--rotate", "day"], "--rotate needs --output"),
         ([A, "--source-options", "a"], "must be KEY=VALUE"),
+        ([A, "--source-options", "rtsp_flags=listen,rtsp_flag=x"], "no option 'rtsp_flag' of"),
         ([A, "--window", "5", "--scores", "causal"], "--window is for --scores window"),
         (["srt://a:1"], "no SRT.*udp://127.0.0.1:5000"),
         (["--demo", "--realtime"], "prints a table"),
@@ -236,7 +237,7 @@ def test_every_word_of_live_sources_arrives() -> None:
         [
             A, "-e", "e.onnx", "--window", "30", "--timeout", "2", "--reconnect", "3",
             "--rtsp-transport", "udp", "--drop", "never", "--max-lag", "1.5", "--source-name", "d",
-            "--source-options", "a=1,b=c=d", "--source-options", "e=", "--state", "kept",
+            "--source-options", "ttl=1,headers=c=d", "--source-options", "key=", "--state", "kept",
             "--rotate", "hour", "-o", "out", "-f", "jsonl", "--end", "1:00", "--stream", "1",
             "--input-rate", "25",
         ]
@@ -245,7 +246,7 @@ def test_every_word_of_live_sources_arrives() -> None:
     live = options.live.live
     assert (live.timeout_seconds, live.reconnect, live.rtsp_transport) == (2.0, 3, "udp")
     assert (live.drop, live.max_lag_seconds) == ("never", 1.5)
-    assert live.source_options == {"a": "1", "b": "c=d", "e": ""}
+    assert live.source_options == {"ttl": "1", "headers": "c=d", "key": ""}
     assert (live.end_seconds, live.stream, live.input_rate) == (60.0, 1, 25.0)
     assert (options.live.state, options.live.rotate) == (Path("kept"), "hour")
     assert [source.name for source in options.live.sources] == ["d"]

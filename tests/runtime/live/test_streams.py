@@ -442,6 +442,9 @@ def test_what_does_not_fit_is_refused(engine: Engine, tmp_path: Path) -> None:
     large = StreamOptions(live=LiveOptions(max_lag_seconds=1e5))
     with pytest.raises(UsageError, match=r"over 2 GB .*--max-lag"):
         Streams([source("a")], engine, large)
+    odd = StreamOptions(live=LiveOptions(source_options={"rtsp_flags": "1", "no_such": "1"}))
+    with pytest.raises(UsageError, match="know no option 'no_such' of sources"):
+        Streams([source("a")], engine, odd)
     with pytest.raises(UsageError, match="no source called 'b'"):
         Streams([source("a")], engine).remove("b")
     with pytest.raises(UsageError, match="batch_size must be at least 1"):

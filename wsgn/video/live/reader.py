@@ -383,6 +383,8 @@ class LiveReader:
         words = fault.words()
         if fault.cause == "name_unknown" and self._source.address.count("@") > 1:
             words += " (in a password write %2F for / and %40 for @)"
+        if fault.cause == "broken" and self._options.source_options and not self._has_pictures:
+            words += " (or a value in the source options means nothing)"
         return words
 
     def _unix(self, seconds: float) -> float:
