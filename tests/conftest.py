@@ -18,6 +18,9 @@ def pytest_configure() -> None:
     # A job in the background ignores it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # So does one that nohup started.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # A GPU machine may do without it.
     if importlib.util.find_spec("hypothesis") is not None:
         from hypothesis import HealthCheck, settings
