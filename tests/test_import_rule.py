@@ -35,6 +35,8 @@ LEAN = {
     "tqdm": ("wsgn",),
     "av": ("wsgn.video", "wsgn.runtime"),
     "onnxruntime": ("wsgn.engines",),
+    # Optional, and imported only where it is to run an engine.
+    "openvino": ("wsgn.engines.openvino_engine",),
     # Optional, for engines on optical flow.
     "cv2": ("wsgn.video.flow",),
     # Optional, and imported only where a file of these is written or read.

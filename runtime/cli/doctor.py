@@ -24,6 +24,7 @@ _OPTIONAL = {
     "tensorrt": ("tensorrt", "tensorrt_bindings"),
     "tensorrt_rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings"),
     "pycuda": ("pycuda",),
+    "openvino": ("openvino",),
 }
 # Modules that packages of different names write: the last one installed wins, and removing one
 # breaks all.

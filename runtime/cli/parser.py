@@ -65,9 +65,9 @@ def _add_engine(group: Any) -> None:
     )
     group.add_argument(
         "--device",
-        metavar="cpu|cuda[:N]",
-        help="where the engine runs; never falls back to another (default: cpu for .onnx, cuda:0 "
-        "for .plan)",
+        metavar="NAME",
+        help="where the engine runs: cpu, cuda[:N], openvino[:cpu|gpu|npu], coreml, dml[:N]; never "
+        "falls back to another (default: cpu for .onnx, cuda:0 for .plan)",
     )
     group.add_argument(
         "--threads", type=int, metavar="N", help="threads of the engine (default: cores - 1)"

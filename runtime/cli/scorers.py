@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wsgn.engines.devices import cuda_ordinal
 from wsgn.engines.engine import Engine
-from wsgn.engines.open import cuda_ordinal
 from wsgn.errors import UsageError
 from wsgn.manifest import SelectionRule
 from wsgn.support.arrays import Float32Array

@@ -16,7 +16,8 @@ import pytest
 
 from wsgn.engines import onnxruntime_engine
 from wsgn.engines.cuda.driver import Driver, Gpu
-from wsgn.engines.open import cuda_ordinal, open_engine
+from wsgn.engines.devices import cuda_ordinal
+from wsgn.engines.open import open_engine
 from wsgn.errors import EngineError, UsageError
 
 CUDA = "CUDAExecutionProvider"
@@ -164,15 +165,19 @@ def test_a_broken_graph_is_not_taken_for_a_broken_installation(
 
 
 @pytest.mark.parametrize(
-    ("device", "ordinal"), [("cpu", None), ("cuda", 0), ("cuda:0", 0), ("cuda:12", 12)]
+    ("device", "ordinal"),
+    [("cpu", None), ("cuda", 0), ("cuda:0", 0), ("cuda:12", 12), ("openvino:gpu.1", None)],
 )
 def test_a_device_is_a_number_or_the_cpu(device: str, ordinal: int | None) -> None:
     assert cuda_ordinal(device) == ordinal
 
 
-@pytest.mark.parametrize("device", ["", "gpu", "cuda:", "cuda:-1", "CPU", "cuda:1 ", "cuda:\u0661"])
+@pytest.mark.parametrize(
+    "device",
+    ["", "gpu", "cuda:", "cuda:-1", "CPU", "cuda:1 ", "cuda:\u0661", "cpu:0", "openvino:AUTO"],
+)
 def test_any_other_word_is_a_usage_error(device: str) -> None:
-    with pytest.raises(UsageError, match="the device must be cpu, cuda or cuda:N"):
+    with pytest.raises(UsageError, match="the device must be cpu, cuda or cuda:N, openvino"):
         cuda_ordinal(device)
 
 

@@ -6,11 +6,12 @@ import contextlib
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from wsgn.engines.cuda.driver import probe_driver
+from wsgn.engines.devices import CPU, CUDA, DeviceName
 from wsgn.engines.engine import (
     EngineDescription,
     EngineInputs,
@@ -18,19 +19,55 @@ from wsgn.engines.engine import (
     ReadyOutputs,
     require_snippets,
 )
+from wsgn.engines.graph_check import LoadedTensor, check_graph, check_outputs, loaded_shape
 from wsgn.engines.process import OpeningProcess
-from wsgn.engines.tensors import GraphTensors, graph_tensors
+from wsgn.engines.tensors import graph_tensors
 from wsgn.errors import EngineError
 from wsgn.manifest import Manifest
 from wsgn.support.arrays import AnyArray
 from wsgn.support.packages import default_num_threads, load_package, shortage_of
 
-# ONNX Runtime's words for element types.
-_KINDS = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
-_CUDA = "CUDAExecutionProvider"
+# NumPy's names of element types, by ONNX Runtime's.
+_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 _CPU = "CPUExecutionProvider"
 # ONNX Runtime's own lines below this (fatal) would only repeat what our errors say.
 _LOG_NOTHING = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Provider:
+    """What runs graphs elsewhere than on the CPU."""
+
+    name: str
+    # The package that has it, and a way to get it where this ONNX Runtime lacks it.
+    package: str
+    to_get_it: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+_PROVIDERS = {
+    CUDA: _Provider(
+        name="CUDAExecutionProvider",
+        package="onnxruntime-gpu[cuda,cudnn]",
+        to_get_it="replace onnxruntime by onnxruntime-gpu (pip uninstall -y onnxruntime, then pip "
+        "install 'onnxruntime-gpu[cuda,cudnn]')",
+        # TF32 is off as in plans: it would move scores by a thousandth.
+        options={"use_tf32": "0"},
+    ),
+    "coreml": _Provider(
+        name="CoreMLExecutionProvider",
+        package="onnxruntime",
+        to_get_it="it is in onnxruntime for macOS",
+        # Its older form takes no sizes that are free.
+        options={"ModelFormat": "MLProgram"},
+    ),
+    "dml": _Provider(
+        name="DmlExecutionProvider",
+        package="onnxruntime-directml",
+        to_get_it="on Windows replace onnxruntime by onnxruntime-directml (pip uninstall -y "
+        "onnxruntime, then pip install onnxruntime-directml)",
+    ),
+}
 
 
 class OnnxRuntimeEngine:
@@ -40,10 +77,10 @@ class OnnxRuntimeEngine:
         self,
         description: EngineDescription,
         *,
-        ordinal: int | None = None,
+        device: DeviceName,
         num_threads: int | None = None,
     ) -> None:
-        """`ordinal` is the number of a GPU, or None for the CPU."""
+        """On the CPU, a GPU or what else a provider of ONNX Runtime drives, all of it there."""
         path = description.path
         if description.has_external_data:
             raise EngineError(
@@ -54,11 +91,12 @@ class OnnxRuntimeEngine:
         self.manifest: Manifest = description.manifest
         self.name = path.name
         self.sha256 = description.sha256
-        self.device = "cpu" if ordinal is None else f"cuda:{ordinal}"
-        self._session: Any = _open_session(path, ordinal, num_threads)
+        self.device = str(device)
+        self._session: Any = _open_session(path, device, num_threads)
         self._process = OpeningProcess(self.name, self._session)
         tensors = graph_tensors(self.manifest)
-        _check_graph(self._session, tensors, path)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        check_graph(tensors, _loaded(inputs), _loaded(outputs), path)
         self._input_names = tuple(one.name for one in tensors.inputs)
         self._output_names = tensors.output_names
 
@@ -78,11 +116,7 @@ class OnnxRuntimeEngine:
                 f"{shortage + '.' if shortage else _first_line(error)}"
             ) from error
         expected = (len(first), len(self.manifest.classes))
-        if logits.shape != expected or probabilities.shape != expected:
-            raise EngineError(
-                f"the engine '{self.name}' gave outputs of shape {logits.shape} and "
-                f"{probabilities.shape} where {expected} is wanted: export it again."
-            )
+        check_outputs(self.name, expected, logits, probabilities)
         return EngineOutputs(selection_logits=logits, class_probabilities=probabilities)
 
     def submit(self, inputs: EngineInputs) -> ReadyOutputs:
@@ -115,11 +149,20 @@ class OnnxRuntimeEngine:
         self.close()
 
 
-def _open_session(path: Path, ordinal: int | None, num_threads: int | None) -> Any:
+def _loaded(nodes: list[Any]) -> dict[str, LoadedTensor]:
+    return {
+        node.name: LoadedTensor(
+            dtype=_DTYPES.get(node.type, node.type), shape=loaded_shape(node.shape)
+        )
+        for node in nodes
+    }
+
+
+def _open_session(path: Path, device: DeviceName, num_threads: int | None) -> Any:
     onnxruntime = load_package("onnxruntime")
     onnxruntime.set_default_logger_severity(_LOG_NOTHING)
-    if ordinal is not None:
-        return _open_on_gpu(onnxruntime, path, ordinal, num_threads)
+    if device.kind != CPU:
+        return _open_elsewhere(onnxruntime, path, device, num_threads)
     try:
         return _session(onnxruntime, path, _session_options(onnxruntime, num_threads), [_CPU])
     except Exception as error:
@@ -139,20 +182,22 @@ def _session_options(onnxruntime: Any, num_threads: int | None) -> Any:
     return options
 
 
-def _open_on_gpu(onnxruntime: Any, path: Path, ordinal: int, num_threads: int | None) -> Any:
-    """A session all of which runs on one GPU: ONNX Runtime goes to the CPU in silence if it may."""
-    device = f"cuda:{ordinal}"
+def _open_elsewhere(
+    onnxruntime: Any, path: Path, device: DeviceName, num_threads: int | None
+) -> Any:
+    """A session all of which one provider runs, for ONNX Runtime goes to the CPU where it may."""
+    provider, missing = _PROVIDERS[device.kind], ""
     available = onnxruntime.get_available_providers()
-    if _CUDA not in available:
+    if provider.name not in available:
         raise EngineError(
-            f"--device {device} wants {_CUDA}, this ONNX Runtime {onnxruntime.__version__} has "
-            f"{', '.join(available)}: replace onnxruntime by onnxruntime-gpu (pip uninstall -y "
-            "onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]'), or use --device cpu."
+            f"--device {device} wants {provider.name}, this ONNX Runtime {onnxruntime.__version__} "
+            f"has {', '.join(available)}: {provider.to_get_it}, or use --device cpu."
         )
-    probe_driver().gpu(ordinal)
-    missing = _preload(onnxruntime)
-    # TF32 is off as in plans: it would move scores by a thousandth.
-    providers = [(_CUDA, {"device_id": str(ordinal), "use_tf32": "0"})]
+    if device.ordinal is not None:
+        probe_driver().gpu(device.ordinal)
+        missing = _preload(onnxruntime)
+    chosen = {"device_id": device.part} if device.part else {}
+    providers = [(provider.name, {**chosen, **provider.options})]
     options = _session_options(onnxruntime, num_threads)
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     try:
@@ -164,22 +209,22 @@ def _open_on_gpu(onnxruntime: Any, path: Path, ordinal: int, num_threads: int | 
         try:
             session = _session(onnxruntime, path, options, providers)
         except Exception as real_error:
-            raise _not_loaded(onnxruntime, path, device, real_error) from real_error
-        if session.get_providers()[0] == _CUDA:
+            raise _not_loaded(onnxruntime, path, str(device), real_error) from real_error
+        if session.get_providers()[0] == provider.name:
             raise EngineError(
                 f"ONNX Runtime {onnxruntime.__version__} would compute parts of the engine "
-                f"'{path}' on the CPU ({_first_line(error)}): its {_CUDA} lacks a kernel: "
-                "export the engine again, install a later onnxruntime-gpu, or use --device cpu."
+                f"'{path}' on the CPU ({_first_line(error)}): its {provider.name} lacks a kernel: "
+                f"export the engine again, install a later {provider.package}, or use --device cpu."
             ) from error
         raise EngineError(
-            f"ONNX Runtime {onnxruntime.__version__} cannot load its {_CUDA}"
-            f"{f' without {missing}' if missing else ''}: pip install "
-            "'onnxruntime-gpu[cuda,cudnn]', look at 'wsgn-run doctor', or use --device cpu."
+            f"ONNX Runtime {onnxruntime.__version__} cannot load its {provider.name}"
+            f"{f' without {missing}' if missing else ''}: pip install '{provider.package}', look "
+            "at 'wsgn-run doctor', or use --device cpu."
         ) from error
     active = session.get_providers()[0]
-    if active != _CUDA:
+    if active != provider.name:
         raise EngineError(
-            f"--device {device} wants {_CUDA}, but ONNX Runtime fell back to {active}: "
+            f"--device {device} wants {provider.name}, but ONNX Runtime fell back to {active}: "
             "run 'wsgn-run doctor', mend the installation, or use --device cpu."
         )
     return session
@@ -210,57 +255,6 @@ def _not_loaded(onnxruntime: Any, path: Path, device: str, error: Exception) -> 
         f"ONNX Runtime {onnxruntime.__version__} cannot load the engine '{path}' on {device}: "
         f"{shortage + '.' if shortage else advice}"
     )
-
-
-def _check_graph(session: Any, tensors: GraphTensors, path: Path) -> None:
-    """Compare the graph's inputs and outputs with those that are wanted."""
-    for what, wanted, nodes in (
-        ("inputs", tensors.inputs, session.get_inputs()),
-        ("outputs", tensors.outputs, session.get_outputs()),
-    ):
-        by_name = {one.name: _Tensor(_KINDS[one.dtype.name], one.sizes) for one in wanted}
-        _compare(what, by_name, nodes, path)
-
-
-@dataclass(frozen=True)
-class _Tensor:
-    """Element type and shape of an input or output; None where the size is dynamic."""
-
-    kind: str
-    shape: tuple[int | None, ...]
-
-    def fits(self, wanted: _Tensor) -> bool:
-        """A dynamic size fits any; one that must be dynamic may not be fixed."""
-        return (
-            self.kind == wanted.kind
-            and len(self.shape) == len(wanted.shape)
-            and all(
-                size is None or size == other
-                for size, other in zip(self.shape, wanted.shape, strict=True)
-            )
-        )
-
-    def __str__(self) -> str:
-        sizes = ", ".join("N" if size is None else str(size) for size in self.shape)
-        return f"{self.kind} ({sizes})"
-
-
-def _compare(what: str, wanted: dict[str, _Tensor], nodes: list[Any], path: Path) -> None:
-    have = {
-        node.name: _Tensor(
-            node.type, tuple(size if isinstance(size, int) else None for size in node.shape)
-        )
-        for node in nodes
-    }
-    if set(have) != set(wanted) or not all(have[name].fits(wanted[name]) for name in wanted):
-        raise EngineError(
-            f"the engine '{path}' has the {what} {_listed(have)}, but its manifest wants "
-            f"{_listed(wanted)}: export it again with export/to_onnx.py."
-        )
-
-
-def _listed(tensors: dict[str, _Tensor]) -> str:
-    return ", ".join(f"{name} {tensor}" for name, tensor in tensors.items()) or "none"
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from pathlib import Path
 
+from wsgn.engines.devices import CPU, CUDA, OPENVINO, DeviceName, device_name
 from wsgn.engines.engine import Engine, EngineDescription
 from wsgn.engines.onnx_file import manifest_of, notices_of, read_onnx_file
 from wsgn.engines.tensorrt.sidecar import is_plan, read_sidecar
-from wsgn.errors import EngineError, UsageError
+from wsgn.errors import EngineError
 from wsgn.manifest import Manifest
 from wsgn.support.counts import checked_count
 
@@ -50,8 +50,9 @@ def open_engine(
     Args:
         engine: an .onnx file, a TensorRT plan with its sidecar beside it, or the description of
             one, which is then not read again.
-        device: `cpu`, `cuda` or `cuda:N`, and there is no fallback to another; by default a plan
-            runs on `cuda:0`, and an ONNX file on `cpu`.
+        device: `cpu`, `cuda` or `cuda:N`, `openvino` (or `openvino:gpu`, `openvino:npu`),
+            `coreml`, `dml`, and there is no fallback to another; by default a plan runs on
+            `cuda:0`, and an ONNX file on `cpu`.
         num_threads: of the CPU; by default one core is left to decoding.
 
     Returns:
@@ -62,10 +63,10 @@ def open_engine(
         EngineError: the file or the device cannot be used; it says why.
         UsageError: there is no device of that name.
     """
-    ordinal = None if device is None else cuda_ordinal(device)
+    wanted = None if device is None else device_name(device)
     path = engine.path if isinstance(engine, EngineDescription) else Path(engine)
     _check_is_file(path)
-    if is_plan(path) and device is not None and ordinal is None:
+    if is_plan(path) and wanted is not None and wanted.kind != CUDA:
         raise EngineError(
             f"the engine '{path}' is a TensorRT plan, which runs on a GPU only: leave out "
             f"--device {device} or say --device cuda, or give the .onnx file."
@@ -74,12 +75,18 @@ def open_engine(
     if description.sidecar is not None:
         from wsgn.engines.tensorrt.engine import TensorRtEngine
 
+        ordinal = None if wanted is None else wanted.ordinal
         return TensorRtEngine(description, ordinal=ordinal or 0)
-    from wsgn.engines.onnxruntime_engine import OnnxRuntimeEngine
-
     if num_threads is not None:
         checked_count("the number of threads", num_threads)
-    return OnnxRuntimeEngine(description, ordinal=ordinal, num_threads=num_threads)
+    if wanted is not None and wanted.kind == OPENVINO:
+        from wsgn.engines.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(description, device=wanted, num_threads=num_threads)
+    from wsgn.engines.onnxruntime_engine import OnnxRuntimeEngine
+
+    cpu = DeviceName(kind=CPU, part="")
+    return OnnxRuntimeEngine(description, device=wanted or cpu, num_threads=num_threads)
 
 
 def _described_aloud(path: Path) -> EngineDescription:
@@ -88,14 +95,6 @@ def _described_aloud(path: Path) -> EngineDescription:
     for notice in description.notices:
         warnings.warn(notice, stacklevel=3)
     return description
-
-
-def cuda_ordinal(device: str) -> int | None:
-    """The number of a GPU, 0 of plain `cuda`; None of `cpu`. Raises `UsageError`."""
-    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device, re.ASCII)
-    if match is None:
-        raise UsageError(f"the device must be cpu, cuda or cuda:N, got '{device}'.")
-    return None if device == "cpu" else int(match.group(1) or 0)
 
 
 def _check_is_file(path: Path) -> None:
