@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from wsgn.support.terminal import print_text, printable
+from wsgn.support.terminal import print_text, print_words, printable
 
 
 class Console:
@@ -105,11 +104,9 @@ class Console:
             self._bar = None
 
     def _write(self, text: str) -> None:
-        if sys.stderr is None:
-            return
         try:
             with self.without_bar():
-                print_text(f"wsgn-run: {printable(text)}\n", sys.stderr)
+                print_words(f"wsgn-run: {printable(text)}\n")
         except (OSError, ValueError):
             return
 
@@ -119,8 +116,6 @@ def print_result(text: str) -> None:
 
     Raises BrokenPipeError when nobody reads them any more, else `OutputError` on a failure.
     """
-    if sys.stdout is None:
-        return
     try:
         print_text(text)
     except BrokenPipeError:

@@ -10,11 +10,17 @@ import sys
 from collections.abc import Sequence
 
 from wsgn.errors import WsgnError
-from wsgn.support.command import Ending, ending_of, give_up_stdout, unexpected_ending
+from wsgn.support.command import (
+    Ending,
+    ending_of,
+    give_up_stdout,
+    require_stdout,
+    unexpected_ending,
+)
 from wsgn.support.credentials import text_without_credentials
 from wsgn.support.packages import find_damage, first_cause
 from wsgn.support.signals import HANG_UPS, KeptSignal, handle_signals
-from wsgn.support.terminal import print_text
+from wsgn.support.terminal import print_words
 
 from .console import Console
 
@@ -23,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        require_stdout()
         return _dispatch(arguments)
     except (SystemExit, KeyboardInterrupt, BrokenPipeError, WsgnError) as error:
         ending = ending_of(error)
@@ -56,6 +63,6 @@ def _unforeseen_ending(error: Exception, arguments: Sequence[str]) -> Ending:
     if any(word in ("-v", "--verbose") for word in arguments):
         import traceback
 
-        print_text(text_without_credentials(traceback.format_exc()), sys.stderr)
+        print_words(text_without_credentials(traceback.format_exc()))
     damage = find_damage(error)
     return unexpected_ending(error, " (-v shows where)") if damage is None else ending_of(damage)

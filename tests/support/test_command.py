@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from places import ROOT
 
 from wsgn.errors import EngineError, InputError, OutputError, UsageError
 from wsgn.support.command import failure_code, report_failures, run_command
@@ -52,6 +54,24 @@ def test_sigterm_ends_in_order() -> None:
     before = signal.getsignal(signal.SIGTERM)
     assert run_command("it", work) == 143
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+@pytest.mark.parametrize("module", ["wsgn.runtime.cli.main", "wsgn.metrics.cli"])
+def test_without_a_stdout_nothing_is_begun(module: str, tmp_path: Path) -> None:
+    program = f"import sys; from {module} import main; sys.exit(main(['nothing.json']))"
+    shell = 'exec "$0" -c "$1" >&-'
+    done = subprocess.run(
+        ["sh", "-c", shell, sys.executable, program],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 6
+    assert done.stderr.count("\n") == 1
+    assert "stdout is closed" in done.stderr
 
 
 @pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="needs /dev/full")

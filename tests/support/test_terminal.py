@@ -9,7 +9,16 @@ import unicodedata
 import pytest
 
 from wsgn.support.tables import columns
-from wsgn.support.terminal import json_text, print_text, printable, quoted, without_surrogates
+from wsgn.support.terminal import (
+    json_text,
+    print_text,
+    print_words,
+    printable,
+    quoted,
+    say_above_bars,
+    without_surrogates,
+    write_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +62,7 @@ def test_json_means_what_it_meant() -> None:
 def test_letters_that_an_encoding_lacks_are_escaped(encoding: str) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
-    print_text("ünï 中 ─█ 👩\n", stream)
+    write_text("ünï 中 ─█ 👩\n", stream)
     shown = raw.getvalue().decode(encoding)
     expected = {
         "ascii": r"\u00fcn\u00ef \u4e2d \u2500\u2588 \ud83d\udc69",
@@ -77,9 +86,17 @@ def test_file_names_become_text(name: str, text: str) -> None:
     assert without_surrogates(name) == text
 
 
-def test_a_stream_that_was_closed_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdout", None)
-    print_text("nobody reads this\n")
+def test_words_for_a_stream_that_was_closed_go_to_no_other_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as closed:
+        closed.setattr("sys.stdout", None)
+        print_text("nobody reads this\n")
+    with monkeypatch.context() as closed:
+        closed.setattr("sys.stderr", None)
+        print_words("nobody reads this\n")
+        say_above_bars("nobody reads this")
+    assert capsys.readouterr() == ("", "")
 
 
 def test_names_in_a_sentence_are_quoted_and_not_too_many() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from wsgn.errors import InputError, OutputError, WsgnError
 from wsgn.support.credentials import text_without_credentials
 from wsgn.support.signals import exit_on_termination
-from wsgn.support.terminal import print_text, printable
+from wsgn.support.terminal import print_words, printable
 
 INTERRUPTED = 130
 # Some of several inputs failed.
@@ -70,6 +70,7 @@ def run_command(
     What `interrupted` gives, if anything, is said after Ctrl-C.
     """
     try:
+        require_stdout()
         with exit_on_termination():
             code = work()
         sys.stdout.flush()
@@ -82,6 +83,18 @@ def run_command(
             say(name, sentence)
         return ending.code
     return code
+
+
+def require_stdout() -> None:
+    """Raise `OutputError` where a command has no stdout: all work would be for nothing.
+
+    A file that is opened then could also take its number, and get what libraries write to it.
+    """
+    if sys.stdout is None:
+        raise OutputError(
+            "stdout is closed, where results and last words go: open it, or send it nowhere with "
+            "> /dev/null."
+        )
 
 
 def give_up_stdout() -> None:
@@ -97,7 +110,7 @@ def give_up_stdout() -> None:
 def say(name: str, sentence: str) -> None:
     """A sentence of the command `name` on stderr; whoever closed it does not want to hear it."""
     with contextlib.suppress(OSError, ValueError):
-        print_text(f"{name}: {printable(sentence)}\n", sys.stderr)
+        print_words(f"{name}: {printable(sentence)}\n")
 
 
 def failure_code(num_failed: int, num_good: int) -> int:

@@ -56,14 +56,23 @@ def json_text(document: Any, *, indent: int | None = None) -> str:
     return printable(text, keep="\n")
 
 
-def print_text(text: str, stream: TextIO | None = None) -> None:
-    """Write text whose lines end in \\n, to stdout by default; nothing where that was closed.
+def print_text(text: str) -> None:
+    """Write text whose lines end in \\n to stdout, if there is one; see `write_text`."""
+    if sys.stdout is not None:
+        write_text(text, sys.stdout)
 
-    Letters that the stream's encoding lacks are escaped as well. Raises `OSError`.
+
+def print_words(text: str) -> None:
+    """Write text whose lines end in \\n to stderr, if there is one; see `write_text`."""
+    if sys.stderr is not None:
+        write_text(text, sys.stderr)
+
+
+def write_text(text: str, stream: TextIO) -> None:
+    """Write text whose lines end in \\n to a stream at once. Raises `OSError`.
+
+    Letters that the stream's encoding lacks are escaped as well.
     """
-    stream = sys.stdout if stream is None else stream
-    if stream is None:
-        return
     text = printable(text, keep="\n")
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
@@ -81,6 +90,9 @@ def print_lines(*lines: str) -> None:
 
 def say_above_bars(sentence: str) -> None:
     """Write a line to stderr, above the progress bars that stand there."""
+    # Without a file it would write to stdout.
+    if sys.stderr is None:
+        return
     from tqdm import tqdm
 
     tqdm.write(printable(sentence), file=sys.stderr)
