@@ -44,6 +44,10 @@ LEAN = {
     "opentimelineio": ("wsgn.interchange.otio",),
     # Optional, and imported only where feature files are written.
     "safetensors": ("wsgn.features.file",),
+    # Optional, and imported only where a live page is served.
+    "starlette": ("wsgn.runtime.serve",),
+    "uvicorn": ("wsgn.runtime.serve.server",),
+    "prometheus_client": ("wsgn.runtime.serve.metrics",),
     # Optional, and imported only where a broker is notified.
     "paho": ("wsgn.runtime.notify.mqtt",),
     # Optional, and imported only where labels are burnt into pictures.

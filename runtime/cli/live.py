@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from wsgn.engines.engine import Engine
 from wsgn.engines.open import open_engine
@@ -42,12 +43,16 @@ from .console import Console, print_result
 from .engines import checked_engine
 from .live_files import LiveFiles
 from .live_options import LiveRunOptions
+from .live_page import opened_page
 from .live_reports import SegmentLines, SourceStates, first_of
 from .live_sources import find_live
 from .live_state import StateSaver, opened_states
 from .options import RunOptions
 from .reports import JsonLinesReport, Report, open_report
 from .signals import SignalStop, stop_on_signals
+
+if TYPE_CHECKING:
+    from ..serve.app import LivePage
 
 # A run of which no source can be opened for so long ends, and whoever started it hears of it.
 _FIRST_PICTURE_SECONDS = 60.0
@@ -68,6 +73,7 @@ def run_live(options: RunOptions, live: LiveRunOptions, hang_up: KeptSignal) -> 
     output = None if options.output is None else options.output.directory
     folder = nullcontext() if output is None else no_empty_folder(output)
     with (
+        opened_page(live.serve, description.manifest.classes, console) as page,
         open_engine(description, device=options.device, num_threads=options.num_threads) as engine,
         folder,
         # With a list it asks for something else.
@@ -93,6 +99,7 @@ def run_live(options: RunOptions, live: LiveRunOptions, hang_up: KeptSignal) -> 
                 stop=stop,
                 notifier=notifier,
                 clips=clips,
+                page=page,
             )
             with run.listening(hang_up):
                 return run.run()
@@ -111,19 +118,17 @@ class LiveRun:
         states: StateFiles | None,
         console: Console,
         stop: SignalStop,
-        listeners: Sequence[Listener] = (),
         notifier: Notifier | None = None,
         clips: LiveClips | None = None,
+        page: LivePage | None = None,
     ) -> None:
         self._options = options
         self._live = live
         self._console = console
         self._stop = stop
-        self._listeners: list[Listener] = [*listeners]
-        if clips is not None:
-            self._listeners.append(clips)
         self._clips = clips
         self._notifier = notifier
+        self._listeners = _listeners(clips, notifier, page)
         self._run_event = _run_event(engine, options, live)
         self._report = _open_report(console)
         folder = None if options.output is None else options.output.directory
@@ -143,7 +148,10 @@ class LiveRun:
             saved=self._load(live.sources),
             tick=self._tick,
             read=LiveReader if clips is None else clips.read,
+            watcher=page,
         )
+        if page is not None:
+            page.show(self._streams.picture)
         self._states = SourceStates()
         self._began = time.monotonic()
         self._next_words = self._began + _WORDS_SECONDS
@@ -341,8 +349,6 @@ class LiveRun:
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:
             listener(event)
-        if self._notifier is not None:
-            self._notifier(event)
 
     def _write_report(self, event: Event) -> None:
         """Give an event to stdout; a disk that is full takes the line alone."""
@@ -394,6 +400,18 @@ class LiveRun:
         if self._gave_up or (states.failed and not states.opened):
             return InputError.exit_code
         return PARTLY_FAILED if states.failed else 0
+
+
+def _listeners(
+    clips: LiveClips | None, notifier: Notifier | None, page: LivePage | None
+) -> list[Listener]:
+    """Who hears all events beside stdout and the files."""
+    if page is not None and notifier is not None:
+        page.metrics.counts[("wsgn_notify_failures_total", "Attempts that failed.")] = lambda: {
+            one.receiver: one.num_failures for one in notifier.deliveries()
+        }
+    heard_by = (clips, notifier, None if page is None else page.hear)
+    return [listener for listener in heard_by if listener is not None]
 
 
 def _with_name(name: str, sentence: str) -> str:

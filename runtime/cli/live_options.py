@@ -14,6 +14,7 @@ from wsgn.video.live.options import LiveOptions
 from wsgn.video.live.source import LiveSource
 
 from ..live.asking import answer_of
+from ..serve.address import ServeAddress, serve_address
 from .cameras import LONGEST_TIMEOUT_SECONDS, SHORTEST_TIMEOUT_SECONDS
 from .live_sources import LiveWords, find_live
 
@@ -31,6 +32,7 @@ _ONLY_LIVE = (
     "rotate",
     "clips",
     "clip_padding",
+    "serve",
 )
 # Beside it a minute, of which no more is held, has room for a segment.
 _LONGEST_CLIP_PADDING_SECONDS = 20.0
@@ -64,6 +66,8 @@ class LiveRunOptions:
     # None where none are written.
     clips: Path | None
     clip_padding_seconds: float
+    # None where nobody looks on.
+    serve: ServeAddress | None
 
 
 def given_live_words(words: Namespace) -> list[str]:
@@ -116,6 +120,7 @@ def live_run_options(
         rotate=words.rotate or "day",
         clips=None if words.clips is None else Path(words.clips),
         clip_padding_seconds=_clip_padding(words),
+        serve=None if words.serve is None else serve_address(words.serve),
     )
 
 

@@ -227,6 +227,12 @@ def _add_output(group: Any) -> None:
         metavar="S",
         help="seconds before and behind the segment in these clips (default: 1)",
     )
+    group.add_argument(
+        "--serve",
+        metavar="[HOST:]PORT",
+        help="a live page at this port, with metrics and what other programs ask; other machines "
+        "than this one (0.0.0.0:PORT) look on with the token in WSGN_TOKEN",
+    )
 
 
 def _add_notify(group: Any) -> None:
