@@ -28,6 +28,7 @@ class _Pulse:
 
     async def beat(self) -> None:
         """Until the process ends."""
+        self.last = time.monotonic()
         while True:
             await asyncio.sleep(_BEAT_SECONDS)
             now = time.monotonic()
