@@ -37,6 +37,7 @@ from wsgn.prediction.separate_outputs import outputs_alone, rule_alone
 from wsgn.presets import Preset
 from wsgn.support.files import write_whole_file
 from wsgn.training.trainer import Trainer
+from wsgn.training.update import with_precision
 
 TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 # Over how many seconds scores are averaged before segments are cut, at the threshold in the middle
@@ -166,12 +167,19 @@ def _is_of(result: Result, job: Job) -> bool:
     wanted = _description(job)
     usual = json.loads(
         json.dumps(
-            {"method": asdict(type(job.preset.model.method)()), "train": asdict(TrainConfig())}
+            {
+                "method": asdict(type(job.preset.model.method)()),
+                "train": asdict(_on_cpu(TrainConfig())),
+            }
         )
     )
     return (wanted["row"], wanted["setting"]) == (result.row, result.setting) and all(
         usual[record] | getattr(result, record) == wanted[record] for record in usual
     )
+
+
+def _on_cpu(train: TrainConfig) -> TrainConfig:
+    return with_precision(train, torch.device("cpu"))
 
 
 def _description(job: Job) -> dict[str, Any]:
@@ -180,7 +188,7 @@ def _description(job: Job) -> dict[str, Any]:
         "row": job.row,
         "setting": None if job.setting is None else asdict(job.setting),
         "method": asdict(job.preset.model.method),
-        "train": asdict(job.preset.train),
+        "train": asdict(_on_cpu(job.preset.train)),
     }
     known: dict[str, Any] = json.loads(json.dumps(description))
     return known

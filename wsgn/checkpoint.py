@@ -241,7 +241,10 @@ def restore_optimizer(
 ) -> None:
     """Put named tensors back where `optimizer_tensors` found them."""
     parameters = dict(model.named_parameters())
+    # Where an optimiser of one launch reads it; else it would be copied in every step.
+    counts_there = any(group.get("fused") for group in optimizer.param_groups)
     for name, value in tensors.items():
         parameter, _, key = name.rpartition("/")
-        device = "cpu" if key == "step" else parameters[parameter].device
+        there = key != "step" or counts_there
+        device = parameters[parameter].device if there else torch.device("cpu")
         optimizer.state[parameters[parameter]][key] = value.clone().to(device)

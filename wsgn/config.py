@@ -20,7 +20,8 @@ from wsgn.support.choices import one_of, require_choices
 
 SUPERVISIONS = ("video", "frame")
 SCHEDULES = ("constant", "cosine")
-PRECISIONS = ("float32", "bfloat16")
+# Of matrix products; TF32 is float32 with rounded factors, on a GPU.
+PRECISIONS = ("auto", "float32", "tf32", "bfloat16")
 TIME_UNITS = ("snippet", "frame")
 # Where the features of a training are kept.
 CACHES = ("none", "ram", "device")
@@ -183,8 +184,9 @@ class TrainConfig:
     loss_smoothing_seconds: float = 0.0
     # Labels divided by their sum instead of 0/1.
     normalise_labels: bool = False
-    # Of the matrix products; the losses and the selection stay in float32.
-    precision: str = one_of(PRECISIONS, "float32")
+    # Of the matrix products; the losses and the selection stay in float32. 'auto' is bfloat16 on a
+    # GPU and float32 on a CPU.
+    precision: str = one_of(PRECISIONS, "auto")
     # Random flips, shifts, brightness and temporal offset of whole videos (frames only).
     augment: bool = True
     seed: int = 0

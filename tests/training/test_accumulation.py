@@ -28,9 +28,8 @@ METHODS = {
 
 def gradients(trainer: Trainer) -> dict[str, torch.Tensor]:
     """The gradient of the first batch, before it is clipped."""
-    trainer._optimizer.zero_grad()
     trainer.model.train()
-    trainer._accumulate()
+    trainer._update.accumulate(trainer._stream())
     trainer.close()
     return {
         name: parameter.grad.double()

@@ -9,7 +9,7 @@ import pytest
 from toy import write_toy_dataset
 
 from wsgn.errors import OutputError, UsageError
-from wsgn.features.options import FeatureOptions
+from wsgn.features.options import CacheOptions, FeatureOptions
 from wsgn.presets import preset
 from wsgn.training import cli
 from wsgn.training.options import TrainOptions
@@ -75,3 +75,18 @@ def test_options_that_cannot_be_are_refused_before_anything_is_read(
     good = options(tmp_path / "nothing", tmp_path)
     with pytest.raises(UsageError, match=words):
         replace(good, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"cuda_graph": True}, "--cuda-graph is a GPU's"),
+        ({"cache": CacheOptions(place="device")}, "--cache device keeps features on a GPU"),
+    ],
+)
+def test_what_is_for_a_gpu_is_refused_without_one(
+    dataset: Path, tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        train(replace(options(dataset, tmp_path / "new"), **change))  # type: ignore[arg-type]
+    assert not (tmp_path / "new").exists()

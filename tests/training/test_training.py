@@ -167,7 +167,7 @@ def test_no_weight_decay_on_the_global_gaussian() -> None:
     trainer = Trainer(feature_model(), short_training(weight_decay=0.1), ToySource(3))
     decays = {
         id(parameter): group["weight_decay"]
-        for group in trainer._optimizer.param_groups
+        for group in trainer._update.optimizer.param_groups
         for parameter in group["params"]
     }
     method = trainer.model.method

@@ -23,6 +23,7 @@ METHODS = {
 def losses(method: WsgnConfig, device: str, **train: object) -> list[float]:
     settings: dict[str, object] = {
         "num_steps": 8, "batch_videos": 8, "batch_pairs": 2, "accumulate_snippets": 120,
+        "precision": "float32",
     }  # fmt: skip
     trainer = Trainer(
         feature_model(method=method, dropout=0.0),

@@ -41,7 +41,7 @@ class Packing:
 
 def mean_per_video(values: Tensor, cu_seqlens: Tensor) -> Tensor:
     """(N, C) -> (B, C): the mean over each video's snippets."""
-    return Packing(cu_seqlens).mean(values)
+    return Packing(cu_seqlens, len(values)).mean(values)
 
 
 def check_offsets(cu_seqlens: Tensor, num_snippets: int) -> None:

@@ -240,6 +240,11 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     group.add_argument("--compile", action="store_true", help="torch.compile the layers")
+    group.add_argument(
+        "--cuda-graph",
+        action="store_true",
+        help="record updates as CUDA graphs and replay them; not tried on a GPU yet",
+    )
     group.add_argument("--tensorboard", action="store_true", help="log to DIR/tensorboard too")
     group.add_argument("--threads", type=int, help="CPU threads (default: all)")
 
@@ -288,6 +293,7 @@ def train_options(argv: Sequence[str] | None = None) -> TrainOptions:
         device=arguments.device,
         num_threads=arguments.threads,
         compile_layers=arguments.compile,
+        cuda_graph=arguments.cuda_graph,
         tensorboard=arguments.tensorboard,
         progress=not arguments.quiet,
     )

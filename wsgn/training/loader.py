@@ -29,6 +29,8 @@ class PackedBatch:
     targets: Targets
     # Whether it is the last of its update.
     ends_update: bool
+    # So many videos at the end fill a place up, and have no loss.
+    num_padding: int = 0
     # Set when the copy to the GPU has been enqueued on another stream.
     copied: torch.cuda.Event | None = None
 

@@ -53,6 +53,8 @@ class TrainOptions:
     num_threads: int | None = None
     # torch.compile the layers.
     compile_layers: bool = False
+    # Record updates as CUDA graphs and replay them; for a GPU, and not tried on one yet.
+    cuda_graph: bool = False
     # Log to the folder `tensorboard` in the output too.
     tensorboard: bool = False
     # Show progress bars, and notices of videos that are left out, on stderr.

@@ -211,11 +211,17 @@ def _trainer(
     import torch
 
     from wsgn.extraction.networks import load_weights
+    from wsgn.training.recorder import Recorder, cuda_capture
     from wsgn.training.run import resume_from
     from wsgn.training.trainer import Trainer
 
     if options.num_threads is not None:
         torch.set_num_threads(options.num_threads)
+    recorder = None
+    if options.cuda_graph:
+        if device.type != "cuda":
+            raise UsageError("--cuda-graph is a GPU's: add --device cuda.")
+        recorder = Recorder(capture=cuda_capture(device))
     trainer = Trainer(
         model,
         options.preset.train,
@@ -223,6 +229,7 @@ def _trainer(
         device=device,
         world=world,
         compile_layers=options.compile_layers,
+        recorder=recorder,
         dataset=dataset,
         from_videos=from_videos,
     )

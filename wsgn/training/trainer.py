@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from importlib import import_module
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from wsgn.checkpoint import Checkpoint, TrainedOn, optimizer_tensors, restore_optimizer
 from wsgn.config import ModelConfig, TrainConfig
@@ -20,15 +18,16 @@ from wsgn.data.annotations import label_vector
 from wsgn.data.samples import VideoSource
 from wsgn.errors import InputError, UsageError
 from wsgn.features.dataset import FeatureDataset
-from wsgn.methods.interface import Losses
 from wsgn.methods.rules import selection_rule
 from wsgn.model import WeakDetector
 from wsgn.prediction.calibrate import calibrated
 from wsgn.prediction.predict import predict_videos
 from wsgn.training.distributed import World
 from wsgn.training.loader import BatchLoader, LoadOptions, MicroBatch, PackedBatch
-from wsgn.training.objective import open_objective, require_consistent
+from wsgn.training.objective import require_consistent
+from wsgn.training.recorder import Recorder, require_recordable
 from wsgn.training.sampler import draw_batch, micro_batches, shard
+from wsgn.training.update import Update, with_precision
 from wsgn.training.verdict import TrainingScore, Witness
 
 # What torch takes as a seed is below this.
@@ -75,14 +74,16 @@ class Trainer:
         device: torch.device | None = None,
         world: World | None = None,
         compile_layers: bool = False,
+        recorder: Recorder | None = None,
         dataset: str = "",
         from_videos: bool = False,
     ) -> None:
         if tuple(source.classes) != tuple(model.classes):
             raise UsageError("the dataset's classes are not the model's.")
         require_consistent(model, train)
-        self.train_config = train
         self.device = device or torch.device("cpu")
+        train = with_precision(train, self.device)
+        self.train_config = train
         self.world = world or World()
         self._source = source
         self._trained_on = TrainedOn(
@@ -101,15 +102,15 @@ class Trainer:
         if self.device.type == "cuda":
             # The fused kernels of the frame selection.
             import_module("wsgn.kernels")
-        self._objective = open_objective(
-            self.model, train, self.world, compile_layers=compile_layers
-        )
-        self._optimizer = torch.optim.Adam(
-            [
-                {"params": self._parameters(decayed=True), "weight_decay": train.weight_decay},
-                {"params": self._parameters(decayed=False), "weight_decay": 0.0},
-            ],
-            lr=train.learning_rate,
+        if recorder is not None:
+            require_recordable(model, train, self.world.size)
+        self._update = Update(
+            self.model,
+            train,
+            self.device,
+            self.world,
+            compile_layers=compile_layers,
+            recorder=recorder,
         )
         self.step = 0
         self._batches: Generator[PackedBatch] | None = None
@@ -128,7 +129,8 @@ class Trainer:
             )
         self._require_fitting(checkpoint)
         self.model.load_state_dict(checkpoint.weights)
-        restore_optimizer(self.model, self._optimizer, checkpoint.optimizer)
+        restore_optimizer(self.model, self._update.optimizer, checkpoint.optimizer)
+        self._update.restored()
         self.step = checkpoint.step
         self.close()
 
@@ -163,7 +165,7 @@ class Trainer:
             train=self.train_config,
             step=self.step,
             weights=self.model.state_dict(),
-            optimizer=optimizer_tensors(self.model, self._optimizer),
+            optimizer=optimizer_tensors(self.model, self._update.optimizer),
             trained_on=self._trained_on,
         )
 
@@ -188,19 +190,15 @@ class Trainer:
         config = self.train_config
         self.model.train()
         torch.manual_seed(_mixed_seed(config.seed, self.step, self.world.rank))
-        self._optimizer.zero_grad(set_to_none=True)
-        loss = self._accumulate()
         learning_rate = scheduled_rate(config, self.step)
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
-        limit = config.gradient_clip or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
-        self._optimizer.step()
+        if self._batches is None:
+            self._batches = self._stream()
+        updated = self._update.run(self._batches, learning_rate)
         self.step += 1
         return StepLog(
             step=self.step,
-            loss=self.world.sum(loss),
-            gradient_norm=norm,
+            loss=self.world.sum(updated.loss),
+            gradient_norm=updated.gradient_norm,
             learning_rate=learning_rate,
             seconds=time.perf_counter() - started,
         )
@@ -210,34 +208,6 @@ class Trainer:
         if self._batches is not None:
             self._batches.close()
             self._batches = None
-
-    def _accumulate(self) -> Tensor:
-        """This process's share of the batch's loss; its gradient is in the parameters, summed."""
-        if self._batches is None:
-            self._batches = self._stream()
-        total = torch.zeros((), device=self.device)
-        for batch in self._batches:
-            with self._sharing(last=batch.ends_update):
-                loss = self._loss(batch)
-                # DistributedDataParallel takes the mean over processes where the sum is meant.
-                (loss * self.world.size).backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
-            if batch.ends_update:
-                break
-        return total
-
-    def _loss(self, batch: PackedBatch) -> Tensor:
-        config = self.train_config
-        losses: Losses = self._objective(batch.inputs, batch.cu_seqlens, batch.targets)
-        return losses.per_video.sum() / config.batch_videos + losses.per_pair.sum() / max(
-            1, config.batch_pairs
-        )
-
-    def _sharing(self, *, last: bool) -> AbstractContextManager[None]:
-        """Gradients are exchanged between processes once, with the last micro-batch."""
-        if last or not isinstance(self._objective, DistributedDataParallel):
-            return nullcontext()
-        return self._objective.no_sync()
 
     def _stream(self) -> Generator[PackedBatch]:
         """The micro-batches of all updates to come, read ahead."""
@@ -281,13 +251,6 @@ class Trainer:
                 ends_update=number == len(found),
             )
             for number, indices in enumerate(found, start=1)
-        ]
-
-    def _parameters(self, *, decayed: bool) -> list[nn.Parameter]:
-        return [
-            parameter
-            for name, parameter in self.model.named_parameters()
-            if name.startswith("method.global_") != decayed
         ]
 
 
