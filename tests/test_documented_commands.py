@@ -46,6 +46,9 @@ SYNTHESIZE = Run(add=FEW_VIDEOS)
 SMALL_CROPS = "--short-side 64 --crop-size 64"
 FLOW = NotHere(reason="two I3D take minutes to export", nearest="tests/export/test_joined_flow.py")
 NO_CAMERA = NotHere(reason="needs a camera", nearest="tests/live/test_live_command.py")
+NO_RECEIVER = NotHere(
+    reason="needs a receiver", nearest="tests/runtime/notify/test_notify_command.py"
+)
 NO_GPU = NotHere(reason="needs a GPU", nearest="tests/engines/test_gpu_engines.py")
 
 # By the command as it stands in the pages, in the order in which it is met first.
@@ -152,6 +155,11 @@ COMMANDS: dict[str, Run | NotHere] = {
     "python export/to_onnx.py model.safetensors -o streams.onnx --graph streaming": Run(),
     # docs/live.md
     "wsgn-run video.mp4 --engine wsgn.onnx --realtime": Run(add="--end 1"),
+    # docs/notify.md
+    "wsgn-run cameras.toml --engine wsgn.onnx --notify https://example.org/hook": NO_RECEIVER,
+    "wsgn-run cameras.toml --engine wsgn.onnx "
+    "--notify mqtts://broker.example.org/home/cameras": NO_RECEIVER,
+    "mosquitto_sub -h broker.example.org -v -t 'wsgn/#'": NO_RECEIVER,
     # docs/report.md
     "wsgn-run --demo -o demo": Run(),
     "wsgn-run videos/ --engine wsgn.onnx -o results -f html,jsonl --save-scores": Run(),
@@ -318,6 +326,9 @@ PYTHON_NOT_HERE = {
     "docs/api.md": NotHere(reason="run by itself", nearest="tests/test_api.py"),
     "docs/first_engine.md": NotHere(
         reason="trains for minutes", nearest="tests/learning/test_learn.py"
+    ),
+    "docs/notify.md": NotHere(
+        reason="runs until it is stopped", nearest="tests/runtime/notify/test_notify_command.py"
     ),
     "docs/streaming.md": NotHere(
         reason="leaves out the numbers", nearest="tests/runtime/streaming/test_detector.py"

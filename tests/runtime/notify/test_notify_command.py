@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
+import documents
 import planted
 import pytest
 from broker import Broker
@@ -13,6 +17,9 @@ from receivers import Receiver, Reply
 
 from wsgn.errors import UsageError
 from wsgn.runtime.cli.options import parse_options
+from wsgn.runtime.notify.addresses import Webhook, read_address
+from wsgn.runtime.notify.messages import Message
+from wsgn.runtime.notify.webhook import WebhookSender
 
 SECRET = "hUnter2"
 
@@ -104,3 +111,33 @@ def test_a_broker_without_its_package_is_said(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "paho", None)
     with pytest.raises(ImportError, match=r"wsgn\[mqtt\]"):
         parse_options(["a.mp4", "-e", "demo", "--notify", "mqtt://a/b"])
+
+
+def test_the_receiver_of_the_page_takes_what_is_signed_with_its_secret() -> None:
+    blocks = documents.blocks(documents.read_page("docs/notify.md"))
+    (block,) = (one for one in blocks if one.kind == "python")
+    with Receiver() as free:
+        port = free.port
+    code = block.text.replace("8000", str(port))
+    environment = os.environ | {"WSGN_NOTIFY_SECRET": "between us"}
+    command = [sys.executable, "-c", code]
+    message = Message(run="r", seq=7, type="status", source="door", body=b'{"seq": 7}')
+    address = read_address(f"http://127.0.0.1:{port}")
+    assert isinstance(address, Webhook)
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            found = []
+            # The first one also waits until the server is there.
+            for secret in (b"between us", b"another", None):
+                sender = WebhookSender(address, secret, wait_seconds=(0.05,))
+                sender.put(message)
+                while not sender.outbox.is_empty:
+                    assert server.poll() is None
+                    time.sleep(0.01)
+                sender.stop()
+                found.append(sender.outbox.delivery().num_delivered)
+        finally:
+            server.kill()
+        assert server.stdout is not None
+        assert server.stdout.read() == "{'seq': 7}\n"
+    assert found == [1, 0, 0]
