@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wsgn.errors import UsageError
-from wsgn.export.graphs.file import OnnxExport, export_onnx
+from wsgn.export.graphs.file import CALLS, OnnxExport, export_onnx
 from wsgn.extraction.arguments import add_onnx_options, onnx_options
 from wsgn.extraction.choose import split_names
 from wsgn.extraction.config import ONNX_PREFIX
@@ -46,6 +46,13 @@ def _parser() -> argparse.ArgumentParser:
         choices=GRAPHS,
         default="snippet",
         help="what the file computes (default: snippet, which wsgn-run takes)",
+    )
+    parser.add_argument(
+        "--calls",
+        choices=CALLS,
+        default=CALLS[0],
+        help="of the streaming graph, snippets of a stream in a call: any number by a Loop "
+        "(default), few without one, or always one",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument(
@@ -160,6 +167,7 @@ def _export(arguments: argparse.Namespace) -> None:
         flow=arguments.flow,
         onnx=onnx_options(arguments, split_names(arguments.backbone or ())),
         half=arguments.half,
+        calls=arguments.calls,
         alarms=_alarm_options(arguments),
         overwrite=arguments.overwrite,
     )

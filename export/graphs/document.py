@@ -126,17 +126,22 @@ def with_alarms(subject: Exportable, alarms: AlarmRule) -> Exportable:
 
 
 def export_graph(
-    subject: Exportable, graph: str = "snippet", *, half: bool = False
+    subject: Exportable, graph: str = "snippet", *, half: bool = False, calls: str = "any"
 ) -> onnx.ModelProto:
-    """The document of one of `wsgn.manifest.GRAPHS`; with `half` convolutions are in float16."""
+    """The document of one of `wsgn.manifest.GRAPHS`; with `half` convolutions are in float16.
+
+    The graph of streams is for one of `streaming_selection.CALLS`: for one, N is fixed.
+    """
     manifest = replace(subject.manifest, graph=graph)
     tensors = graph_tensors(manifest)
     document = _exported(subject.graph, manifest, tensors)
     put_in_networks(document, subject.graph)
-    function = graph_function(manifest)
+    function = graph_function(manifest, calls=calls)
     if function is not None:
         document.functions.append(function)
     _check_dynamic(document, tensors)
+    if calls == "one":
+        _fix(document, "N", 1)
     _strip(document)
     if half:
         convolutions_in_half(document)
@@ -194,6 +199,14 @@ def _check_dynamic(document: onnx.ModelProto, tensors: GraphTensors) -> None:
             raise EngineError(
                 f"the export fixed the number of snippets or videos of '{value.name}'."
             )
+
+
+def _fix(document: onnx.ModelProto, axis: str, size: int) -> None:
+    """Give a free dimension of inputs and outputs a size."""
+    for value in [*document.graph.input, *document.graph.output]:
+        for found in value.type.tensor_type.shape.dim:
+            if found.dim_param == axis:
+                found.dim_value = size
 
 
 def _strip(document: onnx.ModelProto) -> None:

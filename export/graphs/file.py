@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from wsgn.prediction.alarm_options import AlarmOptions
     from wsgn.prediction.alarms import AlarmReport
 
+# Of the streaming graph; see `wsgn.export.graphs.streaming_selection`.
+CALLS = ("any", "few", "one")
 # By which hosts know the file.
 SUFFIX = ".onnx"
 
@@ -55,6 +57,7 @@ def export_onnx(
     flow: str | None = None,
     onnx: OnnxOptions | None = None,
     half: bool = False,
+    calls: str = "any",
     alarms: AlarmOptions | None = None,
     overwrite: bool = False,
 ) -> OnnxExport:
@@ -77,6 +80,8 @@ def export_onnx(
             all (0) and `tvl1`.
         onnx: output and pixels of an ONNX network, as in `wsgn-features`.
         half: convolutions, and a backbone's layers, in float16.
+        calls: snippets of a stream in one call of the graph of streams: `any` number, by a Loop;
+            `few`, without one, in memory by their square; always `one`.
         alarms: videos that say from which scores on streams raise alarms (docs/streaming.md).
         overwrite: replace a file of that name.
 
@@ -89,9 +94,7 @@ def export_onnx(
         MissingExtraError: the extra `export` is not installed.
     """
     output = Path(output)
-    if graph not in GRAPHS:
-        raise UsageError(f"there is no graph '{graph}'; choose from {', '.join(GRAPHS)}.")
-    _check_output(output, overwrite=overwrite)
+    _check_wanted(output, graph, overwrite=overwrite)
     try:
         # An interruption in here would look like a missing package.
         with hold_signals():
@@ -109,23 +112,25 @@ def export_onnx(
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = load_checkpoint(Path(checkpoint))
     subject = _subject(checkpoint, backbone, frames, onnx)
-    _require_graph(subject.manifest, graph)
+    _require_graph(subject.manifest, graph, calls)
     check_folder(output)
     found = None
     if alarms is not None:
         found = calibrate_alarms(checkpoint, subject.manifest, alarms)
         subject = with_alarms(subject, found.alarms)
-    document = export_graph(subject, graph, half=half)
+    document = export_graph(subject, graph, half=half, calls=calls)
     with unfinished_folder(output) as folder:
         unchecked = folder / output.name
         save_graph(document, unchecked, wanted=output)
-        report = _parity(subject, graph, unchecked, output, half=half)
+        report = _parity(subject, graph, unchecked, output, half=half, calls=calls)
         put_in_place(unchecked, output)
     return replace(report, alarms=found)
 
 
-def _check_output(output: Path, *, overwrite: bool) -> None:
+def _check_wanted(output: Path, graph: str, *, overwrite: bool) -> None:
     """Raise before the work what would otherwise be raised behind it."""
+    if graph not in GRAPHS:
+        raise UsageError(f"there is no graph '{graph}'; choose from {', '.join(GRAPHS)}.")
     if output.suffix.lower() != SUFFIX:
         raise UsageError(
             f"the file's name must end in {SUFFIX}, by which hosts know it, got '{output}'."
@@ -136,7 +141,11 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{output} exists; choose another name or add --overwrite.")
 
 
-def _require_graph(manifest: Manifest, graph: str) -> None:
+def _require_graph(manifest: Manifest, graph: str, calls: str) -> None:
+    if calls not in CALLS:
+        raise UsageError(f"the calls must be of {', '.join(CALLS)}, got '{calls}'.")
+    if calls != CALLS[0] and graph != "streaming":
+        raise UsageError("--calls is of the streaming graph: add --graph streaming.")
     if manifest.flow is not None and graph != "snippet":
         raise UsageError(
             f"the {graph} graph takes no optical flow: leave --graph out, or join motion in place "
@@ -169,7 +178,9 @@ def _subject(
     return join(checkpoint, networks_before(names, onnx=onnx, side=frames.crop_size), frames)
 
 
-def _parity(subject: Exportable, graph: str, path: Path, wanted: Path, *, half: bool) -> OnnxExport:
+def _parity(
+    subject: Exportable, graph: str, path: Path, wanted: Path, *, half: bool, calls: str
+) -> OnnxExport:
     """How far the file is from torch; an `EngineError` where that is too far."""
     from wsgn.export.graphs.parity import HALF_TOLERANCE, TOLERANCE, check_parity, parity_sizes
     from wsgn.export.graphs.score_parity import check_score_parity, score_parity_sizes
@@ -181,7 +192,7 @@ def _parity(subject: Exportable, graph: str, path: Path, wanted: Path, *, half: 
         rows = check_parity(subject, path, lengths, tolerance)
     else:
         sizes = score_parity_sizes(subject.manifest)
-        rows = check_score_parity(subject, graph, path, sizes, tolerance)
+        rows = check_score_parity(subject, graph, path, sizes, tolerance, calls=calls)
     return OnnxExport(
         path=wanted,
         classes=subject.manifest.classes,

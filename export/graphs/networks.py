@@ -155,7 +155,6 @@ def _call(
 _NETWORKS = {"whole-video": WholeVideoGraph, "streaming": StreamingGraph}
 _FUNCTIONS = {
     "whole-video": frame_selection.frame_selection_function,
-    "streaming": streaming_selection.streaming_selection_function,
 }
 
 
@@ -165,7 +164,12 @@ def graph_network(snippets: SnippetGraph, manifest: Manifest) -> nn.Module:
     return snippets if selecting is None else selecting(snippets, manifest)
 
 
-def graph_function(manifest: Manifest) -> onnx.FunctionProto | None:
-    """The function that the graph calls; None for the one that has no selection in it."""
+def graph_function(manifest: Manifest, *, calls: str = "any") -> onnx.FunctionProto | None:
+    """The function that the graph calls; None for the one that has no selection in it.
+
+    That of streams is for one of its CALLS.
+    """
+    if manifest.graph == "streaming":
+        return streaming_selection.streaming_selection_function(manifest.selection, calls=calls)
     function = _FUNCTIONS.get(manifest.graph)
     return None if function is None else function(manifest.selection)

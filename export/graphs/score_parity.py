@@ -45,8 +45,12 @@ def check_score_parity(
     path: Path,
     sizes: Sequence[tuple[int, int]],
     tolerance: float = TOLERANCE,
+    *,
+    calls: str = "any",
 ) -> tuple[ParityRow, ...]:
     """Run the file on random inputs of every size; an `EngineError` when it is too far off.
+
+    Streams are cut into calls as the graph wants them, one of `streaming_selection.CALLS`.
 
     `tolerance` is for what the network computes; scores follow from it in float32 always.
     """
@@ -56,7 +60,7 @@ def check_score_parity(
     if graph == "whole-video":
         check = _WholeVideos(subject, session, _Logits(path), comparison, tolerance)
     else:
-        check = _Streams(subject, session, comparison, tolerance)
+        check = _Streams(subject, session, comparison, tolerance, calls == "one")
     for size in sizes:
         snippets = parity_input(subject, size[0] * size[1])
         check.run(per_video(snippets, size).numpy())
@@ -133,12 +137,13 @@ class _WholeVideos:
 
 @dataclass(frozen=True, eq=False)
 class _Streams:
-    """Streams in one call and in three, whose state is handed on."""
+    """Streams in one call and in three, whose state is handed on; or in one for each snippet."""
 
     subject: Exportable
     session: Any
     comparison: Comparison
     tolerance: float
+    one_by_one: bool
 
     def run(self, inputs: FloatingArray) -> None:
         """Compare for inputs (B, N, ...)."""
@@ -146,7 +151,8 @@ class _Streams:
         with torch.inference_mode():
             outputs = self.subject.graph(torch.from_numpy(inputs).flatten(0, 1))
         expected = [output.numpy().reshape(*inputs.shape[:2], -1) for output in outputs]
-        for cuts in ((), (length // 3, length // 2)):
+        ways: tuple[tuple[int, ...], ...] = ((), (length // 3, length // 2))
+        for cuts in (tuple(range(1, length)),) if self.one_by_one else ways:
             logits, probabilities, scores, states = self._outputs(inputs, cuts)
             add = self.comparison.add
             add("selection_logits", expected[0], logits, self.tolerance)

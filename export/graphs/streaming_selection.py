@@ -15,6 +15,10 @@ Measured in ONNX Runtime 1.32 on one core, B = 1, C = 20, local_gaussian and tem
     Scan     0.03 ms   0.09 ms   1.06 ms   132 ms       5.6e-5          4.8 MB    0.4 s
     15 steps 0.13 ms   0.23 ms   0.66 ms    75 ms       3.9e-6          1559 MB   278 s
 
+Without the Loop, for hosts to which a loop is many launches: for calls of few snippets every place
+sees all places up to it through a mask (N, N), which takes memory and time by N^2; for calls of one
+snippet there is nothing to merge but the state.
+
 The Loop is the fastest and, because a value goes through log N merges instead of N, as exact as the
 others at best. On a GPU it is 15 steps for N = 20,000 where the Scan is 20,000.
 """
@@ -39,6 +43,8 @@ from wsgn.export.graphs.selection_function import (
 from wsgn.manifest import AVERAGE, SelectionRule
 
 NAME = "StreamingSelection"
+# Snippets of a stream in one call: any number, by a Loop; few, by a mask; always one.
+CALLS = ("any", "few", "one")
 # Powers of two that N is compared with; a tensor of 2^31 snippets fits nowhere.
 _NUM_POWERS = 31
 
@@ -48,15 +54,15 @@ def node_attributes(rule: SelectionRule) -> Attributes:
     return weight_attributes(rule) | gate_attributes(rule) | attention_attributes(rule)
 
 
-def streaming_selection_function(rule: SelectionRule) -> onnx.FunctionProto:
-    """The function for one rule; its node has `node_attributes` of it.
+def streaming_selection_function(rule: SelectionRule, *, calls: str = "any") -> onnx.FunctionProto:
+    """The function for one rule and one of CALLS; its node has `node_attributes` of the rule.
 
     Inputs: selection_logits and class_probabilities (B, N, C), state (B, R, C) with the rows of
     `wsgn.localization.streaming_state.state_rows`, mu and sigma (C), prior of `prior_rows` there.
     Outputs: scores (B, N, C) and next_state (B, R, C). All float32.
     """
     is_average = rule.weight_scale == AVERAGE
-    body = _CONSTANTS + _PREFIXES + _SPLIT[is_average] + _STREAM
+    body = _CONSTANTS + _PREFIXES_OF[calls] + _SPLIT[is_average] + _STREAM
     if rule.components and (
         is_average or {"local_gaussian", "temporal_softmax"} & {*rule.components}
     ):
@@ -160,6 +166,54 @@ _PREFIXES = f"""
     real_counts = Cast <to = 1> (counts)
     call_count = Unsqueeze (real_counts, last_axis)
 """
+
+# The same without a Loop, (B, N, N, C) in between: [b, i, j] is of place j as place i sees it. The
+# mean is taken twice, so that what its rounding moves is taken out of the squares.
+_MASKED_PREFIXES = """
+    length = Shape <start = 1, end = 2> (selection_logits)
+    num_snippets = Squeeze (length)
+    place = Range (zero, num_snippets, one)
+    place_column = Unsqueeze (place, last_axis)
+    is_later = Less (place_column, place)
+    hidden = Unsqueeze (is_later, end)
+    seen_axis = Constant <value_ints = [2]> ()
+    zeros = Sub (selection_logits, selection_logits)
+    nothing = Constant <value_float = 0.0> ()
+    counts = Add (place, one)
+    real_counts = Cast <to = 1> (counts)
+    call_count = Unsqueeze (real_counts, last_axis)
+    each = Unsqueeze (selection_logits, last_axis)
+    shown = Where (hidden, lowest, each)
+    call_maximum = ReduceMax <keepdims = 0> (shown, seen_axis)
+    maximum_row = Unsqueeze (call_maximum, seen_axis)
+    below_maximum = Sub (shown, maximum_row)
+    exponentials = Exp (below_maximum)
+    call_sum = ReduceSum <keepdims = 0> (exponentials, seen_axis)
+    added = Where (hidden, nothing, each)
+    total = ReduceSum <keepdims = 0> (added, seen_axis)
+    rough_mean = Div (total, call_count)
+    rough_row = Unsqueeze (rough_mean, seen_axis)
+    apart = Sub (each, rough_row)
+    apart_shown = Where (hidden, nothing, apart)
+    apart_total = ReduceSum <keepdims = 0> (apart_shown, seen_axis)
+    correction = Div (apart_total, call_count)
+    call_mean = Add (rough_mean, correction)
+    apart_squared = Mul (apart_shown, apart_shown)
+    squares_total = ReduceSum <keepdims = 0> (apart_squared, seen_axis)
+    squares_excess = Mul (apart_total, correction)
+    call_squares = Sub (squares_total, squares_excess)
+"""
+
+# The same where N is 1.
+_ONE_SNIPPET = """
+    zeros = Sub (selection_logits, selection_logits)
+    call_mean = Identity (selection_logits)
+    call_squares = Identity (zeros)
+    call_maximum = Identity (selection_logits)
+    call_sum = Add (zeros, real_one)
+    call_count = Identity (real_one)
+"""
+_PREFIXES_OF = dict(zip(CALLS, (_PREFIXES, _MASKED_PREFIXES, _ONE_SNIPPET), strict=True))
 
 # `stream_*` are those of the stream up to each place. The maximum of a stream that has not begun is
 # lower than every logit.

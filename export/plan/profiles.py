@@ -84,6 +84,9 @@ def _whole_video_spans(source: PlanInput, limits: Limits) -> dict[str, dict[str,
 
 def _streaming_spans(source: PlanInput, limits: Limits) -> dict[str, dict[str, Span]]:
     streams = limits.max_batch or min(_MOST_STREAMS, _most_by_pixels(source))
+    if "N" not in source.axes:
+        # Exported for calls of one snippet.
+        return {"streaming": {"B": _span(_USUAL_LIVE, streams)}}
     snippets = limits.max_snippets or min(_MOST_LIVE, _most_by_pixels(source, streams))
     return {"streaming": {"B": _span(_USUAL_LIVE, streams), "N": _span(_USUAL_LIVE, snippets)}}
 

@@ -158,7 +158,9 @@ def frame_selection_session(rule: SelectionRule) -> onnxruntime.InferenceSession
     return _session(node, function, shapes, constants)
 
 
-def streaming_session(rule: SelectionRule, prior: Prior = PRIOR) -> onnxruntime.InferenceSession:
+def streaming_session(
+    rule: SelectionRule, prior: Prior = PRIOR, *, calls: str = "any"
+) -> onnxruntime.InferenceSession:
     """selection_logits, class_probabilities (B, N, C), state -> scores (B, N, C), next_state."""
     node = helper.make_node(
         streaming_selection.NAME,
@@ -173,5 +175,5 @@ def streaming_session(rule: SelectionRule, prior: Prior = PRIOR) -> onnxruntime.
         "state": state, "next_state": state,
     }  # fmt: skip
     constants = {"mu": MU, "sigma": SIGMA, "prior": prior_rows(prior, rule)}
-    function = streaming_selection.streaming_selection_function(rule)
+    function = streaming_selection.streaming_selection_function(rule, calls=calls)
     return _session(node, function, shapes, constants)

@@ -295,6 +295,9 @@ def test_the_command_and_what_wsgn_run_says(
     arguments = [str(tmp_path / "c.safetensors"), "-o", str(engine), "--graph", kind]
     assert main(arguments) == 0
     assert "scores " in capsys.readouterr().out
+    for calls in ("few", "one"):
+        words = [*arguments, "--overwrite", "--calls", calls]
+        assert main(words) == (0 if kind == "streaming" else 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.safetensors", "m.onnx"]
     with pytest.raises(EngineError, match=f"holds the {kind} graph.*export it without --graph"):
         open_engine(engine)

@@ -35,6 +35,7 @@ from toy import ToySource, feature_model, short_training
 from wsgn.checkpoint import load_checkpoint
 from wsgn.export.graphs.document import describe as describe_model
 from wsgn.export.graphs.document import export_graph, exportable
+from wsgn.export.graphs.streaming_selection import CALLS, streaming_selection_function
 from wsgn.localization.online.scorer import CausalScorer
 from wsgn.localization.streaming_state import state_rows, whole_video_scores
 from wsgn.manifest import AVERAGE, COMPONENTS, Manifest, Prior, SelectionRule
@@ -110,6 +111,32 @@ def test_every_rule_scores_by_the_past(rule: SelectionRule, prior: Prior) -> Non
         for b in range(len(x)):
             assert_close(scores[b], causal(x[b], p[b], rule, prior))
             assert_close(whole_video_scores(x[b], p[b], state[b], rule), exact(x[b], p[b], rule))
+
+
+@pytest.mark.parametrize(
+    "rule", [*FULL_RULES, *FULL_AVERAGES, *NEW_RULES[-2:], STREAM_RULES[0]], ids=rule_name
+)
+def test_without_a_loop_it_scores_the_same(rule: SelectionRule) -> None:
+    """Against the past alone, and beside the graph with a Loop, in one call and in several."""
+    looped, masked, single = (streaming_session(rule, calls=calls) for calls in CALLS)
+    for shape, cuts in (((1, 1), []), ((3, 2), [1]), ((2, 63), [1, 17, 18]), ((1, 130), [])):
+        x, p = random_streams(*shape)
+        p = 4 * p - 2 if rule.class_activation == "identity" else p
+        wanted, wanted_state = run_chopped(looped, x, p, cuts)
+        for session, places in ((masked, cuts), (single, list(range(shape[1])))):
+            scores, state = run_chopped(session, x, p, places)
+            assert_close(scores, wanted)
+            assert_close(state, wanted_state)
+            for b in range(len(x)):
+                assert_close(scores[b], causal(x[b], p[b], rule))
+
+
+def test_only_calls_of_any_number_have_a_loop() -> None:
+    operators = [
+        {node.op_type for node in streaming_selection_function(FULL_RULES[0], calls=calls).node}
+        for calls in CALLS
+    ]
+    assert ["Loop" in found for found in operators] == [True, False, False]
 
 
 @pytest.mark.parametrize("rule", [*FULL_RULES, FULL_AVERAGES[1], FULL_AVERAGES[4]], ids=rule_name)

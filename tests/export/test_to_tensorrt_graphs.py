@@ -83,6 +83,11 @@ def test_models_on_features(tmp_path: Path, graph: str) -> None:
     rows = check_plan_parity(source, profiles, OnnxSession(source), 1e-6)
     assert {row.output for row in rows} == {value.name for value in document.graph.output}
     assert all(row.largest_value > 1e-3 for row in rows)
+    if graph == "streaming":
+        subject = exportable(random_checkpoint(feature_model()))
+        for calls in ("few", "one"):
+            document = export_graph(subject, graph, calls=calls)
+            assert built(document, tmp_path / f"{calls}.onnx") == ()
 
 
 def put_in_half(document: onnx.ModelProto) -> None:
