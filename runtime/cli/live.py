@@ -407,9 +407,7 @@ def _listeners(
 ) -> list[Listener]:
     """Who hears all events beside stdout and the files."""
     if page is not None and notifier is not None:
-        page.metrics.counts[("wsgn_notify_failures_total", "Attempts that failed.")] = lambda: {
-            one.receiver: one.num_failures for one in notifier.deliveries()
-        }
+        page.metrics.counts |= notifier.counts()
     heard_by = (clips, notifier, None if page is None else page.hear)
     return [listener for listener in heard_by if listener is not None]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 from ..events import Event
@@ -18,6 +19,12 @@ _PATIENCE_SECONDS = 10.0
 # After Ctrl-C, and once more for senders to say farewell.
 _LAST_SECONDS = 0.5
 _LOOK_SECONDS = 0.05
+# Name, words, and what of a delivery.
+_TOTALS: tuple[tuple[str, str, Callable[[Delivery], int]], ...] = (
+    ("delivered", "Events that a receiver has taken.", lambda one: one.num_delivered),
+    ("failures", "Attempts that failed.", lambda one: one.num_failures),
+    ("dropped", "The oldest of too many that waited.", lambda one: one.num_dropped),
+)
 
 
 class Sender(Protocol):
@@ -82,6 +89,16 @@ class Notifier:
     def deliveries(self) -> tuple[Delivery, ...]:
         """What became of the messages, by receiver."""
         return tuple(sender.outbox.delivery() for sender in self._senders)
+
+    def counts(self) -> dict[tuple[str, str], Callable[[], dict[str, int]]]:
+        """Totals by receiver, for who collects metrics; by their names and words."""
+        return {
+            (f"wsgn_notify_{name}_total", words): partial(self._counted, read)
+            for name, words, read in _TOTALS
+        }
+
+    def _counted(self, read: Callable[[Delivery], int]) -> dict[str, int]:
+        return {found.receiver: read(found) for found in self.deliveries()}
 
     def close(self, is_hurried: Callable[[], bool]) -> list[str]:
         """Send what waits as long as it arrives, a moment only in a hurry; then last sentences."""
