@@ -269,7 +269,7 @@ def _write_joined(
 ) -> VideoAnnotation:
     """Features of clips behind each other, and the times of their labels."""
     info = reader.info(clips[0].name)
-    step = info.sampling.snippet_stride / info.sampling.frame_rate
+    step = info.sampling.stride_seconds
     segments, parts, end = [], [], 0.0
     for clip in clips:
         parts.append(reader.read(clip.name))

@@ -212,7 +212,7 @@ def _load(
 
 def _too_slow(urls: Sequence[str], arguments: argparse.Namespace, folder: Path) -> TooSlow:
     sampling = describe_engine(arguments.engine).manifest.sampling
-    stride = sampling.snippet_stride / sampling.frame_rate
+    stride = sampling.stride_seconds
     slow = _TOO_MUCH * stride / len(urls)
     holdings: list[Holding] = []
     length = 2 * arguments.seconds

@@ -195,7 +195,7 @@ def detector_cost(manifest: Manifest, num_snippets: int, repeats: int) -> list[M
     angles = steps[:, None] / 20 + 2 * np.pi * np.arange(num_classes) / num_classes  # (T, C)
     curves = np.exp(3 * np.sin(angles))
     stream = SnippetLogits(
-        start_seconds=steps * manifest.sampling.snippet_stride / manifest.sampling.frame_rate,
+        start_seconds=manifest.sampling.start_seconds(steps),
         epoch=np.zeros(num_snippets, dtype=np.int64),
         selection_logits=np.sin(angles).astype(np.float32),
         class_probabilities=(curves / curves.sum(axis=1, keepdims=True)).astype(np.float32),

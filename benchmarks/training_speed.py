@@ -89,7 +89,7 @@ class MemorySource:
         return self._sample(index, rows)
 
     def _sample(self, index: int, rows: np.ndarray) -> VideoSample:
-        starts = rows * SAMPLING.snippet_stride / SAMPLING.frame_rate
+        starts = SAMPLING.start_seconds(rows)
         features = self.features[index]
         return VideoSample(
             inputs=torch.from_numpy(features if len(rows) == len(features) else features[rows]),

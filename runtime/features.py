@@ -12,7 +12,6 @@ from wsgn.errors import EngineError, InputError, UsageError
 from wsgn.features.file import FeatureInfo
 from wsgn.features.reader import FeatureReader
 from wsgn.localization.timing import snippet_duration_seconds
-from wsgn.manifest import Sampling
 from wsgn.support.arrays import FloatArray, IntArray
 
 from .events import EndEvent, Event, ProgressEvent, SegmentEvent, SourceEvent, WarningEvent
@@ -88,10 +87,8 @@ class FeatureDetection:
         self._detector = Detector(own, self._options.detector, scorer=scorer)
         self._guard = FiniteGuard(engine.name)
         self._batch = fitting_batch(manifest, _BATCH)
-        sampling = self._info.sampling
-        self._starts = (
-            np.arange(self._info.num_snippets) * sampling.snippet_stride / sampling.frame_rate
-        )  # (T,)
+        numbers = np.arange(self._info.num_snippets)
+        self._starts = self._info.sampling.start_seconds(numbers)  # (T,)
         # Where the last snippet ends that was looked at.
         self._seconds = 0.0
         self._num_segments = 0
@@ -225,17 +222,13 @@ class FeatureDetection:
         own, trained = self._info.sampling, self._trained
         ratios = (
             snippet_duration_seconds(own) / snippet_duration_seconds(trained),
-            _stride_seconds(own) / _stride_seconds(trained),
+            own.stride_seconds / trained.stride_seconds,
         )
         if any(not 1 / _OTHER_SNIPPETS <= ratio <= _OTHER_SNIPPETS for ratio in ratios):
             yield WarningEvent(
                 code="time_base",
                 message=f"snippets of {snippet_duration_seconds(own):g} s each "
-                f"{_stride_seconds(own):g} s, the engine was trained on "
-                f"{snippet_duration_seconds(trained):g} s each {_stride_seconds(trained):g} s: "
+                f"{own.stride_seconds:g} s, the engine was trained on "
+                f"{snippet_duration_seconds(trained):g} s each {trained.stride_seconds:g} s: "
                 "give the features that it was trained on, or their --input-rate.",
             )
-
-
-def _stride_seconds(sampling: Sampling) -> float:
-    return sampling.snippet_stride / sampling.frame_rate

@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from wsgn.errors import UsageError
+from wsgn.localization.online.alarms import WINDOW_SECONDS
 from wsgn.support.counts import checked_count
 from wsgn.support.json_input import read_object
 from wsgn.video.grid import MAXIMUM_FRAME_RATE, MINIMUM_FRAME_RATE
@@ -25,7 +26,7 @@ from ..streaming.rules import DetectorOptions
 from ..writers import FORMATS
 from .live_options import LiveRunOptions, given_live_words, live_run_options
 from .notify_options import notify_options
-from .parser import LIVE_WINDOW_SECONDS, build_parser
+from .parser import build_parser
 
 # 31 years; what is longer is a slip of the keyboard.
 _MOST_SECONDS = 1_000_000_000
@@ -237,7 +238,7 @@ def _detector_options(words: Namespace, *, live: bool) -> DetectorOptions:
             raise UsageError(f"--{name.replace('_', '-')} must be a finite number, got {value}.")
     window = words.window
     if window is None and scores == "window":
-        window = LIVE_WINDOW_SECONDS
+        window = WINDOW_SECONDS
     return DetectorOptions(
         scores=scores,
         open_threshold=_threshold(words.threshold),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wsgn import __version__
+from wsgn.localization.online.alarms import WINDOW_SECONDS
 from wsgn.support.parser import CommandParser
 from wsgn.video.live.options import DROPS, RTSP_TRANSPORTS
 
@@ -13,8 +14,6 @@ from ..streaming.rules import SCORE_MODES
 from ..writers import FORMATS
 
 ROTATIONS = ("day", "hour", "never")
-# Of --scores window where a source has no end.
-LIVE_WINDOW_SECONDS = 120.0
 
 _DESCRIPTION = "Find actions in videos with an exported engine."
 _EPILOG = """\
@@ -90,7 +89,7 @@ def _add_detection(group: Any) -> None:
         "--window",
         type=float,
         metavar="S",
-        help=f"seconds of --scores window (default of live sources: {LIVE_WINDOW_SECONDS:g})",
+        help=f"seconds of --scores window (default of live sources: {WINDOW_SECONDS:g})",
     )
     group.add_argument(
         "--labels",

@@ -201,7 +201,7 @@ class LiveStream:
         self.counters.late_seconds += hole.to_seconds - hole.from_seconds
         before = self._hole
         self._hole = hole if before is None else replace(hole, from_seconds=before.from_seconds)
-        yield from self._late(hole.from_seconds, hole.to_seconds, hole.snippets, 0, position, now)
+        yield from self._late(hole, 0, position.media_seconds, now)
 
     def due(self) -> Iterator[Event]:
         """What was handed over behind the snippets that are done."""
@@ -213,24 +213,15 @@ class LiveStream:
         if status.state == "waiting" and self.opened:
             # Of the reader of a new thread, which does not know.
             status = replace(status, state="lost")
-        if (status.state, status.cause) == (self.state, self.cause):
-            return
-        if status.state == "restored" and self.state in (None, "restored"):
-            return
-        self.state, self.cause = status.state, status.cause
-        self.counters.lost_seconds += status.lost_seconds or 0.0
-        yield self._live(
-            StatusEvent(
-                source=self.name,
-                state=status.state,
-                cause=status.cause,
-                at_seconds=status.seconds,
-                attempt=status.attempt,
-                retry_seconds=status.retry_seconds,
-                lost_seconds=status.lost_seconds,
-                epoch=status.epoch + self.extra_epochs if status.state == "restored" else None,
-                message=f"{self.name}: {status.message}",
-            )
+        yield from self._change(
+            status.state,
+            status.cause,
+            status.message,
+            status.seconds,
+            attempt=status.attempt,
+            retry_seconds=status.retry_seconds,
+            lost_seconds=status.lost_seconds,
+            epoch=status.epoch,
         )
 
     def silent(
@@ -241,15 +232,19 @@ class LiveStream:
             self._silent_at = now
         if self.state not in ("lost", "waiting"):
             state = "lost" if self.opened else "waiting"
-            yield from self.status(self._own_status(state, cause, message, position))
+            yield from self._change(state, cause, message, position.media_seconds)
 
     def report(self, position: LivePosition, now: float) -> Iterator[Event]:
         """What is said from time to time."""
         if self._unreported is not None and now - self._reported_at >= _REPORT_SECONDS:
-            yield from self._report_dropped(position, now)
+            yield from self._report_dropped(position.media_seconds, now)
         if self.state == "late" and now - self._late_at >= _ON_TIME_SECONDS:
-            yield from self.status(
-                self._own_status("restored", None, "is on time again.", position)
+            yield from self._change(
+                "restored",
+                None,
+                "is on time again.",
+                position.media_seconds,
+                epoch=position.epoch,
             )
 
     def end(
@@ -258,7 +253,7 @@ class LiveStream:
         """The last events: open segments, what was not said yet, an error, the end."""
         for event in self.detector.flush(reason):
             yield self._counted(event)
-        yield from self._report_dropped(position, np.inf)
+        yield from self._report_dropped(position.media_seconds, np.inf)
         if error is not None:
             usage = isinstance(error, UsageError)
             code = "usage" if usage else getattr(error, "code", "unreadable")
@@ -312,10 +307,8 @@ class LiveStream:
         elif isinstance(item, Skipped):
             self.counters.skipped += item.pictures
             self.counters.late_seconds += item.to_seconds - item.from_seconds
-            position = LivePosition(media_seconds=item.to_seconds, unix_seconds=0.0, epoch=0)
-            yield from self._late(
-                item.from_seconds, item.to_seconds, 0, item.pictures, position, time.monotonic()
-            )
+            hole = Hole(snippets=0, from_seconds=item.from_seconds, to_seconds=item.to_seconds)
+            yield from self._late(hole, item.pictures, item.to_seconds, time.monotonic())
         else:
             self.ended = item
 
@@ -363,9 +356,9 @@ class LiveStream:
             return
         lost_seconds = time.monotonic() - self._silent_at
         self._silent_at = None
-        position = LivePosition(media_seconds=seconds, unix_seconds=0.0, epoch=epoch)
-        status = self._own_status("restored", None, "is back.", position, lost_seconds)
-        yield from self.status(status)
+        yield from self._change(
+            "restored", None, "is back.", seconds, lost_seconds=lost_seconds, epoch=epoch
+        )
 
     def _close_hole(self) -> Iterator[Event]:
         hole, self._hole = self._hole, None
@@ -377,56 +370,61 @@ class LiveStream:
             GapEvent(from_seconds=hole.from_seconds, to_seconds=hole.to_seconds, cause="late")
         )
 
-    def _late(
-        self,
-        from_seconds: float,
-        to_seconds: float,
-        snippets: int,
-        pictures: int,
-        position: LivePosition,
-        now: float,
-    ) -> Iterator[Event]:
+    def _late(self, hole: Hole, pictures: int, at_seconds: float, now: float) -> Iterator[Event]:
         self._late_at = now
         before = self._unreported
         self._unreported = DroppedEvent(
             source=self.name,
-            from_seconds=from_seconds if before is None else before.from_seconds,
-            to_seconds=to_seconds,
-            snippets=snippets + (0 if before is None else before.snippets),
+            from_seconds=hole.from_seconds if before is None else before.from_seconds,
+            to_seconds=hole.to_seconds,
+            snippets=hole.snippets + (0 if before is None else before.snippets),
             pictures=pictures + (0 if before is None else before.pictures),
             cause="late",
-            at_seconds=position.media_seconds,
+            at_seconds=at_seconds,
         )
         if self.state not in ("late", "lost", "waiting"):
             message = "is late: the engine or this machine is too slow for what comes."
-            yield from self.status(self._own_status("late", "late", message, position))
+            yield from self._change("late", "late", message, at_seconds)
         if now - self._reported_at >= _REPORT_SECONDS:
-            yield from self._report_dropped(position, now)
+            yield from self._report_dropped(at_seconds, now)
 
-    def _report_dropped(self, position: LivePosition, now: float) -> Iterator[Event]:
+    def _report_dropped(self, at_seconds: float, now: float) -> Iterator[Event]:
         dropped, self._unreported = self._unreported, None
         if dropped is not None:
             self._reported_at = now
-            yield self._live(replace(dropped, at_seconds=position.media_seconds))
+            yield self._live(replace(dropped, at_seconds=at_seconds))
 
-    def _own_status(
+    def _change(
         self,
         state: str,
         cause: str | None,
         message: str,
-        position: LivePosition,
+        seconds: float,
+        *,
+        attempt: int = 0,
+        retry_seconds: float | None = None,
         lost_seconds: float | None = None,
-    ) -> Status:
-        return Status(
-            state=state,
-            cause=cause,
-            seconds=position.media_seconds,
-            unix_seconds=position.unix_seconds,
-            attempt=0,
-            retry_seconds=None,
-            lost_seconds=lost_seconds,
-            epoch=position.epoch,
-            message=message,
+        epoch: int = 0,
+    ) -> Iterator[Event]:
+        """A status; what is known already gives nothing. `epoch` counts where it is `restored`."""
+        if (state, cause) == (self.state, self.cause):
+            return
+        if state == "restored" and self.state in (None, "restored"):
+            return
+        self.state, self.cause = state, cause
+        self.counters.lost_seconds += lost_seconds or 0.0
+        yield self._live(
+            StatusEvent(
+                source=self.name,
+                state=state,
+                cause=cause,
+                at_seconds=seconds,
+                attempt=attempt,
+                retry_seconds=retry_seconds,
+                lost_seconds=lost_seconds,
+                epoch=epoch + self.extra_epochs if state == "restored" else None,
+                message=f"{self.name}: {message}",
+            )
         )
 
     def _counted(self, event: Event) -> Event:

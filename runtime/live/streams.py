@@ -96,7 +96,7 @@ class Streams:
         require_opencv(engine.manifest.flow)
         require_known_options(self._options.live.source_options)
         sampling, live = engine.manifest.sampling, self._options.live
-        self._stride_seconds = sampling.snippet_stride / sampling.frame_rate
+        self._stride_seconds = sampling.stride_seconds
         # Of one source: what arrives while it may wait.
         self._capacity = math.ceil(live.max_lag_seconds / self._stride_seconds) + 1
         self._inbox = Inbox(

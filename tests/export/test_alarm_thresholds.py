@@ -55,7 +55,7 @@ def calibrated(folder: Path, rate: float, **changes: object) -> AlarmReport:
         "annotations": folder / "annotations.json",
         "data": FeatureOptions(path=folder / "features"),
     }
-    options = AlarmOptions(false_alarms_per_hour=rate, quiet=True, **(settings | changes))
+    options = AlarmOptions(false_alarms_per_hour=rate, **(settings | changes))
     return calibrate_alarms(checkpoint, exportable(checkpoint).manifest, options)
 
 

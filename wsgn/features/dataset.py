@@ -136,7 +136,7 @@ class FeatureDataset:
             step = int(rows[1] - rows[0]) if len(rows) > 1 else 1
             features = features[int(rows[0]) : int(rows[-1]) + 1 : step]
         sampling = self.sampling(index)
-        starts = rows * sampling.snippet_stride / sampling.frame_rate
+        starts = sampling.start_seconds(rows)
         return VideoSample(
             inputs=features,
             times=snippet_times(starts, np.zeros(len(rows), dtype=np.int64), sampling),

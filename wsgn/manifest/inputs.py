@@ -13,6 +13,7 @@ from wsgn.manifest.bounds import (
     require,
 )
 from wsgn.manifest.names import FLOW_METHODS, RESIZE_MODES
+from wsgn.support.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,16 @@ class Sampling:
             require(
                 value <= MOST_FRAMES, f"{name} must be at most {MOST_FRAMES} frames, got {value}."
             )
+
+    @property
+    def stride_seconds(self) -> float:
+        """From the start of a snippet to the start of the next."""
+        return self.snippet_stride / self.frame_rate
+
+    def start_seconds(self, numbers: IntArray) -> FloatArray:
+        """When the snippets of these numbers begin (T,), of which 0 begins at 0."""
+        starts: FloatArray = numbers * self.snippet_stride / self.frame_rate
+        return starts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,8 +26,6 @@ class AlarmOptions:
     # Share of the videos in which a class is found at its own threshold, that have to stay whatever
     # the rate.
     keep_found: float = 0.0
-    # Show no progress bars.
-    quiet: bool = False
 
     def __post_init__(self) -> None:
         rate = self.false_alarms_per_hour

@@ -170,13 +170,13 @@ def _played(
         raise UsageError("a model holds no thresholds: give the model.safetensors of a training.")
     # An engine scores snippets, whatever the training did.
     config = replace(checkpoint.model, time_unit="snippet", scoring_step=1)
-    data = open_data(options.data, annotations, streams=config.streams, progress=not options.quiet)
+    data = open_data(options.data, annotations, streams=config.streams, progress=True)
     source = data.source(subset, config)
     labels = {video.name: set(video.labels) for video in source.videos}
     model = checkpoint.build()
     predictions = progress_bar(
         predict_videos(model, source),
-        wanted=not options.quiet,
+        wanted=True,
         total=len(source.videos),
         desc="looking for false alarms",
         unit="video",

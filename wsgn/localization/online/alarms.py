@@ -226,7 +226,7 @@ def _scored(
     manifest: Manifest, scorer: Scorer, logits: Float32Array, probabilities: Float32Array
 ) -> FloatArray:
     """Frame scores (n, C) of streams that come side by side."""
-    stride = manifest.sampling.snippet_stride / manifest.sampling.frame_rate
+    stride = manifest.sampling.stride_seconds
     scores = np.empty(logits.shape)
     for index, (x, p) in enumerate(zip(logits, probabilities, strict=True)):
         scores[index] = scorer.score(index * stride, x.astype(np.float64), p.astype(np.float64))

@@ -69,7 +69,7 @@ def num_snippets(duration_seconds: float, sampling: Sampling) -> int:
 def grid_times(duration_seconds: float, sampling: Sampling) -> SnippetTimes:
     """Where the T snippets of a video lie."""
     count = num_snippets(duration_seconds, sampling)
-    starts = np.arange(count) * sampling.snippet_stride / sampling.frame_rate
+    starts = sampling.start_seconds(np.arange(count))
     return snippet_times(starts, np.zeros(count, dtype=np.int64), sampling)
 
 
@@ -85,8 +85,7 @@ def noise_coefficient(config: SyntheticFeaturesConfig) -> float:
     """Correlation of a channel's noise between consecutive snippets."""
     if config.noise_correlation_seconds == 0:
         return 0.0
-    stride_seconds = config.sampling.snippet_stride / config.sampling.frame_rate
-    return math.exp(-stride_seconds / config.noise_correlation_seconds)
+    return math.exp(-config.sampling.stride_seconds / config.noise_correlation_seconds)
 
 
 def draw_noise(

@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from wsgn.errors import UsageError
 from wsgn.support.credentials import without_credentials
@@ -60,14 +60,10 @@ class LiveSource:
         """Raise `UsageError` for what is no host or port: it would be tried for ever."""
         if not scheme or scheme == "file":
             return
-        rest = self.address[len(scheme) + len("://") :].rpartition("@")[2]
-        try:
-            parts = urlsplit(f"{scheme}://{rest}")
-            has_host, _ = bool(parts.hostname), parts.port
-        except ValueError:
-            # The words of others may hold a part of a password.
-            raise UsageError(f"{self.shown} is no address: check its host and port.") from None
-        if not has_host and scheme not in _WITHOUT_HOST:
+        parts = _parts_of(self.address)
+        if parts is None:
+            raise UsageError(f"{self.shown} is no address: check its host and port.")
+        if not parts.hostname and scheme not in _WITHOUT_HOST:
             raise UsageError(f"{self.shown} is no address: it names no host.")
 
     @property
@@ -111,12 +107,10 @@ def default_name(address: str) -> str:
         return f"video{number}"
     if not (scheme := scheme_of(address)):
         return _plain(PurePath(address).stem) or "video"
-    rest = address[len(scheme) + len("://") :].rpartition("@")[2]
-    try:
-        parts = urlsplit(f"{scheme}://{rest}")
-        host, port = parts.hostname or scheme, parts.port
-    except ValueError:
+    parts = _parts_of(address)
+    if parts is None:
         return scheme
+    host, port = parts.hostname or scheme, parts.port
     last = parts.path.rstrip("/").rpartition("/")[2]
     if not last:
         last = "" if port is None else str(port)
@@ -130,8 +124,20 @@ def _plain(text: str) -> str:
 
 
 def host_of(address: str) -> str | None:
-    """The host in an address."""
+    """The host in an address; None for a path, and for what is no address."""
+    parts = _parts_of(address) if scheme_of(address) else None
+    return None if parts is None else parts.hostname
+
+
+def _parts_of(address: str) -> SplitResult | None:
+    """An address without its user, whose password may hold any letter; None where it is none."""
+    scheme = scheme_of(address)
+    rest = address[len(scheme) + len("://") :].rpartition("@")[2]
     try:
-        return urlsplit(address).hostname
+        parts = urlsplit(f"{scheme}://{rest}")
+        # It is looked at when it is asked for.
+        _ = parts.port
+    # Its words may hold a part of a password.
     except ValueError:
         return None
+    return parts
