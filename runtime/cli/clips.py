@@ -17,10 +17,13 @@ from wsgn.data.video_folder import VideoFolder
 from wsgn.errors import InputError, OutputError, UsageError
 from wsgn.localization.segments import Segment
 from wsgn.support.command import failure_code
+from wsgn.support.credentials import without_credentials
 from wsgn.support.files import AtomicFile, new_folder, require_file
 from wsgn.support.parser import CommandParser
 from wsgn.support.signals import exit_on_termination
 from wsgn.support.terminal import json_text, printable, quoted, without_surrogates
+from wsgn.video import VideoError
+from wsgn.video.addresses import is_network
 from wsgn.video.files import without_video_suffix
 
 from ..clips.copied import copied_ending, write_copy
@@ -87,13 +90,19 @@ def run_clips(arguments: Sequence[str]) -> int:
     if options.annotate:
         font = LabelFont(options.font, {one.label for job in jobs for one in job.segments})
     num_failed = 0
+    unreadable: set[Path] = set()
     with exit_on_termination(), new_folder(options.directory):
         for job in jobs:
+            if job.video in unreadable:
+                num_failed += 1
+                continue
             try:
                 cut = _make(job, font, copy=options.copy)
             except InputError as error:
                 console.error(str(error))
                 num_failed += 1
+                if isinstance(error, VideoError):
+                    unreadable.add(job.video)
                 continue
             _tell(job, cut, console, copy=options.copy)
     return failure_code(num_failed, len(jobs) - num_failed)
@@ -107,9 +116,7 @@ def _parse(arguments: Sequence[str]) -> ClipsOptions:
         metavar="RESULT",
         help="a .jsonl or .json file of wsgn-run -o, or a folder of them",
     )
-    parser.add_argument(
-        "videos", type=Path, metavar="VIDEO", help="the video, or the folder of the videos"
-    )
+    parser.add_argument("videos", metavar="VIDEO", help="the video, or the folder of the videos")
     parser.add_argument(
         "-o", "--output", required=True, type=Path, metavar="DIR", help="write the clips here"
     )
@@ -154,6 +161,10 @@ def _options(words: Namespace) -> ClipsOptions:
         raise UsageError(
             f"--padding must be 0 to {_LONGEST_PADDING_SECONDS:g} s, got {words.padding:g}."
         )
+    if is_network(words.videos):
+        raise UsageError(
+            f"clips are cut out of files: download {without_credentials(words.videos)} first."
+        )
     if not words.annotate and (words.whole or words.font is not None):
         option = "--whole" if words.whole else "--font"
         raise UsageError(f"{option} is for pictures with labels: add --annotate.")
@@ -161,7 +172,7 @@ def _options(words: Namespace) -> ClipsOptions:
         raise UsageError("--whole and --padding exclude each other.")
     return ClipsOptions(
         results=words.results,
-        videos=words.videos,
+        videos=Path(words.videos),
         directory=words.output,
         padding_seconds=words.padding,
         min_score=words.min_score,

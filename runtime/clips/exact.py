@@ -18,7 +18,7 @@ from wsgn.errors import InputError, OutputError
 from wsgn.support.arrays import UInt8Array
 from wsgn.video.grid import FrameGrid
 from wsgn.video.opened_video import OpenedVideo
-from wsgn.video.placed_frames import PlacedFrame, placed_frames
+from wsgn.video.placed_frames import PlacedFrame, PlacedFrames
 from wsgn.video.resize import Scaler
 
 from .part import CutPart, Part
@@ -50,7 +50,8 @@ def write_exact(source: Path, part: Part, path: Path, draw: Draw | None = None) 
     Raises `InputError` where there is no frame in it, `OutputError` where it cannot be written.
     """
     with OpenedVideo(source, None) as video:
-        frames = placed_frames(video, part.start_seconds, part.end_seconds)
+        placed = PlacedFrames(video, part.start_seconds, part.end_seconds)
+        frames = iter(placed)
         first = next(frames, None)
         if first is None:
             raise InputError(
@@ -58,13 +59,13 @@ def write_exact(source: Path, part: Part, path: Path, draw: Draw | None = None) 
                 f"{part.end_seconds:.2f} s: are these the results of another video?"
             )
         with open_sound(source, video, first.seconds) as sound, _opened(path) as output:
-            sound.add_stream(output, part.end_seconds - first.seconds)
             clip = _Encoder(output, video, first, sound)
+            sound.add_stream(output, part.end_seconds - first.seconds)
             clip.draw, clip.end_seconds = draw, min(part.end_seconds, _length(video))
             clip.add(first)
             for frame in frames:
                 clip.add(frame)
-            return clip.finish()
+            return clip.finish(placed.num_failures)
 
 
 def _opened(path: Path) -> OutputContainer:
@@ -116,8 +117,11 @@ class _Encoder:
             self._sound.stop("the clock of the video begins anew")
         self._output.mux(self._sound.until(self._end - self._begin))
 
-    def finish(self) -> CutPart:
+    def finish(self, num_failures: int) -> CutPart:
         """Write what is held back."""
+        remarks = [self._sound.remark]
+        if num_failures:
+            remarks.append("what is damaged in the video is left out")
         self._output.mux(self._stream.encode(None))
         self._output.mux(self._sound.rest())
         return CutPart(
@@ -125,7 +129,7 @@ class _Encoder:
             ends_seconds=self._end,
             num_frames=self._num_frames,
             has_sound=self._sound.is_there,
-            remark=self._sound.remark,
+            remark="; ".join(filter(None, remarks)),
         )
 
     def _ticks(self, seconds: float) -> int:

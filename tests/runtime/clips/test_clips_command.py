@@ -104,6 +104,14 @@ def test_results_of_another_video_are_noticed(
     assert "shows nothing from 70.00 to 80.00 s: are these the results of another" in run.said
 
 
+def test_what_is_no_video_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = write_results(tmp_path / "a.json", [("x", 0.2, 0.4), ("y", 0.6, 0.8)])
+    (tmp_path / "a.mp4").write_text("no video")
+    run = run_clips(capsys, results, tmp_path / "a.mp4", "-o", tmp_path / "clips")
+    assert (run.code, run.said.count("is not a video")) == (3, 1)
+    assert not (tmp_path / "clips").exists()
+
+
 def test_results_and_videos_go_together_by_name(
     tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,6 +148,9 @@ def test_words_that_do_not_go_together_are_refused(
         assert run.code == 2, more
         assert said in run.said
     assert not (tmp_path / "clips").exists()
+    page = run_clips(capsys, results, "https://u:secret@host/a.mp4", "-o", tmp_path / "clips")
+    assert (page.code, "secret" in page.said) == (2, False)
+    assert "clips are cut out of files: download https://host/a.mp4 first" in page.said
     missing = run_clips(capsys, results, tmp_path / "no.mp4", "-o", tmp_path / "clips")
     assert (missing.code, "there is no file" in missing.said) == (3, True)
 
