@@ -317,14 +317,14 @@ def test_a_silent_pipe_hears_when_to_stop(pipe: Path, clip: Clip) -> None:
 
     def read() -> None:
         for item in reader:
-            # The last one that is known before more comes.
+            # What the last picture brings out that is known before more comes.
             if isinstance(item, LiveFrame) and item.index == 18:
                 silent.set()
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
     with pipe.open("wb", buffering=0) as file:
-        file.write(transport_stream(clip, 0.0, 2.0))
+        file.write(transport_stream(clip, 0.0, 1.96))
         assert silent.wait(LONGEST_SECONDS)
         stop.set()
         thread.join(LONGEST_SECONDS)
