@@ -95,6 +95,12 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-weights download torchvision/resnet34 -o weights": NotHere(
         reason="downloads", nearest="tests/weights/test_weights_download.py"
     ),
+    # docs/clips.md
+    "wsgn-run video.mp4 --engine wsgn.onnx -o results -f json": Run(),
+    "wsgn-run clips results/video.json video.mp4 -o clips": Run(),
+    "wsgn-run clips results/video.json video.mp4 -o quick --padding 1 --copy": Run(),
+    "wsgn-run clips results/video.json video.mp4 -o shown --annotate --whole": Run(),
+    "wsgn-run cameras.toml --engine wsgn.onnx -o events --clips clips": NO_CAMERA,
     # docs/datasets.md
     "wsgn-convert I3D-features -o features --frame-rate 25 --snippet-length 16 --snippet-stride 16 "
     "--annotations Thumos14reduced-Annotations --annotations-out thumos14.json": Run(add="--quiet"),
@@ -229,6 +235,8 @@ MENTIONS = {
     "wsgn-predict --each-output --segments many",
     "wsgn-predict --json",
     "wsgn-predict -o",
+    "wsgn-run -o",
+    "wsgn-run clips",
     "wsgn-run -f json",
     "wsgn-run -f html",
     "wsgn-run manifest",
@@ -366,6 +374,7 @@ TAKEN_FOR_GRANTED: dict[str, tuple[str, ...]] = {
     ),
     "docs/api.md": (),
     "docs/backbones.md": ("rgb_imagenet.pt",),
+    "docs/clips.md": ("video.mp4", "wsgn.onnx"),
     "docs/datasets.md": ("I3D-features", "Thumos14reduced-Annotations"),
     "docs/engines.md": ("video.mp4", "wsgn.onnx"),
     "docs/features.md": ("rgb_imagenet.pt", "videos", "annotations.json", "video.mp4", "synthetic"),

@@ -19,7 +19,10 @@ from wsgn.support.terminal import printable, quoted
 from .part import Part
 
 # Of the pages, on dark ground: told apart by the colour-blind too.
-_COLOURS = ((86, 180, 233), (240, 138, 36), (43, 196, 154), (221, 156, 192), (230, 184, 0))
+_COLOURS = (
+    *((86, 180, 233), (240, 138, 36), (43, 196, 154), (221, 156, 192)),
+    *((230, 184, 0), (143, 208, 245), (160, 169, 180)),
+)
 _GROUND = (17, 20, 23)
 _INK = (255, 255, 255)
 _QUIET = (190, 199, 209)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from wsgn.support.terminal import printable, without_surrogates
-
 from .part import Part
 
 # Bytes of one part of a name: all of them, an ending and a temporary name have room in 255.
@@ -17,7 +15,7 @@ _UNWANTED = re.compile(r"[^\w.+-]+")
 
 def safe_part(text: str) -> str:
     """A part of a file's name: no separators or spaces, never hidden, an option or empty."""
-    plain = _UNWANTED.sub("-", printable(without_surrogates(text))).strip(".-_")
+    plain = _UNWANTED.sub("-", text).strip(".-_")
     short = plain.encode()[:_LONGEST_PART_BYTES].decode("utf-8", "ignore")
     return short or "x"
 

@@ -487,6 +487,9 @@ SCRIPTS = {
         ],
         check=check_seeds,
     ),
+    "benchmarks.cut_clips": Script(
+        options=lambda demo, stem: ["--clips", 1, "-o", stem], check=has_positive("costs", "exact")
+    ),
     "benchmarks.report_pages": Script(
         options=lambda demo, stem: ["--visits", 1, "-o", stem],
         check=has_positive("results", "open_ms"),

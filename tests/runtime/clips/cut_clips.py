@@ -23,6 +23,8 @@ class Clip:
     # Times of the frames, and the end of the last.
     seconds: list[float]
     end_seconds: float
+    # As the file says.
+    duration_seconds: float
     size: tuple[int, int]
     rotation: int
     sound_seconds: float | None
@@ -35,6 +37,7 @@ def read_clip(path: Path) -> Clip:
         assert stream.time_base is not None
         end = float((frames[-1].pts + (frames[-1].duration or 0)) * stream.time_base)
         rotation = int(frames[0].rotation)
+        duration = float((stream.duration or 0) * stream.time_base)
     sound = None
     with av.open(str(path)) as container:
         if container.streams.audio:
@@ -44,6 +47,7 @@ def read_clip(path: Path) -> Clip:
         numbers=[number_in(frame.to_ndarray(format="rgb24")) for frame in frames],
         seconds=[float(frame.time) for frame in frames],
         end_seconds=end,
+        duration_seconds=duration,
         size=(frames[0].width, frames[0].height),
         rotation=rotation,
         sound_seconds=sound,

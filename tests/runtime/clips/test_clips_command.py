@@ -11,6 +11,7 @@ import pytest
 from cut_clips import read_clip, run_clips, write_results
 from made_streams import MP4, made, write
 
+from wsgn.runtime.clips.names import safe_part
 from wsgn.video.resize import Scaler
 
 
@@ -26,7 +27,7 @@ def test_names_are_safe_whatever_labels_say(
 ) -> None:
     labels = [
         *("../../etc/passwd", "-rf", ".hidden", "a/b", "a\\b", "NUL:", "x\u202ey", "走る"),
-        *("wave", "Wave", "w" * 400, "走" * 200, "<img onerror=1>", "$(id)"),
+        *("WAVE", "Wave", "wave", "w" * 400, "走" * 200, "<img onerror=1>", "$(id)"),
     ]
     results = write_results(tmp_path / "a.json", [(one, 0.2, 0.4) for one in labels])
     out = tmp_path / "deep" / "clips"
@@ -42,6 +43,10 @@ def test_names_are_safe_whatever_labels_say(
         assert not set(name) & set('/\\:*?"<>|$() \n\u202e')
         assert len(name.encode()) < 200
     assert "a_00000.20_走る.mp4" in names
+    # And whatever videos are called, which stand in front.
+    assert [safe_part(name) for name in ("-rf", ".hidden", "..", "a\ud800b")] == [
+        *("rf", "hidden", "x", "a-b")
+    ]
 
 
 def test_nothing_is_replaced_unless_that_is_asked_for(

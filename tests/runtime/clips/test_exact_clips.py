@@ -79,13 +79,23 @@ def test_padding_goes_as_far_as_the_video(tmp_path: Path, cut: Cut) -> None:
 def test_varying_rates_and_stills_keep_their_times(tmp_path: Path, cut: Cut) -> None:
     ticks = [0, 40, 80, 500, 520, 900, 2900, 2930, 3000]
     write_clip(tmp_path / "video.mp4", ticks)
-    run = cut(tmp_path / "video.mp4", [(0.04, 0.52), (0.51, 0.9), (1.5, 2.92), (1.5, 2.0)])
+    spans = [(0.0, 2.0), (0.04, 0.52), (0.51, 0.9), (1.5, 2.92), (1.5, 2.0)]
+    run = cut(tmp_path / "video.mp4", spans)
     clips = [read_clip(file) for file in run.files]
-    assert [clip.numbers for clip in clips] == [[1, 2, 3], [4], [5, 6], [5]]
-    assert is_close(clips[0].seconds, [0, 0.04, 0.46])
+    assert [clip.numbers for clip in clips] == [[*range(6)], [1, 2, 3], [4], [5, 6], [5]]
+    assert is_close(clips[1].seconds, [0, 0.04, 0.46])
     # The still that is on show leads, for as long as it stands in the segment.
-    assert is_close(clips[2].seconds, [0, 1.4])
-    assert is_close([clip.end_seconds for clip in clips], [0.48, 0.38, 1.43, 0.5], 2e-3)
+    assert is_close(clips[3].seconds, [0, 1.4])
+    for ends in ([clip.end_seconds for clip in clips], [clip.duration_seconds for clip in clips]):
+        assert is_close(ends, [2.0, 0.48, 0.38, 1.43, 0.5], 2e-3)
+
+
+def test_what_a_clock_has_rounded_away_counts_for_neither_end(tmp_path: Path, cut: Cut) -> None:
+    """Frames 10 and 22 of 30 a second lie at 0.333 and 0.733 in Matroska, before their times."""
+    video = write(tmp_path / "video.mkv", made(list(range(60)), MKV, rate=Fraction(30)))
+    run = cut(video, [(0.0, 10 / 30), (10 / 30, 22 / 30), (22 / 30, 1.0)])
+    found = [read_clip(file).numbers for file in run.files]
+    assert found == [list(range(10)), list(range(10, 22)), list(range(22, 30))]
 
 
 def test_frames_are_upright_square_and_even(tmp_path: Path, cut: Cut) -> None:
