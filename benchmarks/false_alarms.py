@@ -6,7 +6,8 @@
 Videos are played one after the other as one stream, scored as live sources are. An action is found
 where a segment of its class overlaps it with a tIoU of 0.1 or more; a segment that so overlaps no
 action of its class is a false alarm. Of videos in --quiet every segment is one. Alarm thresholds
-are those in the engines' manifests, and of --calibrate for each of --rates.
+are those in the engines' manifests, and of --calibrate for each of --rates. Engines on features
+play no films (exit code 5).
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ from wsgn.localization.timing import snippet_times
 from wsgn.manifest import AlarmRule, Manifest
 from wsgn.runtime import Detector, DetectorOptions, SnippetLogits, open_engine
 from wsgn.runtime.events import SegmentEvent
-from wsgn.runtime.streaming.snippets import Snippet, Snippeter
+from wsgn.runtime.pipeline import frame_grid
+from wsgn.runtime.streaming.snippets import Snippet, Snippeter, engine_inputs
 from wsgn.support.command import run_command
 from wsgn.support.terminal import say_above_bars
-from wsgn.video import FrameGrid, SampledFrame, VideoReader
+from wsgn.video import SampledFrame, VideoReader
 
 TIOU = 0.1
 _BATCH = 16
@@ -163,11 +165,11 @@ def _quiet(folder: Path, engine: Engine) -> Played:
 def _outputs(path: Path, engine: Engine, video: VideoAnnotation | None = None) -> VideoOutputs:
     """What the engine says of a file that is read as `wsgn-run` reads it."""
     manifest = engine.manifest
-    snippets = list(_snippets(path, manifest))
+    snippets = list(_snippets(path, engine))
     if not snippets:
         raise InputError(f"'{path}' holds no snippet.")
     batches = [snippets[first : first + _BATCH] for first in range(0, len(snippets), _BATCH)]
-    found = [engine.infer(np.stack([one.frames for one in batch])) for batch in batches]
+    found = [engine.infer(engine_inputs(batch)) for batch in batches]
     labels = () if video is None else video.labels
     return VideoOutputs(
         times=snippet_times(
@@ -181,16 +183,10 @@ def _outputs(path: Path, engine: Engine, video: VideoAnnotation | None = None) -
     )
 
 
-def _snippets(path: Path, manifest: Manifest) -> Iterator[Snippet]:
-    frames, sampling = manifest.frames, manifest.sampling
-    if frames is None:
-        raise UsageError("the engine takes features: name one that takes frames.")
-    grid = FrameGrid(
-        frame_rate=sampling.frame_rate, height=frames.height, width=frames.width,
-        resize=frames.resize,
-    )  # fmt: skip
-    snippeter = Snippeter(sampling)
-    with VideoReader(path, grid) as reader:
+def _snippets(path: Path, engine: Engine) -> Iterator[Snippet]:
+    manifest = engine.manifest
+    snippeter = Snippeter(manifest.sampling, manifest.flow)
+    with VideoReader(path, frame_grid(manifest, engine.name)) as reader:
         for item in reader:
             if isinstance(item, SampledFrame):
                 yield from snippeter.push([item])
