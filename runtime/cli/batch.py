@@ -199,7 +199,9 @@ class Batch:
 def run_event(engine: Engine, options: RunOptions) -> RunEvent:
     """The first event of a run: what is needed to do it again."""
     detector = dataclasses.asdict(options.detect.detector)
-    chosen = {name: value for name, value in detector.items() if value is not None}
+    chosen = {
+        name: value for name, value in detector.items() if value is not None and value is not False
+    }
     if options.detect.detector.scores != "window":
         chosen.pop("window_seconds")
     for name in ("start_seconds", "end_seconds", "stream", "input_rate"):

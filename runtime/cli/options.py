@@ -244,6 +244,7 @@ def _detector_options(words: Namespace, *, live: bool) -> DetectorOptions:
         open_threshold=_threshold(words.threshold),
         close_threshold=words.exit_threshold,
         minimum_score=words.min_score,
+        own_thresholds=words.own_thresholds,
         minimum_duration_seconds=words.min_duration,
         merge_gap_seconds=words.merge_gap,
         maximum_duration_seconds=words.max_duration,

@@ -104,6 +104,11 @@ def _add_detection(group: Any) -> None:
         "classes named it takes the place of the engine's own rule",
     )
     group.add_argument(
+        "--own-thresholds",
+        action="store_true",
+        help="open segments of streams at the engine's own thresholds, not at those for alarms",
+    )
+    group.add_argument(
         "--exit-threshold",
         type=float,
         metavar="X",

@@ -308,6 +308,8 @@ class Detector:
         # Not in the repr: states that were saved before there was one stay good.
         if self._options.minimum_score:
             text += repr(self._options.minimum_score)
+        if self._options.own_thresholds:
+            text += "own_thresholds"
         return np.frombuffer(hashlib.sha256(text.encode()).digest(), dtype=np.uint8)
 
     def _parts(self) -> dict[str, Stateful]:

@@ -36,6 +36,9 @@ class DetectorOptions:
     maximum_duration_seconds: float | None = None
     # Leave final segments out that score less than this.
     minimum_score: float | None = field(default=None, repr=False)
+    # In causal and window mode: segments open at the engine's own thresholds, and not at those that
+    # were counted for alarms.
+    own_thresholds: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.scores not in SCORE_MODES:
@@ -69,7 +72,9 @@ def online_rule(manifest: Manifest, options: DetectorOptions) -> SegmenterRule:
     Where an engine was calibrated for alarms, segments that are final at once open at those.
     """
     detection = manifest.detection
-    alarms = None if options.scores == "exact" else detection.alarms
+    if options.own_thresholds:
+        _check_own(manifest, options)
+    alarms = None if options.scores == "exact" or options.own_thresholds else detection.alarms
     opening = np.asarray((alarms or detection).open_thresholds)
     closing = np.asarray(detection.close_thresholds)
     rule = _rule(manifest, options, opening, closing)
@@ -87,7 +92,7 @@ def alarm_words(manifest: Manifest, options: DetectorOptions) -> str | None:
     """A sentence about the alarm thresholds that a stream's segments open at; None without any."""
     alarms, chosen = manifest.detection.alarms, options.open_threshold
     has_other = chosen is not None and not isinstance(chosen, Mapping)
-    if alarms is None or options.scores == "exact" or has_other:
+    if alarms is None or options.scores == "exact" or options.own_thresholds or has_other:
         return None
     return (
         "segments open at alarm thresholds, where false ones were to be at most "
@@ -157,6 +162,19 @@ def _override(
     )
     named = np.array([label in threshold for label in manifest.classes])
     return chosen, np.where(named, chosen, closing)
+
+
+def _check_own(manifest: Manifest, options: DetectorOptions) -> None:
+    chosen = options.open_threshold
+    if manifest.detection.alarms is None:
+        reason = "the engine has no alarm thresholds"
+    elif options.scores == "exact":
+        reason = "alarm thresholds are for causal and window scores"
+    elif chosen is not None and not isinstance(chosen, Mapping):
+        reason = "a threshold of your own takes the place of both"
+    else:
+        return
+    raise UsageError(f"the engine's own thresholds need not be asked for: {reason}.")
 
 
 def _check_many(options: DetectorOptions) -> None:

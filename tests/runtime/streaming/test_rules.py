@@ -84,6 +84,21 @@ def test_whole_videos_and_thresholds_of_the_user_know_no_alarms() -> None:
     np.testing.assert_array_equal(online_rule(calibrated(), one).open_thresholds, [OPEN, 0.3, 0.9])
 
 
+def test_an_engines_own_thresholds_can_be_had_beside_its_alarms() -> None:
+    own = DetectorOptions(scores="window", own_thresholds=True)
+    np.testing.assert_array_equal(online_rule(calibrated(), own).open_thresholds, [OPEN] * 3)
+    one = replace(own, open_threshold={CLASSES[1]: 0.3})
+    np.testing.assert_array_equal(online_rule(calibrated(), one).open_thresholds, [OPEN, 0.3, OPEN])
+    assert alarm_words(calibrated(), own) is None
+    for manifest, options, reason in (
+        (small_manifest(), own, "has no alarm thresholds"),
+        (calibrated(), replace(own, scores="exact"), "are for causal and window"),
+        (calibrated(), replace(own, open_threshold=0.3), "of your own takes the place"),
+    ):
+        with pytest.raises(UsageError, match=f"need not be asked for: .*{reason}"):
+            online_rule(manifest, options)
+
+
 def test_what_is_said_of_alarms_is_said_where_they_count() -> None:
     said = alarm_words(calibrated(), DetectorOptions(scores="window"))
     assert said is not None
