@@ -97,6 +97,22 @@ def _add_detection(group: Any) -> None:
         action="append",
         help="report these classes only; may be given several times, for names with commas too",
     )
+    _add_thresholds(group)
+    group.add_argument(
+        "--min-duration", type=float, metavar="S", help="only segments longer than this"
+    )
+    group.add_argument(
+        "--merge-gap", type=float, metavar="S", help="join segments of a class closer than this"
+    )
+    group.add_argument(
+        "--max-duration",
+        type=float,
+        metavar="S",
+        help="cut segments at this; at many thresholds leave longer ones out",
+    )
+
+
+def _add_thresholds(group: Any) -> None:
     group.add_argument(
         "--threshold",
         metavar="X|FILE",
@@ -117,18 +133,6 @@ def _add_detection(group: Any) -> None:
     )
     group.add_argument(
         "--min-score", type=float, metavar="X", help="only segments that score at least this"
-    )
-    group.add_argument(
-        "--min-duration", type=float, metavar="S", help="only segments longer than this"
-    )
-    group.add_argument(
-        "--merge-gap", type=float, metavar="S", help="join segments of a class closer than this"
-    )
-    group.add_argument(
-        "--max-duration",
-        type=float,
-        metavar="S",
-        help="cut segments at this; at many thresholds leave longer ones out",
     )
 
 
