@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -185,8 +185,14 @@ class Viewer:
 
 
 @contextlib.contextmanager
-def served(*, token: str | None = None, port: int = 0, run: str = RUN) -> Iterator[Served]:
-    page = open_live_page(CLASSES, run=run)
+def served(
+    *,
+    token: str | None = None,
+    port: int = 0,
+    run: str = RUN,
+    classes: Sequence[str] = CLASSES,
+) -> Iterator[Served]:
+    page = open_live_page(classes, run=run)
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", port))
