@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import threading
+import time
 import traceback
+import urllib.request
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -57,6 +63,49 @@ def cameras(clip: Clip) -> Iterator[dict[str, Camera]]:
         }
 
 
+@dataclass
+class Looked:
+    """What a viewer was shown, by the path."""
+
+    port: int
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def look(self, path: str) -> None:
+        """Read all of it, streams to their end; once there is a server."""
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}") as answer:
+                    self.texts[path] = answer.read().decode()
+                return
+            except OSError:
+                time.sleep(0.01)
+
+
+@contextmanager
+def looked_at() -> Iterator[Looked]:
+    """Somebody who looks on at a run's page, from its beginning to its end."""
+    looked = Looked(free_port())
+    streams = [
+        threading.Thread(target=looked.look, args=(path,), daemon=True)
+        for path in ("updates", "events")
+    ]
+    is_over = threading.Event()
+
+    def look() -> None:
+        looked.look("")
+        while not is_over.wait(0.1) and streams[0].is_alive():
+            looked.look("metrics")
+
+    threads = [*streams, threading.Thread(target=look, daemon=True)]
+    for thread in threads:
+        thread.start()
+    yield looked
+    is_over.set()
+    for thread in streams:
+        thread.join(60)
+
+
 def addresses(cameras: dict[str, Camera]) -> list[str]:
     cameras["gone"].fault = Fault(statuses={"DESCRIBE": "404 Not Found"})
     return [
@@ -75,10 +124,16 @@ def addresses(cameras: dict[str, Camera]) -> list[str]:
 def test_no_secret_is_written(
     cameras: dict[str, Camera], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("uvicorn", reason="needs the extra serve")
     words = ["-e", "demo", "-o", str(tmp_path / "out"), "--state", str(tmp_path / "state"), "-v"]
     words += ["--reconnect", "0", "--end", "1.5"]
-    code = main([*addresses(cameras), *words])
+    with looked_at() as page:
+        code = main([*addresses(cameras), *words, "--serve", str(page.port)])
     out, err = capfd.readouterr()
+    # All is told on it that is told of these sources.
+    assert {"failed", "127-0-0-1_digest"} <= set(re.findall(r"[\w-]+", page.texts["updates"]))
+    assert '"type": "end"' in page.texts["events"]
+    assert "wsgn_source_up" in page.texts["metrics"]
     lines = [json.loads(line) for line in out.splitlines()]
     good = [line["source"] for line in lines if line["type"] == "end" and line["complete"]]
     assert len(good) == 3, err
@@ -87,7 +142,7 @@ def test_no_secret_is_written(
     assert len(failed) == 5
     assert len(list((tmp_path / "out").iterdir())) == 8
     assert len(list((tmp_path / "state").iterdir())) >= 3
-    assert leaks(tmp_path, out, err) == []
+    assert leaks(tmp_path, out, err, *page.texts.values()) == []
     # What is looked at holds what was looked for, were it there.
     (tmp_path / "planted").write_text(MARK)
     assert len(leaks(tmp_path, MARK)) == 2
