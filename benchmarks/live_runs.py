@@ -30,11 +30,11 @@ sys.path.append(str(ROOT / "tests" / "live"))
 
 from clips import RTP_CLOCK, Clip, Picture, encoded_clip
 from rtsp_server import Camera, RtspServer
-from servers import stood_seconds
+from servers import free_port, stood_seconds
 
 __all__ = [
     "DEMO", "RTP_CLOCK", "Camera", "Clip", "LiveRun", "RtspServer", "Span", "Truth",
-    "read_number", "sample_clip", "source_name", "stood_seconds",
+    "free_port", "read_number", "sample_clip", "source_name", "stood_seconds",
 ]  # fmt: skip
 
 DEMO = ROOT / "runtime" / "demo" / "demo.onnx"

@@ -232,6 +232,18 @@ def check_live_load(outcome: Outcome) -> None:
     assert min(outcome.figures("too_slow", "wait_median_seconds")) > 0.3
 
 
+def check_live_page(outcome: Outcome) -> None:
+    """Nobody, and two who got updates and pictures."""
+    assert outcome.figures("results", "cameras") == [1, 1]
+    assert [one > 0 for one in outcome.figures("results", "pictures")] == [False, True]
+    assert [one > 0 for one in outcome.figures("results", "updates")] == [False, True]
+
+
+def require_serve() -> None:
+    """Skip the test where no page can be served."""
+    pytest.importorskip("uvicorn", reason="needs the extra serve")
+
+
 def check_live_soak(outcome: Outcome) -> None:
     """One camera came back each time that it was cut; the other one saw all."""
     assert outcome.figures("cut", "cuts") == outcome.figures("cut", "restored") >= [1]
@@ -431,6 +443,14 @@ SCRIPTS = {
         ],
         check=check_live_load,
     ),
+    "benchmarks.live_page": Script(
+        options=lambda demo, stem: [
+            "--cameras", 1, "--viewers", 2, "--seconds", 1.5, "--warm-up", 0.1, "--rounds", 1,
+            "-o", stem,
+        ],
+        check=check_live_page,
+        needs=require_serve,
+    ),
     "benchmarks.live_soak": Script(
         options=lambda demo, stem: [
             "--minutes", 0.1, "--cameras", 2, "--cut-every", 2.5, "-o", stem,
@@ -591,6 +611,7 @@ def test_a_tiny_demo_never_replaces_the_packaged_one() -> None:
         ("live_faults", ["--timeout", "0"], 2, "must be at least 0.5"),
         ("live_kills", ["--kills", "0"], 2, "must be at least 1"),
         ("live_load", ["--rounds", "0"], 2, "must be at least 1"),
+        ("live_page", ["--cameras", "0"], 2, "must be at least 1"),
         ("live_soak", ["--cameras", "1"], 2, "must be at least 2"),
         ("live_soak", ["--minutes", "nan"], 2, "must be a positive number"),
         ("soak", ["--frames", "1"], 2, "must be at least"),
