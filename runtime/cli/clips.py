@@ -16,6 +16,7 @@ from av.error import FFmpegError
 from wsgn.data.video_folder import VideoFolder
 from wsgn.errors import InputError, OutputError, UsageError
 from wsgn.localization.segments import Segment
+from wsgn.support.arrays import UInt8Array
 from wsgn.support.command import failure_code
 from wsgn.support.credentials import without_credentials
 from wsgn.support.files import AtomicFile, new_folder, require_file
@@ -27,7 +28,7 @@ from wsgn.video.addresses import is_network
 from wsgn.video.files import without_video_suffix
 
 from ..clips.copied import copied_ending, write_copy
-from ..clips.exact import ENDING, write_exact
+from ..clips.exact import ENDING, Draw, write_exact
 from ..clips.labels import LabelFont, LabelPainter
 from ..clips.names import clip_stem, different
 from ..clips.part import WHOLE, CutPart, Part, padded
@@ -80,7 +81,7 @@ class Job:
 def run_clips(arguments: Sequence[str]) -> int:
     """Make the clips; the exit code."""
     options = _parse(arguments)
-    console = Console()
+    console = Console(progress=True)
     jobs = _jobs(options, console)
     _refuse_existing([job.target for job in jobs], options)
     if not jobs:
@@ -97,7 +98,7 @@ def run_clips(arguments: Sequence[str]) -> int:
                 num_failed += 1
                 continue
             try:
-                cut = _make(job, font, copy=options.copy)
+                cut = _make(job, font, console, copy=options.copy)
             except InputError as error:
                 console.error(str(error))
                 num_failed += 1
@@ -270,9 +271,9 @@ def _refuse_existing(targets: Sequence[Path], options: ClipsOptions) -> None:
         )
 
 
-def _make(job: Job, font: LabelFont | None, *, copy: bool) -> CutPart:
+def _make(job: Job, font: LabelFont | None, console: Console, *, copy: bool) -> CutPart:
     """Write one clip, which is there whole or not at all."""
-    draw = None if font is None else LabelPainter(job.segments, job.part, font).paint
+    draw = None if font is None else _drawing(job, font, console)
     file = AtomicFile(job.target)
     try:
         with result_errors(job.target):
@@ -287,7 +288,22 @@ def _make(job: Job, font: LabelFont | None, *, copy: bool) -> CutPart:
             file.commit()
         return cut
     finally:
+        console.end_progress()
         file.discard()
+
+
+def _drawing(job: Job, font: LabelFont, console: Console) -> Draw:
+    """What burns the labels in, and moves the bar of a whole video."""
+    paint = LabelPainter(job.segments, job.part, font).paint
+    if job.part.segment is not None:
+        return paint
+
+    def draw(image: UInt8Array, seconds: float, end_seconds: float) -> UInt8Array:
+        console.progress(seconds, end_seconds if math.isfinite(end_seconds) else None)
+        return paint(image, seconds, end_seconds)
+
+    console.start_progress(job.target.name)
+    return draw
 
 
 def _unwritten(target: Path, error: Exception) -> OutputError:

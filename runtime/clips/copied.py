@@ -174,15 +174,14 @@ class _Copier:
         streams = [self._video, *([] if audio is None else [audio])]
         # What lies behind the end, until it is known whether frames before the end need it.
         held: list[Packet[Any]] = []
-        has_begun = False
         for packet in _packets(self._opened, streams, self._source):
             time = self._time_of(packet)
             if packet.stream.index != self._video.index:
                 if self._keyframe <= time < self._end:
                     held.append(packet)
                 continue
-            has_begun = has_begun or (bool(packet.is_keyframe) and time == self._keyframe)
-            if has_begun and time >= self._keyframe:
+            # Neither what is decoded before the keyframe, nor what is shown before it.
+            if time >= self._keyframe:
                 held.append(packet)
                 if time < self._end:
                     self._write(held, output)

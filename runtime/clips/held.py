@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -16,10 +15,6 @@ from wsgn.video.live.ring import RingCut, RingPacket
 _TICK = Fraction(1, 90_000)
 # What players expect in an MP4; all else goes into Matroska.
 _IN_MP4 = ("h264", "hevc", "av1", "mpeg4")
-# Kinds of NAL units that say how to decode the others: of H.264 (its 5 low bits) SPS and PPS, of
-# H.265 (6 bits, one further up) VPS, SPS and PPS.
-_PARAMETERS = {"h264": (0x1F, 0, (7, 8)), "hevc": (0x3F, 1, (32, 33, 34))}
-_START_CODE = re.compile(b"\x00\x00\x01")
 
 
 def held_ending(cut: RingCut) -> str:
@@ -35,10 +30,6 @@ def write_held(cut: RingCut, path: Path) -> None:
     with av.open(str(path), "w", format=form, options=options) as output:
         stream: Any = output.add_stream_from_template(cut.parameters, opaque=True)
         stream.time_base = _TICK
-        # Cameras that are opened again quickly name none beforehand, and others change them.
-        parameters = _parameters_in(cut.packets[0].data, _codec(cut))
-        if parameters:
-            stream.codec_context.extradata = parameters
         for packet in _packets(cut.packets, stream):
             output.mux(packet)
 
@@ -72,15 +63,3 @@ def _packets(held: tuple[RingPacket, ...], stream: Any) -> Iterator[Packet[Any]]
 def _usual_ticks(held: tuple[RingPacket, ...]) -> int:
     length = max(one.seconds for one in held) - held[0].seconds
     return max(1, round(length / max(1, len(held) - 1) / _TICK))
-
-
-def _parameters_in(data: bytes, codec: str) -> bytes:
-    """NAL units of a keyframe that say how to decode it; empty where there are none."""
-    if codec not in _PARAMETERS or not data.startswith((b"\x00\x00\x01", b"\x00\x00\x00\x01")):
-        return b""
-    mask, shift, kinds = _PARAMETERS[codec]
-    starts = [found.end() for found in _START_CODE.finditer(data)]
-    ends = [start - 3 for start in starts[1:]] + [len(data)]
-    units = [data[start:end].rstrip(b"\x00") for start, end in zip(starts, ends, strict=True)]
-    wanted = [unit for unit in units if unit and (unit[0] & (mask << shift)) >> shift in kinds]
-    return b"".join(b"\x00\x00\x00\x01" + unit for unit in wanted)

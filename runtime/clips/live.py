@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,7 @@ class LiveClips:
         self._news: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._is_over = threading.Event()
         self._is_failing = False
+        self._makes_folder = False
         # Whether a clip was not written.
         self.has_lost = False
         # Said by -v: what was written.
@@ -66,6 +68,7 @@ class LiveClips:
 
     def start(self) -> None:
         """Look whether clips can be written, and begin. Raises `OutputError`."""
+        self._makes_folder = not self._folder.exists()
         check_folder(self._folder / "clip")
         self._thread.start()
 
@@ -109,6 +112,10 @@ class LiveClips:
         self._thread.join(_LAST_SECONDS)
         if self._thread.is_alive():
             self._fail("the end of the run came first")
+        elif self._makes_folder and not self.num_written:
+            # It holds nothing, unless somebody else has written there.
+            with suppress(OSError):
+                self._folder.rmdir()
         return self.news()
 
     def _run(self) -> None:

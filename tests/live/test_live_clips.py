@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -118,3 +119,21 @@ def test_a_ring_goes_on_over_a_cut(tmp_path: Path, door: Camera) -> None:
         assert len(found) > 10
         assert {code for _, code in found} & set(seen.values())
     assert behind.begins_seconds >= restored.seconds - 0.02
+
+
+def test_how_to_decode_it_is_found_in_the_pictures(tmp_path: Path, clip: Clip) -> None:
+    """Of cameras that say it nowhere else: libavformat takes it out of the first one."""
+    ring = PacketRing()
+    with av.open("unused", "w", format="null") as container:
+        stream: Any = container.add_stream("libx264", rate=25)
+        stream.width, stream.height = clip.width, clip.height
+        assert not stream.codec_context.extradata
+        ring.begin(stream)
+    for number, picture in enumerate(clip.pictures):
+        packet: Any = av.Packet(picture.annexb)
+        packet.is_keyframe = picture.is_key
+        ring.add(packet, number / 25, arrival=number / 25)
+    ring.place(0.0, 0.0)
+    cut = ring.cut(1.0, 2.0)
+    assert cut is not None
+    assert [code for _, code in shown(cut, tmp_path / "clip.mp4")] == list(range(20, 50))

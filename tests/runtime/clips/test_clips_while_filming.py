@@ -126,6 +126,13 @@ def test_what_waits_is_cut_at_the_end_of_a_run(tmp_path: Path, clips: LiveClips)
     assert read_clip(file).numbers[0] == 15
 
 
+def test_a_folder_that_nothing_came_into_goes(tmp_path: Path, clips: LiveClips) -> None:
+    clips(segment(1.1, 1.6))
+    assert (tmp_path / "clips").exists()
+    assert clips.close() == []
+    assert not (tmp_path / "clips").exists()
+
+
 def test_what_is_not_held_any_more_is_said(tmp_path: Path, clips: LiveClips) -> None:
     fill(ring_of(clips), 2.4, 4.0)
     clips(segment(0.1, 3.0))
