@@ -19,6 +19,15 @@ PACKAGES := wsgn kernels export runtime
 SOURCES := $(shell find $(PACKAGES) -name '__pycache__' -prune -o -print)
 SETTINGS := pyproject.toml constraints.txt
 
+# ONNX Runtime's headers, against which tests compile runtime/host/. Its wheels have none; a package
+# of npm has, in the framework for iOS. Without npm these tests are skipped.
+ORT_PACKAGE := com.github.asus4.onnxruntime
+ORT_VERSION := 0.4.9
+ORT_HEADERS := mkdir -p .peers/onnxruntime_headers && cd .peers/onnxruntime_headers \
+  && npm pack --silent $(ORT_PACKAGE)@$(ORT_VERSION) \
+  && tar -xzf $(ORT_PACKAGE)-$(ORT_VERSION).tgz --strip-components=7 --wildcards '*simulator/*/Headers/*.h' \
+  && rm $(ORT_PACKAGE)-$(ORT_VERSION).tgz
+
 .PHONY: demo test clean
 # Both environments build the package in this folder, one after the other.
 .NOTPARALLEL:
@@ -46,6 +55,7 @@ clean:
 	@rm -rf .peers && mkdir .peers
 	$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)), \
 	  .venv/bin/pip install --quiet --no-deps --target .peers -r tests/peers.txt)
+	-$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),$(ORT_HEADERS))
 	@touch $@
 
 # The package is installed, not linked: what the tests see there is what a user gets. setuptools

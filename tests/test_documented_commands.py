@@ -104,6 +104,8 @@ COMMANDS: dict[str, Run | NotHere] = {
     # docs/datasets.md
     "wsgn-convert I3D-features -o features --frame-rate 25 --snippet-length 16 --snippet-stride 16 "
     "--annotations Thumos14reduced-Annotations --annotations-out thumos14.json": Run(add="--quiet"),
+    # docs/engines.md
+    "wsgn-run golden wsgn.onnx -o golden": Run(),
     # docs/features.md
     "wsgn-weights convert rgb_imagenet.pt -o i3d_rgb.safetensors": Run(add="--any-checksum"),
     "wsgn-features videos/ -o features --backbone i3d-rgb --weights i3d_rgb.safetensors": Run(
@@ -470,7 +472,7 @@ def test_python_in_every_page_runs_or_says_why_it_cannot() -> None:
 
 # Commands with commands of their own: help of each is asked for by itself.
 SUBCOMMANDS = {
-    "wsgn-run": ("manifest", "probe", "doctor", "report", "export", "clips"),
+    "wsgn-run": ("manifest", "probe", "doctor", "golden", "report", "export", "clips"),
     "wsgn-synthesize": ("videos", "features"),
     "wsgn-weights": ("list", "check", "convert", "download"),
 }

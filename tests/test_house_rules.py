@@ -19,6 +19,7 @@ READ_WORDS = (
     "wsgn/support/parser.py",
     "runtime/cli/clips.py",
     "runtime/cli/export.py",
+    "runtime/cli/golden.py",
     "runtime/cli/parser.py",
     "runtime/cli/live_options.py",
     "runtime/cli/notify_options.py",

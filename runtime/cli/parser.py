@@ -21,6 +21,7 @@ subcommands:
   wsgn-run manifest ENGINE   show what an engine says about itself
   wsgn-run probe SOURCE      show what a source is
   wsgn-run doctor            show versions and devices, and what is wrong with them
+  wsgn-run golden ENGINE     write an engine's input and outputs, for hosts of your own
   wsgn-run report RESULTS    make pages to look at, of results that exist
   wsgn-run export RESULT     write results as files of ELAN, Label Studio and other tools
   (a file of such a name is reached as ./manifest)

@@ -112,11 +112,19 @@ def cut_clips(arguments: Sequence[str]) -> int:
     return run_clips(arguments)
 
 
+def write_golden(arguments: Sequence[str]) -> int:
+    """Write golden vectors of an engine."""
+    from .golden import golden
+
+    return golden(arguments)
+
+
 # A file of such a name is reached as ./manifest.
 SUBCOMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "manifest": show_manifest,
     "probe": probe_sources,
     "doctor": run_doctor,
+    "golden": write_golden,
     "report": run_report,
     "export": export_results,
     "clips": cut_clips,
