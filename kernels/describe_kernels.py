@@ -18,7 +18,6 @@ from .tiles import (
     SOFTMAX_FACTOR,
     UNALIGNED,
     chunk_of_slot,
-    rows_of_step,
     slots_of_video,
 )
 
@@ -27,25 +26,40 @@ NUM_CHUNK_MOMENTS = 4
 
 
 @triton.jit
-def _describe_step(
-    x, inside, first, moments,
-    MASKED: tl.constexpr, LOCAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
+def _describe_turn(
+    in_ptr, rows, size, used, first, moments,
+    HELD: tl.constexpr, WARPS: tl.constexpr, STRIDE: tl.constexpr, MASKED: tl.constexpr,
+    LOCAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
 ):  # fmt: skip
     """Sums of distances and of their squares, maximum, sum exp(x - maximum); (WARPS, LANES)."""
     linear, square, maximum, total = moments
+    x = ()
+    inside = ()
+    for held in tl.static_range(HELD):
+        inside += (used & (rows + held * WARPS < size) if MASKED else used,)
+        values = tl.load(in_ptr + held * WARPS * STRIDE, mask=inside[held], other=0.0)
+        x += (values.to(tl.float32),)
     if LOCAL:
-        distance = x - first[None, None, :]
-        if MASKED:
-            distance = tl.where(inside, distance, 0.0)
-        linear += tl.sum(distance, 0)
-        square += tl.sum(distance * distance, 0)
+        for held in tl.static_range(HELD):
+            distance = x[held] - first[None, :]
+            if MASKED:
+                distance = tl.where(inside[held], distance, 0.0)
+            linear += distance
+            square += distance * distance
     if SOFTMAX:
-        if MASKED:
-            x = tl.where(inside, x, float("-inf"))
-        largest = tl.maximum(maximum, tl.max(x, 0))
+        largest = maximum
+        for held in tl.static_range(HELD):
+            if MASKED:
+                largest = tl.maximum(largest, tl.where(inside[held], x[held], float("-inf")))
+            else:
+                largest = tl.maximum(largest, x[held])
         if not MAX_ONE:
             total *= tl.exp2((maximum - largest) * LOG2_E)
-            total += tl.sum(tl.exp2((x - largest[None, :, :]) * LOG2_E), 0)
+            for held in tl.static_range(HELD):
+                height = tl.exp2((x[held] - largest) * LOG2_E)
+                if MASKED:
+                    height = tl.where(inside[held], height, 0.0)
+                total += height
         maximum = largest
     return linear, square, maximum, total
 
@@ -72,20 +86,20 @@ def describe_chunks(
     moments = (zero, zero, zero + first[None, :], zero)
     size = (stop - begin).to(tl.int32)
     ROWS: tl.constexpr = HELD * WARPS
-    rows = rows_of_step(HELD, WARPS)
-    pointers = in_ptr + rows[:, :, None] * X_STRIDE + columns[None, None, :]
+    rows = tl.arange(0, WARPS)[:, None]
+    in_ptr = in_ptr + (rows * X_STRIDE + columns[None, :])
     whole = size // ROWS * ROWS
-    for step in range(0, whole, ROWS):
-        x = tl.load(pointers + step * X_STRIDE, mask=used[None, None, :], other=0.0)
-        moments = _describe_step(
-            x.to(tl.float32), used, first, moments, False, LOCAL, SOFTMAX, MAX_ONE
-        )
+    for _ in range(0, whole, ROWS):
+        moments = _describe_turn(
+            in_ptr, rows, size, used[None, :], first, moments,
+            HELD, WARPS, X_STRIDE, False, LOCAL, SOFTMAX, MAX_ONE,
+        )  # fmt: skip
+        in_ptr += ROWS * X_STRIDE
     if whole < size:
-        inside = (rows < size - whole)[:, :, None] & used[None, None, :]
-        x = tl.load(pointers + whole * X_STRIDE, mask=inside, other=0.0)
-        moments = _describe_step(
-            x.to(tl.float32), inside, first, moments, True, LOCAL, SOFTMAX, MAX_ONE
-        )
+        moments = _describe_turn(
+            in_ptr, rows, size - whole, used[None, :], first, moments,
+            HELD, WARPS, X_STRIDE, True, LOCAL, SOFTMAX, MAX_ONE,
+        )  # fmt: skip
     linear, square, maximum, total = moments
     out_ptr = moments_ptr + slot * C + columns
     plane = num_slots.to(tl.int64) * C
@@ -107,7 +121,7 @@ def describe_chunks(
 def describe_videos(
     offsets_ptr, moments_ptr, statistics_ptr,
     num_snippets, num_videos, num_slots, epsilon,
-    C: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr,
+    C: tl.constexpr, BLOCK: tl.constexpr, WARPS: tl.constexpr, CHUNK: tl.constexpr,
     LOCAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr, MEAN_ONE: tl.constexpr,
 ):  # fmt: skip
     """Grid (videos, tiles): the moments of BLOCK chunks at a time become a video's statistics."""
@@ -119,37 +133,44 @@ def describe_videos(
     in_ptr = moments_ptr + slot * C + columns
     # Means are averaged about the first chunk's.
     origin = tl.load(in_ptr, mask=columns < tl.where(count > 0, C, 0), other=0.0)
-    linear = tl.zeros([BLOCK, LANES], tl.float32)
-    maximum = tl.full([BLOCK, LANES], float("-inf"), tl.float32)
-    for step in range(0, count, BLOCK):
-        chunks = step + tl.arange(0, BLOCK)
-        inside = (chunks < count)[:, None] & used[None, :]
-        pointers = in_ptr[None, :] + chunks[:, None] * C
-        if LOCAL:
-            sizes = tl.minimum(length - chunks * CHUNK, CHUNK).to(tl.float32)
-            part = tl.load(pointers, mask=inside, other=0.0) - origin[None, :]
-            linear += tl.where(inside, part * sizes[:, None], 0.0)
-        if SOFTMAX:
-            part = tl.load(pointers + 2 * plane, mask=inside, other=float("-inf"))
-            maximum = tl.maximum(maximum, part)
+    linear = tl.zeros([WARPS, LANES], tl.float32)
+    maximum = tl.full([WARPS, LANES], float("-inf"), tl.float32)
+    warp = tl.arange(0, WARPS)[:, None]
+    pointers = in_ptr[None, :] + warp * C
+    for step in range(0, count.to(tl.int32), BLOCK):
+        for first in tl.static_range(0, BLOCK, WARPS):
+            chunks = step + first + warp
+            inside = (chunks < count) & used[None, :]
+            if LOCAL:
+                sizes = tl.minimum(length - chunks * CHUNK, CHUNK).to(tl.float32)
+                part = tl.load(pointers + first * C, mask=inside, other=0.0) - origin[None, :]
+                linear += tl.where(inside, part * sizes, 0.0)
+            if SOFTMAX:
+                heights_ptr = pointers + 2 * plane + first * C
+                part = tl.load(heights_ptr, mask=inside, other=float("-inf"))
+                maximum = tl.maximum(maximum, part)
+        pointers += BLOCK * C
     num_rows = tl.maximum(length, 1).to(tl.float32)
     mean = origin + tl.sum(linear, 0) / num_rows
     largest = tl.max(maximum, 0)
-    square = tl.zeros([BLOCK, LANES], tl.float32)
-    total = tl.zeros([BLOCK, LANES], tl.float32)
-    for step in range(0, count, BLOCK):
-        chunks = step + tl.arange(0, BLOCK)
-        inside = (chunks < count)[:, None] & used[None, :]
-        pointers = in_ptr[None, :] + chunks[:, None] * C
-        if LOCAL:
-            sizes = tl.minimum(length - chunks * CHUNK, CHUNK).to(tl.float32)
-            distance = tl.load(pointers, mask=inside, other=0.0) - mean[None, :]
-            part = tl.load(pointers + plane, mask=inside, other=0.0)
-            square += tl.where(inside, part + distance * distance * sizes[:, None], 0.0)
-        if SOFTMAX and not MAX_ONE:
-            height = tl.load(pointers + 2 * plane, mask=inside, other=0.0) - largest[None, :]
-            part = tl.load(pointers + 3 * plane, mask=inside, other=0.0)
-            total += tl.where(inside, part * tl.exp2(height * LOG2_E), 0.0)
+    square = tl.zeros([WARPS, LANES], tl.float32)
+    total = tl.zeros([WARPS, LANES], tl.float32)
+    pointers = in_ptr[None, :] + warp * C
+    for step in range(0, count.to(tl.int32), BLOCK):
+        for first in tl.static_range(0, BLOCK, WARPS):
+            chunks = step + first + warp
+            inside = (chunks < count) & used[None, :]
+            chunk_ptr = pointers + first * C
+            if LOCAL:
+                sizes = tl.minimum(length - chunks * CHUNK, CHUNK).to(tl.float32)
+                distance = tl.load(chunk_ptr, mask=inside, other=0.0) - mean[None, :]
+                part = tl.load(chunk_ptr + plane, mask=inside, other=0.0)
+                square += tl.where(inside, part + distance * distance * sizes, 0.0)
+            if SOFTMAX and not MAX_ONE:
+                height = tl.load(chunk_ptr + 2 * plane, mask=inside, other=0.0) - largest[None, :]
+                part = tl.load(chunk_ptr + 3 * plane, mask=inside, other=0.0)
+                total += tl.where(inside, part * tl.exp2(height * LOG2_E), 0.0)
+        pointers += BLOCK * C
     out_ptr = statistics_ptr + video * C + columns
     plane = num_videos.to(tl.int64) * C
     if LOCAL:

@@ -30,27 +30,48 @@ from .tiles import (
     load_row_numbers,
     load_tile,
     probabilities,
-    rows_of_step,
+    rows_of_turn,
     slots_of_video,
     weight_of_tile,
 )
 
 
 @triton.jit
-def _sum_of_chunks(in_ptr, columns, count, C: tl.constexpr, BLOCK: tl.constexpr):
-    """(LANES): the sum over a video's chunks, in an order that never changes."""
-    total = tl.zeros([BLOCK, LANES], tl.float32)
-    for step in range(0, count, BLOCK):
-        chunks = step + tl.arange(0, BLOCK)
-        inside = (chunks < count)[:, None] & (columns < C)[None, :]
-        total += tl.load(in_ptr + chunks[:, None] * C + columns[None, :], mask=inside, other=0.0)
-    return tl.sum(total, 0)
+def _sums_of_chunks(
+    in_ptr, plane, columns, count, NUMBERS: tl.constexpr, USED: tl.constexpr,
+    C: tl.constexpr, BLOCK: tl.constexpr, WARPS: tl.constexpr,
+):  # fmt: skip
+    """(LANES) for each number of a chunk: its sum over a video's, in an order that never changes.
+
+    One walk for all, so that their loads wait together. USED has the bits of those that are read.
+    """
+    sums = ()
+    for _ in tl.static_range(NUMBERS):
+        sums += (tl.zeros([WARPS, LANES], tl.float32),)
+    chunks = tl.arange(0, WARPS)[:, None]
+    in_ptr = in_ptr + (chunks * C + columns[None, :])
+    for step in range(0, count.to(tl.int32), BLOCK):
+        more = ()
+        for number in tl.static_range(NUMBERS):
+            total = sums[number]
+            if (USED >> number) & 1:
+                for first in tl.static_range(0, BLOCK, WARPS):
+                    inside = (chunks + (step + first) < count) & (columns < C)[None, :]
+                    pointers = in_ptr + number * plane + first * C
+                    total += tl.load(pointers, mask=inside, other=0.0)
+            more += (total,)
+        sums = more
+        in_ptr += BLOCK * C
+    totals = ()
+    for number in tl.static_range(NUMBERS):
+        totals += (tl.sum(sums[number], 0),)
+    return totals
 
 
 @triton.jit
 def _finish_gaussian(
-    in_ptr, plane, statistics_ptr, results_ptr, plane_of_videos, columns, count, num_rows,
-    WHICH: tl.constexpr, USED: tl.constexpr, C: tl.constexpr, BLOCK: tl.constexpr,
+    sums, statistics_ptr, results_ptr, plane_of_videos, columns, num_rows,
+    WHICH: tl.constexpr, USED: tl.constexpr, C: tl.constexpr,
     AVERAGE: tl.constexpr, WEIGHTED: tl.constexpr,
 ):  # fmt: skip
     """Results of the local (0) or the global Gaussian (1): mean p z u and mean p z u^2.
@@ -60,19 +81,18 @@ def _finish_gaussian(
     """
     POWERS: tl.constexpr = AVERAGE and not WEIGHTED
     used = columns < C
-    first_ptr = in_ptr + 6 * WHICH * plane
     share = tl.zeros([LANES], tl.float32)
     factor = share
     if USED and POWERS:
-        total = _sum_of_chunks(first_ptr, columns, count, C, BLOCK)
+        total = sums[6 * WHICH]
         factor = factor_of_mean(total, num_rows)
         # Not by the factor: so it lies between the smallest and the largest p.
-        share = _sum_of_chunks(first_ptr + 3 * plane, columns, count, C, BLOCK) / total
+        share = sums[6 * WHICH + 3] / total
         share = tl.where(factor > 0, share, 0.0)
         factor_ptr = statistics_ptr + (FACTORS + WHICH) * plane_of_videos
         tl.store(factor_ptr + columns, factor, mask=used)
     elif USED and AVERAGE:
-        share = _sum_of_chunks(in_ptr + (7 + WHICH) * plane, columns, count, C, BLOCK) / num_rows
+        share = sums[7 + WHICH] / num_rows
     for power in tl.static_range(1, 3):
         result = tl.zeros([LANES], tl.float32)
         mean = result
@@ -80,14 +100,11 @@ def _finish_gaussian(
         unit = 1 / num_rows / (SQRT_LOG2_E if power == 1 else LOG2_E)
         mean_ptr = statistics_ptr + (MEANS + 2 * WHICH + power - 1) * plane_of_videos + columns
         if USED and POWERS:
-            mean = _sum_of_chunks(first_ptr + power * plane, columns, count, C, BLOCK)
-            mean *= factor * unit
-            result = _sum_of_chunks(first_ptr + (3 + power) * plane, columns, count, C, BLOCK)
-            result *= factor * unit
+            mean = sums[6 * WHICH + power] * (factor * unit)
+            result = sums[6 * WHICH + 3 + power] * (factor * unit)
             tl.store(mean_ptr, mean, mask=used)
         elif USED:
-            place_ptr = in_ptr + (2 * WHICH + power) * plane
-            result = _sum_of_chunks(place_ptr, columns, count, C, BLOCK) * unit
+            result = sums[2 * WHICH + power] * unit
             if AVERAGE:
                 mean = tl.load(mean_ptr, mask=used, other=0.0)
         if AVERAGE:
@@ -103,7 +120,7 @@ def _finish_gaussian(
 def finish_videos(
     offsets_ptr, sums_ptr, statistics_ptr, scores_ptr, video_scores_ptr, results_ptr,
     num_snippets, num_videos, num_slots,
-    C: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr,
+    C: tl.constexpr, BLOCK: tl.constexpr, WARPS: tl.constexpr, CHUNK: tl.constexpr,
     LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
     MEAN_ONE: tl.constexpr, AVERAGE: tl.constexpr, SCORES: tl.constexpr, WEIGHTED: tl.constexpr,
 ):  # fmt: skip
@@ -124,7 +141,6 @@ def finish_videos(
     used = columns < C
     plane = num_slots.to(tl.int64) * C
     plane_of_videos = num_videos.to(tl.int64) * C
-    in_ptr = sums_ptr + slot * C
     statistics_ptr += video * C
     results_ptr += video * C
     num_rows = tl.maximum(length, 1).to(tl.float32)
@@ -135,29 +151,40 @@ def finish_videos(
         if MEAN_ONE:
             # Rounded correctly: 1 where the softmax is saturated.
             factor = tl.div_rn(factor, num_rows)
+    # As pool_chunks counts them: the weighted average's thirteen, or up to nine.
+    POWERS: tl.constexpr = AVERAGE and not WEIGHTED
+    NUMBERS: tl.constexpr = 13 if POWERS else 9
+    if POWERS:
+        USED: tl.constexpr = LOCAL * 63 + GLOBAL * (63 << 6) + SOFTMAX * (1 << 12)
+    else:
+        USED: tl.constexpr = (
+            (not WEIGHTED) + LOCAL * (3 << 1) + GLOBAL * (3 << 3) + SOFTMAX * (1 << 5)
+            + SOFTMAX * MAX_ONE * (1 << 6) + AVERAGE * (LOCAL * (1 << 7) + GLOBAL * (1 << 8))
+        )  # fmt: skip
+    sums = _sums_of_chunks(
+        sums_ptr + slot * C, plane, columns, count, NUMBERS, USED, C, BLOCK, WARPS
+    )
     if not WEIGHTED and not AVERAGE:
-        score = _sum_of_chunks(in_ptr, columns, count, C, BLOCK) * (1 / num_rows)
+        score = sums[0] * (1 / num_rows)
         score *= 1 / COMPONENTS
         tl.store(video_scores_ptr + video * C + columns, score, mask=used)
     local_share = _finish_gaussian(
-        in_ptr, plane, statistics_ptr, results_ptr, plane_of_videos, columns, count, num_rows,
-        0, LOCAL, C, BLOCK, AVERAGE, WEIGHTED,
+        sums, statistics_ptr, results_ptr, plane_of_videos, columns, num_rows,
+        0, LOCAL, C, AVERAGE, WEIGHTED,
     )  # fmt: skip
     global_share = _finish_gaussian(
-        in_ptr, plane, statistics_ptr, results_ptr, plane_of_videos, columns, count, num_rows,
-        1, GLOBAL, C, BLOCK, AVERAGE, WEIGHTED,
+        sums, statistics_ptr, results_ptr, plane_of_videos, columns, num_rows,
+        1, GLOBAL, C, AVERAGE, WEIGHTED,
     )  # fmt: skip
     share = factor
     if SOFTMAX:
-        SHARE: tl.constexpr = 12 if AVERAGE and not WEIGHTED else 5
-        share = _sum_of_chunks(in_ptr + SHARE * plane, columns, count, C, BLOCK)
+        share = sums[12 if POWERS else 5]
         if MAX_ONE:
-            ties = _sum_of_chunks(in_ptr + 6 * plane, columns, count, C, BLOCK)
-            share = share / tl.maximum(ties, 1.0)
+            share = share / tl.maximum(sums[6], 1.0)
         else:
             share *= factor
     tl.store(results_ptr + 4 * plane_of_videos + columns, share, mask=used)
-    if AVERAGE and not WEIGHTED:
+    if POWERS:
         score = (local_share + global_share + share) * (1 / COMPONENTS)
         tl.store(video_scores_ptr + video * C + columns, score, mask=used)
 
@@ -185,19 +212,23 @@ def score_chunks(
             statistics_ptr + video * C, plane, mu_ptr, sigma_ptr, tile, C,
             LOCAL, GLOBAL, SOFTMAX, MAX_ONE, AVERAGE,
         )  # fmt: skip
-        columns = tile * LANES + tl.arange(0, LANES)
+        columns = tile * LANES + tl.arange(0, LANES)[None, :]
         for step in range(0, size, HELD * WARPS):
-            rows = step + rows_of_step(HELD, WARPS)
-            inside = rows < size
-            rows = tl.minimum(rows, size - 1)
-            x = load_tile(x_ptr, rows, tile, C, WIDTH, X_STRIDE, 0.0)
-            h = load_class_logits(h_ptr, rows, tile, C, WIDTH, H_STRIDE, ACTIVATION)
-            maximum, inverse = load_row_numbers(
-                row_numbers_ptr + begin * 2, rows, inside, ACTIVATION
-            )
-            p = probabilities(h, maximum, inverse, inside, ACTIVATION)
-            weight = weight_of_tile(x, constants, LOCAL, GLOBAL, SOFTMAX, MAX_ONE, AVERAGE)
-            weight = gated_weight(x, weight, constants, gate_level, LOCAL, GLOBAL, SOFTMAX, GATE)
-            pointers = scores_ptr + begin * C + rows[:, :, None] * C + columns[None, None, :]
-            mask = inside[:, :, None] & (columns < C)[None, None, :]
-            tl.store(pointers, p * weight, mask=mask)
+            rows, inside = rows_of_turn(step, size, HELD, WARPS)
+            found = ()
+            for held in tl.static_range(HELD):
+                x = load_tile(x_ptr, rows[held], tile, C, WIDTH, X_STRIDE, 0.0)
+                h = load_class_logits(h_ptr, rows[held], tile, C, WIDTH, H_STRIDE, ACTIVATION)
+                maximum, inverse = load_row_numbers(
+                    row_numbers_ptr + begin * 2, rows[held], inside[held], ACTIVATION
+                )
+                p = probabilities(h, maximum, inverse, inside[held], ACTIVATION)
+                weight = weight_of_tile(x, constants, LOCAL, GLOBAL, SOFTMAX, MAX_ONE, AVERAGE)
+                weight = gated_weight(
+                    x, weight, constants, gate_level, LOCAL, GLOBAL, SOFTMAX, GATE
+                )
+                found += (p * weight,)
+            # Not before everything is loaded: no load passes a store.
+            for held in tl.static_range(HELD):
+                pointers = scores_ptr + begin * C + (rows[held] * C + columns)
+                tl.store(pointers, found[held], mask=inside[held] & (columns < C))

@@ -27,7 +27,7 @@ from .tiles import (
     load_row_numbers,
     load_tile,
     probabilities,
-    rows_of_step,
+    rows_of_turn,
     store_columns,
     temporal_softmax,
 )
@@ -44,11 +44,11 @@ def new_row_numbers(h, TILES: tl.constexpr):
     top = h[0]
     for tile in tl.static_range(1, TILES):
         top = tl.maximum(top, h[tile])
-    maximum = tl.max(top, 2)
-    total = tl.exp2((h[0] - maximum[:, :, None]) * LOG2_E)
+    maximum = tl.max(top, 1, keep_dims=True)
+    total = tl.exp2((h[0] - maximum) * LOG2_E)
     for tile in tl.static_range(1, TILES):
-        total += tl.exp2((h[tile] - maximum[:, :, None]) * LOG2_E)
-    return maximum, 1 / tl.sum(total, 2)
+        total += tl.exp2((h[tile] - maximum) * LOG2_E)
+    return maximum, 1 / tl.sum(total, 1, keep_dims=True)
 
 
 @triton.jit
@@ -69,29 +69,29 @@ def add_tile(
         weight = z
         product = p * z
         if AVERAGE:
-            local_share += tl.sum(product, 0)
+            local_share += product
         slope = product * u
-        local_slope += tl.sum(slope, 0)
-        local_curve += tl.sum(slope * u, 0)
+        local_slope += slope
+        local_curve += slope * u
     if GLOBAL:
         v, bell = averaged_gaussian(x, mu, global_scale, global_factor, AVERAGE)
         weight = weight + bell if LOCAL else bell
         product = p * bell
         if AVERAGE:
-            global_share += tl.sum(product, 0)
+            global_share += product
         slope = product * v
-        global_slope += tl.sum(slope, 0)
-        global_curve += tl.sum(slope * v, 0)
+        global_slope += slope
+        global_curve += slope * v
     if SOFTMAX:
         from_maximum, q = temporal_softmax(x, maximum, factor, MAX_ONE)
         weight = weight + q if LOCAL or GLOBAL else q
         # Without the factor, so that a saturated softmax gives back p itself.
-        share += tl.sum(p * from_maximum, 0)
+        share += p * from_maximum
         if MAX_ONE:
-            attains = (x == maximum[None, None, :]) & inside[:, :, None]
-            ties += tl.sum(attains.to(tl.float32), 0)
+            attains = (x == maximum[None, :]) & inside
+            ties += attains.to(tl.float32)
     score = p * weight
-    pooled += tl.sum(score, 0)
+    pooled += score
     more = (
         pooled, local_slope, local_curve, global_slope, global_curve, share, ties, local_share,
         global_share,
@@ -105,15 +105,15 @@ def _add_powers(sums, x, p, inside, centre, scale):
     plain, plain_u, plain_u2, weighted, weighted_u, weighted_u2 = sums
     u, bell = gaussian(x, centre, scale)
     # p is 0 in rows that are not inside.
-    bell = tl.where(inside[:, :, None], bell, 0.0)
-    plain += tl.sum(bell, 0)
-    weighted += tl.sum(bell * p, 0)
+    bell = tl.where(inside, bell, 0.0)
+    plain += bell
+    weighted += bell * p
     bell *= u
-    plain_u += tl.sum(bell, 0)
-    weighted_u += tl.sum(bell * p, 0)
+    plain_u += bell
+    weighted_u += bell * p
     bell *= u
-    plain_u2 += tl.sum(bell, 0)
-    weighted_u2 += tl.sum(bell * p, 0)
+    plain_u2 += bell
+    weighted_u2 += bell * p
     return plain, plain_u, plain_u2, weighted, weighted_u, weighted_u2
 
 
@@ -131,7 +131,7 @@ def _add_averaged_tile(
         of_global = _add_powers(of_global, x, p, inside, mu, global_scale)
     if SOFTMAX:
         from_maximum, _ = temporal_softmax(x, maximum, factor, True)
-        share += tl.sum(p * from_maximum, 0)
+        share += p * from_maximum
     return of_local, of_global, share
 
 
@@ -190,49 +190,57 @@ def pool_chunks(
     h_ptr += begin * H_STRIDE
     numbers_ptr = row_numbers_ptr + begin * 2
     for step in range(0, size, HELD * WARPS):
-        rows = step + rows_of_step(HELD, WARPS)
-        inside = rows < size
-        # Rows beyond the chunk read its last one and get p = 0: no element needs a mask.
-        rows = tl.minimum(rows, size - 1)
+        # Rows beyond the chunk get p = 0.
+        rows, inside = rows_of_turn(step, size, HELD, WARPS)
         x = ()
         h = ()
-        for tile in tl.static_range(TILES):
-            x += (load_tile(x_ptr, rows, tile, C, WIDTH, X_STRIDE, 0.0),)
-            h += (load_class_logits(h_ptr, rows, tile, C, WIDTH, H_STRIDE, ACTIVATION),)
-        if WEIGHTED or ACTIVATION != 0:
-            maximum, inverse = load_row_numbers(numbers_ptr, rows, inside, ACTIVATION)
-        else:
-            maximum, inverse = new_row_numbers(h, TILES)
-            # Two lanes write: as (HELD, WARPS) they would go through shared memory first.
-            lane = tl.arange(0, LANES)[None, None, :]
-            both = tl.where(lane == 0, maximum[:, :, None], inverse[:, :, None])
-            tl.store(
-                numbers_ptr + rows[:, :, None] * 2 + lane,
-                both,
-                mask=inside[:, :, None] & (lane < 2),
-            )
-            inverse = tl.where(inside, inverse, 0.0)
+        for held in tl.static_range(HELD):
+            x_row = ()
+            h_row = ()
+            for tile in tl.static_range(TILES):
+                x_row += (load_tile(x_ptr, rows[held], tile, C, WIDTH, X_STRIDE, 0.0),)
+                h_row += (
+                    load_class_logits(h_ptr, rows[held], tile, C, WIDTH, H_STRIDE, ACTIVATION),
+                )
+            x += (x_row,)
+            h += (h_row,)
+        numbers = ()
+        for held in tl.static_range(HELD):
+            if WEIGHTED or ACTIVATION != 0:
+                numbers += (load_row_numbers(numbers_ptr, rows[held], inside[held], ACTIVATION),)
+            else:
+                maximum, inverse = new_row_numbers(h[held], TILES)
+                # Two lanes write what every lane knows.
+                lane = tl.arange(0, LANES)[None, :]
+                both = tl.where(lane == 0, maximum, inverse)
+                mask = inside[held] & (lane < 2)
+                tl.store(numbers_ptr + (rows[held] * 2 + lane), both, mask=mask)
+                numbers += ((maximum, tl.where(inside[held], inverse, 0.0)),)
         more = ()
         for tile in tl.static_range(TILES):
-            p = probabilities(h[tile], maximum, inverse, inside, ACTIVATION)
-            if WEIGHTED:
-                g = load_tile(grad_scores_ptr + begin * C, rows, tile, C, C, C, 0.0)
-                p *= g * (1 / COMPONENTS) + grad_video[tile][None, None, :]
-            if POWERS:
-                new = _add_averaged_tile(
-                    sums[tile], x[tile], p, inside, constants[tile], LOCAL, GLOBAL, SOFTMAX
-                )
-            else:
-                new, score = add_tile(
-                    sums[tile], x[tile], p, inside, constants[tile], LOCAL, GLOBAL, SOFTMAX,
-                    MAX_ONE, AVERAGE,
-                )  # fmt: skip
+            new = sums[tile]
+            for held in tl.static_range(HELD):
+                maximum, inverse = numbers[held]
+                p = probabilities(h[held][tile], maximum, inverse, inside[held], ACTIVATION)
+                if WEIGHTED:
+                    g = load_tile(grad_scores_ptr + begin * C, rows[held], tile, C, C, C, 0.0)
+                    p *= g * (1 / COMPONENTS) + grad_video[tile][None, :]
+                if POWERS:
+                    new = _add_averaged_tile(
+                        new, x[held][tile], p, inside[held], constants[tile],
+                        LOCAL, GLOBAL, SOFTMAX,
+                    )  # fmt: skip
+                else:
+                    new, score = add_tile(
+                        new, x[held][tile], p, inside[held], constants[tile],
+                        LOCAL, GLOBAL, SOFTMAX, MAX_ONE, AVERAGE,
+                    )  # fmt: skip
+                if SCORES:
+                    columns = tile * LANES + tl.arange(0, LANES)[None, :]
+                    pointers = scores_ptr + begin * C + (rows[held] * C + columns)
+                    mask = inside[held] & (columns < C)
+                    tl.store(pointers, score * (1 / COMPONENTS), mask=mask)
             more += (new,)
-            if SCORES:
-                columns = tile * LANES + tl.arange(0, LANES)
-                pointers = scores_ptr + begin * C + rows[:, :, None] * C + columns[None, None, :]
-                mask = inside[:, :, None] & (columns < C)[None, None, :]
-                tl.store(pointers, score * (1 / COMPONENTS), mask=mask)
         sums = more
     plane = num_slots.to(tl.int64) * C
     out_ptr = sums_ptr + slot * C

@@ -44,7 +44,7 @@ class Plan:
     pool_held: int = 1
     gradient_held: int = 2
     score_held: int = 4
-    # Chunks that are merged at a time.
+    # Chunks that are merged in a turn, and videos for mu and sigma: a multiple of the warps.
     block: int = 32
 
 
@@ -244,7 +244,7 @@ def _describe(problem: _Problem, statistics: Tensor) -> None:
         describe_kernels.describe_videos,
         (problem.num_videos, problem.num_tiles),
         inputs.cu_seqlens, moments, statistics, *problem.sizes, options.epsilon,
-        BLOCK=plan.block, MEAN_ONE=options.mean_one, **flags,
+        BLOCK=plan.block, WARPS=plan.warps, MEAN_ONE=options.mean_one, **flags,
         **problem.constants,
     )  # fmt: skip
 
@@ -286,7 +286,7 @@ def _finish(
         (problem.num_videos, problem.num_tiles),
         problem.inputs.cu_seqlens, sums, statistics, scores, video_scores, results,
         *problem.sizes,
-        BLOCK=problem.plan.block, MEAN_ONE=options.mean_one,
+        BLOCK=problem.plan.block, WARPS=problem.plan.warps, MEAN_ONE=options.mean_one,
         SCORES=scores is not None, WEIGHTED=video_scores is None,
         **problem.weights, **problem.constants,
     )  # fmt: skip
@@ -321,11 +321,12 @@ def _gradients(
     d_mu, d_sigma = torch.empty_like(inputs.mu), torch.empty_like(inputs.sigma)
     problem.launch(
         backward_kernels.gradients,
-        (problem.num_slots + problem.num_tiles,),
+        (problem.num_tiles + problem.num_slots,),
         inputs.x, inputs.h, inputs.cu_seqlens,
         inputs.mu, inputs.sigma, statistics, row_numbers, grad_scores, grad_video_scores, sums,
         dx, dh, d_mu, d_sigma, *problem.sizes,
-        WEIGHTED=grad_scores is not None, **problem.of_rows(plan.gradient_held),
+        BLOCK=plan.block, WEIGHTED=grad_scores is not None,
+        **problem.of_rows(plan.gradient_held),
         **problem.weights, **problem.constants,
     )  # fmt: skip
     return Gradients(x=dx, h=dh, mu=d_mu, sigma=d_sigma)

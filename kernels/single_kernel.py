@@ -29,10 +29,23 @@ from .tiles import (
     load_columns,
     load_tile,
     probabilities,
-    rows_of_step,
+    rows_of_turn,
     store_columns,
     weight_of_tile,
 )
+
+
+@triton.jit
+def _load_turn(
+    x_ptr, step, length, tile: tl.constexpr, C: tl.constexpr, HELD: tl.constexpr,
+    WARPS: tl.constexpr,
+):  # fmt: skip
+    """HELD tiles (WARPS, LANES) of x, and whether their rows are of the video."""
+    rows, inside = rows_of_turn(step, length, HELD, WARPS)
+    x = ()
+    for held in tl.static_range(HELD):
+        x += (load_tile(x_ptr, rows[held].to(tl.int64), tile, C, C, C, 0.0),)
+    return x, inside
 
 
 @triton.jit
@@ -45,12 +58,11 @@ def _mean_and_maximum(
     linear = tl.zeros([WARPS, LANES], tl.float32)
     maximum = linear + first[None, :]
     for step in range(0, length, HELD * WARPS):
-        rows = step + rows_of_step(HELD, WARPS)
-        # Rows behind the last read it again: nothing for the maximum, masked in the sum.
-        x = load_tile(x_ptr, tl.minimum(rows, length - 1).to(tl.int64), tile, C, C, C, 0.0)
-        distance = tl.where((rows < length)[:, :, None], x - first[None, None, :], 0.0)
-        linear += tl.sum(distance, 0)
-        maximum = tl.maximum(maximum, tl.max(x, 0))
+        # Rows behind the last: nothing for the maximum, masked in the sum.
+        x, inside = _load_turn(x_ptr, step, length, tile, C, HELD, WARPS)
+        for held in tl.static_range(HELD):
+            linear += tl.where(inside[held], x[held] - first[None, :], 0.0)
+            maximum = tl.maximum(maximum, x[held])
     mean = first + tl.sum(linear, 0) / length.to(tl.float32)
     return mean, tl.max(maximum, 0)
 
@@ -65,15 +77,14 @@ def _spread_and_total(
     square = tl.zeros([WARPS, LANES], tl.float32)
     total = tl.zeros([WARPS, LANES], tl.float32)
     for step in range(0, length, HELD * WARPS):
-        rows = step + rows_of_step(HELD, WARPS)
-        inside = (rows < length)[:, :, None]
-        x = load_tile(x_ptr, tl.minimum(rows, length - 1).to(tl.int64), tile, C, C, C, 0.0)
-        if LOCAL:
-            distance = tl.where(inside, x - mean[None, None, :], 0.0)
-            square += tl.sum(distance * distance, 0)
-        if TOTAL:
-            height = tl.exp2((x - maximum[None, None, :]) * LOG2_E)
-            total += tl.sum(tl.where(inside, height, 0.0), 0)
+        x, inside = _load_turn(x_ptr, step, length, tile, C, HELD, WARPS)
+        for held in tl.static_range(HELD):
+            if LOCAL:
+                distance = tl.where(inside[held], x[held] - mean[None, :], 0.0)
+                square += distance * distance
+            if TOTAL:
+                height = tl.exp2((x[held] - maximum[None, :]) * LOG2_E)
+                total += tl.where(inside[held], height, 0.0)
     return tl.sum(square, 0), tl.sum(total, 0)
 
 
@@ -85,11 +96,10 @@ def _factor_of_gaussian(
     """1 over the mean of exp(-u^2), (LANES), of the classes of a tile."""
     total = tl.zeros([WARPS, LANES], tl.float32)
     for step in range(0, length, HELD * WARPS):
-        rows = step + rows_of_step(HELD, WARPS)
-        inside = (rows < length)[:, :, None]
-        x = load_tile(x_ptr, tl.minimum(rows, length - 1).to(tl.int64), tile, C, C, C, 0.0)
-        _, bell = gaussian(x, centre, scale)
-        total += tl.sum(tl.where(inside, bell, 0.0), 0)
+        x, inside = _load_turn(x_ptr, step, length, tile, C, HELD, WARPS)
+        for held in tl.static_range(HELD):
+            _, bell = gaussian(x[held], centre, scale)
+            total += tl.where(inside[held], bell, 0.0)
     return factor_of_mean(tl.sum(total, 0), length.to(tl.float32))
 
 
@@ -160,10 +170,9 @@ def score_videos(
         )  # fmt: skip
         pooled += (zero,)
     for step in range(0, length, WARPS):
-        rows = step + rows_of_step(1, WARPS)
-        inside = rows < length
-        # Rows behind the last read it again and get p = 0.
-        rows = tl.minimum(rows, length - 1).to(tl.int64)
+        # Rows behind the last get p = 0.
+        (rows,), (inside,) = rows_of_turn(step, length, 1, WARPS)
+        rows = rows.to(tl.int64)
         h = ()
         for tile in tl.static_range(TILES):
             h += (load_class_logits(h_ptr, rows, tile, C, C, C, ACTIVATION),)
@@ -177,11 +186,10 @@ def score_videos(
             gated = gated_weight(
                 x, weight, constants[tile], GATE_LEVEL, LOCAL, GLOBAL, SOFTMAX, GATE
             )
-            columns = tile * LANES + tl.arange(0, LANES)
-            pointers = scores_ptr + rows[:, :, None] * C + columns[None, None, :]
-            mask = inside[:, :, None] & (columns < C)[None, None, :]
-            tl.store(pointers, p * gated, mask=mask)
-            more += (pooled[tile] + tl.sum(p * weight, 0),)
+            columns = tile * LANES + tl.arange(0, LANES)[None, :]
+            mask = inside & (columns < C)
+            tl.store(scores_ptr + (rows * C + columns), p * gated, mask=mask)
+            more += (pooled[tile] + p * weight,)
         pooled = more
     for tile in tl.static_range(TILES):
         mean_score = tl.sum(pooled[tile], 0) / length.to(tl.float32)

@@ -4,11 +4,14 @@ Grid. Time is cut into chunks of CHUNK snippets, so that a few long videos fill 
 short ones balance. Chunk j of video b has the slot offsets[b] // CHUNK + b + j: no two chunks share
 one, and there are at most N // CHUNK + B of them, a number that needs no look at the offsets.
 
-Tiles. A program of WARPS warps holds HELD * WARPS snippets at a time, their classes in TILES tiles
-(HELD, WARPS, LANES): a row for each warp, a column for each lane, HELD rows one after the other. A
-sum over classes stays inside a warp, a sum over time inside a lane until the chunk ends; so the
-main loops have neither barriers nor shared memory. Pointers are not specialised on alignment:
-wider loads would give a lane several columns, and it would keep the constants and sums of each.
+Tiles. A program of WARPS warps takes HELD * WARPS snippets in a turn, their classes in TILES tiles
+(WARPS, LANES): a row for each warp, a column for each lane, HELD of them as a tuple. A sum over
+classes stays inside a warp, a sum over time inside a lane until the chunk ends; so the main loops
+have neither barriers nor shared memory. No axis is left over whose place Triton would choose, and
+not every version as another: one element for each thread has one layout. What belongs to rows is
+held in every lane too, (WARPS, LANES), for the same reason. Pointers are not specialised on
+alignment: wider loads would give a lane several columns, and it would keep the constants and sums
+of each.
 
 Numbers. float32 for every input type, 64-bit row addresses. Everything is subtracted before it is
 scaled, because (x - m) * s keeps digits that x * s - m * s has lost. Gaussians are powers of two:
@@ -102,9 +105,18 @@ def slots_of_video(video, offsets_ptr, num_snippets, num_slots, CHUNK: tl.conste
 
 
 @triton.jit
-def rows_of_step(HELD: tl.constexpr, WARPS: tl.constexpr):
-    """(HELD, WARPS): the rows of a step, from 0."""
-    return tl.arange(0, HELD)[:, None] * WARPS + tl.arange(0, WARPS)[None, :]
+def rows_of_turn(step, size, HELD: tl.constexpr, WARPS: tl.constexpr):
+    """HELD columns (WARPS, 1) of row numbers from `step` on, and whether they are below `size`.
+
+    Rows beyond the last read it again, so that no element needs a mask.
+    """
+    rows = ()
+    inside = ()
+    for held in tl.static_range(HELD):
+        row = step + held * WARPS + tl.arange(0, WARPS)[:, None]
+        inside += (row < size,)
+        rows += (tl.minimum(row, size - 1),)
+    return rows, inside
 
 
 @triton.jit
@@ -112,17 +124,19 @@ def load_tile(
     pointer, rows, tile: tl.constexpr, C: tl.constexpr, WIDTH: tl.constexpr,
     STRIDE: tl.constexpr, OTHER: tl.constexpr,
 ):  # fmt: skip
-    """(HELD, WARPS, LANES) of rows of WIDTH columns in float32, OTHER beyond the last class."""
-    columns = tile * LANES + tl.arange(0, LANES)
-    pointers = pointer + rows[:, :, None] * STRIDE + columns[None, None, :]
+    """(WARPS, LANES) of rows of WIDTH columns in float32, OTHER beyond the last class."""
+    lane = tl.arange(0, LANES)[None, :]
+    columns = tile * LANES + lane
+    # The tile comes last: a constant that the load itself adds.
+    pointers = pointer + (rows * STRIDE + lane) + tile * LANES
     # A mask stands only where the tile passes the end of a row, that is in no padded one.
     if (tile + 1) * LANES <= WIDTH:
         values = tl.load(pointers)
     else:
-        values = tl.load(pointers, mask=(columns < C)[None, None, :], other=OTHER)
+        values = tl.load(pointers, mask=columns < C, other=OTHER)
     values = values.to(tl.float32)
     if (tile + 1) * LANES > C:
-        values = tl.where((columns < C)[None, None, :], values, OTHER)
+        values = tl.where(columns < C, values, OTHER)
     return values
 
 
@@ -197,17 +211,17 @@ def load_constants(
 
 @triton.jit
 def gaussian(x, centre, scale):
-    """u' = u sqrt(log2 e) and exp(-u^2), (HELD, WARPS, LANES)."""
-    u = (x - centre[None, None, :]) * scale[None, None, :]
+    """u' = u sqrt(log2 e) and exp(-u^2), (WARPS, LANES)."""
+    u = (x - centre[None, :]) * scale[None, :]
     return u, tl.exp2(-(u * u))
 
 
 @triton.jit
 def averaged_gaussian(x, centre, scale, factor, AVERAGE: tl.constexpr):
-    """u', and exp(-u^2) with AVERAGE over its mean, (HELD, WARPS, LANES)."""
+    """u', and exp(-u^2) with AVERAGE over its mean, (WARPS, LANES)."""
     u, bell = gaussian(x, centre, scale)
     if AVERAGE:
-        bell *= factor[None, None, :]
+        bell *= factor[None, :]
     return u, bell
 
 
@@ -220,11 +234,11 @@ def factor_of_mean(total, num_rows):
 
 @triton.jit
 def temporal_softmax(x, maximum, factor, MAX_ONE: tl.constexpr):
-    """exp(x - maximum) and q, (HELD, WARPS, LANES) each."""
-    from_maximum = tl.exp2((x - maximum[None, None, :]) * LOG2_E)
+    """exp(x - maximum) and q, (WARPS, LANES) each."""
+    from_maximum = tl.exp2((x - maximum[None, :]) * LOG2_E)
     if MAX_ONE:
         return from_maximum, from_maximum
-    return from_maximum, from_maximum * factor[None, None, :]
+    return from_maximum, from_maximum * factor[None, :]
 
 
 @triton.jit
@@ -233,7 +247,7 @@ def weight_of_tile(
     LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, MAX_ONE: tl.constexpr,
     AVERAGE: tl.constexpr,
 ):  # fmt: skip
-    """w (HELD, WARPS, LANES): the mean of the components in use."""
+    """w (WARPS, LANES): the mean of the components in use."""
     mean, scale, mu, global_scale, maximum, factor, local_factor, global_factor = constants
     weight = tl.zeros_like(x)
     if LOCAL:
@@ -253,7 +267,7 @@ def gated_weight(
     x, weight, constants, level,
     LOCAL: tl.constexpr, GLOBAL: tl.constexpr, SOFTMAX: tl.constexpr, GATE: tl.constexpr,
 ):  # fmt: skip
-    """What p is multiplied by in the frame scores, (HELD, WARPS, LANES)."""
+    """What p is multiplied by in the frame scores, (WARPS, LANES)."""
     if GATE == CUT:
         return tl.minimum(weight, 1.0)
     if GATE == SOFT:
@@ -267,17 +281,17 @@ def gated_weight(
 
 @triton.jit
 def probabilities(h, maximum, inverse, inside, ACTIVATION: tl.constexpr):
-    """p (HELD, WARPS, LANES), zero in rows that are not inside (the softmax by its inverse)."""
+    """p (WARPS, LANES), zero in rows that are not inside (the softmax by its inverse)."""
     if ACTIVATION == SIGMOID:
-        return tl.where(inside[:, :, None], 1 / (1 + tl.exp2(-h * LOG2_E)), 0.0)
+        return tl.where(inside, 1 / (1 + tl.exp2(-h * LOG2_E)), 0.0)
     if ACTIVATION == IDENTITY:
-        return tl.where(inside[:, :, None], h, 0.0)
-    return tl.exp2((h - maximum[:, :, None]) * LOG2_E) * inverse[:, :, None]
+        return tl.where(inside, h, 0.0)
+    return tl.exp2((h - maximum) * LOG2_E) * inverse
 
 
 @triton.jit
 def load_row_numbers(pointer, rows, inside, ACTIVATION: tl.constexpr):
-    """Maximum of h over classes and 1 / sum exp(h - maximum), (HELD, WARPS) each."""
+    """Maximum of h over classes and 1 / sum exp(h - maximum), (WARPS, 1) each."""
     maximum = tl.zeros_like(rows).to(tl.float32)
     inverse = maximum
     if ACTIVATION == 0:

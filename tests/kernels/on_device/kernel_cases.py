@@ -18,9 +18,17 @@ from wsgn.manifest import COMPONENTS
 from wsgn.selection.reference import ForwardResult, Gradients, Inputs, Options
 
 # Few rows in a chunk, so that short videos already have several chunks and several merges.
-SMALL = Plan(chunk=16, warps=4, describe_held=2, pool_held=2, gradient_held=2, block=2)
-# Many rows at a time: an interpreter pays for every step. A GPU has no registers for it.
-LARGE = Plan(chunk=1024, warps=4, describe_held=64, pool_held=64, gradient_held=64, block=16)
+SMALL = Plan(
+    chunk=16, warps=8, describe_held=1, pool_held=1, gradient_held=1, score_held=1, block=8
+)
+# Several rows, chunks and videos for each warp in a turn.
+SEVERAL = Plan(
+    chunk=16, warps=4, describe_held=2, pool_held=2, gradient_held=2, score_held=2, block=8
+)
+# Many rows in a tile: an interpreter pays for operations. No GPU has programs of so many warps.
+LARGE = Plan(
+    chunk=1024, warps=256, describe_held=1, pool_held=1, gradient_held=1, score_held=1, block=256
+)
 
 
 @dataclass(frozen=True, kw_only=True)

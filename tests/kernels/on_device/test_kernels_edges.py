@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,8 +21,8 @@ from kernel_cases import (
 from kernel_device import DEVICE
 from torch import Tensor
 
+from wsgn.kernels import backward_kernels, describe_kernels, finish_kernels, registration
 from wsgn.kernels import launch as kernels
-from wsgn.kernels import registration
 from wsgn.selection import reference
 from wsgn.selection.operator import both_scores_by, video_scores_by
 from wsgn.selection.reference import Gradients, Inputs
@@ -244,6 +246,49 @@ def guarded_launch(
         assert (buffer[:margin] == 77).all()
         assert (buffer[margin + value.numel() :] == 77).all()
         value.copy_(buffer[margin : margin + value.numel()].view(value.shape))
+
+
+def turns_of(monkeypatch: pytest.MonkeyPatch, module: ModuleType, run: Callable[[], Any]) -> list:
+    """How often each loop turns while an interpreted kernel of the module runs."""
+    turns: list[int] = []
+
+    def counted(*bounds: Any) -> range:
+        turns.append(len(range(*bounds)))
+        return range(*bounds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "range", counted, raising=False)
+        run()
+    return turns
+
+
+@pytest.mark.skipif(DEVICE != "cpu", reason="the interpreter's turns are counted")
+def test_what_runs_when_all_else_has_ended_turns_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    """391 chunks of one video, and 1,024 videos, 32 at a time, in one loop for all numbers."""
+    long, many = Case(lengths=(50_000,), num_classes=1), Case(lengths=(1,) * 1024, num_classes=1)
+
+    def only(wanted: object, *grid: int) -> Callable[..., None]:
+        def launch(kernel: Any, whole: object, *arguments: object, **constants: object) -> None:
+            if kernel is wanted:
+                kernel[grid](*arguments, **constants)
+
+        return launch
+
+    for module, kernel, expected in (
+        (finish_kernels, finish_kernels.finish_videos, [13]),
+        (describe_kernels, describe_kernels.describe_videos, [13, 13]),
+    ):
+        inputs, launch = make_problem(long).inputs, only(kernel, 1, 1)
+        forward = partial(kernels.forward, inputs, long.options, frame_scores=False, launch=launch)
+        assert turns_of(monkeypatch, module, forward) == expected
+    problem = make_problem(many)
+    result = kernels.forward(problem.inputs, many.options, frame_scores=False, launch=only(None))
+    # The first programs take mu and sigma: they are done before the others are.
+    backward = partial(
+        kernels.backward, problem.inputs, many.options, result.row_numbers, result.statistics,
+        None, problem.grad_video_scores, launch=only(backward_kernels.gradients, 1),
+    )  # fmt: skip
+    assert turns_of(monkeypatch, backward_kernels, backward) == [32]
 
 
 @pytest.mark.parametrize(

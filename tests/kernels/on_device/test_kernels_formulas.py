@@ -8,6 +8,7 @@ import pytest
 import torch
 from kernel_cases import (
     LARGE,
+    SEVERAL,
     SMALL,
     Case,
     check_case,
@@ -115,8 +116,10 @@ def test_lengths(lengths: tuple[int, ...], scale: str) -> None:
     check_case(kernels, Case(lengths=lengths, num_classes=3, softmax_scale=scale, plan=plan))
 
 
-@pytest.mark.parametrize("num_classes", [20, 157])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    ("dtype", "num_classes"),
+    [(torch.float32, 20), (torch.float16, 20), (torch.bfloat16, 20), (torch.bfloat16, 157)],
+)
 def test_the_plan_of_production(dtype: torch.dtype, num_classes: int) -> None:
     case = Case(lengths=(130, 3), num_classes=num_classes, dtype=dtype, plan=None)
     check_case(kernels, case)
@@ -128,6 +131,16 @@ def test_half_precision_with_frame_gradients(dtype: torch.dtype, activation: str
     check_case(kernels, Case(dtype=dtype, activation=activation, frame_gradient=True))
 
 
-def test_several_merges_of_chunks_and_of_videos() -> None:
-    """Blocks of two chunks and of four videos, none of which divides what it walks over."""
-    check_case(kernels, Case(lengths=(17, 49, 1, 32, 15), num_classes=33))
+@pytest.mark.parametrize(
+    ("weight_scale", "num_classes", "frame_gradient"),
+    [("per_frame", 33, False), ("average", 3, True)],
+)
+def test_several_merges_of_chunks_and_of_videos(
+    weight_scale: str, num_classes: int, frame_gradient: bool
+) -> None:
+    """Blocks of eight chunks and of eight videos, neither of which divides what it walks over."""
+    case = Case(
+        lengths=(17, 145, 1, 2, 1, 3, 1, 1, 15), num_classes=num_classes, plan=SEVERAL,
+        weight_scale=weight_scale, frame_gradient=frame_gradient,
+    )  # fmt: skip
+    check_case(kernels, case)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from kernel_cases import Case, check_case, make_problem, run_kernels
+from kernel_cases import SEVERAL, Case, check_case, make_problem, run_kernels
 from kernel_device import DEVICE
 
 from wsgn.kernels import launch
@@ -28,7 +28,9 @@ FILES = (
 )
 CHECKS = (
     Case(lengths=(1, 21), num_classes=5, width=32),
-    Case(lengths=(2, 21), num_classes=5, softmax_scale="max_one", frame_gradient=True),
+    Case(
+        lengths=(2, 69), num_classes=5, softmax_scale="max_one", frame_gradient=True, plan=SEVERAL,
+    ),
     Case(lengths=(21,), num_classes=5, activation="sigmoid", width=7, h_spread=5.0),
     Case(lengths=(2, 21), num_classes=5, width=32, weight_scale="average"),
     Case(
@@ -59,31 +61,31 @@ BUGS = {
         wrong="1 / (tl.sqrt(variance) + epsilon)",
     ),
     "variance about the chunk's mean only": Bug(
-        file="describe_kernels.py", right="part + distance * distance * sizes[:, None]",
+        file="describe_kernels.py", right="part + distance * distance * sizes",
         wrong="part",
     ),
     "last chunk counted as a full one": Bug(
         file="describe_kernels.py",
-        right="""            sizes = tl.minimum(length - chunks * CHUNK, CHUNK).to(tl.float32)
-            part = tl.load""",
-        wrong="""            sizes = tl.minimum(length, CHUNK).to(tl.float32) + 0.0 * chunks
-            part = tl.load""",
+        right="""                sizes = tl.minimum(length - chunks * CHUNK, CHUNK).to(tl.float32)
+                part = tl.load""",
+        wrong="""                sizes = tl.minimum(length, CHUNK).to(tl.float32) + 0.0 * chunks
+                part = tl.load""",
     ),
     "mask of the last rows dropped in the statistics": Bug(
-        file="describe_kernels.py", right="distance = tl.where(inside, distance, 0.0)",
+        file="describe_kernels.py", right="distance = tl.where(inside[held], distance, 0.0)",
         wrong="distance = distance + 0.0",
     ),
     "rows beyond the chunk pooled": Bug(
-        file="forward_kernels.py", right="inverse = tl.where(inside, inverse, 0.0)",
-        wrong="inverse = inverse + 0.0",
+        file="forward_kernels.py", right="((maximum, tl.where(inside[held], inverse, 0.0)),)",
+        wrong="((maximum, inverse),)",
     ),
     "rows beyond the chunk pooled with sigmoid": Bug(
         file="tiles.py",
-        right="return tl.where(inside[:, :, None], 1 / (1 + tl.exp2(-h * LOG2_E)), 0.0)",
+        right="return tl.where(inside, 1 / (1 + tl.exp2(-h * LOG2_E)), 0.0)",
         wrong="return 1 / (1 + tl.exp2(-h * LOG2_E))",
     ),
     "columns beyond the classes kept": Bug(
-        file="tiles.py", right="values = tl.where((columns < C)[None, None, :], values, OTHER)",
+        file="tiles.py", right="values = tl.where(columns < C, values, OTHER)",
         wrong="values = values + 0.0",
     ),
     "maximum of the chunks not subtracted": Bug(
@@ -97,8 +99,7 @@ BUGS = {
     ),
     "1 / T missing from the video score": Bug(
         file="finish_kernels.py",
-        right="score = _sum_of_chunks(in_ptr, columns, count, C, BLOCK) * (1 / num_rows)",
-        wrong="score = _sum_of_chunks(in_ptr, columns, count, C, BLOCK)",
+        right="score = sums[0] * (1 / num_rows)", wrong="score = sums[0]",
     ),
     "1 / T missing from the gradient": Bug(
         file="backward_kernels.py", right="per_row = 1 / (COMPONENTS * length.to(tl.float32))",
@@ -109,24 +110,24 @@ BUGS = {
         wrong="score *= 1",
     ),
     "sign of the mean's gradient": Bug(
-        file="backward_kernels.py", right="* u - slope[None, None, :]",
-        wrong="* u + slope[None, None, :]",
+        file="backward_kernels.py", right="* u - slope[None, :]",
+        wrong="* u + slope[None, :]",
     ),
     "spread's gradient forgotten": Bug(
-        file="backward_kernels.py", right="dx = (dw * z - curve[None, None, :]) * u",
+        file="backward_kernels.py", right="dx = (dw * z - curve[None, :]) * u",
         wrong="dx = (dw * z) * u",
     ),
     "softmax's normalisation not differentiated": Bug(
-        file="backward_kernels.py", right="dx += q * (pg - share[None, None, :])",
+        file="backward_kernels.py", right="dx += q * (pg - share[None, :])",
         wrong="dx += q * pg",
     ),
     "gradient of the maximum given to all": Bug(
         file="backward_kernels.py",
-        right="tl.where(x == maximum[None, None, :], share[None, None, :], 0.0)",
-        wrong="share[None, None, :] + 0.0 * x",
+        right="tl.where(x == maximum[None, :], share[None, :], 0.0)",
+        wrong="share[None, :] + 0.0 * x",
     ),
     "class softmax without its balance": Bug(
-        file="backward_kernels.py", right="dh = p[tile] * (dp[tile] - balance[:, :, None])",
+        file="backward_kernels.py", right="dh = p[tile] * (dp[tile] - balance)",
         wrong="dh = p[tile] * dp[tile]",
     ),
     "sigmoid's slope": Bug(
@@ -134,12 +135,24 @@ BUGS = {
         wrong="dh = p[tile] * dp[tile]",
     ),
     "frame gradient of the wrong rows": Bug(
-        file="backward_kernels.py", right="load_tile(grad_scores_ptr + begin * C, rows",
-        wrong="load_tile(grad_scores_ptr, rows",
+        file="backward_kernels.py", right="grad_scores_ptr + begin * C, rows",
+        wrong="grad_scores_ptr, rows",
     ),
     "chunk boundary one too far": Bug(
         file="tiles.py", right="tl.minimum(begin + CHUNK, end)",
         wrong="tl.minimum(begin + CHUNK + 1, end)",
+    ),
+    "the first of a warp's rows for all": Bug(
+        file="backward_kernels.py", right="place = rows[held] * WIDTH + lane",
+        wrong="place = rows[0] * WIDTH + lane",
+    ),
+    "the first of a warp's chunks for all": Bug(
+        file="finish_kernels.py", right="pointers = in_ptr + number * plane + first * C",
+        wrong="pointers = in_ptr + number * plane",
+    ),
+    "the first of a warp's videos for all": Bug(
+        file="backward_kernels.py", right="videos = step + first + tl.arange(0, WARPS)[:, None]",
+        wrong="videos = step + tl.arange(0, WARPS)[:, None]",
     ),
     "slot of the next chunk": Bug(
         file="tiles.py", right="slot = start // CHUNK + video\n",
@@ -154,7 +167,7 @@ BUGS = {
         wrong="curve += g * tl.load(sums_ptr + 2 * plane",
     ),
     "rows beyond the chunk averaged": Bug(
-        file="forward_kernels.py", right="bell = tl.where(inside[:, :, None], bell, 0.0)",
+        file="forward_kernels.py", right="bell = tl.where(inside, bell, 0.0)",
         wrong="bell = bell + 0.0",
     ),
     "average without its own gradient": Bug(
@@ -166,32 +179,31 @@ BUGS = {
     ),
     "a share that is a sum": Bug(
         file="finish_kernels.py",
-        right="(7 + WHICH) * plane, columns, count, C, BLOCK) / num_rows",
-        wrong="(7 + WHICH) * plane, columns, count, C, BLOCK)",
+        right="share = sums[7 + WHICH] / num_rows", wrong="share = sums[7 + WHICH]",
     ),
     "the local average not taken off": Bug(
-        file="backward_kernels.py", right="dw = pg - local_share[None, None, :]", wrong="dw = pg",
+        file="backward_kernels.py", right="dw = pg - local_share[None, :]", wrong="dw = pg",
     ),
     "the global average added": Bug(
-        file="backward_kernels.py", right="dw = pg - global_share[None, None, :]",
-        wrong="dw = pg + global_share[None, None, :]",
+        file="backward_kernels.py", right="dw = pg - global_share[None, :]",
+        wrong="dw = pg + global_share[None, :]",
     ),
     "sum for the mean": Bug(
         file="tiles.py", right="mean = total / num_rows", wrong="mean = total + 0 * num_rows",
     ),
     "class logits squashed in the gradient": Bug(
         file="backward_kernels.py",
-        right="""            if ACTIVATION == IDENTITY:
-                dh = dp[tile]""",
-        wrong="""            if ACTIVATION == IDENTITY:
-                dh = p[tile] * dp[tile]""",
+        right="""                if ACTIVATION == IDENTITY:
+                    dh = dp[tile]""",
+        wrong="""                if ACTIVATION == IDENTITY:
+                    dh = p[tile] * dp[tile]""",
     ),
     "padding left unwritten": Bug(
         file="backward_kernels.py",
-        right="""            if (tile + 1) * LANES > WIDTH:
-                mask = mask & (columns < WIDTH)""",
-        wrong="""            if True:
-                mask = mask & (columns < C)""",
+        right="""                if (tile + 1) * LANES > WIDTH:
+                    mask = mask & (tile * LANES + lane < WIDTH)""",
+        wrong="""                if True:
+                    mask = mask & (tile * LANES + lane < C)""",
     ),
 }  # fmt: skip
 
