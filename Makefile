@@ -27,6 +27,14 @@ ORT_HEADERS := mkdir -p .peers/onnxruntime_headers && cd .peers/onnxruntime_head
   && npm pack --silent $(ORT_PACKAGE)@$(ORT_VERSION) \
   && tar -xzf $(ORT_PACKAGE)-$(ORT_VERSION).tgz --strip-components=7 --wildcards '*simulator/*/Headers/*.h' \
   && rm $(ORT_PACKAGE)-$(ORT_VERSION).tgz
+# Earlier Tritons, each in a folder of its own, without what only debugging and profiling need. The
+# pins name another. Where a Python is too new for one, its tests are skipped.
+EARLIER_TRITONS := for version in $$(grep -v '^\#' tests/tritons.txt); do \
+    PIP_CONSTRAINT= .venv/bin/pip install --quiet --no-deps --no-compile \
+      --target .peers/triton-$$version triton==$$version || continue; \
+    rm -rf .peers/triton-$$version/triton/backends/nvidia/lib/cupti; \
+    strip --strip-unneeded .peers/triton-$$version/triton/_C/libtriton.so || true; \
+  done
 
 .PHONY: demo test clean
 # Both environments build the package in this folder, one after the other.
@@ -50,12 +58,13 @@ clean:
 	.venv/bin/pip install -e '.[test]'
 	@touch $@
 
-# NVIDIA's server and bindings, for Linux only: elsewhere their tests are skipped.
-.peers/.ready: tests/peers.txt | .venv/.ready
+# NVIDIA's server and bindings and earlier Tritons, for Linux only: elsewhere their tests are skipped.
+.peers/.ready: tests/peers.txt tests/tritons.txt | .venv/.ready
 	@rm -rf .peers && mkdir .peers
 	$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)), \
 	  .venv/bin/pip install --quiet --no-deps --target .peers -r tests/peers.txt)
 	-$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),$(ORT_HEADERS))
+	-$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),$(EARLIER_TRITONS))
 	@touch $@
 
 # The package is installed, not linked: what the tests see there is what a user gets. setuptools

@@ -294,12 +294,13 @@ def _compiled(results: Results) -> str:
         return ""
     heading = [
         "compiled kernel", "sm", "dtype", "C", "registers", "spilled bytes", "shared bytes",
-        "load bits", "instructions / element", "special functions / element",
+        "load bits", "barriers", "instructions / element", "special functions / element",
     ]  # fmt: skip
     lines = [
         [
             row.kernel, str(row.target), row.dtype, str(row.num_classes), str(row.registers),
             str(row.spilled_bytes), str(row.shared_bytes), str(row.load_bits),
+            str(row.barriers),
             _count(row.instructions_per_element, 1), _count(row.special_functions_per_element, 2),
         ]
         for row in results.compiled

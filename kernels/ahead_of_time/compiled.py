@@ -14,6 +14,7 @@ from triton.backends.compiler import GPUTarget
 from wsgn.selection.reference import Inputs, Options
 
 from .. import launch
+from ..describe_kernels import describe_chunks
 from ..launch import Plan
 from ..tiles import LANES
 from .sass import MachineCode, read_cubin
@@ -37,8 +38,9 @@ class KernelReport:
     registers: int
     spilled_bytes: int
     shared_bytes: int
-    # Widest load from global memory inside the walk.
+    # Widest load from global memory inside the walk, and its waits for other warps.
     load_bits: int
+    barriers: int
     # Issued by a lane for an element (n, c) of the batch, columns beyond C included; NaN for
     # kernels that walk over chunks, whose work is a small fraction of the others'.
     instructions_per_element: float
@@ -66,12 +68,14 @@ class _AbsentGPU:
 def absent_gpu(capability: int) -> Iterator[None]:
     """Compile for a GPU of this compute capability that need not be there."""
     config = triton.runtime.driver
-    earlier = config._active
+    # Its attributes are others in other versions, and looking for a GPU raises where none is.
+    earlier = dict(vars(config))
     config.set_active(_AbsentGPU(capability))
     try:
         yield
     finally:
-        config._active = earlier
+        vars(config).clear()
+        vars(config).update(earlier)
 
 
 def example_inputs(
@@ -94,7 +98,7 @@ def example_inputs(
 
 def check_compiles() -> None:
     """Raise inside Triton's interpreter, which compiles nothing."""
-    if triton.knobs.runtime.interpret:
+    if not isinstance(describe_chunks, triton.JITFunction):
         raise RuntimeError("kernels cannot be compiled with TRITON_INTERPRET set: unset it.")
 
 
@@ -171,6 +175,7 @@ def _report(
         spilled_bytes=code.spilled_bytes,
         shared_bytes=code.shared_bytes,
         load_bits=code.load_bits,
+        barriers=code.count("BAR"),
         instructions_per_element=len(code.main_loop) / per_turn,
         special_functions_per_element=code.count("MUFU") / per_turn,
     )

@@ -5,13 +5,14 @@ Read with NVIDIA's cuobjdump, which comes with Triton. No GPU is needed.
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from triton import knobs
+import triton
 
 _RESOURCES = re.compile(r"REG:(\d+) STACK:(\d+) SHARED:\d+ LOCAL:(\d+)")
 # Address and text: "/*0220*/   LDG.E.U16 R15, desc[UR6][R2.64] ;".
@@ -96,5 +97,12 @@ def _cuobjdump(option: str, cubin: bytes) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kernel.cubin")
         path.write_bytes(cubin)
-        command = [knobs.nvidia.cuobjdump.path, option, str(path)]
+        command = [_cuobjdump_path(), option, str(path)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def _cuobjdump_path() -> str:
+    if hasattr(triton, "knobs"):
+        return str(triton.knobs.nvidia.cuobjdump.path)
+    # Triton 3.3.
+    return str(importlib.import_module("triton.tools.disasm").path_to_cuobjdump()[0])

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
+from commands import run_python
+from peers import peers_with
+from places import ROOT
 
 pytest.importorskip("triton", reason="Triton is not installed (it exists for Linux only)")
 pytestmark = pytest.mark.skipif(
@@ -25,12 +31,25 @@ if os.environ.get("TRITON_INTERPRET") != "1":
     )
 
 TARGETS = (80, 90, 100)
+EARLIER = [
+    line for line in (ROOT / "tests" / "tritons.txt").read_text().split("\n") if line[:1].isdigit()
+]
+# Compiled by them: what each kernel has most of, in one type, to keep it short.
+OF_EARLIER = """
+import dataclasses, json, sys
+import torch, triton
+from wsgn.kernels.ahead_of_time.compiled import compile_report
+found = compile_report((90,), (torch.bfloat16,))
+found += compile_report((90,), (torch.bfloat16,), (157,), weight_scale="average")
+rows = [dataclasses.asdict(report) for report in found]
+json.dump({"triton": triton.__version__, "rows": rows}, sys.stdout)
+"""
 WALKS = ("describe_chunks", "pool_chunks", "gradients")
 # 128 registers leave room for 16 warps on a multiprocessor of 65,536.
 MOST_REGISTERS = 128
-# Lane instructions for an element. Found: at most 13.6, 46.3 and 50.8; the bound is a tenth above.
+# Lane instructions for an element. Found: at most 12.5, 46.3 and 50.8; the bound is a tenth above.
 MOST_INSTRUCTIONS = {
-    ("describe_chunks", 157): 15,
+    ("describe_chunks", 157): 14,
     ("pool_chunks", 157): 51,
     ("gradients", 157): 56,
 }
@@ -41,16 +60,47 @@ def reports(request: pytest.FixtureRequest) -> tuple[KernelReport, ...]:
     return compile_report((request.param,))
 
 
+@pytest.fixture(scope="module")
+def average_reports() -> tuple[KernelReport, ...]:
+    return compile_report((90,), (torch.bfloat16,), (157,), weight_scale="average")
+
+
 def test_every_kernel_is_reported(reports: tuple[KernelReport, ...]) -> None:
     names = {report.kernel for report in reports}
     assert names == {*WALKS, "describe_videos", "finish_videos"}
     assert len(reports) == len(names) * 2 * 2
 
 
+@pytest.mark.parametrize("version", EARLIER)
+def test_an_earlier_triton_makes_the_same_code(
+    version: str, average_reports: tuple[KernelReport, ...], tmp_path: Path
+) -> None:
+    """Neither more instructions nor barriers, whatever layout it chooses by itself."""
+    folder = peers_with(f"triton-{version}") / f"triton-{version}"
+    own = compile_report((90,), (torch.bfloat16,)) + average_reports
+    environment = {**os.environ, "PYTHONPATH": str(folder), "TRITON_CACHE_DIR": str(tmp_path)}
+    done = run_python("-c", OF_EARLIER, env=environment, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["triton"] == version
+    for ours, row in zip(own, found["rows"], strict=True):
+        theirs = KernelReport(**row)
+        same = {"kernel": ours.kernel, "num_classes": ours.num_classes}
+        assert same.items() <= dataclasses.asdict(theirs).items()
+        assert theirs.spilled_bytes == ours.spilled_bytes == 0, theirs
+        assert theirs.barriers == ours.barriers == 0, theirs
+        assert theirs.registers <= MOST_REGISTERS
+        if theirs.kernel in WALKS:
+            share = theirs.instructions_per_element / ours.instructions_per_element
+            assert 0.95 < share < 1.05, (theirs, ours)
+
+
 def test_nothing_spills(reports: tuple[KernelReport, ...]) -> None:
-    """But two registers of a kernel that merges chunks, where the assembler prefers it so."""
-    for report in reports:
-        assert report.spilled_bytes <= (0 if report.kernel in WALKS else 16), report
+    assert [report for report in reports if report.spilled_bytes] == []
+
+
+def test_no_warp_waits_for_another_in_a_walk(reports: tuple[KernelReport, ...]) -> None:
+    assert [report for report in reports if report.barriers] == []
 
 
 def test_registers_leave_sixteen_warps(reports: tuple[KernelReport, ...]) -> None:
@@ -100,10 +150,11 @@ def test_the_general_backward_does_not_spill(num_classes: int, weight_scale: str
     assert {name: code.spilled_bytes for name, code in kernels.items()} == dict.fromkeys(kernels, 0)
 
 
-def test_the_weighted_average_costs_an_eighth_more() -> None:
-    """In pooling and in the backward; found: 52.0 and 55.1 for 45.9 and 50.6 instructions."""
-    found = compile_report((90,), (torch.bfloat16,), (157,), weight_scale="average")
-    walks = {report.kernel: report for report in found if report.kernel in WALKS}
+def test_the_weighted_average_costs_an_eighth_more(
+    average_reports: tuple[KernelReport, ...],
+) -> None:
+    """In pooling and in the backward; found: 51 and 50.8 for 45.0 and 47.2 instructions."""
+    walks = {report.kernel: report for report in average_reports if report.kernel in WALKS}
     assert set(walks) == set(WALKS)
     for kernel, report in walks.items():
         assert report.spilled_bytes == 0
@@ -111,11 +162,11 @@ def test_the_weighted_average_costs_an_eighth_more() -> None:
         assert report.instructions_per_element < 1.15 * MOST_INSTRUCTIONS[kernel, 157]
 
 
-def test_main_loops_have_no_barriers_and_padding_costs_nothing() -> None:
+def test_padding_costs_nothing() -> None:
     all_odd, all_padded = (compile_kernels(90, torch.bfloat16, 157, width=w) for w in (157, 160))
     for kernel in WALKS:
         odd, padded = all_odd[kernel], all_padded[kernel]
-        assert odd.count("BAR") == padded.count("BAR") == 0
+        assert padded.count("BAR") == 0
         assert len(padded.main_loop) <= len(odd.main_loop)
         assert padded.count("LDG") == odd.count("LDG")
 

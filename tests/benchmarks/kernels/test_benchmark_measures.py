@@ -113,7 +113,8 @@ def test_the_least_traffic_reads_twice_and_writes_once() -> None:
 def kernel(name: str, target: int, num_classes: int, instructions: float) -> KernelReport:
     return KernelReport(
         kernel=name, target=target, dtype="bfloat16", num_classes=num_classes, registers=96,
-        spilled_bytes=0, shared_bytes=0, load_bits=128, instructions_per_element=instructions,
+        spilled_bytes=0, shared_bytes=0, load_bits=128, barriers=0,
+        instructions_per_element=instructions,
         special_functions_per_element=instructions / 10,
     )  # fmt: skip
 
