@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -79,6 +80,8 @@ def sending(port: int, user: str = "") -> Iterator[MqttSender]:
     finally:
         sender.stop()
         sender.join(HANG_SECONDS)
+        # Also where the broker is gone.
+        assert "notify mqtt" not in [thread.name for thread in threading.enumerate()]
 
 
 def wait_for(sender: MqttSender, is_so: Callable[[Delivery], bool]) -> None:

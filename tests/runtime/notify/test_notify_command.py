@@ -27,7 +27,7 @@ SECRET = "hUnter2"
 def test_final_segments_of_files_are_sent(run: Run, video_path: Path, tmp_path: Path) -> None:
     missing = tmp_path / "missing.mp4"
     with Receiver() as receiver:
-        outcome = run(video_path, missing, "--notify", receiver.url)
+        outcome = run(missing, video_path, "--notify", receiver.url)
         expected = [event for event in outcome.of_type("segment") if event["final"]]
         received = [one.event for one in receiver.take(len(planted.SEGMENTS))]
         assert receiver.is_quiet
@@ -97,6 +97,13 @@ def test_what_does_not_arrive_is_said_and_changes_no_exit_code(
 def test_words_without_a_meaning(words: list[str], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence.replace("$", r"\$")):
         parse_options(["a.mp4", "-e", "demo", *words])
+
+
+def test_brokers_keep_nothing_of_files() -> None:
+    pytest.importorskip("paho.mqtt.client", reason="paho-mqtt (extra mqtt) is not installed")
+    words = ["a.mp4", "-e", "demo", "--notify", "mqtt://a/b"]
+    kept = [parse_options(words + more).notify for more in ([], ["--realtime"])]
+    assert [one is not None and one.keeps_states for one in kept] == [False, True]
 
 
 def test_an_empty_secret_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,13 +141,15 @@ def test_waits_grow_and_a_server_may_ask_for_longer_ones(monkeypatch: pytest.Mon
     monkeypatch.setattr(WebhookSender, "_pause", lambda self, seconds: waited.append(seconds))
     asked = Reply(status=503, headers=(("Retry-After", "600"),))
     odd = Reply(status=503, headers=(("Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT"),))
-    with Receiver([Reply(status=500)] * 8 + [asked, odd]) as receiver:
+    later = [Reply(status=500)]
+    with Receiver([*later * 8, asked, odd, Reply(), *later]) as receiver:
         posting = sender(receiver.url, wait_seconds=WAIT_SECONDS)
         posting.put(message(1))
-        receiver.take(11)
+        posting.put(message(2))
+        receiver.take(13)
         wait_until(lambda: posting.outbox.is_empty)
         posting.stop()
-    assert waited == [1, 2, 4, 8, 16, 32, 60, 60, 600, 60]
+    assert waited == [1, 2, 4, 8, 16, 32, 60, 60, 600, 60, 1]
 
 
 def test_a_full_box_lets_go_of_the_oldest() -> None:
