@@ -13,7 +13,7 @@ from wsgn.video.live.libav_options import require_known_options
 from wsgn.video.live.options import LiveOptions
 from wsgn.video.live.source import LiveSource
 
-from ..live.asking import answer_of
+from ..live.asking import answer_of, is_file_by_name
 from ..serve.address import ServeAddress, serve_address
 from .cameras import LONGEST_TIMEOUT_SECONDS, SHORTEST_TIMEOUT_SECONDS
 from .live_sources import LiveWords, find_live
@@ -90,7 +90,14 @@ def live_run_options(
         names=tuple(words.source_name or ()),
         wants_live=bool(given),
     )
-    found = find_live(live_words, lambda address: answer_of(address, timeout))
+
+    def answer(address: str) -> bool | None:
+        if not given or words.realtime:
+            return answer_of(address, timeout)
+        # An option says it: a server that takes one connection only keeps it for the pictures.
+        return False if is_file_by_name(address) else None
+
+    found = find_live(live_words, answer)
     if found is None:
         if given:
             option = "--" + given[0].replace("_", "-")

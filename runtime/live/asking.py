@@ -20,14 +20,18 @@ _MAYBE_LIVE = (".ts", ".mjpg", ".mjpeg", ".mpg", ".mpeg", ".m2ts", ".flv")
 
 def answer_of(address: str, timeout_seconds: float) -> bool | None:
     """Whether an http(s) address is live; None where it cannot be opened now."""
-    # The name of a video file; its server says how long it is.
-    name = name_of_address(address)
-    if is_video_name(name) and not name.lower().endswith(_MAYBE_LIVE):
+    if is_file_by_name(address):
         return False
     try:
         return ask_live(address, timeout_seconds)
     except VideoError:
         return None
+
+
+def is_file_by_name(address: str) -> bool:
+    """Whether an address has the name of a video file; its server says how long it is."""
+    name = name_of_address(address)
+    return is_video_name(name) and not name.lower().endswith(_MAYBE_LIVE)
 
 
 def answers_of(

@@ -16,6 +16,7 @@ from reading import GRID, PATIENT_SECONDS
 from servers import free_port
 from stream_servers import HttpServer, transport_stream
 
+from wsgn.runtime.cli.main import main
 from wsgn.video import SampledFrame, VideoError, VideoReader
 from wsgn.video.live.opening import ask_live
 
@@ -77,6 +78,28 @@ def test_files_are_told_from_what_has_no_end(clip: Clip) -> None:
             camera = server.add(name, clip)
             camera.lead_seconds = 4.0
             assert ask_live(camera.url, PATIENT_SECONDS) is True
+
+
+def test_a_server_of_one_connection_keeps_it_for_the_pictures(clip: Clip) -> None:
+    words = ["-e", "demo", "-q", "--end", "0.5"]
+    with HttpServer() as server:
+        camera = server.add("door.mjpeg", clip)
+        assert main([camera.url, *words, "--max-lag", "3"]) == 0
+        assert camera.requests == ["GET"]
+        # Where no option says that it is live, it has to be asked.
+        assert main([camera.url, *words]) == 0
+        assert camera.requests == ["GET"] * 3
+
+
+def test_a_file_that_an_option_takes_for_live_is_refused(
+    clip: Clip, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = transport_stream(clip, 0.0, 4.0)
+    with web_server(film, len(film)) as (address, _):
+        assert main([address.replace(".mp4", ""), "-e", "demo", "--max-lag", "3"]) == 3
+        assert "is a file and no live source" in capsys.readouterr().err
+        # Its name says it.
+        assert main([address, "-e", "demo", "--max-lag", "3"]) == 2
 
 
 def test_who_does_not_answer_is_neither() -> None:

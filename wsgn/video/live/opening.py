@@ -133,6 +133,12 @@ def open_live(opening: Opening, should_stop: Callable[[], bool]) -> InputContain
     return container
 
 
+def is_file(container: InputContainer) -> bool:
+    """Whether what was opened has an end that is known, as files on web servers have."""
+    is_playlist = container.format.name in PLAYLISTS
+    return container.duration is not None and (is_playlist or container.size > 0)
+
+
 def ask_live(address: str, timeout_seconds: float) -> bool:
     """Whether an http(s) address is a stream that is made now: it declares no end and no size.
 

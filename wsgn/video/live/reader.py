@@ -11,6 +11,7 @@ from av.container import InputContainer
 from av.error import FFmpegError, ProtocolNotFoundError
 
 from wsgn.errors import UsageError
+from wsgn.video.addresses import is_network
 from wsgn.video.decoder import DecodeFailure
 from wsgn.video.errors import VideoError
 from wsgn.video.grid import TIME_TOLERANCE_SECONDS, FrameGrid, Gap, Notice
@@ -21,7 +22,7 @@ from wsgn.video.live.connection import Connection, Picture, SkippedPackets
 from wsgn.video.live.faults import Fault, LiveFaultError, opening_fault, reading_fault
 from wsgn.video.live.items import LastPicture, LiveFrame, LivePosition, Skipped, Status
 from wsgn.video.live.moments import Moments
-from wsgn.video.live.opening import Opening, open_live, opening_of
+from wsgn.video.live.opening import Opening, is_file, open_live, opening_of
 from wsgn.video.live.options import LiveOptions
 from wsgn.video.live.outage import Outage
 from wsgn.video.live.ring import PacketRing
@@ -182,6 +183,8 @@ class LiveReader:
         return fault
 
     def _connection(self, container: InputContainer, opening: Opening) -> Connection:
+        if not (self._has_pictures or opening.is_finite) and is_network(self._source.address):
+            self._refuse_file(container)
         connection = Connection(
             self._source.shown,
             container,
@@ -201,6 +204,15 @@ class LiveReader:
         if not connection.by_arrival:
             self._sampler.tolerance = rounding_tolerance(tick_seconds, connection.frame_seconds)
         return connection
+
+    def _refuse_file(self, container: InputContainer) -> None:
+        """Nobody may have asked its server: as a live source it would begin again and again."""
+        if is_file(container):
+            raise VideoError(
+                "not_live",
+                f"{self._source.shown} is a file and no live source: leave out what only live "
+                "sources know, or play it by its times (realtime).",
+            )
 
     def _read(self, connection: Connection) -> Iterator[LiveItem]:
         scaler = Scaler(self._grid, connection.stream.sample_aspect_ratio)
