@@ -19,6 +19,7 @@ from wsgn.localization.segments import Segment
 from wsgn.support.arrays import UInt8Array
 from wsgn.support.command import failure_code
 from wsgn.support.credentials import without_credentials
+from wsgn.support.file_names import different
 from wsgn.support.files import AtomicFile, new_folder, require_file
 from wsgn.support.parser import CommandParser
 from wsgn.support.signals import exit_on_termination
@@ -30,7 +31,7 @@ from wsgn.video.files import without_video_suffix
 from ..clips.copied import copied_ending, write_copy
 from ..clips.exact import ENDING, Draw, write_exact
 from ..clips.labels import LabelFont, LabelPainter
-from ..clips.names import clip_stem, different
+from ..clips.names import clip_stem
 from ..clips.part import WHOLE, CutPart, Part, padded
 from ..report.results import found_results
 from ..results import StoredResult

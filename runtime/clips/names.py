@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from .part import Part
 
@@ -25,17 +24,3 @@ def clip_stem(video: str, part: Part) -> str:
     if part.segment is None:
         return f"{safe_part(video)}_labels"
     return f"{safe_part(video)}_{part.start_seconds:08.2f}_{safe_part(part.segment.label)}"
-
-
-def different(stems: Iterable[str]) -> list[str]:
-    """Names with numbers where some would be the same; some disks know no capital letters."""
-    taken: set[str] = set()
-    names = []
-    for stem in stems:
-        number, name = 1, stem
-        while name.casefold() in taken:
-            number += 1
-            name = f"{stem}-{number}"
-        taken.add(name.casefold())
-        names.append(name)
-    return names

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from wsgn.errors import OutputError
 from wsgn.page.shell import is_page
+from wsgn.support.file_names import file_stems
 from wsgn.support.files import write_whole_file
-from wsgn.support.terminal import printable, without_surrogates
 
 from ..events import Event, RunEvent, SourceEvent
 from ..writers.files import ResultFile
@@ -17,39 +17,14 @@ from .document import FrameScores, Links, VideoReport, render_report
 from .names import INDEX_NAME
 from .video import shown_video
 
-_LONGEST_NAME_BYTES = 180
-_UNWANTED = str.maketrans(dict.fromkeys('\\:*?"<>|', "_"))
-
 
 def page_names(names: Iterable[str]) -> list[str]:
     """File names of pages, relative to their folder, each once, whatever the videos are called.
 
     Names come out of files that others wrote: none of these leads out of the folder.
     """
-    taken = {INDEX_NAME}
-    found = []
-    for name in names:
-        parts = [
-            _part(part)
-            for part in PurePosixPath(without_surrogates(name)).parts
-            if part not in ("/", "//", "..", ".")
-        ]
-        stem = "/".join(parts) or "video"
-        number, page = 1, f"{stem}.html"
-        # Some disks tell no capital letters from small ones.
-        while page.casefold() in taken:
-            number += 1
-            page = f"{stem}-{number}.html"
-        taken.add(page.casefold())
-        found.append(page)
-    return found
-
-
-def _part(part: str) -> str:
-    plain = printable(part).translate(_UNWANTED)
-    # A name that begins with a point is hidden.
-    plain = f"_{plain}" if plain.startswith(".") else plain
-    return plain.encode()[:_LONGEST_NAME_BYTES].decode("utf-8", "ignore")
+    stems = file_stems(names, taken=[Path(INDEX_NAME).stem])
+    return [f"{stem}.html" for stem in stems]
 
 
 def write_page(path: Path, page: str, *, beside: tuple[str, bytes] | None = None) -> None:

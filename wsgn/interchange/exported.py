@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from wsgn.localization.segments import Segment
-from wsgn.support.terminal import printable
-
-# Bytes of a part of a file's name; an ending and the name of a temporary file have room behind it.
-_LONGEST_PART = 150
+from wsgn.support.file_names import file_stems
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,20 +69,4 @@ def media_name(media: str) -> str:
 
 def file_names(videos: Sequence[ExportedVideo], suffix: str) -> list[str]:
     """Relative paths of one file per video, all different, none of which leads out of a folder."""
-    taken: set[str] = set()
-    names = []
-    for video in videos:
-        stem = _safe(video.name)
-        candidates = (stem if n == 1 else f"{stem}-{n}" for n in range(1, len(videos) + 2))
-        name = next(one for one in candidates if one.casefold() not in taken)
-        taken.add(name.casefold())
-        names.append(f"{name}{suffix}")
-    return names
-
-
-def _safe(name: str) -> str:
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    # Colons name drives and streams on Windows.
-    cleaned = [re.sub(r'[:*?"<>|\0]', "_", printable(part)) for part in parts]
-    short = [part.encode()[:_LONGEST_PART].decode("utf-8", "ignore") for part in cleaned]
-    return str(PurePosixPath(*short)) if short else "video"
+    return [f"{stem}{suffix}" for stem in file_stems(video.name for video in videos)]
