@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from wsgn.data.annotations import Annotations
 from wsgn.data.layouts import read_annotations
+from wsgn.data.video_folder import VideoFolder
 from wsgn.errors import InputError, UsageError
 from wsgn.localization.segments import Segment
 from wsgn.support.credentials import without_credentials
@@ -134,35 +136,26 @@ class _Truth:
 
 
 class _Videos:
-    """The videos of a folder, by the ends of their paths, with and without their endings."""
+    """A folder of videos, or one of them, in which a result's video may be."""
 
-    def __init__(self, folder: Path) -> None:
-        if folder.is_file():
-            videos = [folder]
-        else:
-            with input_errors(f"'{folder}'"):
-                videos = video_files(folder).videos
-        if not videos:
-            raise InputError(f"'{folder}' holds no videos: name the folder that they are in.")
-        self._by_end: dict[str, list[Path]] = {}
-        for path in videos:
-            for end in dict.fromkeys(_ends(path.absolute())):
-                self._by_end.setdefault(end, []).append(path)
+    def __init__(self, place: Path) -> None:
+        self._only = place if place.is_file() else None
+        folder = place if self._only is None else place.parent
+        if self._only is None:
+            with input_errors(f"'{place}'"):
+                has_videos = bool(video_files(place).videos)
+            if not has_videos:
+                raise InputError(f"'{place}' holds no videos: name the folder that they are in.")
+        self._folder = VideoFolder(folder)
 
     def find(self, names: Sequence[str]) -> Path | None:
         """The one video that has one of these names; None where there is none, or two."""
         for name in names:
-            found = self._by_end.get(name, [])
-            if len(found) == 1:
-                return found[0]
+            with suppress(InputError):
+                path = self._folder.find(name)
+                if self._only is None or path.samefile(self._only):
+                    return path
         return None
-
-
-def _ends(path: Path) -> Iterator[str]:
-    for number in range(1, len(path.parts)):
-        end = Path(*path.parts[-number:])
-        yield end.as_posix()
-        yield end.with_suffix("").as_posix()
 
 
 def _source(found: FoundResult, videos: _Videos | None) -> Path | str | None:
