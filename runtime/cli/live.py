@@ -390,7 +390,7 @@ class LiveRun:
         if self._has_lost_words:
             give_up_stdout()
         is_unsaved = self._saver is not None and self._saver.failed
-        has_lost = self._files.has_lost or (self._clips is not None and self._clips.has_lost)
+        has_lost = self._files.has_lost or (self._clips is not None and self._clips.num_lost > 0)
         if self._has_lost_words or has_lost or is_unsaved:
             return OutputError.exit_code
         if self._options.strict and states.opened and (states.is_degraded or states.failed):

@@ -60,10 +60,8 @@ class LiveClips:
         self._is_over = threading.Event()
         self._is_failing = False
         self._makes_folder = False
-        # Whether a clip was not written.
-        self.has_lost = False
-        # Said by -v: what was written.
-        self.num_written = 0
+        # Clips that could not be written, and that were.
+        self.num_lost = self.num_written = 0
         self._thread = threading.Thread(target=self._run, name="wsgn-clips", daemon=True)
 
     def start(self) -> None:
@@ -184,7 +182,7 @@ class LiveClips:
 
     def _fail(self, why: str) -> None:
         """Say that a clip is not written, once until one is again."""
-        self.has_lost = True
+        self.num_lost += 1
         if not self._is_failing:
             self._is_failing = True
             self._news.put(f"a clip was not written ({printable(why)}); detection goes on.")
