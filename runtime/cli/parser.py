@@ -24,6 +24,7 @@ subcommands:
   wsgn-run golden ENGINE     write an engine's input and outputs, for hosts of your own
   wsgn-run report RESULTS    make pages to look at, of results that exist
   wsgn-run export RESULT     write results as files of ELAN, Label Studio and other tools
+  wsgn-run clips RESULT VIDEO  cut what was found out of a video, or burn labels into it
   (a file of such a name is reached as ./manifest)
 
 Results go to stdout (a table on a terminal, JSON lines when piped), words to stderr.
