@@ -222,7 +222,7 @@ def _words(rows: Sequence[Looked]) -> str:
     heading = (f"{rows[0].cameras} cameras", "of a core, in all", "memory", "updates a second",
                "pictures a second", "wait for the engine, median", "dropped")  # fmt: skip
     cells = [
-        ("without the page" if row.viewers is None else f"{row.viewers} viewers",
+        ("without the page" if row.viewers is None else f"viewers: {row.viewers}",
          f"{row.processor_percent:.1f} %", f"{row.megabytes:.0f} MB", f"{row.updates:.0f}",
          f"{row.pictures:.0f}",
          "-" if row.wait_median_seconds is None else f"{1000 * row.wait_median_seconds:.0f} ms",

@@ -101,6 +101,9 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-run clips results/video.json video.mp4 -o quick --padding 1 --copy": Run(),
     "wsgn-run clips results/video.json video.mp4 -o shown --annotate --whole": Run(),
     "wsgn-run cameras.toml --engine wsgn.onnx -o events --clips clips": NO_CAMERA,
+    "wsgn-run cameras.toml --engine wsgn.onnx --serve 8080": NO_CAMERA,
+    "WSGN_TOKEN=$(openssl rand -hex 16) wsgn-run cameras.toml --engine wsgn.onnx "
+    "--serve 0.0.0.0:8080": NO_CAMERA,
     # docs/datasets.md
     "wsgn-convert I3D-features -o features --frame-rate 25 --snippet-length 16 --snippet-stride 16 "
     "--annotations Thumos14reduced-Annotations --annotations-out thumos14.json": Run(add="--quiet"),

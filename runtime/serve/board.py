@@ -139,6 +139,8 @@ class Board:
         self._lines: deque[dict[str, Any]] = deque(maxlen=_NUM_LINES)
         self._new_lines: deque[dict[str, Any]] = deque(maxlen=_NUM_LINES)
         self._waits: float | None = None
+        # Of the run's sources as it began them, by name.
+        self._places: dict[str, int] = {}
 
     def hear(self, event: Event) -> None:
         """Follow an event of the run."""
@@ -169,11 +171,13 @@ class Board:
             wait = statistics.engine.wait_median_seconds
             self._waits = None if np.isnan(wait) else round(wait, 3)
             for name, one in statistics.sources.items():
+                self._places.setdefault(name, len(self._places))
                 self._source(name).numbers = _numbers(one)
             for name in list(self._sources):
                 source = self._sources[name]
                 if source.state == "ended" and now - source.since > _ENDED_SECONDS:
                     del self._sources[name]
+                    self._places.pop(name, None)
 
     def state(self) -> dict[str, Any]:
         """All that `changes` has told so far."""
@@ -184,7 +188,7 @@ class Board:
                 "classes": self._classes,
                 **self._facts,
                 "waits": self._waits,
-                "names": list(self._sources),
+                "names": self._names(),
                 "sources": [_whole(source) for source in self._sources.values()],
                 "lines": _without_last(self._lines, len(self._new_lines)),
             }
@@ -195,7 +199,7 @@ class Board:
             told = {
                 "now": round(self._wall(), 3),
                 "waits": self._waits,
-                "names": list(self._sources),
+                "names": self._names(),
                 "sources": [
                     changed for one in self._sources.values() if (changed := _changed(one))
                 ],
@@ -203,6 +207,9 @@ class Board:
             }
             self._new_lines.clear()
             return told
+
+    def _names(self) -> list[str]:
+        return sorted(self._sources, key=lambda name: self._places.get(name, len(self._places)))
 
     def _source(self, name: str) -> _Source:
         if name not in self._sources:

@@ -24,7 +24,8 @@ class Card {
     this.facts = page.make("p");
     this.words = page.make("p", { className: "words" });
     const about = page.make("div", { className: "about" }, page.make("h2", { text: name }), this.state, this.facts, this.words);
-    this.lanes = page.make("div", { className: "lanes", role: "img", "aria-label": "scores and segments of " + name });
+    // Until there is something to be drawn.
+    this.lanes = page.make("div", { className: "lanes", hidden: true, role: "img", "aria-label": "scores and segments of " + name });
     this.element = page.make("section", { className: "source" }, this.shown, about, this.lanes);
     this.rowsOf = live.classes.map(label => ({ label, ...this.row("", label) }));
     this.axis = this.row("axis", "");
@@ -51,6 +52,8 @@ class Card {
     this.gaps.push(...told.gaps || []);
     this.gaps = this.gaps.slice(-100);
     this.drawn = 0;
+    const isBlank = !this.times.length && !this.bars.size;
+    if (this.lanes.hidden !== isBlank) { this.lanes.hidden = isBlank; labels(); }
   }
 
   score(told) {
@@ -70,7 +73,7 @@ class Card {
     this.status = status;
     this.state.className = "state " + status.state;
     const n = status.segments || 0;
-    const facts = [status.video, n + (n === 1 ? " segment" : " segments")];
+    const facts = [status.video, status.video && n + (n === 1 ? " segment" : " segments")];
     if (status.lag) facts.push(status.lag.toFixed(1) + " s late");
     if (status.restarts) facts.push("back " + status.restarts + "×");
     if (status.dropped) facts.push(status.dropped + " snippets dropped");
@@ -94,6 +97,8 @@ class Card {
 
   picture(now, wait) {
     const isAway = this.status.state !== "playing" && this.status.state !== "late";
+    // It never had one.
+    if (this.status.state === "waiting") return;
     if (this.asks ? now - this.asked < 10000 : now < (this.again || 0)) return;
     // One that is away keeps its last picture, which a page that was opened since has to ask for.
     if (isAway && this.shown.classList.contains("seen")) return;
@@ -235,6 +240,11 @@ function changes(told) {
   }
   const names = new Set(told.names);
   for (const [name, card] of live.cards) if (!names.has(name)) { card.remove(); live.cards.delete(name); }
+  // In the order of the run, whichever was heard of first.
+  told.names.forEach((name, n) => {
+    const card = live.cards.get(name), there = element("sources").children[n];
+    if (card && there !== card.element) element("sources").insertBefore(card.element, there || null);
+  });
   told.lines.forEach(line);
   const states = [...live.cards.values()].map(card => card.status.state), plays = states.filter(state => state === "playing" || state === "late").length;
   link("on", `${plays} of ${states.length} ${states.length === 1 ? "source plays" : "sources play"}`);
@@ -246,14 +256,12 @@ function add(name) {
   const card = new Card(name);
   live.cards.set(name, card);
   element("sources").append(card.element);
-  labels();
 }
 
 // All names as wide as the longest, within reason, so that times stand below each other.
 function labels() {
   const names = document.querySelectorAll("#sources .lane:not(.axis) > span");
-  document.documentElement.style.setProperty("--wide", "auto");
-  const wide = Math.min(200, Math.max(70, ...[...names].slice(0, live.classes.length).map(one => one.scrollWidth + 2)));
+  const wide = Math.min(200, Math.max(70, ...[...names].map(one => one.scrollWidth + 2)));
   for (const card of live.cards.values()) card.lanes.style.setProperty("--labels", wide + "px");
 }
 

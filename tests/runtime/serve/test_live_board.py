@@ -243,3 +243,10 @@ def test_whenever_a_page_is_opened_it_shows_the_same(did: list[tuple[str, int]],
     for page in filter(None, (first, second)):
         assert page.sources == whole.sources
         assert page.lines == whole.lines
+
+
+def test_sources_stand_in_the_order_of_the_run(board: Board) -> None:
+    board.hear(changed("yard", "waiting", "refused"))
+    board.ticked(statistics(door=None, yard="waiting"))
+    board.hear(opened("door"))
+    assert board.state()["names"] == board.changes()["names"] == ["door", "yard"]
