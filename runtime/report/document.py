@@ -15,6 +15,7 @@ import numpy as np
 from wsgn import __version__
 from wsgn.localization.segments import Segment
 from wsgn.page.lanes import Lane, Lanes, LaneSegment, lanes_part
+from wsgn.page.parts import navigation
 from wsgn.page.shell import asset, render_page, text
 from wsgn.support.arrays import FloatArray
 
@@ -180,10 +181,7 @@ def _navigation(report: VideoReport) -> str:
         (report.links.before, "\u2190 Previous"),
         (report.links.behind, "Next \u2192"),
     )
-    shown = "".join(
-        f'<a href="{text(address)}">{words}</a>' for address, words in links if address is not None
-    )
-    return f"<nav>{shown}</nav>" if shown else ""
+    return navigation([(address, words) for address, words in links if address is not None])
 
 
 def _facts(report: VideoReport, lanes: Lanes) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +55,14 @@ def test_it_writes_what_the_command_writes(
     assert cli.main(words) == 0
     for name in ("model.safetensors", "last.safetensors", "detections.json"):
         assert (tmp_path / "command" / name).read_bytes() == (path.parent / name).read_bytes()
+    page = (path.parent / "evaluation.html").read_text()
+    assert 'href="report.html"' in page
+    drawn = [json.loads(one) for one in re.findall(r">(\{[^<]*\})</script>", page)]
+    lanes = [lane for part in drawn for lane in part.get("lanes", ())]
+    assert len([part for part in drawn if "lanes" in part]) == 3
+    # What the model said over time, which the segments do not hold.
+    assert all(base64.b64decode(lane["scores"]) for lane in lanes)
+    assert any(lane["true"] for lane in lanes)
 
 
 def test_an_earlier_training_is_kept_unless_told_otherwise(dataset: Path, tmp_path: Path) -> None:

@@ -24,7 +24,12 @@ from wsgn.features.file import write_feature_file
 from wsgn.training.cli import main
 from wsgn.training.run import run_training
 from wsgn.training.trainer import Trainer
-from wsgn.training.verdict import TrainingScore, chance_percent, video_map_percent
+from wsgn.training.verdict import (
+    TrainingScore,
+    chance_percent,
+    class_percent,
+    video_map_percent,
+)
 
 QUICK = ("--threads", "1", "--thinning", "1", "--steps", "20", "-q")
 
@@ -58,6 +63,11 @@ def test_equal_scores_are_no_order() -> None:
     labels = np.repeat(np.eye(4), 50, axis=0)
     found = video_map_percent(np.zeros((200, 4)), labels)
     assert found == pytest.approx(chance_percent(labels), abs=5)
+    # Class by class it says the same; of what all videos have nothing can be told.
+    everywhere = np.column_stack([labels, np.ones(200)])
+    each = class_percent(np.zeros((200, 5)), everywhere)
+    assert each[:4].mean() == pytest.approx(found)
+    assert np.isnan(each[4])
     assert video_map_percent(labels + 0.1, labels) == pytest.approx(100)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +63,10 @@ class VideoScores:
     scores: FloatArray
 
 
+def _no_scores(name: str) -> None:
+    """Of no video."""
+
+
 def write_report(
     path: Path,
     truth: Truth,
@@ -71,14 +75,16 @@ def write_report(
     tiou: Sequence[float] | None = None,
     *,
     title: str = "Detections",
-    scores: Mapping[str, VideoScores] | None = None,
+    scores: Callable[[str], VideoScores | None] = _no_scores,
+    links: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write the page, one file that needs nothing else; `OutputError` where that fails.
 
-    The other arguments and errors are those of `evaluate_detection`; `scores` are of videos by
-    name, where they are known.
+    The other arguments and errors are those of `evaluate_detection`; `scores` gives those of a
+    video by its name where they are known, and is asked for the few that are drawn; `links` are
+    addresses of other pages and what they are called.
     """
-    page = report_page(truth, detections, protocol, tiou, title=title, scores=scores or {})
+    page = report_page(truth, detections, protocol, tiou, title=title, scores=scores, links=links)
     write_whole_file(path, page.encode(), what="the report")
 
 
@@ -89,7 +95,8 @@ def report_page(
     tiou: Sequence[float] | None,
     *,
     title: str,
-    scores: Mapping[str, VideoScores],
+    scores: Callable[[str], VideoScores | None],
+    links: Sequence[tuple[str, str]] = (),
 ) -> str:
     """The page as HTML."""
     matched = match_detections(truth, detections, protocol, tiou)
@@ -108,7 +115,7 @@ def report_page(
     mean_curves, class_curves = _curves_sections(matched, names, precision, middle)
     body = "".join(
         [
-            header(title, facts),
+            header(title, facts, links),
             _precision_section(matched, names, precision),
             mean_curves,
             _kinds_section(found),
@@ -232,7 +239,7 @@ def _videos_section(
     truth: Truth,
     detections: Detections,
     videos: Sequence[VideoErrors],
-    scores: Mapping[str, VideoScores],
+    scores: Callable[[str], VideoScores | None],
 ) -> str:
     worst = videos[:_MOST_VIDEOS]
     kept = _clearest(detections)
@@ -242,7 +249,7 @@ def _videos_section(
             f"AP {video.ap_percent:.1f} %, {video.num_instances} instances, "
             f"{video.num_missed} missed"
         )
-        lanes = _lanes(truth, detections, kept, video.name, scores.get(video.name))
+        lanes = _lanes(truth, detections, kept, video.name, scores(video.name))
         parts.append(video_part(lanes, name=video.name, note=words))
     key = (
         '<div class="tools"><span class="key found">found</span>'

@@ -26,10 +26,24 @@ class Line:
     dots: bool = False
 
 
-def header(title: str, facts: Sequence[tuple[str, object]] = ()) -> str:
-    """The top of a page: its heading, and what one has to know in pairs of name and value."""
+def header(
+    title: str,
+    facts: Sequence[tuple[str, object]] = (),
+    links: Sequence[tuple[str, str]] = (),
+) -> str:
+    """The top of a page: its heading, and what one has to know in pairs of name and value.
+
+    `links` are addresses of other pages and what they are called.
+    """
     pairs = "".join(f"<div><dt>{text(name)}</dt><dd>{text(v)}</dd></div>" for name, v in facts)
-    return f"<header><h1>{text(title)}</h1>{f'<dl>{pairs}</dl>' if facts else ''}</header>"
+    shown = f"<dl>{pairs}</dl>" if facts else ""
+    return f"{navigation(links)}<header><h1>{text(title)}</h1>{shown}</header>"
+
+
+def navigation(links: Sequence[tuple[str, str]]) -> str:
+    """Links to other pages: addresses, and what they are called; nothing without any."""
+    shown = "".join(f'<a href="{text(address)}">{text(words)}</a>' for address, words in links)
+    return f"<nav>{shown}</nav>" if shown else ""
 
 
 def section(title: str, *content: str, note: str = "") -> str:

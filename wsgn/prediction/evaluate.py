@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import torch
 from wsgn.checkpoint import Checkpoint
 from wsgn.data.annotations import Annotations, VideoAnnotation, label_vector
 from wsgn.data.charades import NUM_CLASSES
-from wsgn.data.samples import VideoSource
+from wsgn.data.samples import SelectedVideos, VideoSource
 from wsgn.errors import UsageError
 from wsgn.localization.proposals import MultiThresholdRule
 from wsgn.localization.segments import Segment
@@ -23,6 +23,7 @@ from wsgn.metrics.charades_files import CharadesTruth, points_seconds
 from wsgn.metrics.classification import evaluate_classification
 from wsgn.metrics.detection import DetectionResult, evaluate_detection
 from wsgn.metrics.detections import Detections
+from wsgn.metrics.report import VideoScores
 from wsgn.metrics.video_level import NOT_LOCALISED, VideoLevelResult, evaluate_video_level
 from wsgn.prediction.absent import Absent, scored_truth
 from wsgn.prediction.predict import VideoPrediction, predict_videos, predicted_segments
@@ -46,8 +47,9 @@ class Evaluation:
     detection: DetectionResult | None
     # None where no video has a label.
     video_level: VideoLevelResult | None = None
-    # Videos of the truth that were not there.
+    # Videos of the truth that were not there, and what was scored against of it.
     absent: Absent = field(default_factory=Absent)
+    truth: Truth | None = None
 
     def result_table(self) -> str:
         """Overlaps and mAP in percent, or what video-level labels say where there are no times."""
@@ -100,7 +102,31 @@ def evaluate(
         detection=score_segments(segments, truth, protocol, tiou),
         video_level=video_level,
         absent=absent,
+        truth=truth,
     )
+
+
+def over_time(prediction: VideoPrediction, classes: tuple[str, ...]) -> VideoScores:
+    """The scores of a video as a page draws them."""
+    return VideoScores(
+        times=prediction.times.centre_seconds, classes=classes, scores=prediction.scores
+    )
+
+
+def scores_again(
+    checkpoint: Checkpoint, source: VideoSource, device: str | torch.device
+) -> Callable[[str], VideoScores | None]:
+    """What gives the scores of a video by its name, for a few: each is predicted once more."""
+    model = checkpoint.build().to(device)
+    places = {video.name: place for place, video in enumerate(source.videos)}
+
+    def scores(name: str) -> VideoScores | None:
+        if name not in places:
+            return None
+        [prediction] = predict_videos(model, SelectedVideos(source, [places[name]]))
+        return over_time(prediction, source.classes)
+
+    return scores
 
 
 def has_segments(videos: Iterable[VideoAnnotation]) -> bool:

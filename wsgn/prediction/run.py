@@ -19,7 +19,7 @@ from wsgn.metrics.annotations import Truth, read_truth
 from wsgn.metrics.charades import CharadesResult, evaluate_charades
 from wsgn.metrics.charades_files import CharadesTruth, read_charades, write_submission
 from wsgn.metrics.detections import Detections
-from wsgn.metrics.report import VideoScores, write_report
+from wsgn.metrics.report import write_report
 from wsgn.prediction.absent import scored_truth
 from wsgn.prediction.evaluate import (
     charades_scores,
@@ -27,6 +27,7 @@ from wsgn.prediction.evaluate import (
     classification_map,
     find_segments,
     has_segments,
+    over_time,
     save_detections,
     score_segments,
     video_level_result,
@@ -177,12 +178,7 @@ def _write_page(
         options.protocol,
         options.tiou,
         title=f"Segments of {options.checkpoints[0].name}",
-        scores={
-            one.name: VideoScores(
-                times=one.times.centre_seconds, classes=classes, scores=one.scores
-            )
-            for one in predictions
-        },
+        scores={one.name: over_time(one, classes) for one in predictions}.get,
     )
 
 

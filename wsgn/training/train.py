@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from wsgn.training.verdict import TrainingScore
 
 # What a training leaves behind beside its log of losses.
-_RESULTS = ("last.safetensors", "model.safetensors", "detections.json")
+_EVALUATION = "evaluation.html"
+_RESULTS = ("last.safetensors", "model.safetensors", "detections.json", _EVALUATION)
 
 
 def _unheard(result: Any) -> None:
@@ -57,7 +58,7 @@ def train(
         on_scored: hears how well that tells its own training videos apart; whether it
             `tells_nothing`.
         on_evaluated: hears of its evaluation on `options.test_subset`, if that names one, whose
-            segments go to `detections.json` in the output folder.
+            segments go to `detections.json` in the output folder, and a page on them beside it.
 
     Returns:
         The path of the finished `model.safetensors`, in the output folder.
@@ -294,7 +295,16 @@ def _evaluate(
 ) -> Evaluation:
     from wsgn.checkpoint import load_checkpoint
     from wsgn.metrics.annotations import read_truth
-    from wsgn.prediction.evaluate import evaluate, has_segments, save_detections
+    from wsgn.metrics.detections import Detections
+    from wsgn.metrics.report import write_report
+    from wsgn.prediction.evaluate import (
+        FEW_TIOU,
+        evaluate,
+        has_segments,
+        save_detections,
+        scores_again,
+    )
+    from wsgn.training.report import NAME as REPORT
 
     checkpoint = load_checkpoint(path)
     source = data.source(subset, checkpoint.model)
@@ -307,4 +317,15 @@ def _evaluate(
         device=device,
     )
     save_detections(options.output / "detections.json", evaluation.segments)
+    if evaluation.truth is not None:
+        write_report(
+            options.output / _EVALUATION,
+            evaluation.truth,
+            Detections.from_segments(evaluation.segments),
+            options.protocol,
+            FEW_TIOU,
+            title=f"Evaluation of {options.output.resolve().name} on {subset}",
+            scores=scores_again(checkpoint, source, device),
+            links=[(REPORT, "Training")],
+        )
     return evaluation

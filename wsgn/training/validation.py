@@ -11,11 +11,10 @@ import numpy as np
 from wsgn.data.annotations import VideoAnnotation, label_vector
 from wsgn.data.samples import SelectedVideos, VideoSource
 from wsgn.errors import UsageError
-from wsgn.metrics.average_precision import ranked_average_precision
 from wsgn.model import WeakDetector
 from wsgn.prediction.predict import VideoPrediction, predict_videos
 from wsgn.support.arrays import AnyArray, Float32Array, FloatArray, IntArray
-from wsgn.training.verdict import chance_percent, video_map_percent
+from wsgn.training.verdict import chance_percent, class_percent, video_map_percent
 
 # Tells the draw of held-out videos from those of batches, of the same seed.
 _STREAM = 2**31 + 1
@@ -94,7 +93,7 @@ class Looked:
 
     video_map_percent: float
     chance_percent: float
-    # (C,) average precision over the videos, NaN of a class that is in none of them.
+    # (C,) average precision over the videos, NaN of a class that is in all of them, or in none.
     classes: tuple[str, ...]
     num_positives: IntArray
     class_percent: FloatArray
@@ -135,7 +134,7 @@ class Validation:
             chance_percent=self.chance_percent,
             classes=tuple(self._source.classes),
             num_positives=(self._labels > 0).sum(axis=0),
-            class_percent=100 * ranked_average_precision(stacked, self._labels > 0),
+            class_percent=class_percent(stacked, self._labels),
             worst=tuple(video for _, video in worst),
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wsgn.metrics.classification import evaluate_classification
+from wsgn.metrics.average_precision import ranked_average_precision
 from wsgn.prediction.predict import VideoPrediction
 from wsgn.support.arrays import AnyArray, FloatArray
 
@@ -96,16 +96,19 @@ class Witness:
 
 
 def video_map_percent(scores: FloatArray, labels: FloatArray) -> float:
-    """Video classification mAP of scores (B, C), over the classes that some videos have and others
-    do not; NaN without any.
+    """The mean of `class_percent`, over the classes that have one; NaN without any."""
+    found = class_percent(scores, labels)
+    return float("nan") if np.isnan(found).all() else float(np.nanmean(found))
+
+
+def class_percent(scores: FloatArray, labels: FloatArray) -> FloatArray:
+    """Video average precision (C,) of scores (B, C); NaN of a class that all videos have, or none.
 
     Equal scores are ranked by chance, not in the order of the videos, which may go by class.
     """
-    told = _told(labels)
-    if not told.any():
-        return float("nan")
     order = np.random.default_rng(0).permutation(len(labels))
-    return evaluate_classification(scores[order][:, told], labels[order][:, told]).map_percent
+    found = 100 * ranked_average_precision(scores[order], labels[order] > 0)
+    return np.where(_told(labels), found, np.nan)
 
 
 def chance_percent(labels: FloatArray) -> float:
