@@ -117,9 +117,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="wsgn-train",
         usage="%(prog)s ANNOTATIONS (--videos DIR | --features PATH) -o DIR [options]",
         description="Train an action detector from video-level labels.",
-        epilog="DIR gets losses.csv, report.html (to look at while it trains), last.safetensors (to "
-        f"resume) and model.safetensors. The preset decides whatever is not given, '{DEFAULT_PRESET}' by default. --videos without a "
-        "preset or backbone of pixels are seen by efficientnet-lite0 and motion as they are, whose "
+        epilog="DIR gets losses.csv, report.html (to look at while it trains), last.safetensors "
+        "(to resume) and model.safetensors. The preset decides whatever is not given, "
+        f"'{DEFAULT_PRESET}' by default. --videos without a preset or backbone of pixels are seen "
+        "by efficientnet-lite0 and motion as they are, whose "
         "features are kept on disk.",
     )
     result.add_argument(
