@@ -15,6 +15,7 @@ from wsgn.extraction.config import ONNX_PREFIX
 from wsgn.features.arguments import add_feature_options, add_video_memory, data_options
 from wsgn.manifest import FLOW_METHODS, GRAPHS, RESIZE_MODES
 from wsgn.prediction.alarm_options import AlarmOptions
+from wsgn.prediction.int8_options import Int8Options
 from wsgn.support.command import run_command
 from wsgn.support.files import size_in_words
 from wsgn.support.parser import CommandParser
@@ -67,15 +68,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--half", action="store_true", help="convolutions (and a backbone's layers) in float16"
     )
+    parser.add_argument(
+        "--int8",
+        type=Path,
+        metavar="CALIBRATION_VIDEOS",
+        help="convolutions and layers in INT8, with ranges of these videos (or features); "
+        "--annotations and --videos (or --features) below judge it: where the average mAP falls by "
+        "1 point or more no file is left",
+    )
     _add_alarm_options(parser)
     return parser
 
 
 def _add_alarm_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "false alarms",
-        "From which scores on streams are believed, counted in videos that the model was not "
-        "trained on (docs/streaming.md). They are named as in wsgn-predict.",
+        "annotated videos",
+        "That the model was not trained on, named as in wsgn-predict: for --int8, and to say from "
+        "which scores on streams are believed, by counting false alarms (docs/streaming.md).",
     )
     add = group.add_argument
     add("--false-alarms-per-hour", type=float, metavar="R", help="allowed, of all classes together")
@@ -107,7 +116,9 @@ def _add_alarm_options(parser: argparse.ArgumentParser) -> None:
 def _alarm_options(arguments: argparse.Namespace) -> AlarmOptions | None:
     rate, has_data = arguments.false_alarms_per_hour, arguments.videos or arguments.features
     if rate is None:
-        named = ("annotations", "videos", "features", "subset", "held_out")
+        named = ["held_out"]
+        if arguments.int8 is None:
+            named += ["annotations", "videos", "features", "subset"]
         if given := [name for name in named if getattr(arguments, name)]:
             raise UsageError(
                 f"--{given[0].replace('_', '-')} is of videos in which false alarms are counted: "
@@ -132,6 +143,22 @@ def _alarm_options(arguments: argparse.Namespace) -> AlarmOptions | None:
         subset=arguments.subset,
         held_out=tuple(held_out),
         keep_found=arguments.keep_found,
+    )
+
+
+def _int8_options(arguments: argparse.Namespace) -> Int8Options | None:
+    if arguments.int8 is None:
+        return None
+    if arguments.annotations is None or not (arguments.videos or arguments.features):
+        raise UsageError(
+            "--int8 needs videos that judge what it costs: --annotations, and --videos or "
+            "--features."
+        )
+    return Int8Options(
+        calibration=arguments.int8,
+        annotations=arguments.annotations,
+        data=data_options(arguments),
+        subset=arguments.subset,
     )
 
 
@@ -168,6 +195,7 @@ def _export(arguments: argparse.Namespace) -> None:
         onnx=onnx_options(arguments, split_names(arguments.backbone or ())),
         half=arguments.half,
         calls=arguments.calls,
+        int8=_int8_options(arguments),
         alarms=_alarm_options(arguments),
         overwrite=arguments.overwrite,
     )
@@ -188,6 +216,8 @@ def _in_words(report: OnnxExport, graph: str, *, half: bool) -> list[str]:
         for row in report.parity
     ]
     size = size_in_words(report.path.stat().st_size)
+    if report.int8 is not None:
+        lines += report.int8.lines()
     if report.alarms is not None:
         lines += report.alarms.lines()
     return [*lines, f"{report.path}: {size}, {len(report.classes)} classes"]

@@ -109,6 +109,11 @@ COMMANDS: dict[str, Run | NotHere] = {
     "--annotations Thumos14reduced-Annotations --annotations-out thumos14.json": Run(add="--quiet"),
     # docs/engines.md
     "wsgn-run golden wsgn.onnx -o golden": Run(),
+    "python export/to_onnx.py model.safetensors -o small.onnx --int8 calibration_videos "
+    "--annotations annotations.json --videos videos --subset test": NotHere(
+        reason="needs a model that finds something in them",
+        nearest="tests/prediction/test_predict_command.py",
+    ),
     # docs/features.md
     "wsgn-weights convert rgb_imagenet.pt -o i3d_rgb.safetensors": Run(add="--any-checksum"),
     "wsgn-features videos/ -o features --backbone i3d-rgb --weights i3d_rgb.safetensors": Run(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wsgn.export.graphs.parity import ParityRow
     from wsgn.prediction.alarm_options import AlarmOptions
     from wsgn.prediction.alarms import AlarmReport
+    from wsgn.prediction.int8_options import Int8Options, Int8Report
 
 # Of the streaming graph; see `wsgn.export.graphs.streaming_selection`.
 CALLS = ("any", "few", "one")
@@ -42,6 +43,8 @@ class OnnxExport:
     parity: tuple[ParityRow, ...]
     # What alarm thresholds cost, where they were asked for.
     alarms: AlarmReport | None = None
+    # What INT8 costs, where it was asked for.
+    int8: Int8Report | None = None
 
 
 def export_onnx(
@@ -58,6 +61,7 @@ def export_onnx(
     onnx: OnnxOptions | None = None,
     half: bool = False,
     calls: str = "any",
+    int8: Int8Options | None = None,
     alarms: AlarmOptions | None = None,
     overwrite: bool = False,
 ) -> OnnxExport:
@@ -82,6 +86,7 @@ def export_onnx(
         half: convolutions, and a backbone's layers, in float16.
         calls: snippets of a stream in one call of the graph of streams: `any` number, by a Loop;
             `few`, without one, in memory by their square; always `one`.
+        int8: videos that set the ranges of INT8, and others that judge it (docs/engines.md).
         alarms: videos that say from which scores on streams raise alarms (docs/streaming.md).
         overwrite: replace a file of that name.
 
@@ -95,6 +100,8 @@ def export_onnx(
     """
     output = Path(output)
     _check_wanted(output, graph, overwrite=overwrite)
+    if int8 is not None and half:
+        raise UsageError("--int8 and --half are two ways to the same: leave one of them out.")
     try:
         # An interruption in here would look like a missing package.
         with hold_signals():
@@ -123,8 +130,16 @@ def export_onnx(
         unchecked = folder / output.name
         save_graph(document, unchecked, wanted=output)
         report = _parity(subject, graph, unchecked, output, half=half, calls=calls)
+        if int8 is not None:
+            report = replace(report, int8=_quantised(unchecked, int8))
         put_in_place(unchecked, output)
     return replace(report, alarms=found)
+
+
+def _quantised(path: Path, options: Int8Options) -> Int8Report:
+    from wsgn.export.graphs.int8 import quantise
+
+    return quantise(path, options)
 
 
 def _check_wanted(output: Path, graph: str, *, overwrite: bool) -> None:

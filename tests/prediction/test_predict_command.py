@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
-from toy import SIZE, train_words, write_toy_dataset
+from toy import SAMPLING, SIZE, train_words, write_toy_dataset
 
 from wsgn.checkpoint import load_checkpoint
 from wsgn.data.charades import CLASSES as CHARADES_CLASSES
+from wsgn.engines.open import open_engine
 from wsgn.export.to_onnx import main as to_onnx
 from wsgn.features.file import write_feature_file
 from wsgn.features.options import FeatureOptions
@@ -88,6 +90,47 @@ def test_wsgn_run_finds_the_same_segments_in_the_features(
             assert one["label"] == other["label"]
             assert other["segment"] == pytest.approx(one["segment"], abs=1e-5)
             assert other["score"] == pytest.approx(one["score"], abs=1e-5)
+
+
+def test_an_engine_in_int8_is_left_only_where_it_costs_less_than_a_point(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # With layers behind which others come: the last stay as they are.
+    options = (*QUICK, "--preset", "thumos14", "--batch-videos", "8")
+    assert train.main(train_words(dataset, tmp_path / "run", *options)) == 0
+    model, features = str(tmp_path / "run" / "model.safetensors"), str(dataset / "features")
+    judges = ["--annotations", str(dataset / "annotations.json"), "--features", features]
+    judges += ["--subset", "test"]
+    good = [model, "-o", str(tmp_path / "good.onnx"), "--int8", features, *judges]
+    assert to_onnx(good) == 0
+    assert re.search(
+        r"INT8, ranges of \d+ snippets: average mAP on 12 videos \d", capsys.readouterr().out
+    )
+    document = onnx.load(tmp_path / "good.onnx")
+    kinds = [node.op_type for node in document.graph.node]
+    assert kinds.count("QuantizeLinear") >= 2
+    with open_engine(tmp_path / "good.onnx") as engine:
+        # The training's videos, and none of those that judge.
+        assert "ranges of " in engine.manifest.provenance["int8"]
+    # Ranges of what is nothing like the videos: all that matters is cut off.
+    for index in range(4):
+        values = np.full((30, SIZE), 1e-4, dtype=np.float32)
+        write_feature_file(tmp_path / "flat" / f"{index}.safetensors", values, SAMPLING)
+    bad = [model, "-o", str(tmp_path / "bad.onnx"), "--int8", str(tmp_path / "flat"), *judges]
+    assert to_onnx(bad) == 5
+    said = capsys.readouterr().err
+    assert re.search(r"average mAP on 12 videos falls from \d+\.\d to \d+\.\d, by 1 point", said)
+    assert not (tmp_path / "bad.onnx").exists()
+    for words, code in (
+        ([*good[:-2], "--subset", "none"], 3),
+        ([*good, "--overwrite", "--half"], 2),
+        ([*good, "--overwrite", "--graph", "streaming"], 2),
+        ([*good[:5], "--overwrite"], 2),
+        ([*good, "--overwrite", "--int8", str(tmp_path / "nowhere")], 3),
+    ):
+        assert to_onnx([*words, "--overwrite"]) == code, words
+    assert capsys.readouterr().err.count("\n") == 5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["flat", "good.onnx", "run"]
 
 
 def by_time(segments: list[dict[str, Any]]) -> list[dict[str, Any]]:
