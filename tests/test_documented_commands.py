@@ -507,7 +507,7 @@ def helps() -> dict[str, set[str]]:
             with contextlib.redirect_stdout(said):
                 code = exit_code(program, [*words, "--help"])
             assert code == 0, f"{program} {words} --help ended with {code}"
-            known[program] |= set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", said.getvalue()))
+            known[program] |= set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", said.getvalue()))
     return known
 
 
@@ -531,7 +531,7 @@ def unknown_options(text: str, helps: Mapping[str, set[str]]) -> Iterator[str]:
     page_options = set().union(*(helps[program] for program in programs(text)), OF_OTHERS)
     for span in documents.spans(text):
         if span.startswith("-"):
-            for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", span):
+            for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", span):
                 if option not in page_options:
                     yield f"`{span}`: no command of the page has {option}"
 

@@ -99,9 +99,7 @@ def export_onnx(
         MissingExtraError: the extra `export` is not installed.
     """
     output = Path(output)
-    _check_wanted(output, graph, overwrite=overwrite)
-    if int8 is not None and half:
-        raise UsageError("--int8 and --half are two ways to the same: leave one of them out.")
+    _check_wanted(output, graph, overwrite=overwrite, half=half, int8=int8)
     try:
         # An interruption in here would look like a missing package.
         with hold_signals():
@@ -121,29 +119,34 @@ def export_onnx(
     subject = _subject(checkpoint, backbone, frames, onnx)
     _require_graph(subject.manifest, graph, calls)
     check_folder(output)
-    found = None
-    if alarms is not None:
-        found = calibrate_alarms(checkpoint, subject.manifest, alarms)
+    found = None if alarms is None else calibrate_alarms(checkpoint, subject.manifest, alarms)
+    if found is not None:
         subject = with_alarms(subject, found.alarms)
     document = export_graph(subject, graph, half=half, calls=calls)
     with unfinished_folder(output) as folder:
         unchecked = folder / output.name
         save_graph(document, unchecked, wanted=output)
         report = _parity(subject, graph, unchecked, output, half=half, calls=calls)
-        if int8 is not None:
-            report = replace(report, int8=_quantised(unchecked, int8))
+        report = replace(report, alarms=found, int8=_quantised(unchecked, int8))
         put_in_place(unchecked, output)
-    return replace(report, alarms=found)
+    return report
 
 
-def _quantised(path: Path, options: Int8Options) -> Int8Report:
+def _quantised(path: Path, options: Int8Options | None) -> Int8Report | None:
+    """Put the file in INT8 where that was asked for."""
+    if options is None:
+        return None
     from wsgn.export.graphs.int8 import quantise
 
     return quantise(path, options)
 
 
-def _check_wanted(output: Path, graph: str, *, overwrite: bool) -> None:
+def _check_wanted(
+    output: Path, graph: str, *, overwrite: bool, half: bool, int8: Int8Options | None
+) -> None:
     """Raise before the work what would otherwise be raised behind it."""
+    if int8 is not None and half:
+        raise UsageError("--int8 and --half are two ways to the same: leave one of them out.")
     if graph not in GRAPHS:
         raise UsageError(f"there is no graph '{graph}'; choose from {', '.join(GRAPHS)}.")
     if output.suffix.lower() != SUFFIX:
