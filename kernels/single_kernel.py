@@ -171,8 +171,9 @@ def score_videos(
         pooled += (zero,)
     for step in range(0, length, WARPS):
         # Rows behind the last get p = 0.
-        (rows,), (inside,) = rows_of_turn(step, length, 1, WARPS)
-        rows = rows.to(tl.int64)
+        of_turn, inside_of_turn = rows_of_turn(step, length, 1, WARPS)
+        rows = of_turn[0].to(tl.int64)
+        inside = inside_of_turn[0]
         h = ()
         for tile in tl.static_range(TILES):
             h += (load_class_logits(h_ptr, rows, tile, C, C, C, ACTIVATION),)

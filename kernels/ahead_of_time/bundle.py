@@ -50,7 +50,7 @@ from .. import launch
 from ..describe_kernels import NUM_CHUNK_MOMENTS
 from ..tiles import LANES
 from . import ptx
-from .compiled import absent_gpu, check_compiles, example_inputs
+from .compiled import absent_gpu, check_ahead_of_time, example_inputs
 from .sass import read_resources
 
 # PTX 8.7 is of CUDA 12.8, the first that knows compute capability 12.0: drivers from 570 take it.
@@ -122,7 +122,7 @@ def compile_bundle(options: Options, targets: Sequence[int] = TARGETS) -> Compil
 
     Raises `OutputError` where Triton's cache cannot be written.
     """
-    check_compiles()
+    check_ahead_of_time()
     images: dict[tuple[int, str, str], bytes] = {}
     try:
         with _cache_of_its_own():

@@ -17,6 +17,7 @@ from .. import launch
 from ..describe_kernels import describe_chunks
 from ..launch import Plan
 from ..tiles import LANES
+from ..versions import OLDEST_AHEAD_OF_TIME, require_triton
 from .sass import MachineCode, read_cubin
 
 # Any batch compiles the same kernels; this one is small.
@@ -100,6 +101,12 @@ def check_compiles() -> None:
     """Raise inside Triton's interpreter, which compiles nothing."""
     if not isinstance(describe_chunks, triton.JITFunction):
         raise RuntimeError("kernels cannot be compiled with TRITON_INTERPRET set: unset it.")
+
+
+def check_ahead_of_time() -> None:
+    """Raise where nothing that runs elsewhere can be compiled."""
+    check_compiles()
+    require_triton(OLDEST_AHEAD_OF_TIME, "compiling kernels ahead of time", "2.11")
 
 
 def compile_report(

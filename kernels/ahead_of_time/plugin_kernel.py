@@ -15,7 +15,7 @@ from ..single_kernel import score_videos
 from ..tiles import LANES
 from . import ptx
 from .bundle import PTX_VERSION, without_source_lines
-from .compiled import check_compiles
+from .compiled import check_ahead_of_time
 
 # Twice those of a chunk, since a video has only this program.
 WARPS = 8
@@ -79,7 +79,7 @@ def compile_plugin_kernel(options: Options, capability: int) -> PluginKernel:
 
 def compile_single_kernel(options: Options, capability: int) -> Any:
     """Triton's result, with machine code."""
-    check_compiles()
+    check_ahead_of_time()
     constants = constants_for(options)
     names: list[str] = score_videos.arg_names
     source = triton.compiler.ASTSource(

@@ -38,11 +38,17 @@ EARLIER = [
 OF_EARLIER = """
 import dataclasses, json, sys
 import torch, triton
-from wsgn.kernels.ahead_of_time.compiled import compile_report
+from wsgn.kernels import versions
+from wsgn.kernels.ahead_of_time.compiled import compile_kernels, compile_report
 found = compile_report((90,), (torch.bfloat16,))
 found += compile_report((90,), (torch.bfloat16,), (157,), weight_scale="average")
 rows = [dataclasses.asdict(report) for report in found]
-json.dump({"triton": triton.__version__, "rows": rows}, sys.stdout)
+general = compile_kernels(90, torch.bfloat16, 20, weight_scale="average", frame_gradient=True)
+more = {name: [code.spilled_bytes, code.count("BAR")] for name, code in general.items()}
+if versions.OLDEST_AHEAD_OF_TIME <= tuple(map(int, triton.__version__.split(".")[:2])):
+    from wsgn.kernels.ahead_of_time import bundle, plugin_kernel
+    plugin_kernel.compile_plugin_kernel(bundle.options_for(20), 90)
+json.dump({"triton": triton.__version__, "rows": rows, "more": more}, sys.stdout)
 """
 WALKS = ("describe_chunks", "pool_chunks", "gradients")
 # 128 registers leave room for 16 warps on a multiprocessor of 65,536.
@@ -83,6 +89,8 @@ def test_an_earlier_triton_makes_the_same_code(
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["triton"] == version
+    assert {"pool_chunks_weighted", "score_chunks"} <= set(found["more"])
+    assert set(map(tuple, found["more"].values())) == {(0, 0)}, found["more"]
     for ours, row in zip(own, found["rows"], strict=True):
         theirs = KernelReport(**row)
         same = {"kernel": ours.kernel, "num_classes": ours.num_classes}
@@ -193,6 +201,22 @@ def test_other_batches_compile_nothing_new(monkeypatch: pytest.MonkeyPatch) -> N
         # The count does see what is new.
         compile_kernels(90, torch.float32, 21)
         assert num_compiled() > before
+
+
+@pytest.mark.parametrize(
+    ("version", "module", "needed"),
+    [("3.2.0", "wsgn.kernels", "3.3"), ("3.5.1", "wsgn.kernels.ahead_of_time.bundle", "3.6")],
+)
+def test_a_triton_that_is_too_old_is_one_clear_sentence(
+    version: str, module: str, needed: str
+) -> None:
+    program = (
+        f"import triton; triton.__version__ = '{version}'; import {module} as module\n"
+        "module.compile_bundle(module.options_for(20))"
+    )
+    done = run_python("-c", program)
+    assert done.stderr.splitlines()[-1].startswith("wsgn.errors.UsageError: ")
+    assert f"needs Triton {needed} or later, {version} is installed" in done.stderr
 
 
 def test_a_missing_triton_is_one_clear_sentence() -> None:
