@@ -6,11 +6,13 @@ Times are media seconds from the source's first frame. docs/events.md lists the 
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 SCHEMA = "wsgn.events/1"
+_NAME_DIGITS = 16
 # A field that a line has only where it says something: most of them in live runs alone.
 _WHERE_KNOWN = {"where_known": True}
 
@@ -32,6 +34,11 @@ class Event:
             if "where_known" in one.metadata and document[one.name] is None:
                 del document[one.name]
         return document
+
+
+def new_run_name() -> str:
+    """A name that no other run has, by which events outside of files are told from all others."""
+    return uuid.uuid4().hex[:_NAME_DIGITS]
 
 
 # Hears all events of a live run in their order, the run's own first, in the thread that makes them:

@@ -30,6 +30,7 @@ from ..events import (
     RunEvent,
     StatusEvent,
     WarningEvent,
+    new_run_name,
 )
 from ..live.options import StreamOptions
 from ..live.saved import SavedStream
@@ -72,13 +73,14 @@ def run_live(options: RunOptions, live: LiveRunOptions, hang_up: KeptSignal) -> 
         return _dry_run(options, live)
     output = None if options.output is None else options.output.directory
     folder = nullcontext() if output is None else no_empty_folder(output)
+    name = new_run_name()
     with (
-        opened_page(live.serve, description.manifest.classes, console) as page,
+        opened_page(live.serve, description.manifest.classes, name, console) as page,
         open_engine(description, device=options.device, num_threads=options.num_threads) as engine,
         folder,
         # With a list it asks for something else.
         stop_on_signals(None if live.lists else hang_up) as stop,
-        opened_notifier(options.notify, console.say, lambda: stop.requested) as notifier,
+        opened_notifier(options.notify, console.say, lambda: stop.requested, name) as notifier,
     ):
         wanted = StreamOptions(
             detector=options.detect.detector,

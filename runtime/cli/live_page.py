@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,13 +14,10 @@ from .console import Console
 if TYPE_CHECKING:
     from ..serve.app import LivePage
 
-# Of the run's name, which no other run has.
-_NAME_DIGITS = 16
-
 
 @contextmanager
 def opened_page(
-    address: ServeAddress | None, classes: Sequence[str], console: Console
+    address: ServeAddress | None, classes: Sequence[str], run: str, console: Console
 ) -> Iterator[LivePage | None]:
     """The page, served while the context is open; None where no address is given.
 
@@ -35,7 +31,7 @@ def opened_page(
         from ..serve.server import serving
     except ImportError as error:
         raise MissingExtraError(f"--serve ({error.name})", "serve") from error
-    page = open_live_page(classes, run=uuid.uuid4().hex[:_NAME_DIGITS])
+    page = open_live_page(classes, run=run)
     listening = listen(address)
     url = address.url(listening.getsockname()[1])
     with serving(page, listening, address.token):

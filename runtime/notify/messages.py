@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 
 from wsgn.support.terminal import json_text, without_surrogates
@@ -15,6 +14,7 @@ from ..events import (
     SourceEvent,
     StartEvent,
     StatusEvent,
+    new_run_name,
 )
 from ..writers.jsonl import LineNumbers
 
@@ -44,10 +44,17 @@ class Messages:
         minimum_score: final segments below it are left out, and with it every `start`, whose score
             nobody knows yet.
         sends_starts: False where a `start` may be taken back.
+        run: its name, where it has one already.
     """
 
-    def __init__(self, *, minimum_score: float | None = None, sends_starts: bool = True) -> None:
-        self.run = uuid.uuid4().hex[:16]
+    def __init__(
+        self,
+        *,
+        minimum_score: float | None = None,
+        sends_starts: bool = True,
+        run: str | None = None,
+    ) -> None:
+        self.run = run or new_run_name()
         self._minimum_score = minimum_score
         self._sends_starts = sends_starts and minimum_score is None
         self._numbers = LineNumbers()

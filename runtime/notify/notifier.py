@@ -131,10 +131,10 @@ class Notifier:
         return sum(found.num_delivered + found.num_refused for found in self.deliveries())
 
 
-def open_notifier(options: NotifyOptions) -> Notifier:
+def open_notifier(options: NotifyOptions, run: str | None = None) -> Notifier:
     """A notifier whose senders run."""
     return Notifier(
-        Messages(minimum_score=options.minimum_score, sends_starts=options.sends_starts),
+        Messages(minimum_score=options.minimum_score, sends_starts=options.sends_starts, run=run),
         [_sender(address, options) for address in options.addresses],
         keeps_states=options.keeps_states,
     )
@@ -142,13 +142,16 @@ def open_notifier(options: NotifyOptions) -> Notifier:
 
 @contextmanager
 def opened_notifier(
-    options: NotifyOptions | None, say: Callable[[str], None], is_hurried: Callable[[], bool]
+    options: NotifyOptions | None,
+    say: Callable[[str], None],
+    is_hurried: Callable[[], bool],
+    run: str | None = None,
 ) -> Iterator[Notifier | None]:
     """A notifier for as long as a run goes, if one is wanted; `say` takes its last sentences."""
     if options is None:
         yield None
         return
-    notifier = open_notifier(options)
+    notifier = open_notifier(options, run)
     # A run that fails has said enough, and waits for nobody.
     has_failed = True
     try:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from itertools import islice
 
 # A comment, so that both ends notice where the other one is gone.
@@ -56,7 +57,9 @@ class Feed:
             self.next += 1
             loop = None if self._ended else self._loop
             if loop is not None and self._viewers:
-                loop.call_soon_threadsafe(self._wake)
+                # A server that has failed takes no run with it.
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self._wake)
 
     def end(self) -> None:
         """No more lines: viewers get what there is, and end. In the thread of the loop."""
