@@ -203,7 +203,7 @@ def _counted(
     expected: Callable[[float, float], list[int]],
     shown: Callable[[Path], list[int]],
 ) -> Counted:
-    num_frames = num_wrong = num_missing = 0
+    num_clips = num_frames = num_wrong = num_missing = 0
     early, late = [], []
     by_number = shown is numbers_of
     for start, end in parts:
@@ -214,6 +214,7 @@ def _counted(
         part = Part(segment=None, start_seconds=start, end_seconds=end)
         write_exact(video, part, folder / "exact.mp4")
         found = shown(folder / "exact.mp4")
+        num_clips += 1
         num_frames += len(found)
         num_wrong += found != wanted if by_number else len(found) != len(wanted)
         copy = folder / f"copy{copied_ending(video)}"
@@ -227,7 +228,7 @@ def _counted(
             num_missing += len(set(wanted) - set(shown(copy)))
     return Counted(
         video=name,
-        clips=len(parts),
+        clips=num_clips,
         frames=num_frames,
         wrong=num_wrong,
         copies_missing=num_missing if by_number else None,
