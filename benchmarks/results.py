@@ -1,4 +1,7 @@
-"""What every benchmark leaves: STEM.json for programs and STEM.md for people, with the machine."""
+"""What every benchmark leaves: STEM.json for programs and STEM.md for people, with the machine.
+
+Its tables also lie in STEM.csv and STEM.tex, the second one in STEM_2.csv, and so on.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tables import other_formats
 from wsgn.support.files import write_whole_file
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -106,16 +110,16 @@ def add_output(parser: argparse.ArgumentParser, *, required: bool = False) -> No
     parser.add_argument(
         "-o", "--output", type=Path, metavar="STEM", required=required,
         default=argparse.SUPPRESS if required else None,
-        help="write the results to STEM.json and STEM.md",
+        help="write the results to STEM.json and STEM.md, and its tables to STEM.csv and STEM.tex",
     )  # fmt: skip
 
 
 def write_results(
     stem: Path, document: Mapping[str, Any], text: str, machine: Machine | None = None
 ) -> None:
-    """STEM.json and STEM.md, each with the machine. Raises `OutputError`.
+    """STEM.json and STEM.md, each with the machine, and the tables. Raises `OutputError`.
 
-    What is no finite number becomes null.
+    What is no finite number becomes null. `text` is Markdown.
     """
     machine = machine or describe_machine()
     whole = finite({"machine": asdict(machine), **document})
@@ -123,6 +127,9 @@ def write_results(
         ".json": json.dumps(whole, indent=1, allow_nan=False),
         ".md": headed(machine, text),
     }
+    for number, formats in enumerate(other_formats(text), start=1):
+        ending = "" if number == 1 else f"_{number}"
+        files |= {f"{ending}.{name}": content for name, content in formats.items()}
     for suffix, content in files.items():
         path = stem.with_name(stem.name.removesuffix(".json") + suffix)
         write_whole_file(path, f"{content.rstrip()}\n".encode(), what="benchmark result")
