@@ -191,7 +191,7 @@ def as_table(chosen: Mapping[str, Choice], results: Mapping[str, Sequence[Result
 def write_figures(
     folder: Path, chosen: Mapping[str, Choice], results: Mapping[str, Sequence[Result]]
 ) -> None:
-    """table.csv and table.tex anew, with mAP alone: all digits in the one, for a paper the other."""
+    """table.csv and table.tex anew, with mAP alone: all digits, and for a paper."""
     rows: list[list[Cell]] = []
     for name, of_row in results.items():
         maps = np.array([result.map[chosen[name].rule] for result in of_row])  # (seeds, tIoU)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ from wsgn.video.files import without_video_suffix
 from .writers import SourceResult
 
 LINES_SUFFIX = ".jsonl"
+# How far runs that go on with each other's times may differ in what they say of time 0.
+_SAME_CLOCK_SECONDS = 10.0
+_YEAR_9999_SECONDS = 253_370_764_800
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +106,18 @@ class _Source:
     complete: bool = False
     # By the number of the run in the file, and its id.
     segments: dict[tuple[int, float], Segment] = field(default_factory=dict)
+    # The number of the run, from and to.
+    gaps: list[tuple[int, float, float]] = field(default_factory=list)
+    # Of live sources: the wall clock at time 0 of each run.
+    start_unix_seconds: dict[int, float] = field(default_factory=dict)
+
+    def shift_seconds(self, run: int) -> float:
+        """From time 0 of the first run to that of this one, where that began anew."""
+        began = self.start_unix_seconds
+        if run not in began:
+            return 0.0
+        shift = began[run] - began[min(began)]
+        return shift if abs(shift) > _SAME_CLOCK_SECONDS else 0.0
 
 
 def _read_lines(path: Path) -> tuple[StoredResult, ...]:
@@ -118,7 +133,7 @@ def _read_lines(path: Path) -> tuple[StoredResult, ...]:
             # What comes behind it counts its ids anew.
             current, run = None, run + 1
         named = event.get("source", current)
-        if kind in ("source", "segment", "retract", "end"):
+        if kind in ("source", "segment", "retract", "gap", "end"):
             name = as_text(named, f"{place}: 'source'")
             current = name if kind == "source" else current
             _follow(sources.setdefault(name, _Source(source=name)), event, run, place)
@@ -151,15 +166,18 @@ def _follow(source: _Source, event: dict[str, Any], run: int, where: str) -> Non
         source.duration_seconds = _number_or_none(event, "duration_seconds", where)
         source.frame_rate = _number_or_none(event, "frame_rate", where)
         source.start_offset_seconds = _number_or_none(event, "start_offset_seconds", where) or 0.0
+        _follow_clock(source, event, run, 0.0, where)
     elif kind == "end":
         source.complete = event.get("complete") is True
+    elif kind == "gap":
+        start, end = _times(event, ("from_seconds", "to_seconds"), where)
+        source.gaps.append((run, start, max(start, end)))
     elif kind == "retract":
         source.segments.pop((run, as_number(event.get("id"), f"{where}: 'id'")), None)
     elif event.get("final") is True:
-        start, end = (
-            as_number(member(event, key, where), f"{where}: {key!r}")
-            for key in ("start_seconds", "end_seconds")
-        )
+        start, end = _times(event, ("start_seconds", "end_seconds"), where)
+        # A file that was begun while a source played has no line that says when that began.
+        _follow_clock(source, event, run, start, where)
         if end < start:
             raise InputError(f"{where}: a segment ends at {end} s, before it starts at {start} s.")
         key = (run, as_number(member(event, "id", where), f"{where}: 'id'"))
@@ -169,6 +187,22 @@ def _follow(source: _Source, event: dict[str, Any], run: int, where: str) -> Non
             end_seconds=end,
             score=as_number(member(event, "score", where), f"{where}: 'score'"),
         )
+
+
+def _times(event: dict[str, Any], keys: tuple[str, str], where: str) -> tuple[float, float]:
+    first, last = (as_number(member(event, key, where), f"{where}: {key!r}") for key in keys)
+    return first, last
+
+
+def _follow_clock(
+    source: _Source, event: dict[str, Any], run: int, seconds: float, where: str
+) -> None:
+    """The event was at so many seconds, and says when that was on the wall clock."""
+    at = _number_or_none(event, "start_unix_seconds", where)
+    if at is not None and not 0 <= at - seconds < _YEAR_9999_SECONDS:
+        raise InputError(f"{where}: 'start_unix_seconds' is {at}, which is no time of a clock.")
+    if at is not None:
+        source.start_unix_seconds.setdefault(run, at - seconds)
 
 
 def _number_or_none(event: dict[str, Any], key: str, where: str) -> float | None:
@@ -184,14 +218,34 @@ def _names(sources: Iterable[str]) -> dict[str, str]:
     return {one: name if name and counts[name] == 1 else one for one, name in plain.items()}
 
 
+def _moved(segment: Segment, seconds: float) -> Segment:
+    return replace(
+        segment,
+        start_seconds=segment.start_seconds + seconds,
+        end_seconds=segment.end_seconds + seconds,
+    )
+
+
 def _stored(source: _Source, name: str) -> StoredResult:
     return StoredResult(
         result=SourceResult(
             name=name,
-            segments=_in_order(source.segments.values()),
+            segments=_in_order(
+                _moved(segment, source.shift_seconds(run))
+                for (run, _), segment in source.segments.items()
+            ),
             duration_seconds=source.duration_seconds,
             complete=source.complete,
             start_offset_seconds=source.start_offset_seconds,
+            gaps=tuple(
+                sorted(
+                    (start + source.shift_seconds(run), end + source.shift_seconds(run))
+                    for run, start, end in source.gaps
+                )
+            ),
+            start_unix_seconds=source.start_unix_seconds.get(
+                min(source.start_unix_seconds, default=0)
+            ),
         ),
         source=source.source,
         frame_rate=source.frame_rate,

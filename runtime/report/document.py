@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import html
 import json
 import re
@@ -129,19 +130,23 @@ def report_lanes(report: VideoReport) -> Lanes:
         lanes=lanes,
         times=None if scores is None else scores.centre_seconds,
         has_truth=report.truth is not None,
+        gaps=result.gaps,
+        start_unix_seconds=result.start_unix_seconds,
     )
 
 
 def _span(report: VideoReport) -> tuple[float, float]:
     """From when to when the lanes go."""
-    spans = [*report.result.segments, *(report.truth or ())]
-    times = [one.end_seconds for one in spans]
+    segments = (*report.result.segments, *(report.truth or ()))
+    spans = [(one.start_seconds, one.end_seconds) for one in segments]
+    spans += report.result.gaps
+    times = [end for _, end in spans]
     if report.scores is not None and len(report.scores.centre_seconds):
         times.append(float(report.scores.centre_seconds[-1]))
     declared = report.result.duration_seconds or report.video.duration_seconds
     if declared is not None:
         return 0.0, max([declared, *times])
-    begin = min((one.start_seconds for one in spans), default=0.0) - _MARGIN_SECONDS
+    begin = min((start for start, _ in spans), default=0.0) - _MARGIN_SECONDS
     # What has no end may begin days after its first picture; what is short is shown whole.
     end = max(times, default=1.0)
     return (begin if begin > end / 2 else 0.0), end
@@ -191,8 +196,14 @@ def _facts(report: VideoReport, lanes: Lanes) -> str:
         facts.append(("true", len(report.truth)))
     if not report.result.complete:
         facts.append(("read", "not to its end"))
+    if report.result.gaps:
+        lost = sum(end - start for start, end in report.result.gaps)
+        facts.append(("without pictures", clock(lost)))
     pairs = [*facts, *report.facts, ("wsgn", __version__)]
     shown = "".join(f"<div><dt>{text(name)}</dt><dd>{text(v)}</dd></div>" for name, v in pairs)
+    if (began := report.result.start_unix_seconds) is not None:
+        words = datetime.datetime.fromtimestamp(began, datetime.UTC).isoformat(" ", "seconds")
+        shown = f'<div><dt>first picture</dt><dd id="began">{words}</dd></div>{shown}'
     return f"<dl>{shown}</dl>"
 
 
@@ -216,6 +227,7 @@ def _list_part(lanes: Lanes) -> str:
 def _tools_part(lanes: Lanes, *, has_scores: bool) -> str:
     keys = [("scores", "score")] if has_scores else []
     keys += [("found", "found"), *([("true", "true")] if lanes.has_truth else [])]
+    keys += [("gap", "no pictures")] if lanes.gaps else []
     marks = "".join(f'<span class="key {kind}">{words}</span>' for kind, words in keys)
     return (
         f'<div class="tools">{marks}'

@@ -19,6 +19,8 @@
   all.sort((a, b) => a.bar[0] - b.bar[0] || a.bar[1] - b.bar[1]);
   const body = find("list").querySelector("tbody"), least = find("least");
   const decimals = lanes.end < 36000 ? 1 : 0;
+  // When it began, on the clock of who looks as everything else.
+  if (find("began")) find("began").textContent = new Date(lanes.clock * 1000).toLocaleString();
   let listed = [], rest = 0;
   function row(one) {
     const [start, end, score] = one.bar, strength = page.make("span", { className: "strength" }, page.make("i"));
@@ -26,8 +28,8 @@
     // One of them is reached by Tab, the others from it by the arrows.
     const made = page.make("tr", { tabIndex: rest ? -1 : 0 },
       page.make("td", { text: one.label }),
-      page.make("td", { className: "number", text: page.clock(start, decimals) }),
-      page.make("td", { className: "number", text: page.clock(end, decimals) }),
+      page.make("td", { className: "number", text: lanes.say(start, decimals) }),
+      page.make("td", { className: "number", text: lanes.say(end, decimals) }),
       page.make("td", { className: "number" }, strength, score == null ? "" : score.toFixed(2)));
     made.onclick = () => seek(start);
     made.onkeydown = e => {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from wsgn.localization.segments import Segment
 
-from ..events import EndEvent, Event, RetractEvent, SegmentEvent, SourceEvent
+from ..events import EndEvent, Event, GapEvent, RetractEvent, SegmentEvent, SourceEvent
 
 # Start and end in seconds.
 _Span = tuple[float, float]
@@ -25,6 +25,10 @@ class SourceResult:
     complete: bool = False
     # From the file's beginning, as players count, to the first frame, from which all times count.
     start_offset_seconds: float = 0.0
+    # Start and end of what had no pictures, by start.
+    gaps: tuple[_Span, ...] = ()
+    # Of live sources: the wall clock at time 0.
+    start_unix_seconds: float | None = None
 
     def clearest(self) -> SourceResult:
         """Without what overlaps a segment of its label that scores more: for people.
@@ -64,6 +68,8 @@ class ResultCollector:
         self._duration_seconds: float | None = None
         self._complete = False
         self._start_offset_seconds = 0.0
+        self._start_unix_seconds: float | None = None
+        self._gaps: list[_Span] = []
 
     def push(self, event: Event) -> None:
         """Take one event."""
@@ -79,6 +85,9 @@ class ResultCollector:
         elif isinstance(event, SourceEvent):
             self._duration_seconds = event.duration_seconds
             self._start_offset_seconds = event.start_offset_seconds
+            self._start_unix_seconds = event.start_unix_seconds
+        elif isinstance(event, GapEvent):
+            self._gaps.append((event.from_seconds, event.to_seconds))
         elif isinstance(event, EndEvent):
             self._complete = event.complete
 
@@ -93,4 +102,6 @@ class ResultCollector:
             duration_seconds=self._duration_seconds,
             complete=self._complete,
             start_offset_seconds=self._start_offset_seconds,
+            gaps=tuple(sorted(self._gaps)),
+            start_unix_seconds=self._start_unix_seconds,
         )

@@ -63,6 +63,31 @@ def test_lines_of_several_sources_and_runs_keep_apart(tmp_path: Path) -> None:
     assert (second.result.start_offset_seconds, second.result.complete) == (0.5, True)
 
 
+def test_gaps_and_the_wall_clock_of_a_camera(tmp_path: Path) -> None:
+    """One run went on with the times of the first, and the last one began anew at 1000 s."""
+    wave, jump = ROWS
+    began = {"duration_seconds": None, "live": True}
+    path = tmp_path / "door.jsonl"
+    path.write_text(
+        event("run")
+        + source("door", start_unix_seconds=5000.0, **began)
+        + event("gap", source="door", from_seconds=4.0, to_seconds=9.5, cause="lost")
+        + segment(1, wave, source="door", start_unix_seconds=5001.25)
+        + event("run")
+        + source("door", start_unix_seconds=5000.5, **began)
+        + segment(1, jump, source="door", start_unix_seconds=5002.5)
+        + event("run")
+        + segment(1, wave, source="door", start_unix_seconds=6001.25)
+        + event("gap", source="door", from_seconds=7.0, to_seconds=8.0, cause="late")
+    )
+    ((_, result),) = [(one.source, one.result) for one in read_results(path)]
+    assert result.start_unix_seconds == 5000.0
+    assert result.gaps == ((4.0, 9.5), (1007.0, 1008.0))
+    assert [(one.label, one.start_seconds) for one in result.segments] == [
+        ("wave", 1.25), ("jump", 2.0), ("wave", 1001.25),
+    ]  # fmt: skip
+
+
 def test_two_sources_of_one_name_keep_their_paths(tmp_path: Path) -> None:
     (tmp_path / "all.jsonl").write_text(source("x/a.mp4") + source("y/a.mp4"))
     found = read_results(tmp_path / "all.jsonl")
@@ -86,6 +111,7 @@ def test_two_sources_of_one_name_keep_their_paths(tmp_path: Path) -> None:
         ("a.jsonl", "[1]\n", "line 1 must be a JSON object"),
         ("a.jsonl", segment(1, ROWS[0]), "line 1: 'source' is null"),
         ("a.jsonl", source("a") + segment(1, ("x", 2.0, 1.0, 0.5)), "line 2: a segment ends at"),
+        ("a.jsonl", source("a", start_unix_seconds=1e99), "line 1: .*no time of a clock"),
         ("a.jsonl", source("a", frame_rate="25"), "line 1: 'frame_rate' is text"),
         ("a.jsonl", "\udcff\n", "line 1 cannot be read as UTF-8"),
     ],

@@ -30,6 +30,13 @@ const page = {
     const tail = decimals ? "." + String(whole % unit).padStart(decimals, "0") : "";
     return head + ":" + two(rest % 60) + tail;
   },
+  // Seconds since 1970 on the clock of who looks: 14:02:03.4, with the day before it where asked for.
+  wall(seconds, decimals, day) {
+    const unit = 10 ** (decimals || 0), whole = Math.round(seconds * unit), at = new Date(whole / unit * 1000);
+    const words = [at.getHours(), at.getMinutes(), at.getSeconds()].map(n => String(n).padStart(2, "0")).join(":");
+    return (day ? page.day(at) + " " : "") + words + (decimals ? "." + String(whole % unit).padStart(decimals, "0") : "");
+  },
+  day(date) { return date.toLocaleDateString(undefined, { day: "numeric", month: "short" }); },
   // Steps of an axis: about so many, at 1, 2 or 5 of a power of ten.
   step(range, most) {
     const rough = range / Math.max(1, most), power = 10 ** Math.floor(Math.log10(rough));

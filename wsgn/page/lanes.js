@@ -15,6 +15,7 @@ class Lanes {
     this.runs = data.runs.map(([first, step, count]) => ({ first, step, count, at: 0 }));
     this.runs.reduce((at, run) => { run.at = at; return at + run.count; }, 0);
     this.truth = data.truth;
+    this.gaps = data.gaps; this.clock = data.clock;
     this.lanes = data.lanes.map(lane => this.build(lane));
     this.axis = this.row("axis", "");
     this.overview = this.row("overview", "");
@@ -32,6 +33,11 @@ class Lanes {
     this.listen();
     page.onLook(() => { this.look = null; this.redraw(); });
     this.draw();
+  }
+
+  // A time as people read it: of the video, or on the clock.
+  say(seconds, decimals) {
+    return this.clock === null ? page.clock(seconds, decimals) : page.wall(this.clock + seconds, decimals, this.end - this.begin > 86400);
   }
 
   row(kind, label) {
@@ -74,6 +80,7 @@ class Lanes {
   drawLane(lane, look, w) {
     const h = Lanes.HEIGHT, g = this.paper(lane.canvas, w, h), top = 12, bottom = this.truth ? 10 : 2;
     const x = t => (t - this.from) / (this.to - this.from) * w;
+    this.drawGaps(g, look, x, w, h);
     if (lane.levels) {
       g.fillStyle = look.scores;
       const base = h - bottom, tall = base - top;
@@ -81,6 +88,25 @@ class Lanes {
     }
     this.bars(g, lane.found.filter(this.shows), x, w, 3, 7, look.found);
     this.bars(g, lane.true, x, w, h - 8, 6, look.true);
+  }
+
+  // Hatched, so that it is no bar of any colour.
+  drawGaps(g, look, x, w, h) {
+    if (!this.gaps.length) return;
+    if (!look.hatch) {
+      const tile = document.createElement("canvas"), lines = tile.getContext("2d");
+      tile.width = tile.height = 6;
+      lines.strokeStyle = look.quiet; lines.globalAlpha = 0.6;
+      lines.beginPath();
+      for (const at of [-6, 0, 6]) { lines.moveTo(at - 1, 7); lines.lineTo(at + 7, -1); }
+      lines.stroke();
+      look.hatch = g.createPattern(tile, "repeat");
+    }
+    g.fillStyle = look.hatch;
+    for (const [start, end] of this.gaps) {
+      const left = Math.max(0, x(start)), right = Math.min(w, x(end));
+      if (right > 0 && left < w) g.fillRect(left, 0, Math.max(1, right - left), h);
+    }
   }
 
   fillRun(g, lane, run, w, base, tall) {
@@ -119,8 +145,11 @@ class Lanes {
     const g = this.paper(this.axis.canvas, w, 24), range = this.to - this.from;
     const step = [.1, .2, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000].find(s => w * s / range > 76) || 86400;
     g.font = "12px system-ui, sans-serif"; g.textBaseline = "top";
-    for (let n = Math.ceil(this.from / step); n * step <= this.to; n++) {
-      const at = (n * step - this.from) / range * w, words = page.clock(n * step, step < 1 ? 1 : 0), wide = g.measureText(words).width;
+    // On a clock at whole hours and minutes of its day.
+    const began = this.clock === null ? 0 : this.clock - new Date(this.clock * 1000).setHours(0, 0, 0, 0) / 1000;
+    for (let n = Math.ceil((this.from + began) / step); n * step - began <= this.to; n++) {
+      const t = n * step - began, at = (t - this.from) / range * w, isDay = this.clock !== null && n * step % 86400 === 0;
+      const words = isDay ? page.day(new Date((this.clock + t) * 1000)) : this.clock === null ? page.clock(t, step < 1 ? 1 : 0) : page.wall(this.clock + t, step < 1 ? 1 : 0), wide = g.measureText(words).width;
       g.fillStyle = look.rule; g.fillRect(Math.min(w - 1, at), 0, 1, 5);
       g.fillStyle = look.quiet; g.fillText(words, Math.min(w - wide, Math.max(0, at - wide / 2)), 8);
     }
@@ -139,7 +168,7 @@ class Lanes {
     this.cursor.hidden = at < 0 || at > 1;
     this.cursor.style.transform = `translateX(${canvas.offsetLeft + at * w}px)`;
     this.cursor.style.height = this.axis.row.offsetTop + 5 + "px";
-    const said = page.clock(this.now, 1);
+    const said = this.say(this.now, 1);
     if (said === this.said) return;
     this.said = said;
     this.element.setAttribute("aria-valuenow", this.now.toFixed(2));
@@ -226,10 +255,11 @@ class Lanes {
   hint(lane, event, t) {
     this.tip.hidden = !lane || event.pointerType === "touch";
     if (this.tip.hidden) return;
-    const words = [page.clock(t, 1), lane.label], on = lane.found.filter(s => s[0] <= t && t <= s[1] && this.shows(s));
+    const words = [this.say(t, 1), lane.label], on = lane.found.filter(s => s[0] <= t && t <= s[1] && this.shows(s));
     const score = this.scoreAt(lane, t);
     if (score !== null) words.push("score " + score.toFixed(2));
-    for (const s of on.slice(0, 3)) words.push(`${page.clock(s[0], 1)} to ${page.clock(s[1], 1)}${s[2] == null ? "" : " (" + s[2].toFixed(2) + ")"}`);
+    for (const s of on.slice(0, 3)) words.push(`${this.say(s[0], 1)} to ${this.say(s[1], 1)}${s[2] == null ? "" : " (" + s[2].toFixed(2) + ")"}`);
+    if (this.gaps.some(s => s[0] <= t && t <= s[1])) words.push("no pictures");
     if (lane.true.some(s => s[0] <= t && t <= s[1])) words.push("true");
     this.tip.textContent = words.join("  ·  ");
     const box = this.element.getBoundingClientRect(), wide = this.tip.offsetWidth;

@@ -60,6 +60,10 @@ class Lanes:
     times: FloatArray | None = None
     # Whether truth is known, also where it says that nothing happens.
     has_truth: bool = False
+    # From and to, seconds, of what had no pictures.
+    gaps: Sequence[tuple[float, float]] = ()
+    # Wall clock at time 0, seconds since 1970: times are shown as those of the clock.
+    start_unix_seconds: float | None = None
 
 
 def lanes_part(lanes: Lanes, *, name: str = "") -> str:
@@ -84,6 +88,8 @@ def lanes_data(lanes: Lanes) -> dict[str, Any]:
         "end": round(float(lanes.duration_seconds), _DECIMALS),
         "runs": even_runs(times),
         "truth": lanes.has_truth,
+        "gaps": [[round(float(seconds), _DECIMALS) for seconds in gap] for gap in lanes.gaps],
+        "clock": lanes.start_unix_seconds,
         "lanes": [
             {
                 "label": lane.label,

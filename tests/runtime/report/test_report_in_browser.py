@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import planted
@@ -86,6 +87,31 @@ def test_lanes_show_what_was_found(browser: Browser, page: str) -> None:
     assert rows[0].startswith("red0:02")
     assert browser.complaints == []
     assert {one.partition(":")[0] for one in browser.requests} <= {"file", "data", "about"}
+
+
+def test_a_camera_has_its_gaps_and_the_times_of_the_clock(browser: Browser, tmp_path: Path) -> None:
+    """Twelve seconds of a camera, of which four had no pictures."""
+    began = 1_795_907_066.0
+    lines: list[dict[str, object]] = [
+        {"type": "run"},
+        {"type": "source", "duration_seconds": 12.0, "start_unix_seconds": began},
+        {"type": "gap", "from_seconds": 6.0, "to_seconds": 10.0, "cause": "lost"},
+        {"type": "segment", "id": 1, "label": "wave", "start_seconds": 2.0, "end_seconds": 4.0,
+         "score": 0.5, "final": True},
+    ]  # fmt: skip
+    path = tmp_path / "door.jsonl"
+    path.write_text("".join(json.dumps(line | {"source": "door"}) + "\n" for line in lines))
+    assert main(["report", str(path)]) == 0
+    browser.size(1280, 1000)
+    browser.open((tmp_path / "door.html").as_uri())
+    painted = """(canvas => [3, 5, 8, 11].map(t => canvas.getContext("2d").getImageData(
+        Math.floor(canvas.width * t / 12), 0, 12, canvas.height).data.some(value => value)))"""
+    assert browser.run(f"{painted}({lane('wave')})") == [True, False, True, False]
+    row = browser.run("document.querySelector('#list tbody tr').textContent")
+    clock = [f"{datetime.fromtimestamp(began + t):%H:%M:%S}.0" for t in (2, 4)]
+    assert row == f"wave{clock[0]}{clock[1]}0.50"
+    assert "without pictures0:04.0" in browser.run("document.querySelector('dl').textContent")
+    assert browser.complaints == []
 
 
 def test_click_and_keys_seek(browser: Browser, page: str) -> None:
