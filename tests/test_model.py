@@ -120,3 +120,41 @@ def test_wrong_configurations_are_refused() -> None:
         feature_model(proposals=MultiThresholdRule(smoothing_snippets=3))
     with pytest.raises(UsageError, match="peak_gate"):
         feature_model(peak_gate=-1.0)
+
+
+@pytest.mark.parametrize("num_snippets", [1, 10_000])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize("standardised", [True, False])
+def test_features_are_prepared_for_training_in_one_pass(
+    num_snippets: int, dtype: torch.dtype, standardised: bool
+) -> None:
+    """Block by block: standardised to the bit, a share dropped anywhere, and nothing written on."""
+    model = WeakDetector(feature_model(standardise=standardised, dropout=0.3)).train()
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(num_snippets, SIZE, generator=generator).to(dtype)
+    expected = features.float()
+    if model.standardise is not None:
+        model.standardise.mean.normal_()
+        model.standardise.deviation.uniform_(0.5, 2)
+        expected = model.standardise(expected)
+    before = features.clone()
+    seen: list[torch.Tensor] = []
+    model.method.heads = lambda features: seen.append(features)  # type: ignore[method-assign]
+    for dropout in (0.0, 0.3):
+        model.dropout.p = dropout
+        model(features)
+    whole, thinned = seen
+    assert whole.dtype == thinned.dtype == torch.float32
+    assert torch.equal(whole, expected)
+    kept = thinned != 0
+    torch.testing.assert_close(thinned[kept], expected[kept] / 0.7)
+    if num_snippets > 1:
+        # Of 160,000; in each channel and along the batch alike.
+        assert kept.float().mean().item() == pytest.approx(0.7, abs=0.01)
+        assert kept.float().mean(dim=0).sub(0.7).abs().max() < 0.03
+        halves = kept.float().mean(dim=1).view(2, -1).mean(dim=1)
+        assert halves.sub(0.7).abs().max() < 0.01
+    assert torch.equal(features, before)
+    model.eval()
+    model(features)
+    assert torch.equal(seen[-1], expected)

@@ -77,16 +77,19 @@ class Recordings:
 def trainings(
     model: ModelConfig, **train: object
 ) -> tuple[list[Tensor], dict[str, Tensor], list[Tensor], dict[str, Tensor], Recordings]:
-    """Losses and weights of a plain training, and of a recorded one."""
+    """Losses with norms, and weights, of a plain training, and of a recorded one."""
     found: list[Any] = []
     recordings = Recordings()
     settings: dict[str, object] = {"num_steps": NUM_STEPS, "batch_videos": 5, "thinning": 1}
     for recorder in (None, Recorder(capture=recordings.capture, bucket=BUCKET)):
         config = short_training(**(settings | train))
         trainer = Trainer(model, config, ToySource(9), recorder=recorder)
-        losses = [trainer.run_step().loss for _ in range(NUM_STEPS)]
+        steps = [trainer.run_step() for _ in range(NUM_STEPS)]
         trainer.close()
-        found += [losses, {k: v.clone() for k, v in trainer.model.state_dict().items()}]
+        found += [
+            [value for step in steps for value in (step.loss, step.gradient_norm)],
+            {k: v.clone() for k, v in trainer.model.state_dict().items()},
+        ]
     return (*found, recordings)
 
 

@@ -79,7 +79,10 @@ class Recorder:
     _last: _Recording | None = None
 
     def on_batch(self, work: Callable[[PackedBatch], Tensor], batch: PackedBatch) -> Tensor:
-        """The scalar that `work` makes of a batch, here of one with a video of zeros behind it."""
+        """The scalar that `work` makes of a batch, here of one with a video of zeros behind it.
+
+        The next batch writes over it.
+        """
         key = (
             self._size(batch), len(batch.cu_seqlens), batch.inputs.dtype, batch.inputs.shape[1:],
             batch.ends_update,
@@ -91,13 +94,13 @@ class Recorder:
             self._places[key] = (place, _Recording(work=lambda: work(place)))
         place, recording = self._places[key]
         _fill(place, batch)
-        # The next replay writes over it.
-        return recording.run(self.capture).clone()
+        return recording.run(self.capture)
 
     def at_end(self, work: Work) -> Tensor:
         """The scalar of the work that ends an update."""
         if self._last is None:
             self._last = _Recording(work=work)
+        # The next replay writes over it.
         return self._last.run(self.capture).clone()
 
     def forget(self) -> None:
