@@ -1,21 +1,33 @@
-"""The whole training step in many variants: features, two heads, operator, loss and Adam."""
+"""The product's own training step in many variants: model, loss, clipping and Adam of `wsgn-train`.
+
+All are `wsgn.training.update.Update`; what differs is the operator, how features come, and whether
+layers are compiled or updates recorded. There is no dropout, so that one step can be held against
+another.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmarks.kernels.baselines import FUSED, LOOPED, PACKED
-from benchmarks.kernels.workload import Shape, VideoScores, make_layout
+from benchmarks.kernels.baselines import LOOPED, PACKED
+from benchmarks.kernels.workload import Layout, Shape, VideoScores, make_layout
+from wsgn.config import DEFAULT_SAMPLING, ModelConfig, TrainConfig
+from wsgn.manifest import PER_FRAME, FeatureInput
+from wsgn.methods.config import WsgnConfig
+from wsgn.methods.interface import HeadOutput, Targets
+from wsgn.methods.wsgn import Wsgn
+from wsgn.model import WeakDetector
+from wsgn.training.loader import PackedBatch
+from wsgn.training.recorder import Recorder, cuda_capture
+from wsgn.training.update import Update
 
 LEARNING_RATE = 1e-4
-# Scores stay this far from 0 and 1, where the logarithm of the loss ends.
-MARGIN = 1e-7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,18 +37,12 @@ class StepPlan:
     name: str
     # Of the operator: "packed", "loop" or "ours".
     operator: str = "ours"
-    # Widths of the last layers are rounded up to a multiple of this; 1 leaves them alone.
-    class_multiple: int = 1
-    # The heads under torch.compile.
+    # The layers under torch.compile.
     compiled: bool = False
     # How it is fed: resident, copied or streamed.
     feed: str = "resident"
-    # The step as one CUDA graph; for resident features.
+    # Recorded as CUDA graphs.
     graph: bool = False
-
-    def columns(self, num_classes: int) -> int:
-        """Width of the last layers."""
-        return -(-num_classes // self.class_multiple) * self.class_multiple
 
 
 # The yardstick of the tolerance and of every gain; it comes first.
@@ -45,52 +51,17 @@ PLANS = (
     BASELINE,
     StepPlan(name="ours"),
     StepPlan(name="eager loop", operator="loop"),
-    StepPlan(name="ours, last layer padded to 16", class_multiple=16),
-    StepPlan(name="ours, heads compiled", compiled=True),
     StepPlan(name="ours, CUDA graph", graph=True),
+    StepPlan(name="ours, layers compiled", compiled=True),
     StepPlan(name="ours, features copied each step", feed="copied"),
     StepPlan(name="ours, features streamed ahead", feed="streamed"),
-    StepPlan(
-        name="ours, padded, compiled, streamed", class_multiple=16, compiled=True, feed="streamed"
-    ),
-    StepPlan(
-        name="ours, padded, compiled, CUDA graph", class_multiple=16, compiled=True, graph=True
-    ),
+    StepPlan(name="ours, compiled, streamed", compiled=True, feed="streamed"),
+    StepPlan(name="ours, compiled, CUDA graph", compiled=True, graph=True),
 )
 
 
-class Heads(nn.Module):
-    """Two heads Linear(D, D), ReLU, Linear(D, columns), and the global Gaussian.
-
-    Columns beyond the classes start at zero; the first ones do not depend on how many there are.
-    """
-
-    def __init__(self, width: int, num_classes: int, columns: int) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(0)
-
-        def layer(outputs: int, rows: int) -> nn.Linear:
-            linear = nn.Linear(width, outputs)
-            nn.init.zeros_(linear.bias)
-            nn.init.zeros_(linear.weight)
-            with torch.no_grad():
-                nn.init.xavier_uniform_(linear.weight[:rows], generator=generator)
-            return linear
-
-        def head() -> nn.Sequential:
-            return nn.Sequential(layer(width, width), nn.ReLU(), layer(columns, num_classes))
-
-        self.selection, self.classes = head(), head()
-        self.mu = nn.Parameter(torch.zeros(num_classes))
-        self.log_sigma = nn.Parameter(torch.zeros(num_classes))
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """x and h (N, columns) of features (N, D)."""
-        return self.selection(features), self.classes(features)
-
-
 class TrainingStep:
-    """A model on its device, its optimizer and the labels; `run` is one step."""
+    """A model on its device with its update, and the labels; `run` is one step."""
 
     def __init__(
         self,
@@ -102,80 +73,90 @@ class TrainingStep:
         device: torch.device,
         softmax_scale: str,
     ) -> None:
-        self._num_classes = shape.num_classes
-        self._softmax_scale = softmax_scale
-        self._autocast = dtype if dtype != torch.float64 else None
-        self._device = device
         self._layout = make_layout(shape.lengths, device)
-        columns = plan.columns(shape.num_classes)
+        classes = tuple(f"class {index}" for index in range(shape.num_classes))
+        config = ModelConfig(
+            classes=classes,
+            sampling=DEFAULT_SAMPLING,
+            features=FeatureInput(size=width),
+            method=WsgnConfig(weight_scale=PER_FRAME, softmax_scale=softmax_scale),
+            standardise=True,
+            dropout=0.0,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = WeakDetector(config)
         weights = torch.float64 if dtype == torch.float64 else torch.float32
-        self.heads = Heads(width, shape.num_classes, columns).to(device, weights)
-        self._start = [value.detach().clone() for value in self.heads.parameters()]
-        self._apply: Callable[[Tensor], tuple[Tensor, Tensor]] = self.heads
+        self.model = model.to(device, weights).train()
+        if plan.operator != "ours":
+            _take_operator(model, _OPERATORS[plan.operator], self._layout)
         if plan.compiled:
             torch._dynamo.reset()
-            self._apply = torch.compile(self.heads)
-        self._video_scores = _OPERATORS[plan.operator]
+        recorder = None
+        if plan.graph:
+            # Where there are no graphs, the work on places that stay is tried.
+            capture = cuda_capture(device) if device.type == "cuda" else lambda work: work
+            recorder = Recorder(capture=capture)
+        self._update = Update(
+            model,
+            TrainConfig(
+                batch_videos=len(shape.lengths),
+                precision="bfloat16" if dtype == torch.bfloat16 else "float32",
+            ),
+            device,
+            compile_layers=plan.compiled,
+            recorder=recorder,
+        )
+        self._start = [value.detach().clone() for value in model.parameters()]
         generator = torch.Generator().manual_seed(1)
         labels = torch.rand(len(shape.lengths), shape.num_classes, generator=generator) < 0.1
-        self._labels = labels.to(device, weights)  # (B, C)
-        on_gpu = device.type == "cuda"
-        # Fused and without a read-back of the step number, for every variant alike.
-        self._optimizer = torch.optim.Adam(
-            self.heads.parameters(), lr=LEARNING_RATE, fused=on_gpu, capturable=on_gpu
+        self._targets = Targets(
+            labels=labels.to(device, weights),  # (B, C)
+            pairs=torch.empty(0, 2, dtype=torch.int64, device=device),
         )
 
     def run(self, features: Tensor) -> Tensor:
         """One update from features (N, D); the loss, without a synchronisation."""
-        self.forget_gradients()
-        loss = self._loss(features)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
-        return loss.detach()
-
-    def forget_gradients(self) -> None:
-        """Before a capture, whose gradients must lie in the graph's own memory."""
-        self._optimizer.zero_grad(set_to_none=True)
+        batch = PackedBatch(
+            inputs=features,
+            cu_seqlens=self._layout.cu_seqlens,
+            targets=self._targets,
+            ends_update=True,
+        )
+        return self._update.run([batch], LEARNING_RATE).loss
 
     def reset(self) -> None:
         """Back to the first weights, in place: a CUDA graph keeps its addresses."""
         with torch.no_grad():
-            for parameter, start in zip(self.heads.parameters(), self._start, strict=True):
+            for parameter, start in zip(self.model.parameters(), self._start, strict=True):
                 parameter.copy_(start)
-            for state in self._optimizer.state.values():
+            for state in self._update.optimizer.state.values():
                 for value in state.values():
                     value.zero_()
 
     def gradients(self) -> dict[str, Tensor]:
-        """Of the last step, without the columns that pad."""
+        """Of the last step, clipped."""
         found: dict[str, Tensor] = {}
-        for name, parameter in self.heads.named_parameters():
+        for name, parameter in self.model.named_parameters():
             assert parameter.grad is not None
-            is_last_layer = name.split(".")[1:2] == ["2"]
-            found[name] = parameter.grad[: self._num_classes if is_last_layer else None].clone()
+            found[name] = parameter.grad.clone()
         return found
 
-    def _loss(self, features: Tensor) -> Tensor:
-        with torch.autocast(
-            self._device.type,
-            dtype=self._autocast,
-            enabled=self._autocast == torch.bfloat16,
-            # Each weight is cast once a step anyway, and a cache does not survive graph capture.
-            cache_enabled=False,
-        ):
-            x, h = self._apply(features)  # (N, columns)
-        y = self._video_scores(
-            x, h, self.heads.mu, self.heads.log_sigma.exp(), self._layout, self._softmax_scale
-        )
-        return nn.functional.binary_cross_entropy(y.clamp(MARGIN, 1 - MARGIN), self._labels)
+
+def _take_operator(model: WeakDetector, video_scores: VideoScores, layout: Layout) -> None:
+    """Let the method's scores of videos be computed by other formulas."""
+    method = model.method
+    assert isinstance(method, Wsgn)
+    softmax_scale = method.config.softmax_scale
+
+    def selected(heads: HeadOutput, cu_seqlens: Tensor, activation: str) -> Tensor:
+        x, h = (v[:, : method.num_classes] for v in (heads.selection_logits, heads.class_logits))
+        return video_scores(x, h, method.global_mean, method.global_std, layout, softmax_scale)
+
+    method._selected = selected  # type: ignore[method-assign]
 
 
-_OPERATORS: dict[str, VideoScores] = {
-    "packed": PACKED.video_scores,
-    "loop": LOOPED.video_scores,
-    # Skips the columns that pad; slicing them off would cost a copy in the backward.
-    "ours": FUSED.video_scores,
-}
+_OPERATORS: dict[str, VideoScores] = {"packed": PACKED.video_scores, "loop": LOOPED.video_scores}
 
 
 class Feed(Protocol):

@@ -69,20 +69,14 @@ def _event() -> torch.cuda.Event:
     return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
 
-def captured(
-    work: Callable[[], Sequence[Tensor]], before: Work = lambda: None
-) -> tuple[Work, Sequence[Tensor]]:
-    """`work` as a CUDA graph: what replays it, and the tensors that a replay writes.
-
-    `before` is called between the warm-up and the capture.
-    """
+def captured(work: Callable[[], Sequence[Tensor]]) -> tuple[Work, Sequence[Tensor]]:
+    """`work` as a CUDA graph: what replays it, and the tensors that a replay writes."""
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(WARM_UP_CALLS):
             work()
     torch.cuda.current_stream().wait_stream(stream)
-    before()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         outputs = work()

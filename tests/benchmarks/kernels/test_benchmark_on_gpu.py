@@ -20,7 +20,8 @@ from benchmarks.measuring import Budget, Spread, Work, spread_of
 from benchmarks.results import describe_machine, finite
 
 CPU = torch.device("cpu")
-SHAPE = Shape(name="small", lengths=(3, 1, 5), num_classes=4)
+# Long enough that rounding to bf16 leaves something of the gradient through the local Gaussian.
+SHAPE = Shape(name="small", lengths=(40, 1, 70), num_classes=4)
 
 
 class StandInStopwatch:
@@ -35,11 +36,8 @@ class StandInStopwatch:
         return spread_of([7.0] * rows)
 
 
-def eager_replay(
-    work: Callable[[], Sequence[Tensor]], before: Work = lambda: None
-) -> tuple[Work, Sequence[Tensor]]:
+def eager_replay(work: Callable[[], Sequence[Tensor]]) -> tuple[Work, Sequence[Tensor]]:
     """Like a CUDA graph: a replay writes the same tensors again."""
-    before()
     outputs = work()
 
     def replay() -> None:
@@ -134,7 +132,7 @@ def test_a_quick_run_from_end_to_end(session: GpuSession, monkeypatch: pytest.Mo
     assert list(names) == ["ours", "eager, packed", "eager, padded", "eager, loop", "compiled"]
     assert len(found.rooflines) == 6
     assert [row.plan for row in found.steps] == [
-        "eager packed", "ours", "eager loop", "ours, last layer padded to 16", "ours, CUDA graph",
+        "eager packed", "ours", "eager loop", "ours, CUDA graph",
     ]  # fmt: skip
 
 
@@ -153,7 +151,6 @@ def test_every_variant_of_the_step_is_right(session: GpuSession) -> None:
         BASELINE,
         StepPlan(name="ours"),
         StepPlan(name="loop", operator="loop"),
-        StepPlan(name="padded", class_multiple=16),
         StepPlan(name="graph", graph=True),
         StepPlan(name="copied", feed="copied"),
     )
@@ -190,7 +187,7 @@ def test_a_wrong_step_gets_no_speed(session: GpuSession, monkeypatch: pytest.Mon
     def biased(training: object, step: Callable[[], Tensor]) -> dict[str, Tensor]:
         found = real(training, step)  # type: ignore[arg-type]
         if len(session.results.steps) == 1:
-            found["mu"] = found["mu"] * 1.02
+            found["method.global_mean"] = found["method.global_mean"] * 1.02
         return found
 
     monkeypatch.setattr(gpu, "step_results", biased)
