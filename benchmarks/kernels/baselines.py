@@ -119,6 +119,12 @@ LOOPED = Implementation(name="eager, loop", video_scores=looped_scores)
 FUSED = Implementation(name="ours", video_scores=fused_scores)
 
 
+def compiled_operator() -> Implementation:
+    """The product's operator under `wsgn-train --compile` on a CPU; one code for all shapes."""
+    compiled: VideoScores = torch.compile(fused_scores, dynamic=True)
+    return Implementation(name="ours, compiled", video_scores=compiled, is_compiled=True)
+
+
 def compiled_baseline() -> Implementation:
     """torch.compile of the packed formulas for one shape alone, which is the best it can get."""
     torch._dynamo.reset()

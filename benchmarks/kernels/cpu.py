@@ -12,11 +12,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
 
-from benchmarks.kernels.baselines import FUSED, LOOPED, PACKED, PADDED
+from benchmarks.kernels.baselines import (
+    FUSED,
+    LOOPED,
+    PACKED,
+    PADDED,
+    compiled_baseline,
+    compiled_operator,
+)
 from benchmarks.kernels.correctness import Verdict, examiner
 from benchmarks.kernels.results import BOTH, Gap, OperatorRow, Results, one_line
 from benchmarks.kernels.timing import peak_cpu_bytes
@@ -25,6 +33,7 @@ from benchmarks.kernels.workload import (
     EPSILON,
     INTERPRETER_SHAPES,
     Batch,
+    Implementation,
     Outcome,
     Shape,
     Workload,
@@ -46,6 +55,8 @@ COMPILED_DTYPES = (torch.bfloat16, torch.float32)
 COMPILED_CLASSES = (157,)
 # Of a shape, and of the kernels of one target and type, before one was seen.
 SHAPE_SECONDS, COMPILE_SECONDS = 10.0, 6.0
+# Of what torch.compile makes and takes.
+COMPILER_SECONDS = 40.0
 
 # In results.
 INTERPRETED = "ours, interpreted"
@@ -80,16 +91,24 @@ def _parts(results: Results, budget_seconds: float, *, quick: bool) -> Iterator[
     for shape, dtype in cases:
         work = partial(compare, results, shape, dtype, aim_seconds)
         yield f"comparison, {shape.name}, {dtype_name(dtype)}", SHAPE_SECONDS, work
+    if not quick:
+        yield "torch.compile", COMPILER_SECONDS, lambda: _compare_compiled(results, aim_seconds)
     for target in COMPILED_TARGETS[:1] if quick else COMPILED_TARGETS:
         for dtype in COMPILED_DTYPES:
             compiling = partial(_compile, results, target, dtype)
             yield f"compile report, sm_{target}, {dtype_name(dtype)}", COMPILE_SECONDS, compiling
 
 
-def compare(results: Results, shape: Shape, dtype: torch.dtype, aim_seconds: float) -> None:
+def compare(
+    results: Results,
+    shape: Shape,
+    dtype: torch.dtype,
+    aim_seconds: float,
+    implementations: Sequence[Implementation] = IMPLEMENTATIONS,
+) -> None:
     """Plain formulas under autograd beside the operator: right first, then time and memory."""
     judge = examiner(make_batch(shape, dtype, torch.device("cpu")), results.softmax_scale)
-    workloads = {p.name: Workload(p, judge.batch, judge.softmax_scale) for p in IMPLEMENTATIONS}
+    workloads = {p.name: Workload(p, judge.batch, judge.softmax_scale) for p in implementations}
     verdicts = {name: judge.compare(w.outcome(w.both())) for name, w in workloads.items()}
     right = {name: w.both for name, w in workloads.items() if verdicts[name].is_right}
     times = time_in_turn(right, aim_seconds)
@@ -105,6 +124,18 @@ def compare(results: Results, shape: Shape, dtype: torch.dtype, aim_seconds: flo
         )
         results.operator.append(row)
         print(one_line(row), file=sys.stderr, flush=True)
+
+
+def _compare_compiled(results: Results, aim_seconds: float) -> None:
+    """The operator and the packed formulas under torch.compile, beside both without."""
+    chosen = (PACKED, FUSED, compiled_baseline(), compiled_operator())
+    compare(
+        results,
+        replace(CPU_SHAPES[0], name=f"{CPU_SHAPES[0].name}, in turn with compiled"),
+        torch.float32,
+        aim_seconds,
+        chosen,
+    )
 
 
 def _interpret(results: Results, limit_seconds: float) -> None:

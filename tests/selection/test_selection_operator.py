@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from wsgn.manifest import ACTIVATIONS, COMPONENTS, SOFTMAX_SCALES
 from wsgn.selection import blocks as selection_blocks
-from wsgn.selection import operator, reference
+from wsgn.selection import formulas, operator, reference
 from wsgn.selection.api import frame_selection, video_selection
 from wsgn.selection.packing import Packing
+from wsgn.selection.terms import Inputs, Options
 
 LENGTHS = (1, 2, 63, 5)
 NUM_SNIPPETS = sum(LENGTHS)
@@ -158,8 +160,13 @@ def test_little_is_kept_for_the_backward(activation: str, scale: str, numbers: i
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
-def test_it_compiles_without_a_break(dynamic: bool) -> None:
+@pytest.mark.parametrize("with_frames", [False, True])
+def test_it_compiles_without_a_break(dynamic: bool, with_frames: bool) -> None:
+    """Video scores as formulas, with frame scores as one opaque operator."""
+
     def loss(*values: Tensor) -> Tensor:
+        if with_frames:
+            return frame_selection(*values, num_classes=3).video_scores.square().sum()
         scores = video_selection(*values, num_classes=3, weight_scale="average")
         return scores.square().sum()
 
@@ -175,7 +182,56 @@ def test_it_compiles_without_a_break(dynamic: bool) -> None:
         leaves = [value.clone().requires_grad_() for value in (x, h)]
         gradients.append(torch.autograd.grad(function(*leaves, offsets, mu, sigma), leaves))
     for got, expected in zip(*gradients, strict=True):
-        assert torch.equal(got, expected)
+        if with_frames:
+            assert torch.equal(got, expected)
+        torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-14)
+
+
+CHOICES = [
+    (components, scale, activation)
+    for components in (COMPONENTS, *((name,) for name in COMPONENTS))
+    for scale in (*SOFTMAX_SCALES, "average")
+    for activation in ACTIVATIONS
+]
+
+
+@pytest.mark.parametrize(("components", "scale", "activation"), CHOICES)
+def test_formulas_for_compilers_are_the_operator(
+    components: tuple[str, ...], scale: str, activation: str
+) -> None:
+    """With a tie at the largest of a video, and columns that do not count."""
+    x, h, offsets, mu, sigma = example(width=5)
+    x[5] = x[4] = x.amax()
+    average = scale == "average"
+    softmax_scale, weight_scale = ("max_one", "average") if average else (scale, "per_frame")
+    options = Options(
+        3, *(name in components for name in COMPONENTS), softmax_scale, activation, 1e-6,
+        weight_scale,
+    )  # fmt: skip
+
+    def by_formulas(*tensors: Tensor) -> Tensor:
+        a, b, c, d, e = tensors
+        return formulas.video_scores(Inputs(x=a, h=b, cu_seqlens=c, mu=d, sigma=e), options)
+
+    def by_operator(*tensors: Tensor) -> Tensor:
+        return video_selection(
+            *tensors,
+            num_classes=3,
+            components=components,
+            softmax_scale=softmax_scale,
+            weight_scale=weight_scale,
+            class_activation=activation,
+        )
+
+    results = []
+    for function in (by_formulas, by_operator):
+        leaves = [value.clone().requires_grad_() for value in (x, h, mu, sigma)]
+        scores = function(*leaves[:2], offsets, *leaves[2:])
+        gradients = torch.autograd.grad(
+            scores.square().sum(), leaves, allow_unused=True, materialize_grads=True
+        )
+        results.append([scores, *gradients])
+    torch.testing.assert_close(results[0], results[1], rtol=1e-10, atol=1e-12)
 
 
 def test_eager_pytorch_meets_no_custom_operator() -> None:

@@ -38,12 +38,17 @@ class Wsgn(nn.Module):
         super().__init__()
         self.config = config
         self.num_classes = num_classes
+        self._video_selection = video_selection
         hidden_layer = config.hidden_layer
         self.class_head = Head(feature_size, num_classes, hidden_layer=hidden_layer)
         self.selection_head = Head(feature_size, num_classes, hidden_layer=hidden_layer)
         # mu_l and s_l = exp(rho) of eq. 5.
         self.global_mean = nn.Parameter(torch.full((num_classes,), config.initial_mean))
         self.global_log_std = nn.Parameter(torch.full((num_classes,), math.log(config.initial_std)))
+
+    def compile_selection(self) -> None:
+        """Let a compiler make the code of the selection, as it is worth on a CPU."""
+        self._video_selection = torch.compile(video_selection, dynamic=True)
 
     @property
     def global_std(self) -> Tensor:
@@ -93,7 +98,7 @@ class Wsgn(nn.Module):
         options = self._options(IDENTITY)
         options["components"], options["weight_scale"] = ("temporal_softmax",), AVERAGE
         _, h, *others = self._operands(heads, cu_seqlens)
-        return video_selection(h, h, *others, **options)
+        return self._video_selection(h, h, *others, **options)
 
     def _supervised(
         self, heads: HeadOutput, cu_seqlens: Tensor, labels: Tensor, snippet_labels: Tensor
@@ -131,7 +136,8 @@ class Wsgn(nn.Module):
 
     def _selected(self, heads: HeadOutput, cu_seqlens: Tensor, activation: str) -> Tensor:
         """(B, C): the mean of w times probabilities, or times logits under IDENTITY."""
-        return video_selection(*self._operands(heads, cu_seqlens), **self._options(activation))
+        operands, options = self._operands(heads, cu_seqlens), self._options(activation)
+        return self._video_selection(*operands, **options)
 
     def _probabilities(self, heads: HeadOutput, cu_seqlens: Tensor) -> Tensor:
         """(N, C)."""

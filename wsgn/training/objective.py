@@ -22,6 +22,7 @@ from wsgn.methods.config import (
 from wsgn.methods.interface import Losses, Targets
 from wsgn.methods.losses import normalised_labels
 from wsgn.methods.pooling import at_least_single, running_mean
+from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
 from wsgn.training.distributed import World
 
@@ -33,6 +34,8 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
         self._layers = torch.compile(model, dynamic=True) if compile_layers else model
+        if compile_layers and isinstance(model.method, Wsgn) and not _is_on_gpu(model):
+            model.method.compile_selection()
         self._normalise_labels = train.normalise_labels
         self._half = train.precision == "bfloat16"
         self._smoothing = model.config.smoothed_over(train.loss_smoothing_seconds, train.thinning)
@@ -54,6 +57,10 @@ class Objective(nn.Module):
         if self._normalise_labels:
             targets = dataclasses.replace(targets, labels=normalised_labels(targets.labels))
         return self.model.method.losses(heads, cu_seqlens, targets)
+
+
+def _is_on_gpu(model: WeakDetector) -> bool:
+    return next(model.parameters()).is_cuda
 
 
 def open_objective(
