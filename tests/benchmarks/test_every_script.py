@@ -295,10 +295,16 @@ def check_plan(outcome: Outcome) -> None:
     assert all(re.search(r": (at most \d+ s: |would be skipped: )", line) for line in lines)
 
 
-def check_picture(outcome: Outcome) -> None:
+def require_browser_and_serve() -> None:
+    """Skip the test where no page can be served or shown."""
+    require_serve()
+    require_browser()
+
+
+def check_picture(outcome: Outcome, name: str) -> None:
     """A picture of the size of that in docs/."""
     with Image.open(outcome.stem.with_suffix(".png")) as drawn:
-        with Image.open(ROOT / "docs" / "pictures" / "report.png") as there:
+        with Image.open(ROOT / "docs" / "pictures" / name) as there:
             assert drawn.size == there.size
         assert len(set(drawn.convert("RGB").tobytes()[::1001])) > 10
 
@@ -520,8 +526,13 @@ SCRIPTS = {
     ),
     "tools/draw_report.py": Script(
         options=lambda demo, stem: [stem.with_suffix(".png")],
-        check=check_picture,
+        check=lambda outcome: check_picture(outcome, "report.png"),
         needs=require_browser,
+    ),
+    "tools/draw_live.py": Script(
+        options=lambda demo, stem: [stem.with_suffix(".png"), "--seconds", 1],
+        check=lambda outcome: check_picture(outcome, "live.png"),
+        needs=require_browser_and_serve,
     ),
 }  # fmt: skip
 

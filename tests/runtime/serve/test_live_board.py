@@ -195,6 +195,7 @@ def test_texts_are_as_they_may_be_shown(board: Board) -> None:
     page.look()
     assert [line["words"] for line in page.lines][1:] == ["begins", "\\u0007 rings"]
     assert page.lines[1]["label"] == "wa\\u202eve"
+    assert page.sources["do\x1bor"]["bars"]["1.1"][0] == "wa\\u202eve"
 
 
 steps = st.lists(

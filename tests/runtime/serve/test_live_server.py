@@ -236,6 +236,12 @@ def test_the_end_reaches_viewers_and_frees_the_port() -> None:
             viewers = [
                 stack.enter_context(live.viewer(path)) for path in ("/events", "/updates") * 3
             ]
+            raw = stack.enter_context(
+                contextlib.closing(socket.create_connection(("127.0.0.1", live.port)))
+            )
+            raw.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            raw.settimeout(HANG_SECONDS)
+            told = raw.recv(1 << 16)
             idle = stack.enter_context(
                 contextlib.closing(socket.create_connection(("127.0.0.1", live.port)))
             )
@@ -249,6 +255,10 @@ def test_the_end_reaches_viewers_and_frees_the_port() -> None:
             while viewer.message():
                 pass
         assert idle.recv(1) == b""
+        # In order, and not broken off.
+        while part := raw.recv(1 << 16):
+            told += part
+        assert told.endswith(b"\r\n0\r\n\r\n")
         with socket.socket() as again:
             again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             again.bind(("127.0.0.1", live.port))
