@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterator
@@ -87,10 +88,12 @@ def test_lanes_events_and_pictures_are_there_and_move(browser: Browser) -> None:
         striped = " || ".join(pixel("wave", 25.0, y) for y in (14, 16, 18, 20))
         assert browser.run(striped)
         # What is told from now on is shown too, and all of it moves.
-        live.tell(segment(NAME, 3, "wave", 32.0, 36.0), changed(NAME, "lost"))
+        lost = dataclasses.replace(changed(NAME, "lost"), message=f"{NAME}: {PLANTED}")
+        live.tell(segment(NAME, 3, "wave", 32.0, 36.0), lost)
         browser.wait(pixel("wave", 34.0, 6))
         browser.wait("null !== document.querySelector('.shown.stale')")
-        assert texts(browser, ".about .words") == ["something was lost."]
+        assert texts(browser, ".about .words") == [PLANTED]
+        assert texts(browser, "#events td:last-child")[0] == PLANTED
         before = browser.run("live.now()")
         browser.wait(f"live.now() > {before} + 2")
         browser.wait(pixel("wave", 34.0, 6))
@@ -110,9 +113,9 @@ def test_a_page_goes_over_to_the_next_run(browser: Browser) -> None:
         browser.wait("document.querySelectorAll('#events tbody tr').length === 2")
     browser.wait("null !== document.querySelector('#link.off')")
     with served.served(port=live.port, run="fedcba9876543210", classes=("bow",)) as again:
-        again.tell(run_event(), opened("yard"))
+        again.tell(run_event(), opened("door"))
         browser.wait("null !== document.querySelector('#link.on')")
-        assert texts(browser, ".about h2") == ["yard"]
+        assert texts(browser, ".about h2") == ["door"]
         assert texts(browser, ".lane:not(.axis) > span") == ["bow"]
         assert len(texts(browser, "#events tbody tr")) == 1
 

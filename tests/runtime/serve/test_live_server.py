@@ -305,6 +305,10 @@ def test_there_is_an_end_to_connections_and_viewers(monkeypatch: pytest.MonkeyPa
             with contextlib.suppress(ConnectionResetError):
                 assert one_more.recv(1) == b""
         for one in held:
+            # Who came before is not sent away.
+            one.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                one.recv(1)
             one.close()
 
 
