@@ -28,7 +28,7 @@ from ..report.index import IndexEntry, render_index
 from ..report.names import INDEX_NAME
 from ..report.pages import page_names, write_page
 from ..report.results import FoundResult, found_results, stored_scores
-from ..report.video import shown_video
+from ..report.video import NOT_KEPT, ShownVideo, shown_video
 from .console import Console, print_result
 
 _DESCRIPTION = """\
@@ -98,7 +98,7 @@ def write_reports(options: ReportOptions, console: Console) -> Path:
     with new_folder(folder):
         for place, (name, one) in enumerate(zip(names, found, strict=True)):
             result = one.stored.result
-            shown = shown_video(_source(one, videos), folder / name, embed=options.embed)
+            shown = _shown(one, videos, folder / name, embed=options.embed)
             if shown.note:
                 console.say(f"{result.name}: {shown.note}")
             report = VideoReport(
@@ -156,6 +156,13 @@ class _Videos:
                 if self._only is None or path.samefile(self._only):
                     return path
         return None
+
+
+def _shown(found: FoundResult, videos: _Videos | None, page: Path, *, embed: bool) -> ShownVideo:
+    source = _source(found, videos)
+    if source is None and found.stored.result.start_unix_seconds is not None:
+        return NOT_KEPT
+    return shown_video(source, page, embed=embed)
 
 
 def _source(found: FoundResult, videos: _Videos | None) -> Path | str | None:

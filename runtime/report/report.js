@@ -57,7 +57,7 @@
     body.textContent = "";
     rest = 0;
     fill(60);
-    find("count").textContent = listed.length === 1 ? "1 segment" : listed.length + " segments";
+    find("count").textContent = listed.length;
     if (!listed.length) body.append(page.make("tr", {}, page.make("td", { className: "none", colSpan: 4, text: all.length ? "None is left by these filters." : "No segment was found." })));
     lanes.redraw();
     mark(now());

@@ -56,6 +56,9 @@ class ShownVideo:
     note: str = ""
 
 
+NOT_KEPT = ShownVideo(note="The video came from a stream, and is not kept.")
+
+
 def shown_video(
     source: Path | str | None, page: Path, *, embed: bool = False, copies: bool = True
 ) -> ShownVideo:
@@ -67,7 +70,7 @@ def shown_video(
     if source is None:
         return ShownVideo(note="No video was found for these results: --videos names its folder.")
     if not isinstance(source, Path):
-        return ShownVideo(note="The video came from a stream, and is not kept.")
+        return NOT_KEPT
     try:
         opened = open_source(source)
         container = opened.container.format.name

@@ -222,7 +222,7 @@ def _gain(found: Diagnosis, kind: str) -> Figure | None:
 
 
 def _classes_section(found: Diagnosis) -> str:
-    heading = ["class", *KINDS, "instances found", "met", MISSED]
+    heading = ["class", *KINDS, "found", "met", MISSED]
     columns = (found.num_found, found.num_met, found.num_missed)
     rows = [
         [label, *found.counts[at].tolist(), *(int(column[at]) for column in columns)]
@@ -246,8 +246,8 @@ def _videos_section(
     parts = []
     for video in worst:
         words = (
-            f"AP {video.ap_percent:.1f} %, {video.num_instances} instances, "
-            f"{video.num_missed} missed"
+            f"AP {video.ap_percent:.1f} %, true instances: {video.num_instances}, "
+            f"missed: {video.num_missed}"
         )
         lanes = _lanes(truth, detections, kept, video.name, scores(video.name))
         parts.append(video_part(lanes, name=video.name, note=words))

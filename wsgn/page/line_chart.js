@@ -19,8 +19,15 @@
     const found = [];
     if (log) {
       for (let p = Math.ceil(low - 1e-9); p <= high; p++) found.push(p);
-      if (found.length >= 2) return found;
+      if (found.length >= 3) return found;
       found.length = 0;
+      // Less than two powers of ten: whole multiples of them, as few as will do.
+      for (const parts of [[1, 2, 5], [1, 2, 3, 4, 6, 8]]) {
+        for (let p = Math.floor(low); p <= high; p++) for (const n of parts) found.push(p + Math.log10(n));
+        const inside = found.filter(v => v >= low && v <= high);
+        if (inside.length >= 3) return inside;
+        found.length = 0;
+      }
     }
     const step = page.step(high - low, most);
     for (let v = Math.ceil(low / step - 1e-9) * step; v <= high + step * 1e-9; v += step) found.push(v);
@@ -39,7 +46,7 @@
       svg.append(make("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: at, y2: at }));
       svg.append(make("text", { x: LEFT - 8, y: at + 4, "text-anchor": "end" }, short(data.log ? 10 ** v : v)));
     }
-    for (const v of ticks(x0, x1, false, inner / 90))
+    for (const v of ticks(x0, x1, false, inner / 64))
       svg.append(make("text", { x: x(v), y: HEIGHT - BOTTOM + 18, "text-anchor": "middle" }, short(v)));
     svg.append(make("text", { x: LEFT + inner / 2, y: HEIGHT - 4, "text-anchor": "middle" }, data.x + (data.y ? " · " + data.y : "")));
     data.lines.forEach((line, i) => {

@@ -79,7 +79,7 @@ def table(
         if place < len(links):
             cells[0] = f'<td><a href="{text(links[place])}">{text(row[0])}</a></td>'
         lines.append(f"<tr>{''.join(cells)}</tr>")
-    named = f"<caption>{text(caption)}</caption>" if caption else ""
+    named = f"<caption><span>{text(caption)}</span></caption>" if caption else ""
     return (
         f'<div class="table" tabindex="0" role="region" aria-label="{text(caption or "table")}">'
         f"<table>{named}"
