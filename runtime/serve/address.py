@@ -30,8 +30,9 @@ class ServeAddress:
     token: str | None = None
 
     def url(self, port: int) -> str:
-        """As a browser takes it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """As a browser takes it: with this machine's name where it is reached at all addresses."""
+        name = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host
+        host = f"[{name}]" if ":" in name else name
         return f"http://{host}:{port}/"
 
 

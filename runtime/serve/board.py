@@ -6,7 +6,7 @@ import base64
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -182,7 +182,7 @@ class Board:
     def state(self) -> dict[str, Any]:
         """All that `changes` has told so far."""
         with self._lock:
-            return {
+            told = {
                 "run": self._run,
                 "now": round(self._wall(), 3),
                 "classes": self._classes,
@@ -192,6 +192,7 @@ class Board:
                 "sources": [_whole(source) for source in self._sources.values()],
                 "lines": _without_last(self._lines, len(self._new_lines)),
             }
+        return _packed(told)
 
     def changes(self) -> dict[str, Any]:
         """What is new since the last call."""
@@ -206,7 +207,7 @@ class Board:
                 "lines": list(self._new_lines),
             }
             self._new_lines.clear()
-            return told
+        return _packed(told)
 
     def _names(self) -> list[str]:
         return sorted(self._sources, key=lambda name: self._places.get(name, len(self._places)))
@@ -270,7 +271,7 @@ def _whole(source: _Source) -> dict[str, Any]:
     return {
         "name": source.name,
         "status": source.told or source.status(),
-        "scores": _scores(_without_last(source.scores, source.num_new_scores)),
+        "scores": _without_last(source.scores, source.num_new_scores),
         "bars": [bar.told(key) for key, bar in source.bars.items() if key not in new],
         "gaps": _without_last(source.gaps, len(source.new_gaps)),
     }
@@ -287,7 +288,7 @@ def _changed(source: _Source) -> dict[str, Any]:
     if status != source.told:
         changed["status"] = source.told = status
     if source.num_new_scores:
-        changed["scores"] = _scores(list(source.scores)[-source.num_new_scores :])
+        changed["scores"] = list(source.scores)[-source.num_new_scores :]
     if source.new_bars:
         new = source.new_bars.items()
         changed["bars"] = [bar.told(key) for key, bar in new if bar is not None]
@@ -299,9 +300,16 @@ def _changed(source: _Source) -> dict[str, Any]:
     return {"name": source.name, **changed} if changed else {}
 
 
-def _scores(rows: Iterable[tuple[float, bytes]]) -> dict[str, Any]:
+def _packed(told: dict[str, Any]) -> dict[str, Any]:
+    """What is told, with the scores in it as text: this takes a while, and holds nobody up."""
+    for source in told["sources"]:
+        if "scores" in source:
+            source["scores"] = _scores(source["scores"])
+    return told
+
+
+def _scores(rows: Sequence[tuple[float, bytes]]) -> dict[str, Any]:
     """Times in milliseconds, each but the first since the one before; scores (T, C) as base64."""
-    rows = list(rows)
     milliseconds = np.rint([at * 1000 for at, _ in rows]).astype(np.int64)
     steps = np.diff(milliseconds, prepend=0).tolist()
     return {"steps": steps, "bytes": base64.b64encode(b"".join(row for _, row in rows)).decode()}

@@ -56,6 +56,14 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         serve_address(text)
 
 
+def test_an_address_is_one_that_a_browser_takes() -> None:
+    hosts = ("8080", "[::1]:8080", "10.0.0.5:8080", "0.0.0.0:8080", "[::]:8080")
+    assert [serve_address(host, TOKEN).url(80) for host in hosts] == [
+        "http://127.0.0.1:80/", "http://[::1]:80/", "http://10.0.0.5:80/",
+        f"http://{socket.gethostname()}:80/", f"http://{socket.gethostname()}:80/",
+    ]  # fmt: skip
+
+
 def test_what_is_local_is_told_by_the_address() -> None:
     assert [is_local(host) for host in ("127.9.9.9", "::1", "localhost", "localhost.example")] == [
         True, True, True, False,
