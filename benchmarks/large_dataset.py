@@ -86,7 +86,9 @@ def _run(arguments: argparse.Namespace) -> int:
         sys.executable, "-m", "wsgn.training.cli", str(arguments.folder / "annotations.json"),
         "--features", str(arguments.folder / "features"), "-o", str(arguments.folder / "run"),
         "--overwrite", "--preset", "wsgn+", "--steps", str(arguments.steps),
-        "--batch-videos", str(arguments.batch_videos), "--accumulate-snippets", "8192", "--quiet",
+        "--batch-videos", str(arguments.batch_videos), "--accumulate-snippets", "8192",
+        # All of them are larger than memory, as if it had no room at all.
+        "--cache", "none", "--quiet",
     ]  # fmt: skip
     usage = run_measured(command, what="wsgn-train").usage
     document = {"videos": count, "bytes": total, "steps": arguments.steps} | asdict(usage)

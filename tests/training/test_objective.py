@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from toy import SIZE, feature_model, short_training
+from toy import SIZE, ToySource, feature_model, short_training
 
 from wsgn.errors import UsageError
 from wsgn.methods.interface import Targets
@@ -13,6 +15,7 @@ from wsgn.methods.pooling import running_mean
 from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
 from wsgn.training.objective import Objective
+from wsgn.training.trainer import Trainer
 
 LENGTHS = (1, 4, 2, 23)
 OFFSETS = torch.tensor([0, 1, 5, 7, 30])
@@ -65,3 +68,32 @@ def test_seconds_count_with_the_thinning(thinning: int, num_snippets: int) -> No
 def test_seconds_that_are_none_are_refused() -> None:
     with pytest.raises(UsageError, match="loss_smoothing_seconds"):
         short_training(loss_smoothing_seconds=float("nan"))
+
+
+def test_a_compiled_training_has_the_losses_of_the_plain_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Batches of several sizes; layers and selection both come from the compiler."""
+    asked: list[object] = []
+    real = torch.compile
+
+    def quick(function: Any, **options: Any) -> Any:
+        asked.append(function)
+        # The same traces, without the minutes of a C++ compiler.
+        return real(function, backend="aot_eager", **options)
+
+    monkeypatch.setattr(torch, "compile", quick)
+    losses = []
+    for compiled in (False, True):
+        torch._dynamo.reset()
+        trainer = Trainer(
+            feature_model(dropout=0.0, weight_scale="average"),
+            short_training(thinning=1),
+            ToySource(9),
+            compile_layers=compiled,
+        )
+        losses.append([trainer.run_step().loss for _ in range(6)])
+        trainer.close()
+    assert len(asked) == 2
+    for plain, other in zip(*losses, strict=True):
+        torch.testing.assert_close(other, plain, rtol=1e-4, atol=1e-6)

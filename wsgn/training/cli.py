@@ -240,7 +240,11 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
         "--no-augment", action="store_true", help="no flips, shifts and relighting of videos"
     )
     group.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
-    group.add_argument("--compile", action="store_true", help="torch.compile the layers")
+    group.add_argument(
+        "--compile",
+        action="store_true",
+        help="torch.compile the layers, on a CPU the selection too",
+    )
     group.add_argument(
         "--cuda-graph",
         action="store_true",
