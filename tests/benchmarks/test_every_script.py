@@ -363,6 +363,12 @@ SCRIPTS = {
         ],
         check=has_positive("rows", "usage", "seconds"),
     ),
+    "benchmarks.libraries": Script(
+        options=lambda demo, stem: [
+            "--network", "demo", "--snippets", 2, "--turns", 2, "-o", stem,
+        ],
+        check=has_positive("rows", "speed", "median"),
+    ),
     "benchmarks.evaluator": Script(
         options=lambda demo, stem: ["--quick", "--detections", 300, "-o", stem],
         check=check_evaluator,
