@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,5 +135,5 @@ def _found_lines(report: Report) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    """Text that is no markup in a table of Markdown."""
-    return printable(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    """Text that is no markup in a table of Markdown: no HTML, no link and no picture."""
+    return re.sub(r"[\\|\[`]", r"\\\g<0>", printable(text)).replace("<", "&lt;")
