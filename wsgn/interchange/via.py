@@ -22,6 +22,9 @@ ACTION, SCORE = "action", "score"
 # In the entry of a file, which VIA keeps: what the video is called, and from the file's beginning
 # to its first frame.
 NAME, OFFSET = "wsgn_name", "wsgn_start_offset_seconds"
+# In the entry of the attribute, which VIA keeps too: labels by the numbers of their options, of
+# those that are shown otherwise.
+LABELS = "wsgn_labels"
 _VIDEO = 4
 # Files that the user chooses again, addresses, and files that are found by their path.
 _CHOSEN, _ADDRESS, _PATH = 1, 2, 3
@@ -69,14 +72,21 @@ def via_files(videos: Sequence[ExportedVideo]) -> dict[str, str]:
     return {PROJECT: json_text(document, indent=1) + "\n"}
 
 
+def harmless(words: str) -> str:
+    """As VIA may show it, which takes names and options for HTML: other brackets look the same."""
+    return words.replace("<", "\u2039")
+
+
 def _attribute(name: str, kind: int, options: dict[str, str]) -> dict[str, Any]:
+    changed = {number: label for number, label in options.items() if harmless(label) != label}
     return {
         "aname": name,
         "anchor_id": SEGMENT,
         "type": kind,
         "desc": "",
-        "options": options,
+        "options": {number: harmless(label) for number, label in options.items()},
         "default_option_id": "",
+        **({LABELS: changed} if changed else {}),
     }
 
 
@@ -90,7 +100,7 @@ def _file(number: str, video: ExportedVideo) -> dict[str, Any]:
         place, address = (_PATH, media) if video.address else (_CHOSEN, "")
     return {
         "fid": number,
-        "fname": media_name(media),
+        "fname": harmless(media_name(media)),
         "type": _VIDEO,
         "loc": place,
         "src": address,

@@ -11,7 +11,17 @@ from wsgn.data.table import DEFAULT_SUBSET
 from wsgn.errors import InputError
 from wsgn.interchange.annotated import DrawnSegment, annotated_video, tell
 from wsgn.interchange.exported import media_name
-from wsgn.interchange.via import ACTION, CHECKBOX, NAME, OFFSET, SCORE, SEGMENT, TEXT
+from wsgn.interchange.via import (
+    ACTION,
+    CHECKBOX,
+    LABELS,
+    NAME,
+    OFFSET,
+    SCORE,
+    SEGMENT,
+    TEXT,
+    harmless,
+)
 from wsgn.support.json_input import as_list, as_number, as_object, as_text, member
 from wsgn.support.terminal import printable, quoted
 from wsgn.video.files import without_video_suffix
@@ -88,13 +98,22 @@ def _class_attribute(attributes: dict[str, Any], where: str) -> _Attribute:
 
 def _attribute(number: str, item: dict[str, Any], where: str) -> _Attribute:
     options = as_object(item.get("options") or {}, f"{where}: 'options'")
+    labels = as_object(item.get(LABELS) or {}, f"{where}: {LABELS!r}")
     kind = item.get("type", TEXT)
     return _Attribute(
         number=number,
         name=as_text(item.get("aname"), f"{where}: 'aname'"),
         kind=kind if isinstance(kind, int) else TEXT,
-        options={key: as_text(name, f"{where}: an option") for key, name in options.items()},
+        options={
+            key: _option(as_text(name, f"{where}: an option"), labels.get(key))
+            for key, name in options.items()
+        },
     )
+
+
+def _option(shown: str, label: object) -> str:
+    """The label that an export showed otherwise, unless somebody has changed what is shown."""
+    return label if isinstance(label, str) and harmless(label) == shown else shown
 
 
 def _segments(
