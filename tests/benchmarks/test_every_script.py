@@ -402,6 +402,13 @@ SCRIPTS = {
         check=check_launch,
         exit_code=0 if torch.cuda.is_available() else SKIPPED,
     ),
+    "benchmarks.feeding": Script(
+        options=lambda demo, stem: [
+            stem.with_name("data"), "--steps", 1, "--widths", 4, "--presets", "wsgn+",
+            "--threads", 1, "-o", stem,
+        ],
+        check=has_positive("results", "time", "median"),
+    ),
     "benchmarks.gpu.report": Script(
         options=lambda demo, stem: ["--dry-run", "-o", stem], check=check_plan
     ),
@@ -634,6 +641,7 @@ def test_a_tiny_demo_never_replaces_the_packaged_one() -> None:
         ("soak", ["--frames", "1"], 2, "must be at least"),
         ("soak", ["--minutes", "0"], 2, "must be a positive number"),
         ("streaming", ["none", "--checkpoint", "none.st", "--engine", "x"], 3, "none.st"),
+        ("feeding", ["{folder}", "--steps", "0"], 2, "must be positive"),
         ("training_speed", ["--batch-videos", "2"], 2, "--batch-videos at least 6"),
         ("synthetic_thumos14", ["none.json", "-o", "{folder}"], 3, "none.json"),
         ("table", ["none.json", "none", "-o", "{folder}"], 3, "none.json"),
