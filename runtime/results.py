@@ -30,6 +30,8 @@ LINES_SUFFIX = ".jsonl"
 # How far runs that go on with each other's times may differ in what they say of time 0.
 _SAME_CLOCK_SECONDS = 10.0
 _YEAR_9999_SECONDS = 253_370_764_800
+# Times of videos and cameras lie within thirty years.
+_MOST_SECONDS = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,8 @@ def _offsets(document: dict[str, Any], where: str) -> dict[str, Any]:
 def _segment(item: Any, where: str) -> Segment:
     found = as_object(item, where)
     start, end = as_segment(member(found, "segment", where), f"{where}: 'segment'")
+    for seconds in (start, end):
+        _require_time(seconds, f"{where}: 'segment'")
     return Segment(
         label=as_label(member(found, "label", where), f"{where}: 'label'"),
         start_seconds=start,
@@ -164,6 +168,7 @@ def _follow(source: _Source, event: dict[str, Any], run: int, where: str) -> Non
     kind = event["type"]
     if kind == "source":
         source.duration_seconds = _number_or_none(event, "duration_seconds", where)
+        _require_time(source.duration_seconds or 0.0, f"{where}: 'duration_seconds'")
         source.frame_rate = _number_or_none(event, "frame_rate", where)
         source.start_offset_seconds = _number_or_none(event, "start_offset_seconds", where) or 0.0
         _follow_clock(source, event, run, 0.0, where)
@@ -191,7 +196,14 @@ def _follow(source: _Source, event: dict[str, Any], run: int, where: str) -> Non
 
 def _times(event: dict[str, Any], keys: tuple[str, str], where: str) -> tuple[float, float]:
     first, last = (as_number(member(event, key, where), f"{where}: {key!r}") for key in keys)
+    for key, seconds in zip(keys, (first, last), strict=True):
+        _require_time(seconds, f"{where}: {key!r}")
     return first, last
+
+
+def _require_time(seconds: float, where: str) -> None:
+    if abs(seconds) > _MOST_SECONDS:
+        raise InputError(f"{where} is {seconds:g} s, which is no time of a video.")
 
 
 def _follow_clock(

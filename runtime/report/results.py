@@ -20,6 +20,8 @@ _ENDINGS = {".jsonl": b'"type"', ".json": b'"results"'}
 _BEGIN_BYTES = 4096
 # Of all videos of a run, beside the files of each.
 _JOINED = "detections"
+# Times of a video lie within thirty years.
+_MOST_SECONDS = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +97,6 @@ def read_scores(path: Path) -> FrameScores:
             length = float(saved["snippet_seconds"]) if "snippet_seconds" in saved else None
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"'{path}' holds no frame scores of wsgn-run --save-scores.") from error
-    if scores.shape != (len(start), len(classes)) or not np.isfinite(start).all():
+    if scores.shape != (len(start), len(classes)) or not (np.abs(start) < _MOST_SECONDS).all():
         raise InputError(f"'{path}' holds no frame scores of wsgn-run --save-scores.")
     return FrameScores(classes=classes, scores=scores, centre_seconds=centre_seconds(start, length))

@@ -111,6 +111,13 @@ def test_two_sources_of_one_name_keep_their_paths(tmp_path: Path) -> None:
         ("a.jsonl", "[1]\n", "line 1 must be a JSON object"),
         ("a.jsonl", segment(1, ROWS[0]), "line 1: 'source' is null"),
         ("a.jsonl", source("a") + segment(1, ("x", 2.0, 1.0, 0.5)), "line 2: a segment ends at"),
+        ("a.jsonl", source("a", duration_seconds=1e99), "line 1: .*no time of a video"),
+        ("a.jsonl", source("a") + segment(1, ("x", 2.0, 1e308, 0.5)), "line 2: .*of a video"),
+        (
+            "a.json",
+            '{"results": {"a": [{"label": "x", "segment": [2, 1e308], "score": 1}]}}',
+            "no time of a video",
+        ),
         ("a.jsonl", source("a", start_unix_seconds=1e99), "line 1: .*no time of a clock"),
         ("a.jsonl", source("a", frame_rate="25"), "line 1: 'frame_rate' is text"),
         ("a.jsonl", "\udcff\n", "line 1 cannot be read as UTF-8"),

@@ -21,7 +21,14 @@ from wsgn.metrics.diagnosis import (
     diagnose,
     precision_recall,
 )
-from wsgn.page.lanes import VIDEO_STYLE, Lane, Lanes, LaneSegment, video_part
+from wsgn.page.lanes import (
+    VIDEO_STYLE,
+    Lane,
+    Lanes,
+    LaneSegment,
+    lanes_key,
+    video_part,
+)
 from wsgn.page.parts import Figure, Line, header, line_chart, section, table
 from wsgn.page.shell import asset, render_page
 from wsgn.support.arrays import FloatArray
@@ -244,20 +251,19 @@ def _videos_section(
     worst = videos[:_MOST_VIDEOS]
     kept = _clearest(detections)
     parts = []
+    has_scores = False
     for video in worst:
         words = (
             f"AP {video.ap_percent:.1f} %, true instances: {video.num_instances}, "
             f"missed: {video.num_missed}"
         )
-        lanes = _lanes(truth, detections, kept, video.name, scores(video.name))
+        curves = scores(video.name)
+        has_scores = has_scores or curves is not None
+        lanes = _lanes(truth, detections, kept, video.name, curves)
         parts.append(video_part(lanes, name=video.name, note=words))
-    key = (
-        '<div class="tools"><span class="key found">found</span>'
-        '<span class="key true">true</span></div>'
-    )
     return section(
         "Worst videos",
-        key,
+        lanes_key(*(["scores"] if has_scores else []), "found", "true"),
         *parts,
         note="By the mean of their classes' average precision. Of detections of a class that "
         "overlap, the one with the highest score is drawn.",

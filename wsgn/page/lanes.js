@@ -143,7 +143,7 @@ class Lanes {
 
   drawAxis(look, w) {
     const g = this.paper(this.axis.canvas, w, 24), range = this.to - this.from;
-    const step = [.1, .2, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000].find(s => w * s / range > 76) || 86400;
+    const step = [.1, .2, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000].find(s => w * s / range > 76) || 86400 * Math.ceil(76 * range / w / 86400);
     g.font = "12px system-ui, sans-serif"; g.textBaseline = "top";
     // On a clock at whole hours and minutes of its day.
     const began = this.clock === null ? 0 : this.clock - new Date(this.clock * 1000).setHours(0, 0, 0, 0) / 1000;

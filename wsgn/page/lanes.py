@@ -80,6 +80,13 @@ def video_part(lanes: Lanes, *, name: str, note: str) -> str:
     )
 
 
+def lanes_key(*kinds: str) -> str:
+    """What the colours on lanes mean, of `scores`, `found` and `true`."""
+    words = {"scores": "score", "found": "found", "true": "true"}
+    marks = "".join(f'<span class="key {kind}">{words[kind]}</span>' for kind in kinds)
+    return f'<div class="tools">{marks}</div>'
+
+
 def lanes_data(lanes: Lanes) -> dict[str, Any]:
     """JSON of the lanes; scores become one byte each (1/255), times runs of an even grid."""
     times = np.empty(0) if lanes.times is None else np.asarray(lanes.times, dtype=np.float64)

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from wsgn.page.lanes import VIDEO_STYLE, Lane, Lanes, LaneSegment, video_part
+from wsgn.page.lanes import (
+    VIDEO_STYLE,
+    Lane,
+    Lanes,
+    LaneSegment,
+    lanes_key,
+    video_part,
+)
 from wsgn.page.parts import Figure, Line, header, line_chart, section, table
 from wsgn.page.shell import asset, render_page
 from wsgn.support.arrays import FloatArray
@@ -126,6 +133,7 @@ def _videos(worst: Sequence[LookedVideo]) -> str:
         parts.append(video_part(_lanes(video), name=video.name, note=words))
     return section(
         "Worst held-out videos",
+        lanes_key("scores", *(["true"] if any(video.segments for video in worst) else [])),
         *parts,
         note="Those in which a class that is not there scores most above one that is: scores over "
         "time, and what is true where its times are known.",
