@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# usage: benchmarks/gpu.sh [-o DIR] [--dry-run]
-# Everything that needs a GPU, in under 8 minutes: kernels checked, then measured. The interpreter
-# needs torch, triton and numpy; nothing is downloaded. Without a GPU it ends in one sentence.
-#   -o DIR        folder for the results (default: OUT)
-#   --dry-run     list the parts with their limits and commands, say which would be skipped for
+# usage: benchmarks/gpu.sh [-o DIR] [--with FOLDER] [--dry-run]
+#        benchmarks/gpu.sh --prepare FOLDER [options of benchmarks.gpu.prepare]
+# Everything that needs a GPU, in 9 minutes: kernels checked, then measured, then training and
+# engines. The interpreter needs torch, triton and numpy; nothing is downloaded. Without a GPU it
+# ends in one sentence.
+#   -o DIR        folder for the results, three files (default: OUT)
+#   --with FOLDER what --prepare has made: wheels, compiled kernels, a plan
+#   --dry-run     list the parts with their minutes and commands, say which would be skipped for
 #                 modules that are not installed, and end; needs no GPU
+#   --prepare FOLDER  make everything that can be made without a GPU, by an interpreter of the same
+#                 versions as the GPU's; this downloads wheels
 # Variables:
 #   PYTHON        the interpreter (default: python3)
 #   WSGN_WHEELS   a folder of wheels that this interpreter lacks, such as dacite's; used in place of
@@ -28,6 +33,22 @@ python=${PYTHON:-python3}
 command -v "$python" > /dev/null ||
   end "the interpreter '$python' cannot be run: name one with PYTHON=."
 path=$root
+prepares=
+before=
+for word in "$@"; do
+  [ "$word" != --prepare ] || prepares=yes
+  # Wheels that were prepared, unless others are named.
+  if [ "$before" = --with ] && [ -z "${WSGN_WHEELS:-}" ] && [ -d "$word/wheels" ]; then
+    WSGN_WHEELS=$word/wheels
+  fi
+  before=$word
+done
+if [ -n "$prepares" ]; then
+  [ "$1" = --prepare ] && [ "$#" -ge 2 ] || end "--prepare comes first, and a folder behind it."
+  shift
+  export PYTHONPATH=$path${PYTHONPATH:+:$PYTHONPATH}
+  exec "$python" -m benchmarks.gpu.prepare "$@"
+fi
 if [ -n "${WSGN_WHEELS:-}" ]; then
   shopt -s nullglob
   wheels=("$WSGN_WHEELS"/*.whl)

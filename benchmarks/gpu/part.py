@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
+import shlex
+import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +22,7 @@ from wsgn.errors import WsgnError
 
 # Exit code of a part that could not run here; its last line says why.
 SKIPPED_CODE = 77
+_TOOL_FOLDERS = ("/usr/local/cuda/bin", "/usr/local/cuda/compute-sanitizer")
 
 
 class NotHere(Exception):
@@ -99,6 +105,39 @@ def require_engine(name: str, device: str) -> None:
         providers = onnxruntime.get_available_providers()
         if "CUDAExecutionProvider" not in providers:
             raise NotHere(f"ONNX Runtime {onnxruntime.__version__} has {', '.join(providers)} only")
+
+
+def require_driver() -> None:
+    """Raise `NotHere` where no GPU answers."""
+    try:
+        probe_driver().gpu(0)
+    except WsgnError as reason:
+        raise NotHere(reason_alone(reason)) from reason
+
+
+def find_tool(name: str) -> str:
+    """One of NVIDIA's tools, on the path or where CUDA lies. Raises `NotHere`."""
+    folders = os.pathsep.join([os.environ.get("PATH", ""), *_TOOL_FOLDERS])
+    found = shutil.which(name, path=folders)
+    if found is None:
+        raise NotHere(f"{name} is not installed")
+    return found
+
+
+def finish_tool(command: Sequence[str], budget: Budget, environment: Mapping[str, str]) -> str:
+    """All that a tool says within the budget, which is printed for the log; cut off at its end."""
+    left = max(1.0, budget.left)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        env=environment, cwd=files.ROOT, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            text = process.communicate(timeout=left)[0]
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            text = f"{process.communicate()[0]}\nit was ended after {left:.0f} s"
+    print(shlex.join(command), text, sep="\n", flush=True)
+    return text
 
 
 def reason_alone(error: WsgnError) -> str:

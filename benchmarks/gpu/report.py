@@ -1,7 +1,8 @@
 """Runs the parts of `benchmarks/gpu.sh`, each under its own time limit, and writes one report.
 
-A part that fails or takes too long does not stop the others. Returns 0 when every part that could
-run went well, else 1.
+A part that fails or takes too long does not stop the others, and the report is written after each.
+It is three files, however many parts there are: gpu.json, gpu.md and gpu.log. Returns 0 when every
+part that could run went well, else 1.
 """
 
 from __future__ import annotations
@@ -11,49 +12,39 @@ import importlib
 import importlib.util
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from benchmarks.gpu.plan import Part, describe_all, parts, why_skipped
+from benchmarks.gpu.prepared import ABOUT, Prepared
 from benchmarks.results import ROOT, Machine, describe_machine
 from benchmarks.tables import table
 from wsgn.support.files import write_whole_file
 
+_STATES = "PASSED|FAILED|SKIPPED|ERROR|XFAIL|XPASS"
+_TEST_LINE = re.compile(
+    rf"^\[gw\d+\] \[ *\d+%\] (?P<before>{_STATES}) (?P<name>\S.*?)\s*$"
+    rf"|^(?P<first>\S+::.*?) (?P<after>{_STATES})\b"
+)
 OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
 # How a part says that this machine lacks what it needs; its last line says what.
 SKIPPED_CODE = 77
-# In tests/.
-_ON_GPU = (
-    "kernels/on_device",
-    "engines/kernels/test_launcher_on_gpu.py",
-    "benchmarks/kernels/test_benchmark_on_gpu.py",
-    "engines/cuda/test_device_contract.py",
-    "training/test_training_on_gpu.py",
-)
-# What parts import before they could say that it is missing.
-_OF_KERNELS = ("torch", "triton", "numpy", "dacite")
-_OF_ENGINES = (*_OF_KERNELS, "onnx", "onnxscript", "onnxruntime", "safetensors", "av")
-_OF_RUNS = ("numpy", "dacite", "av", "onnxruntime")
-# Of a part's output in the report; the whole of it is in its log.
+# Of a part's output in the report; the whole of it is in gpu.log.
 TAIL_LINES = 8
 BLANK_LINE = "\n\n"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """Something to run."""
-
-    name: str
-    command: tuple[str, ...]
-    limit_seconds: float
-    # Its results are STEM.json and STEM.md; none where it leaves a log only.
-    stem: str = ""
-    # Modules that it imports before it could say that they are missing.
-    needs: tuple[str, ...] = ()
+# For a part to write what it has, once it is told to end.
+GRACE_SECONDS = 5.0
+# Where results of parts lie until they are in the report.
+WORK = "parts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,62 +58,9 @@ class Outcome:
     seconds: float = 0.0
     tail: str = ""
     stem: str = ""
-
-
-def parts(output: Path) -> list[Part]:
-    """All parts in their order; the limits add up to less than 8 minutes."""
-    return [
-        Part(
-            name="kernel correctness",
-            command=_correctness(),
-            limit_seconds=130,
-            needs=_OF_KERNELS,
-        ),
-        Part(
-            name="kernel benchmark",
-            command=_python(
-                "-m", "benchmarks.kernels", "--budget", "110", "-o", str(output / "kernels")
-            ),
-            # The budget is looked at between measurements, so that the last one may overrun it.
-            limit_seconds=140,
-            stem="kernels",
-            needs=_OF_KERNELS,
-        ),
-        _script(
-            "selection without torch", "launch", 45, output, "--budget", "35", needs=_OF_KERNELS
-        ),
-        _script("engines", "engines", 110, output, "--budget", "80", needs=_OF_ENGINES),
-        _script("wsgn-run", "run", 40, output, "--budget", "34", needs=_OF_RUNS),
-    ]
-
-
-def _script(
-    name: str,
-    module: str,
-    limit_seconds: float,
-    output: Path,
-    *options: str,
-    needs: tuple[str, ...] = (),
-) -> Part:
-    """A part of its own in this folder."""
-    stem = f"gpu_{module}"
-    command = _python("-m", f"benchmarks.gpu.{module}", "-o", str(output / stem), *options)
-    return Part(name=name, command=command, limit_seconds=limit_seconds, stem=stem, needs=needs)
-
-
-def _correctness() -> tuple[str, ...]:
-    """The tests that a GPU changes, or without pytest the benchmark's comparison with float64."""
-    tests = [path for name in _ON_GPU if (path := ROOT / "tests" / name).exists()]
-    if importlib.util.find_spec("pytest") is None or not tests:
-        return _python("-m", "benchmarks.kernels", "--check", "--budget", "110")
-    # Most of the time goes into compiling kernels, one process at a time otherwise.
-    workers = min(8, os.cpu_count() or 1)
-    parallel = ("-n", str(workers)) if importlib.util.find_spec("xdist") else ()
-    return _python("-m", "pytest", "-p", "no:cacheprovider", *parallel, *map(str, tests))
-
-
-def _python(*arguments: str) -> tuple[str, ...]:
-    return (sys.executable, *arguments)
+    # What it found, for programs and as Markdown without the machine; empty for a log only.
+    document: Mapping[str, object] = field(default_factory=dict)
+    words: str = ""
 
 
 def obstacle() -> str | None:
@@ -143,33 +81,35 @@ def obstacle() -> str | None:
     return None
 
 
-def why_skipped(part: Part) -> str:
-    """Which of its modules are missing; empty where it can begin."""
-    missing = [module for module in part.needs if importlib.util.find_spec(module) is None]
-    return f"it needs {', '.join(missing)}, not installed here" if missing else ""
-
-
 def run_part(part: Part, output: Path) -> Outcome:
-    """Run a part with its output in a log, and end it with all its processes at its limit."""
+    """Run a part; what it says goes behind gpu.log, and its own files into the outcome.
+
+    At its limit it is interrupted, and a little later ended with all its processes.
+    """
     if reason := why_skipped(part):
         return Outcome(name=part.name, state=SKIPPED, reason=reason)
-    log = output / f"{part.name.replace(' ', '_')}.log"
+    (output / WORK).mkdir(exist_ok=True)
     started = time.monotonic()
-    with log.open("w") as file:
+    with (output / "gpu.log").open("ab") as file:
+        file.write(f"\n=== {part.name}\n".encode())
+        file.flush()
+        before = file.tell()
         process = subprocess.Popen(
-            part.command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True
-        )
-        try:
-            code = process.wait(part.limit_seconds)
-            state, reason = (OK, "") if code == 0 else (FAILED, f"exit code {code}")
-        except subprocess.TimeoutExpired:
-            code, state = None, FAILED
-            reason = f"longer than its limit of {part.limit_seconds:.0f} s"
-        finally:
-            _end_group(process)
-    lines = log.read_text(errors="replace").splitlines()
+            part.command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True,
+            # Nothing is held back, so that nothing is lost at an end by force.
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+        code = _end_of(process, part.limit_seconds)
+    if code is None:
+        state, reason = FAILED, f"longer than its limit of {part.limit_seconds:.0f} s"
+    else:
+        state, reason = (OK, "") if code == 0 else (FAILED, f"exit code {code}")
+    with (output / "gpu.log").open("rb") as file:
+        file.seek(before)
+        lines = file.read().decode(errors="replace").splitlines()
     if code == SKIPPED_CODE:
         state, reason = SKIPPED, lines[-1] if lines else "it did not say why"
+    document, words = _taken(output / WORK, part.stem)
     return Outcome(
         name=part.name,
         state=state,
@@ -177,34 +117,76 @@ def run_part(part: Part, output: Path) -> Outcome:
         seconds=round(time.monotonic() - started, 1),
         tail="\n".join(lines[-TAIL_LINES:]),
         stem=part.stem,
+        document=document,
+        words=words or _counted(lines),
     )
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End what the part has started, such as the workers of a compiler."""
+def _end_of(process: subprocess.Popen[bytes], limit_seconds: float) -> int | None:
+    """Its exit code, or None where it had to be ended, which it may use to write what it has."""
     try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    process.wait()
+        return process.wait(limit_seconds - GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+        return None
+    finally:
+        # What the part has started, such as the workers of a compiler.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _taken(folder: Path, stem: str) -> tuple[dict[str, object], str]:
+    """What a part wrote, read and removed; a file that was cut off by its end counts as none."""
+    if not stem:
+        return {}, ""
+    results, words = (folder / f"{stem}.{suffix}" for suffix in ("json", "md"))
+    document: dict[str, object] = {}
+    text = ""
+    if results.is_file():
+        with suppress(ValueError):
+            document = json.loads(results.read_text())
+        results.unlink()
+    if words.is_file():
+        # Below the machine, which is the same for all.
+        text = words.read_text().partition(BLANK_LINE)[2]
+        words.unlink()
+    return document, text
+
+
+def _counted(lines: Sequence[str]) -> str:
+    """How many tests passed, failed and were skipped, as pytest's lines say one after the other."""
+    found: dict[str, set[str]] = {}
+    for line in lines:
+        # "[gw3] [ 12%] PASSED tests/...", or with one process "tests/... PASSED [ 12%]".
+        match = _TEST_LINE.search(line)
+        if match:
+            found.setdefault(match["before"] or match["after"], set()).add(
+                match["name"] or match["first"]
+            )
+    if not found:
+        return ""
+    counts = ", ".join(f"{len(names)} {state}" for state, names in sorted(found.items()))
+    failed = sorted(found.get("FAILED", set()) | found.get("ERROR", set()))
+    return "\n".join([f"{counts}.", *(f"- {name}" for name in failed)]) + "\n"
 
 
 def write_report(output: Path, machine: Machine, outcomes: Sequence[Outcome]) -> None:
-    """gpu.json and gpu.md, with what the parts wrote inside."""
+    """gpu.json and gpu.md, with what the parts found inside."""
+    kept = ("name", "state", "reason", "seconds", "tail", "stem")
     document: dict[str, object] = {
         "machine": asdict(machine),
-        "parts": [asdict(o) for o in outcomes],
+        "parts": [{name: getattr(each, name) for name in kept} for each in outcomes],
     }
     text = markdown(machine, outcomes)
     for outcome in outcomes:
-        if not outcome.stem:
-            continue
-        results, words = (output / f"{outcome.stem}.{suffix}" for suffix in ("json", "md"))
-        if results.is_file():
-            document[outcome.stem] = json.loads(results.read_text())
-        if words.is_file():
-            # Below the machine, which is the same for all.
-            text += f"\n## {outcome.name}\n\n{words.read_text().partition(BLANK_LINE)[2]}"
+        if outcome.document:
+            document[outcome.stem] = outcome.document
+        if outcome.words:
+            text += f"\n## {outcome.name}\n\n{outcome.words}"
     for path, content in (("gpu.json", json.dumps(document, indent=1) + "\n"), ("gpu.md", text)):
         write_whole_file(output / path, content.encode(), what="the report")
 
@@ -230,25 +212,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--dry-run", action="store_true", help="list the parts, say which are skipped, and end"
     )
+    parser.add_argument(
+        "--with", type=Path, dest="prepared", metavar="FOLDER", help="what --prepare has made"
+    )
     arguments = parser.parse_args(argv)
     output: Path = arguments.output.resolve()
+    prepared = Prepared(folder=arguments.prepared.resolve()) if arguments.prepared else None
+    if prepared is not None and prepared.file(ABOUT) is None:
+        print(f"gpu.sh: {prepared.folder} was not made by gpu.sh --prepare.", file=sys.stderr)
+        return 1
     if arguments.dry_run:
-        print("\n".join(_plan(part) for part in parts(output)))
+        if prepared is not None:
+            print(prepared.sentence())
+        print(describe_all(output / WORK, prepared))
         return 0
     reason = obstacle()
     if reason is not None:
         print(f"gpu.sh: {reason}", file=sys.stderr)
         return 1
-    return _run(output)
+    with tempfile.TemporaryDirectory() as scratch:
+        # One for all parts, and none that an earlier run filled.
+        cache = Path(os.environ.setdefault("TRITON_CACHE_DIR", str(Path(scratch) / "triton")))
+        if prepared is not None:
+            count = prepared.unpack_cache(cache)
+            print(f"{prepared.sentence()}; {count} binaries.", flush=True)
+        return _run(output, prepared)
 
 
-def _plan(part: Part) -> str:
-    if reason := why_skipped(part):
-        return f"{part.name}: would be skipped: {reason}"
-    return f"{part.name}: at most {part.limit_seconds:.0f} s: {' '.join(part.command)}"
-
-
-def _run(output: Path) -> int:
+def _run(output: Path, prepared: Prepared | None = None) -> int:
     machine = describe_machine(with_torch=True)
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -259,17 +250,19 @@ def _run(output: Path) -> int:
         )
         return 1
     # Results of a former run into the same folder must not pass for this one's.
-    for part in (chosen := parts(output)):
-        for suffix in ("json", "md") if part.stem else ():
-            (output / f"{part.stem}.{suffix}").unlink(missing_ok=True)
+    shutil.rmtree(output / WORK, ignore_errors=True)
+    (output / "gpu.log").write_text(f"{machine}\n")
     outcomes: list[Outcome] = []
-    for part in chosen:
+    for part in parts(output / WORK, prepared):
         outcomes.append(run_part(part, output))
         outcome = outcomes[-1]
         why = f": {outcome.reason}" if outcome.reason else ""
         print(f"{outcome.name}: {outcome.state}{why}", flush=True)
         # After each part, so that an end by force loses little.
         write_report(output, machine, outcomes)
+    # Nothing is left in it, unless a part wrote what is not its own.
+    with suppress(OSError):
+        (output / WORK).rmdir()
     print((output / "gpu.md").read_text(), end="")
     return int(any(outcome.state == FAILED for outcome in outcomes))
 

@@ -56,6 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--video", type=Path, default=DEMO / "demo.mp4", metavar="FILE", help="what to run on")
     add("--engine", type=Path, default=DEMO / "demo.onnx", metavar="ONNX", help="what to run")
     add("--devices", nargs="+", default=["cpu", "cuda"], help=_DEVICES_HELP)
+    add(
+        "--plan",
+        type=Path,
+        metavar="PLAN",
+        help="of the same engine, built before; else it is built",
+    )
     add("--repeats", type=int, default=3, metavar="N", help="runs of each")
     return run_as_part(parser, measure, argv)
 
@@ -71,7 +77,7 @@ def measure(arguments: argparse.Namespace, budget: Budget) -> Results:
         for name, engine, device in _ways(arguments, Path(folder)):
             try:
                 require_engine(name, device)
-                if name == TENSORRT:
+                if name == TENSORRT and arguments.plan is None:
                     _build_plan(arguments.engine, engine, budget)
                 runs.append(_run(name, arguments, engine, device, budget))
             except NotHere as reason:
@@ -94,7 +100,7 @@ def _ways(arguments: argparse.Namespace, folder: Path) -> list[tuple[str, Path, 
     ways = [(f"ONNX Runtime, {name}", arguments.engine, name) for name in arguments.devices]
     if "cuda" in arguments.devices:
         # Last, since the library may try kernels for long while it builds.
-        ways.append((TENSORRT, folder / "engine.plan", "cuda"))
+        ways.append((TENSORRT, arguments.plan or folder / "engine.plan", "cuda"))
     return ways
 
 

@@ -289,10 +289,52 @@ def check_launch(outcome: Outcome) -> None:
 
 
 def check_plan(outcome: Outcome) -> None:
-    """A limit, or a reason, for each of the five parts."""
-    lines = outcome.done.stdout.splitlines()
-    assert len(lines) == 5
-    assert all(re.search(r": (at most \d+ s: |would be skipped: )", line) for line in lines)
+    """Minutes, or a reason, for each of the nine parts, and the minutes of all."""
+    *lines, last = outcome.done.stdout.splitlines()
+    assert len(lines) == 9
+    assert all(re.search(r": (at most [\d.]+ min: |would be skipped: )", line) for line in lines)
+    assert re.fullmatch(r"in all: at most [0-8]\.\d min for \d of 9 parts", last)
+
+
+def check_skipped(outcome: Outcome) -> None:
+    """One line says why."""
+    assert outcome.done.stdout.count("\n") == 1
+
+
+def require_no_gpu() -> None:
+    """A machine with one has the tool, or says what is wrong with it."""
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+
+
+def require_module(name: str) -> None:
+    pytest.importorskip(name)
+
+
+def _equal(found: object, wanted: object) -> None:
+    assert found == wanted
+
+
+def check_code(outcome: Outcome) -> None:
+    """Kernels without a spill, whose walks have a number."""
+    assert outcome.figures("kernels", "target") == 5 * [90]
+    assert set(outcome.figures("kernels", "spilled_bytes")) == {0}
+    assert "| describe_chunks |" in outcome.table()
+
+
+def check_training(outcome: Outcome) -> None:
+    """What does not need a GPU, with the loss of the first; in half precision nearly so."""
+    assert min(outcome.figures("rows", "step_ms")) > 0
+    first, half = outcome.figures("rows", "first_loss")
+    assert 0 < abs(half - first) < 0.05 * first
+
+
+def check_prepared(outcome: Outcome) -> None:
+    """A plan, and what it was made with."""
+    folder = outcome.stem.parent
+    assert (folder / "demo.plan").stat().st_size > 0
+    assert json.loads((folder / "prepared.json").read_text())["left_out"] == {}
+    assert "benchmarks/gpu.sh --with" in outcome.done.stdout
 
 
 def require_browser_and_serve() -> None:
@@ -391,6 +433,15 @@ SCRIPTS = {
     "benchmarks.fuzz": Script(
         options=lambda demo, stem: ["--cases", NUM_FUZZED, "-o", stem], check=check_fuzz
     ),
+    "benchmarks.gpu.code": Script(
+        # The first is always compiled.
+        options=lambda demo, stem: ["--target", 90, "--budget", 0, "-o", stem],
+        check=check_code,
+    ),
+    "benchmarks.gpu.counters": Script(
+        options=lambda demo, stem: ["-o", stem], check=check_skipped, exit_code=SKIPPED,
+        needs=require_no_gpu,
+    ),
     "benchmarks.gpu.engines": Script(
         options=lambda demo, stem: [
             "--device", "cpu", "--networks", "heads", "--batches", 2, "--budget", 36000, "-o", stem,
@@ -409,6 +460,15 @@ SCRIPTS = {
         ],
         check=has_positive("results", "time", "median"),
     ),
+    "benchmarks.gpu.once": Script(
+        options=lambda demo, stem: ["--device", "cpu", "--lengths", 1, 5],
+        check=lambda outcome: _equal(outcome.done.stdout, "every kernel ran\n"),
+    ),
+    "benchmarks.gpu.prepare": Script(
+        options=lambda demo, stem: [stem.parent, "--only", "plan"],
+        check=check_prepared,
+        needs=lambda: require_module("tensorrt_rtx_bindings"),
+    ),
     "benchmarks.gpu.report": Script(
         options=lambda demo, stem: ["--dry-run", "-o", stem], check=check_plan
     ),
@@ -418,6 +478,17 @@ SCRIPTS = {
             "--repeats", 1, "--budget", 36000, "-o", stem,
         ],
         check=check_runs,
+    ),
+    "benchmarks.gpu.sanitize": Script(
+        options=lambda demo, stem: ["-o", stem], check=check_skipped, exit_code=SKIPPED,
+        needs=require_no_gpu,
+    ),
+    "benchmarks.gpu.train": Script(
+        options=lambda demo, stem: [
+            "--device", "cpu", "--feature-size", 8, "--videos", 16, "--steps", 2,
+            "--budget", 36000, "-o", stem,
+        ],
+        check=check_training,
     ),
     "benchmarks.kernels": Script(
         options=lambda demo, stem: [

@@ -15,7 +15,9 @@ import pytest
 import torch
 from places import ROOT
 
+from benchmarks.gpu import plan as gpu_plan
 from benchmarks.gpu import report as gpu_report
+from benchmarks.gpu.prepared import ABOUT, CODE, Prepared
 from benchmarks.results import describe_machine, write_results
 
 SCRIPT = ROOT / "benchmarks" / "gpu.sh"
@@ -24,7 +26,7 @@ without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine
 
 def part(code: str, limit_seconds: float = 600.0) -> object:
     command = (sys.executable, "-c", code)
-    return gpu_report.Part(name="a part", command=command, limit_seconds=limit_seconds)
+    return gpu_plan.Part(name="a part", command=command, limit_seconds=limit_seconds)
 
 
 def shell(
@@ -48,7 +50,7 @@ def complaint(done: subprocess.CompletedProcess[str]) -> str:
 def test_a_part_that_ends_well_is_ok(tmp_path: Path) -> None:
     outcome = gpu_report.run_part(part("print('fine')"), tmp_path)
     assert (outcome.state, outcome.tail) == (gpu_report.OK, "fine")
-    assert (tmp_path / "a_part.log").read_text() == "fine\n"
+    assert (tmp_path / "gpu.log").read_text() == "\n=== a part\nfine\n"
 
 
 def test_a_part_that_fails_says_its_exit_code(tmp_path: Path) -> None:
@@ -63,26 +65,32 @@ def test_a_part_is_ended_at_its_limit_with_what_it_started(
     code = (
         "import subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        "print(child.pid, flush=True)\n"
-        "time.sleep(600)\n"
+        "print(child.pid, 'begun', sep='\\n', flush=True)\n"
+        "try:\n"
+        "    time.sleep(600)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('what there is')\n"
     )
-    log = tmp_path / "a_part.log"
+    log = tmp_path / "gpu.log"
 
     class PopenAtItsLimit(subprocess.Popen[bytes]):
         """Whose limit is over as soon as the part has started its own process."""
 
         def wait(self, timeout: float | None = None) -> int:
-            if timeout is None:
+            if timeout != 55.0:
+                # Once it was told to end, however long it takes.
                 return super().wait()
-            assert timeout == 3.0
-            wait_until(lambda: log.read_text().endswith("\n"))
+            wait_until(lambda: log.read_text().endswith("begun\n"))
             raise subprocess.TimeoutExpired(self.args, timeout)
 
     monkeypatch.setattr(gpu_report.subprocess, "Popen", PopenAtItsLimit)
-    outcome = gpu_report.run_part(part(code, limit_seconds=3.0), tmp_path)
-    assert (outcome.state, outcome.reason) == (gpu_report.FAILED, "longer than its limit of 3 s")
+    outcome = gpu_report.run_part(part(code, limit_seconds=60.0), tmp_path)
+    assert (outcome.state, outcome.reason) == (gpu_report.FAILED, "longer than its limit of 60 s")
+    # It was told before it was ended.
+    child, *_, last = outcome.tail.splitlines()
+    assert last == "what there is"
     # The system takes its time over a signal.
-    wait_until(lambda: not is_running(int(outcome.tail)))
+    wait_until(lambda: not is_running(int(child)))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -109,7 +117,7 @@ def test_a_part_without_its_modules_is_skipped_and_not_begun(tmp_path: Path) -> 
     begun = tmp_path / "begun"
     command = (sys.executable, "-c", f"open({str(begun)!r}, 'w')")
     needs = ("json", "no_such_module")
-    needing = gpu_report.Part(name="a part", command=command, limit_seconds=600, needs=needs)
+    needing = gpu_plan.Part(name="a part", command=command, limit_seconds=600, needs=needs)
     outcome = gpu_report.run_part(needing, tmp_path)
     assert outcome.state == gpu_report.SKIPPED
     assert outcome.reason == "it needs no_such_module, not installed here"
@@ -118,27 +126,30 @@ def test_a_part_without_its_modules_is_skipped_and_not_begun(tmp_path: Path) -> 
 
 def test_each_part_ends_itself_before_its_limit(tmp_path: Path) -> None:
     """By its budget, so that what it found until then is not lost."""
-    for each in gpu_report.parts(tmp_path):
+    for each in gpu_plan.parts(tmp_path):
         if "--budget" in each.command:
             budget = float(each.command[each.command.index("--budget") + 1])
-            assert budget < each.limit_seconds - 5, each.name
+            assert budget < each.limit_seconds - gpu_report.GRACE_SECONDS, each.name
 
 
-def test_without_pytest_the_check_ends_before_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pytest_the_check_ends_before_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        gpu_report.importlib.util,
+        gpu_plan.importlib.util,
         "find_spec",
         lambda name: None if name == "pytest" else found(name),
     )
-    command = gpu_report._correctness()
-    assert command[-3:-1] == ("--check", "--budget")
-    assert float(command[-1]) < 130
+    (correctness,) = (each for each in gpu_plan.parts(tmp_path) if "--check" in each.command)
+    assert correctness.command[-2] == "--budget"
+    assert float(correctness.command[-1]) < correctness.limit_seconds - gpu_report.GRACE_SECONDS
 
 
 def test_what_a_gpu_changes_is_where_it_is_looked_for() -> None:
     """On an interpreter that brings no tests along they are left out without a word."""
-    assert [name for name in gpu_report._ON_GPU if not (ROOT / "tests" / name).exists()] == []
+    names = (*gpu_plan.ON_GPU, *gpu_plan.NOT_ON_GPU)
+    assert [name for name in names if not (ROOT / "tests" / name).exists()] == []
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(
@@ -151,20 +162,25 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(
     assert "name a folder with OUT=" in error
 
 
-def test_the_limits_leave_room_within_eight_minutes(tmp_path: Path) -> None:
-    assert sum(part.limit_seconds for part in gpu_report.parts(tmp_path)) <= 8 * 60 - 15
+def test_the_limits_leave_room_within_nine_minutes(tmp_path: Path) -> None:
+    limits = [part.limit_seconds for part in gpu_plan.parts(tmp_path)]
+    assert sum(limits) <= gpu_plan.MOST_SECONDS - 15
 
 
 def test_the_report_holds_machine_parts_and_their_results(tmp_path: Path) -> None:
+    """In three files, whatever the parts wrote; also of a part that failed behind its results."""
     machine = describe_machine()
-    write_results(tmp_path / "kernels", {"wrong": []}, "| the kernels' table |", machine)
-    outcomes = [
-        gpu_report.Outcome(name="first", state=gpu_report.OK, seconds=1.5, stem="kernels"),
-        gpu_report.Outcome(
-            name="second", state=gpu_report.FAILED, reason="exit code 1", tail="the last words"
-        ),
-    ]
+    stem = tmp_path / gpu_report.WORK / "kernels"
+    stem.parent.mkdir()
+    write_results(stem, {"wrong": []}, "| the kernels' table |", machine)
+    done, code = (sys.executable, "-c", "pass"), "import sys; sys.exit('the last words')"
+    first = gpu_plan.Part(name="first", command=done, limit_seconds=600, stem="kernels")
+    outcomes = [gpu_report.run_part(each, tmp_path) for each in (first, part(code))]
     gpu_report.write_report(tmp_path, machine, outcomes)
+    assert list(stem.parent.iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {
+        "gpu.json", "gpu.md", "gpu.log",
+    }  # fmt: skip
     document = json.loads((tmp_path / "gpu.json").read_text())
     assert document["kernels"]["wrong"] == []
     assert document["machine"]["date"] == machine.date
@@ -173,6 +189,34 @@ def test_the_report_holds_machine_parts_and_their_results(tmp_path: Path) -> Non
     for words in (f"{machine}.", "| FAILED |", "the last words", "kernels' table"):
         assert words in text
     assert text.count(machine.date) == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_tests_that_were_run_before_an_end_by_force_are_counted(
+    tmp_path: Path, workers: int
+) -> None:
+    """By pytest's own lines, as one process writes them and as several do."""
+    end = "import os, signal; os.killpg(0, signal.SIGKILL)"
+    if workers > 1:
+        pytest.importorskip("xdist")
+        # Of several processes it is not known which test is the last.
+        end = "raise AssertionError"
+    (tmp_path / "test_planted.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.parametrize('value', ['one', 'two words'])\n"
+        "def test_good(value): pass\n"
+        "def test_bad(): raise AssertionError\n"
+        "@pytest.mark.skip(reason='why')\n"
+        "def test_skipped(): pass\n"
+        f"def test_last(): {end}\n"
+    )
+    command = gpu_plan.tests_command([tmp_path / "test_planted.py"], workers)
+    outcome = gpu_report.run_part(
+        gpu_plan.Part(name="tests", command=command, limit_seconds=600), tmp_path
+    )
+    assert outcome.state == gpu_report.FAILED
+    assert f"{workers} FAILED, 2 PASSED, 1 SKIPPED." in outcome.words, outcome.tail
+    assert "test_bad" in outcome.words
 
 
 @without_gpu
@@ -189,8 +233,41 @@ def test_a_dry_run_lists_the_parts() -> None:
     done = shell("--dry-run")
     assert done.returncode == 0
     names = [line.partition(":")[0] for line in done.stdout.splitlines()]
-    assert names[:2] == ["kernel correctness", "kernel benchmark"]
-    assert names[2:] == ["selection without torch", "engines", "wsgn-run"]
+    # What decides most first.
+    assert names[:4] == ["machine and code", "kernel correctness", "operator", "training"]
+    assert names[4:6] == ["races and bounds", "counters"]
+    assert names[6:] == ["selection without torch", "engines", "wsgn-run", "in all"]
+    assert done.stdout.count(" min") == len(names)
+
+
+def test_what_was_prepared_is_used(tmp_path: Path) -> None:
+    assert "was not made by gpu.sh --prepare" in complaint(
+        shell("--dry-run", "--with", str(tmp_path))
+    )
+    (tmp_path / ABOUT).write_text(json.dumps({"versions": {"Python": "3.12.1"}}))
+    (tmp_path / CODE).write_text("{}")
+    done = shell("--dry-run", "--with", ".", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("prepared with Python 3.12.1\n")
+    assert f"--expect {tmp_path}/{CODE}" in done.stdout
+    assert "--plan" not in done.stdout
+
+
+def test_a_cache_is_found_where_it_was_unpacked(tmp_path: Path) -> None:
+    """Triton looks where a group says that its files lie."""
+    entry = tmp_path / "made" / "triton" / "KEY"
+    entry.mkdir(parents=True)
+    children = {}
+    for name in ("walk.cubin", "walk.json"):
+        (entry / name).write_text("it")
+        children[name] = str(entry / name)
+    (entry / "__grp__walk.json").write_text(json.dumps({"child_paths": children}))
+    moved = tmp_path / "moved"
+    (tmp_path / "made").rename(moved)
+    assert Prepared(folder=moved).unpack_cache(tmp_path / "cache") == 1
+    found = json.loads((tmp_path / "cache" / "KEY" / "__grp__walk.json").read_text())
+    assert set(found["child_paths"]) == set(children)
+    assert all(Path(path).read_text() == "it" for path in found["child_paths"].values())
 
 
 def test_a_dry_run_says_what_would_be_skipped(
@@ -198,14 +275,14 @@ def test_a_dry_run_says_what_would_be_skipped(
 ) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        gpu_report.importlib.util,
+        gpu_plan.importlib.util,
         "find_spec",
         lambda name: None if name == "onnxscript" else found(name),
     )
     assert gpu_report.main(["--dry-run", "-o", str(tmp_path)]) == 0
     lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
     assert lines["engines"] == "would be skipped: it needs onnxscript, not installed here"
-    assert lines["wsgn-run"].startswith("at most 40 s")
+    assert lines["wsgn-run"].startswith("at most 0.6 min")
 
 
 @pytest.mark.parametrize("word", ["-h", "--help"])
@@ -215,7 +292,8 @@ def test_the_help_explains_options_and_variables(word: str) -> None:
     lines = done.stdout.splitlines()
     assert lines[0].startswith("usage: benchmarks/gpu.sh")
     explained = [line.split()[0] for line in lines if line[:2] == "  " and line[2] != " "]
-    assert explained == ["-o", "--dry-run", "PYTHON", "WSGN_WHEELS", "OUT"]
+    options = ["-o", "--with", "--dry-run", "--prepare"]
+    assert explained == [*options, "PYTHON", "WSGN_WHEELS", "OUT"]
 
 
 def test_paths_are_relative_to_the_caller(tmp_path: Path) -> None:
@@ -226,7 +304,7 @@ def test_paths_are_relative_to_the_caller(tmp_path: Path) -> None:
     for arguments, variables in (((), {"OUT": "there"}), (("-o", "there"), {})):
         done = shell("--dry-run", *arguments, folder=tmp_path, PYTHON="bin/python", **variables)
         assert done.returncode == 0, done.stderr
-        assert f"-o {tmp_path}/there/gpu_run " in done.stdout
+        assert f"-o {tmp_path}/there/parts/gpu_run" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["no-such-python", "./no/python", "/"])
