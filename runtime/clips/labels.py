@@ -228,7 +228,8 @@ def _layer(pixels: UInt8Array) -> _Layer:
 
 
 def _blend(image: UInt8Array, layer: _Layer) -> None:
-    """Put a layer over the upper left of a picture."""
-    added, through = layer
+    """Put a layer over the upper left of a picture, as much of it as there is place for."""
+    height, width = image.shape[:2]
+    added, through = (values[:height, :width] for values in layer)
     part = image[: added.shape[0], : added.shape[1]]
     part[:] = (part * through + added + 0.5).astype(np.uint8)

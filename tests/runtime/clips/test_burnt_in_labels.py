@@ -54,14 +54,14 @@ def test_the_line_shows_where_segments_and_this_moment_lie() -> None:
     assert (line[81:159] == coloured).all()
 
 
-@pytest.mark.parametrize("size", [(16, 16), (48, 64), (640, 360), (1080, 1920)])
+@pytest.mark.parametrize("size", [(2, 2), (4, 600), (16, 16), (48, 64), (640, 360), (1080, 1920)])
 def test_any_size_and_any_number_of_labels_fits(size: tuple[int, int]) -> None:
     segments = [segment(f"label {n} " + "long " * n, 0.0, 9.0) for n in range(20)]
     image = np.asarray(painted(segments, 1.0, size))
     assert image.shape == (*size, 3)
     assert (image != 128).any()
     # Long labels are shortened: none reaches the right edge.
-    assert size[1] < 64 or (image[: size[0] // 2, -4:] == 128).all()
+    assert size[1] < 64 or size[0] < 16 or (image[: size[0] // 2, -4:] == 128).all()
 
 
 def test_a_letter_that_the_font_lacks_is_said_before_anything_is_made() -> None:
