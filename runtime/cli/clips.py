@@ -21,7 +21,7 @@ from wsgn.support.command import failure_code
 from wsgn.support.credentials import without_credentials
 from wsgn.support.file_names import different
 from wsgn.support.files import AtomicFile, new_folder, require_file
-from wsgn.support.parser import CommandParser
+from wsgn.support.parser import CommandParser, finite_number
 from wsgn.support.signals import exit_on_termination
 from wsgn.support.terminal import json_text, printable, quoted, without_surrogates
 from wsgn.video import VideoError
@@ -93,6 +93,7 @@ def run_clips(arguments: Sequence[str]) -> int:
         font = LabelFont(options.font, {one.label for job in jobs for one in job.segments})
     num_failed = 0
     unreadable: set[Path] = set()
+    said: set[str] = set()
     with exit_on_termination(), new_folder(options.directory):
         for job in jobs:
             if job.video in unreadable:
@@ -101,7 +102,10 @@ def run_clips(arguments: Sequence[str]) -> int:
             try:
                 cut = _make(job, font, console, copy=options.copy)
             except InputError as error:
-                console.error(str(error))
+                # What is so of a video as a whole would be said of each of its clips.
+                if str(error) not in said:
+                    console.error(str(error))
+                    said.add(str(error))
                 num_failed += 1
                 if isinstance(error, VideoError):
                     unreadable.add(job.video)
@@ -130,7 +134,10 @@ def _parse(arguments: Sequence[str]) -> ClipsOptions:
         help="seconds before and behind each segment",
     )
     parser.add_argument(
-        "--min-score", type=float, metavar="X", help="only segments that score at least this"
+        "--min-score",
+        type=finite_number,
+        metavar="X",
+        help="only segments that score at least this",
     )
     parser.add_argument(
         "--labels", action="append", metavar="NAMES", help="only these, with commas between them"

@@ -14,7 +14,7 @@ from wsgn.interchange.exported import ExportedVideo, media_name
 from wsgn.interchange.formats import EXPORTS, NEED_RATE
 from wsgn.support.credentials import without_credentials
 from wsgn.support.files import new_folder
-from wsgn.support.parser import CommandParser
+from wsgn.support.parser import CommandParser, finite_number
 from wsgn.support.terminal import printable, without_surrogates
 from wsgn.video import probe
 from wsgn.video.addresses import is_network
@@ -102,7 +102,10 @@ def _parse(arguments: Sequence[str]) -> ExportOptions:
         help="what the files call the videos: this and the name of their file, such as an address",
     )
     parser.add_argument(
-        "--min-score", type=float, metavar="X", help="only segments that score at least this"
+        "--min-score",
+        type=finite_number,
+        metavar="X",
+        help="only segments that score at least this",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     words = parser.parse_args(arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 import re
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,7 +13,7 @@ from wsgn.errors import UsageError
 
 # What a value is called in the help, where an option has no word of its own.
 _METAVARS: dict[Any, str] = {int: "N", float: "X", Path: "PATH"}
-_KINDS = {"int": "a whole number", "float": "a number"}
+_KINDS = {"int": "a whole number", "float": "a number", "finite_number": "a number"}
 # More than a sentence needs of what was typed.
 _MOST_LETTERS = 60
 # Of these values the name of the option says all.
@@ -76,6 +77,14 @@ class _Help(argparse.HelpFormatter):
         if "\n" in text:
             return "".join(f"{indent}{line}" for line in text.splitlines(keepends=True))
         return super()._fill_text(text, width, indent)
+
+
+def finite_number(text: str) -> float:
+    """A `type` of options: nothing is more than nan, or less."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"must be a finite number, got {text}")
+    return number
 
 
 def default_text(value: object) -> str:

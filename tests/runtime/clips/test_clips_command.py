@@ -147,6 +147,8 @@ def test_words_that_do_not_go_together_are_refused(
         (["--whole"], "--whole is for pictures with labels: add --annotate"),
         (["--padding", "-1"], "--padding must be 0 to 3600 s, got -1"),
         (["--padding", "nan"], "--padding must be 0 to 3600 s, got nan"),
+        (["--min-score", "nan"], "--min-score must be a finite number, got nan"),
+        (["--min-score", "much"], "--min-score must be a number, got 'much'"),
         (["--annotate", "--font", results], "is no font that can be read"),
     ):
         run = run_clips(capsys, *words, *more)

@@ -54,7 +54,9 @@ def test_a_copy_is_turned_as_the_video(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_what_cannot_be_copied_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of AVI nobody knows the times of frames before they are decoded."""
-    results = write_results(tmp_path / "video.json", [("a", 0.2, 0.5), ("b", 7.0, 8.0)])
+    results = write_results(
+        tmp_path / "video.json", [("a", 0.2, 0.5), ("b", 0.6, 0.8), ("b", 7.0, 8.0)]
+    )
     avi = made(list(range(30)), AVI, rate=Fraction(25), num_b_frames=2)
     restarted = made(list(range(30)), TS, offset_seconds=60) + made(list(range(30)), TS)
     for name, data, said in (
@@ -65,7 +67,7 @@ def test_what_cannot_be_copied_is_said(tmp_path: Path, capsys: pytest.CaptureFix
         video = write(tmp_path / name, data)
         run = run_clips(capsys, results, video, "-o", tmp_path / name[-3:], "--copy")
         assert run.code in (3, 4), name
-        assert said in run.said
+        assert run.said.count(said) == 1
         # What was begun is gone.
         left = list((tmp_path / name[-3:]).glob("*")) if (tmp_path / name[-3:]).exists() else []
         assert [str(file) for file in left] == [line["file"] for line in run.lines]
