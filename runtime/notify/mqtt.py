@@ -50,6 +50,8 @@ class MqttSender:
         self._states: dict[str, bytes] = {}
         self._changed: set[str] = set()
         self._connected = False
+        # Whether it has said of this connection that it takes or refuses it.
+        self._answered = False
         # Whether the broker is to be told what it may have forgotten.
         self._is_new = False
         self._stopped = False
@@ -160,6 +162,7 @@ class MqttSender:
     def _on_connect(
         self, client: Any, userdata: Any, flags: Any, code: Any, properties: Any
     ) -> None:
+        self._answered = True
         if code.is_failure:
             # The words are paho's own, such as Not authorized.
             self.outbox.failed(f"the broker refuses ({code})".lower(), is_tried_again=True)
@@ -180,8 +183,14 @@ class MqttSender:
         self, client: Any, userdata: Any, flags: Any, code: Any, properties: Any
     ) -> None:
         was_connected, self._connected = self._connected, False
-        if was_connected and not self._stopped:
+        was_answered, self._answered = self._answered, False
+        if self._stopped:
+            return
+        if was_connected:
             self.outbox.failed("the connection to the broker is lost", is_tried_again=True)
+        elif not was_answered:
+            words = "what answers there lets nobody in as an MQTT broker does"
+            self.outbox.failed(words, is_tried_again=True)
 
 
 def topic_of(source: str) -> str:

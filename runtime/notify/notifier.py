@@ -110,12 +110,7 @@ class Notifier:
         deadline = time.monotonic() + _LAST_SECONDS
         for sender in self._senders:
             sender.join(max(0.0, deadline - time.monotonic()))
-        lost = [
-            f"{found.num_waiting} notifications to {found.receiver} did not arrive before the end."
-            for found in self.deliveries()
-            if found.num_waiting
-        ]
-        return self.news() + lost
+        return self.news() + [text for found in self.deliveries() for text in _losses(found)]
 
     def _wait(self, is_hurried: Callable[[], bool]) -> None:
         done, since = self._num_done(), time.monotonic()
@@ -129,6 +124,20 @@ class Notifier:
 
     def _num_done(self) -> int:
         return sum(found.num_delivered + found.num_refused for found in self.deliveries())
+
+
+def _losses(found: Delivery) -> list[str]:
+    """What did not arrive, for people."""
+    kinds = {
+        "did not arrive before the end": found.num_waiting,
+        "were left out, as more waited than are kept": found.num_dropped,
+        "were refused": found.num_refused,
+    }
+    return [
+        f"{number} notifications to {found.receiver} {words}."
+        for words, number in kinds.items()
+        if number
+    ]
 
 
 def open_notifier(options: NotifyOptions, run: str | None = None) -> Notifier:

@@ -12,7 +12,7 @@ from itertools import groupby
 
 import pytest
 from broker import Broker, Published
-from receivers import HANG_SECONDS, segment, start, status
+from receivers import HANG_SECONDS, Receiver, segment, start, status
 
 from wsgn.runtime.events import EndEvent, ErrorEvent, Event, RunEvent, SourceEvent
 from wsgn.runtime.notify.addresses import read_address
@@ -222,6 +222,14 @@ def test_a_wrong_password_is_said_without_it() -> None:
         assert "hUnter2" not in "".join(news)
         with sending(broker.port, "cam:right@") as sender:
             broker.wait_until(lambda found: online(found) == [b"true"])
+
+
+def test_what_is_no_broker_is_said() -> None:
+    """A web server, or TLS: it takes connections, and ends them."""
+    with Receiver() as server, sending(server.port) as sender:
+        wait_for(sender, lambda found: found.num_failures > 0)
+        news = sender.outbox.take_news()
+    assert "lets nobody in as an MQTT broker does; it is tried again" in news[0]
 
 
 def test_the_last_words_of_a_run_arrive() -> None:

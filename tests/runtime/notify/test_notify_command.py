@@ -80,6 +80,10 @@ def test_what_does_not_arrive_is_said_and_changes_no_exit_code(
         assert f"notifications to {name}: the server refuses connections" in outcome.err
         assert f"2 notifications to {name} did not arrive before the end" in outcome.err
     assert SECRET not in outcome.err
+    with Receiver([Reply(status=404), Reply(status=404)]) as refusing:
+        outcome = run(video_path, "--notify", refusing.url, "--notify-min-score", "0.1")
+    assert (outcome.code, outcome.err.count("answers with 404")) == (0, 1)
+    assert f"2 notifications to http://127.0.0.1:{refusing.port} were refused." in outcome.err
 
 
 @pytest.mark.parametrize(
