@@ -57,6 +57,7 @@ def test_it_writes_what_the_command_writes(
         assert (tmp_path / "command" / name).read_bytes() == (path.parent / name).read_bytes()
     page = (path.parent / "evaluation.html").read_text()
     assert 'href="report.html"' in page
+    assert 'href="evaluation.html"' in (path.parent / "report.html").read_text()
     drawn = [json.loads(one) for one in re.findall(r">(\{[^<]*\})</script>", page)]
     lanes = [lane for part in drawn for lane in part.get("lanes", ())]
     assert len([part for part in drawn if "lanes" in part]) == 3

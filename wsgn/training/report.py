@@ -36,11 +36,16 @@ _STYLE = """
 
 
 def write_training_report(
-    folder: Path, looked: Looked | None, *, num_steps: int, ended: bool
+    folder: Path,
+    looked: Looked | None,
+    *,
+    num_steps: int,
+    ended: bool,
+    links: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write the page from the logs in the folder and the last look at held-out videos.
 
-    Raises `OutputError`.
+    `links` are addresses of other pages and what they are called. Raises `OutputError`.
     """
     losses = _columns(folder / "losses.csv")
     validation = _columns(folder / "validation.csv")
@@ -54,7 +59,7 @@ def write_training_report(
             ("chance", f"{looked.chance_percent:.1f} %"),
         ]
     title = f"Training {folder.resolve().name}"
-    body = header(title, facts) + _curves(losses, validation)
+    body = header(title, facts, links) + _curves(losses, validation)
     if looked is not None:
         body += _classes(looked) + _videos(looked.worst)
     page = render_page(

@@ -52,6 +52,8 @@ class Hearing:
     on_validated: Callable[[ValidationResult], None] = _unheard
     # Of the finished model on its training videos.
     on_scored: Callable[[TrainingScore], None] = _unheard
+    # Of the last look at held-out videos, or None, once the training has ended.
+    on_ended: Callable[[Looked | None], None] = _unheard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +127,7 @@ def run_training(
     if first:
         save_checkpoint(last, trainer.checkpoint())
         write_training_report(folder, looked, num_steps=config.num_steps, ended=True)
+        hearing.on_ended(looked)
         _finish(trainer, folder / "model.safetensors", hearing)
     return folder / "model.safetensors"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from wsgn.training.distributed import World
     from wsgn.training.run import Hearing, StepResult, ValidationResult
     from wsgn.training.trainer import Trainer
-    from wsgn.training.validation import Validation
+    from wsgn.training.validation import Looked, Validation
     from wsgn.training.verdict import TrainingScore
 
 # What a training leaves behind beside its log of losses.
@@ -87,13 +88,21 @@ def train(
         with open_world(options.device) as (world, device):
             data, trainer, validation = _prepare(options, annotations, world, device)
             scores: list[TrainingScore] = []
-            hearing = Hearing(on_step=on_step, on_validated=on_validated, on_scored=scores.append)
+            looked: list[Looked | None] = []
+            hearing = Hearing(
+                on_step=on_step,
+                on_validated=on_validated,
+                on_scored=scores.append,
+                on_ended=looked.append,
+            )
             path = _run(options, trainer, validation, hearing)
             if world.is_first:
                 on_trained(path)
                 on_scored(scores[0])
                 if options.test_subset is not None:
-                    on_evaluated(_evaluate(options, options.test_subset, data, path, device))
+                    evaluation = _evaluate(options, options.test_subset, data, path, device)
+                    _write_pages(options, options.test_subset, data, evaluation, device, looked[0])
+                    on_evaluated(evaluation)
     return path
 
 
@@ -246,7 +255,7 @@ def _run(
 ) -> Path:
     """All updates, under a progress bar, or with a line at each checkpoint where there is none."""
     from wsgn.support.progress import progress_bar, shows_progress
-    from wsgn.training.run import Hearing, run_training
+    from wsgn.training.run import run_training
 
     config, first = trainer.train_config, trainer.world.is_first
     has_lines = options.progress and first and not shows_progress()
@@ -283,7 +292,7 @@ def _run(
         return run_training(
             trainer,
             options.output,
-            Hearing(on_step=step_done, on_validated=validated, on_scored=hearing.on_scored),
+            replace(hearing, on_step=step_done, on_validated=validated),
             tensorboard=options.tensorboard,
             validation=validation,
             validate_every=options.validate_every,
@@ -295,16 +304,7 @@ def _evaluate(
 ) -> Evaluation:
     from wsgn.checkpoint import load_checkpoint
     from wsgn.metrics.annotations import read_truth
-    from wsgn.metrics.detections import Detections
-    from wsgn.metrics.report import write_report
-    from wsgn.prediction.evaluate import (
-        FEW_TIOU,
-        evaluate,
-        has_segments,
-        save_detections,
-        scores_again,
-    )
-    from wsgn.training.report import NAME as REPORT
+    from wsgn.prediction.evaluate import evaluate, has_segments, save_detections
 
     checkpoint = load_checkpoint(path)
     source = data.source(subset, checkpoint.model)
@@ -317,15 +317,41 @@ def _evaluate(
         device=device,
     )
     save_detections(options.output / "detections.json", evaluation.segments)
-    if evaluation.truth is not None:
-        write_report(
-            options.output / _EVALUATION,
-            evaluation.truth,
-            Detections.from_segments(evaluation.segments),
-            options.protocol,
-            FEW_TIOU,
-            title=f"Evaluation of {options.output.resolve().name} on {subset}",
-            scores=scores_again(checkpoint, source, device),
-            links=[(REPORT, "Training")],
-        )
     return evaluation
+
+
+def _write_pages(
+    options: TrainOptions,
+    subset: str,
+    data: Dataset,
+    evaluation: Evaluation,
+    device: torch.device,
+    looked: Looked | None,
+) -> None:
+    """The page on what the segments are worth, where times are known, and the way to it."""
+    from wsgn.checkpoint import load_checkpoint
+    from wsgn.metrics.detections import Detections
+    from wsgn.metrics.report import write_report
+    from wsgn.prediction.evaluate import FEW_TIOU, scores_again
+    from wsgn.training.report import NAME, write_training_report
+
+    if evaluation.truth is None:
+        return
+    checkpoint = load_checkpoint(options.output / "model.safetensors")
+    write_report(
+        options.output / _EVALUATION,
+        evaluation.truth,
+        Detections.from_segments(evaluation.segments),
+        options.protocol,
+        FEW_TIOU,
+        title=f"Evaluation of {options.output.resolve().name} on {subset}",
+        scores=scores_again(checkpoint, data.source(subset, checkpoint.model), device),
+        links=[(NAME, "Training")],
+    )
+    write_training_report(
+        options.output,
+        looked,
+        num_steps=options.preset.train.num_steps,
+        ended=True,
+        links=[(_EVALUATION, f"Evaluation on {subset}")],
+    )
