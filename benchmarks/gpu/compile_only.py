@@ -24,6 +24,8 @@ import triton
 
 # Read by the plugin: compute capability times 10.
 VARIABLE = "WSGN_COMPILE_FOR"
+# Before a line about a kernel that does not compile.
+MARK = "not compiled: "
 
 
 @contextmanager
@@ -37,7 +39,11 @@ def compiling(capability: int) -> Iterator[None]:
     run = triton.JITFunction.run
 
     def compile_one(self: Any, *arguments: Any, grid: Any, warmup: bool, **constants: Any) -> Any:
-        found = run(self, *arguments, grid=grid, warmup=True, **constants)
+        try:
+            found = run(self, *arguments, grid=grid, warmup=True, **constants)
+        except Exception as error:
+            print(f"\n{MARK}{self.__name__}: {type(error).__name__}", flush=True)
+            raise
         _compile_launcher(found)
         return found
 

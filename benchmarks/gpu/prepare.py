@@ -15,16 +15,16 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.gpu.plan import NOT_ON_GPU
-from benchmarks.gpu.prepared import ABOUT, CACHE, CODE, PLAN, WHEELS
-from benchmarks.measuring import Budget
+from benchmarks.gpu.prepared import ABOUT, CODE, PLAN, WHEELS, Prepared
 from benchmarks.results import ROOT
 from wsgn.engines.tensorrt.library import installed_libraries
 from wsgn.errors import OutputError
@@ -112,50 +112,58 @@ def _wheels(folder: Path, arguments: argparse.Namespace) -> str:
 def _code(folder: Path, arguments: argparse.Namespace) -> str:
     """The report that the GPU's own is held against."""
     _require("torch", "triton")
-    with tempfile.TemporaryDirectory() as scratch:
+    with _cache(folder, arguments) as (cache, environment):
+        stem = cache.with_name("code")
         command = [
             sys.executable, "-m", "benchmarks.gpu.code", "--target", str(arguments.target),
-            "--budget", "36000", "-o", str(Path(scratch) / "code"),
+            "--budget", "36000", "-o", str(stem),
         ]  # fmt: skip
-        environment = os.environ | {"TRITON_CACHE_DIR": str(folder / CACHE)}
         _finish(command, environment, "the compiler")
-        shutil.copyfile(Path(scratch) / "code.json", folder / CODE)
+        shutil.copyfile(stem.with_suffix(".json"), folder / CODE)
     return f"{len(json.loads((folder / CODE).read_text())['kernels'])} kernels as they should be"
 
 
 def _kernels(folder: Path, arguments: argparse.Namespace) -> str:
     """Triton's cache with what the parts launch."""
     _require("torch", "triton")
-    with tempfile.TemporaryDirectory() as scratch:
-        environment = _environment(folder, Path(scratch), arguments)
+    with _cache(folder, arguments) as (cache, environment):
         command = [sys.executable, "-c", _COMPILE_PARTS, str(arguments.target)]
         _finish(command, environment, "the compiler")
-    return _slim(folder / CACHE)
+        return _counted(cache)
 
 
 def _tests(folder: Path, arguments: argparse.Namespace) -> str:
     """Triton's cache with what the tests of `on_device/` launch, as far as the budget reaches."""
     _require("torch", "triton", "pytest")
-    budget = Budget(seconds=arguments.budget)
+    from benchmarks.gpu.compile_only import MARK
+
     command = [
-        sys.executable, "-m", "pytest", "-p", "benchmarks.gpu.compile_only", "-q", "--tb=no",
+        sys.executable, "-m", "pytest", "-p", "benchmarks.gpu.compile_only", "-q", "-s", "--tb=no",
         "-p", "no:cacheprovider", "-p", "no:xdist", str(ROOT / "tests" / "kernels" / "on_device"),
         *(f"--ignore={ROOT / 'tests' / name}" for name in NOT_ON_GPU),
     ]  # fmt: skip
-    with tempfile.TemporaryDirectory() as scratch:
-        environment = _environment(folder, Path(scratch), arguments)
+    with (
+        _cache(folder, arguments) as (cache, environment),
+        tempfile.TemporaryFile("w+") as said,
+    ):
         process = subprocess.Popen(
-            command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True
+            command, env=environment, cwd=ROOT, stdout=said, start_new_session=True
         )
+        end = ""
         try:
-            process.wait(max(1.0, budget.left))
-            end = ""
+            process.wait(max(1.0, arguments.budget))
         except subprocess.TimeoutExpired:
             end = " when the budget was spent"
         finally:
-            process.kill()
+            # With the compilers that it has started.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    return _slim(folder / CACHE) + end
+        said.seek(0)
+        failed = sorted({line.strip() for line in said if line.startswith(MARK)})
+        if failed:
+            raise _NotPrepared("; ".join(failed))
+        return _counted(cache) + end
 
 
 def _plan(folder: Path, arguments: argparse.Namespace) -> str:
@@ -196,24 +204,35 @@ with compiling(int(sys.argv[1])):
 """
 
 
-def _environment(folder: Path, scratch: Path, arguments: argparse.Namespace) -> dict[str, str]:
-    """For what compiles into the folder, launchers included where there is a C compiler."""
+@contextmanager
+def _cache(folder: Path, arguments: argparse.Namespace) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Triton's cache as it is so far, and the variables of what compiles into it; then kept.
+
+    Launchers are compiled as well where there is a C compiler.
+    """
     from benchmarks.gpu.compile_only import VARIABLE, link_driver
 
-    own = {"TRITON_CACHE_DIR": str(folder / CACHE), VARIABLE: str(arguments.target)}
-    with suppress(OSError, subprocess.CalledProcessError):
-        own |= link_driver(scratch)
-    return {**os.environ, **own}
+    prepared = Prepared(folder=folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        cache = Path(scratch) / "triton"
+        cache.mkdir()
+        prepared.unpack_cache(cache)
+        own = {"TRITON_CACHE_DIR": str(cache), VARIABLE: str(arguments.target)}
+        with suppress(OSError, subprocess.CalledProcessError):
+            own |= link_driver(Path(scratch))
+        try:
+            yield cache, {**os.environ, **own}
+        finally:
+            # Also what there is where something did not compile.
+            for path in cache.rglob("*"):
+                if path.is_file() and path.suffix not in KEPT:
+                    path.unlink()
+            prepared.pack_cache(cache)
 
 
-def _slim(cache: Path) -> str:
-    """Only what is launched later, so that it can be carried."""
-    for path in cache.rglob("*"):
-        if path.is_file() and path.suffix not in KEPT:
-            path.unlink()
-    count = len(list(cache.rglob("*.cubin")))
-    launchers = len(list(cache.rglob("*.so")))
-    return f"{count} binaries and {launchers} launchers"
+def _counted(cache: Path) -> str:
+    binaries, launchers = (len(list(cache.rglob(f"*.{kind}"))) for kind in ("cubin", "so"))
+    return f"{binaries} binaries and {launchers} launchers"
 
 
 def _require(*modules: str) -> None:
@@ -222,11 +241,9 @@ def _require(*modules: str) -> None:
         raise _NotPrepared(f"{', '.join(missing)} is not installed in {sys.executable}")
 
 
-def _finish(
-    command: Sequence[str], environment: os._Environ[str] | dict[str, str], what: str
-) -> None:
+def _finish(command: Sequence[str], environment: Mapping[str, str], what: str) -> None:
     done = subprocess.run(
-        command, env=dict(environment), cwd=ROOT, capture_output=True, text=True, check=False
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or done.stdout.strip().splitlines() or ["nothing"]

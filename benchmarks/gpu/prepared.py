@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 # In the folder.
-WHEELS, CACHE, CODE, PLAN, ABOUT = "wheels", "triton", "code.json", "demo.plan", "prepared.json"
+WHEELS, CODE, PLAN, ABOUT = "wheels", "code.json", "demo.plan", "prepared.json"
+# Packed: binaries and texts by the hundred take a third so.
+CACHE = "triton.tar.gz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,20 +24,27 @@ class Prepared:
         path = self.folder / name
         return path if path.exists() else None
 
+    def pack_cache(self, source: Path) -> None:
+        """Keep Triton's cache: whole, or as it was before."""
+        part = self.folder / f"{CACHE}.part"
+        with tarfile.open(part, "w:gz") as archive:
+            archive.add(source, arcname=".")
+        part.replace(self.folder / CACHE)
+
     def unpack_cache(self, target: Path) -> int:
-        """Copy Triton's cache; how many binaries it holds.
+        """Put the cache there; how many binaries it holds.
 
         Triton keeps where each file lies by its whole path, and takes no file from elsewhere.
         """
         source = self.file(CACHE)
         if source is None:
             return 0
-        shutil.copytree(source, target, dirs_exist_ok=True)
+        with tarfile.open(source) as archive:
+            archive.extractall(target, filter="data")
         for path in target.rglob("__grp__*.json"):
-            document = json.loads(path.read_text())
-            children = document["child_paths"]
-            document["child_paths"] = {name: str(path.parent / name) for name in children}
-            path.write_text(json.dumps(document))
+            children = json.loads(path.read_text())["child_paths"]
+            moved = {name: str(path.parent / name) for name in children}
+            path.write_text(json.dumps({"child_paths": moved}))
         return len(list(target.rglob("*.cubin")))
 
     def sentence(self) -> str:

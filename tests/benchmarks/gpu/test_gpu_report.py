@@ -255,16 +255,17 @@ def test_what_was_prepared_is_used(tmp_path: Path) -> None:
 
 def test_a_cache_is_found_where_it_was_unpacked(tmp_path: Path) -> None:
     """Triton looks where a group says that its files lie."""
-    entry = tmp_path / "made" / "triton" / "KEY"
+    entry = tmp_path / "made" / "KEY"
     entry.mkdir(parents=True)
     children = {}
     for name in ("walk.cubin", "walk.json"):
         (entry / name).write_text("it")
         children[name] = str(entry / name)
     (entry / "__grp__walk.json").write_text(json.dumps({"child_paths": children}))
-    moved = tmp_path / "moved"
-    (tmp_path / "made").rename(moved)
-    assert Prepared(folder=moved).unpack_cache(tmp_path / "cache") == 1
+    prepared = Prepared(folder=tmp_path)
+    prepared.pack_cache(tmp_path / "made")
+    (tmp_path / "made").rename(tmp_path / "elsewhere")
+    assert prepared.unpack_cache(tmp_path / "cache") == 1
     found = json.loads((tmp_path / "cache" / "KEY" / "__grp__walk.json").read_text())
     assert set(found["child_paths"]) == set(children)
     assert all(Path(path).read_text() == "it" for path in found["child_paths"].values())
