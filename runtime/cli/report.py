@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsgn.data.annotations import Annotations
@@ -93,7 +94,8 @@ def write_reports(options: ReportOptions, console: Console) -> Path:
     videos = None if options.videos is None else _Videos(options.videos)
     first = options.results[0]
     folder = options.folder or (first if first.is_dir() else first.parent)
-    names = page_names(one.stored.result.name for one in found)
+    titles = _titles(found)
+    names = page_names(titles)
     entries = []
     with new_folder(folder):
         for place, (name, one) in enumerate(zip(names, found, strict=True)):
@@ -102,7 +104,7 @@ def write_reports(options: ReportOptions, console: Console) -> Path:
             if shown.note:
                 console.say(f"{result.name}: {shown.note}")
             report = VideoReport(
-                result=result,
+                result=replace(result, name=titles[place]),
                 video=shown,
                 scores=stored_scores(one),
                 truth=None if truth is None else truth.of(result.name),
@@ -114,6 +116,16 @@ def write_reports(options: ReportOptions, console: Console) -> Path:
         if len(entries) > 1:
             write_page(folder / INDEX_NAME, render_index(f"{len(entries)} videos", entries))
     return folder / (INDEX_NAME if len(entries) > 1 else names[0])
+
+
+def _titles(found: Sequence[FoundResult]) -> list[str]:
+    """What pages are called: the source, and the file where several are of one, such as by day."""
+    counts = Counter(one.stored.result.name for one in found)
+    titles = []
+    for one in found:
+        name, stem = one.stored.result.name, one.file.stem
+        titles.append(stem if counts[name] > 1 and stem.startswith(name) else name)
+    return titles
 
 
 class _Truth:

@@ -93,6 +93,15 @@ def test_a_report_of_results_says_what_a_run_would(
     assert [lane["true"] for lane in drawn["lanes"]] == [[[2.0, 5.0]], [], [[8.0, 10.0]]]
 
 
+def test_days_of_a_camera_are_told_apart(tmp_path: Path) -> None:
+    for day in (28, 29):
+        line = {"type": "source", "source": "door", "start_unix_seconds": 1.7959e9, "live": True}
+        (tmp_path / f"door.2026-11-{day}.jsonl").write_text(json.dumps(line) + "\n")
+    assert main(["report", str(tmp_path)]) == 0
+    names = [f"door.2026-11-{day}" for day in (28, 29)]
+    assert [page_data(tmp_path / f"{name}.html")["summary"]["name"] for name in names] == names
+
+
 @pytest.mark.parametrize(
     ("codec", "name", "pixels", "played"),
     [
