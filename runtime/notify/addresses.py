@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
 import re
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from wsgn.errors import UsageError
+from wsgn.support.hosts import is_loopback
 from wsgn.support.terminal import holds_controls
 
 _PORTS = {"https": 443, "http": 80, "mqtts": 8883, "mqtt": 1883}
@@ -34,7 +34,7 @@ class Webhook:
     @property
     def is_local(self) -> bool:
         """Whether nothing that is sent there leaves this machine."""
-        return _is_loopback(self.host)
+        return is_loopback(self.host)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,12 +140,3 @@ def _broker(parts: SplitResult, host: str, port: int, shown: str) -> Broker:
         user=None if parts.username is None else unquote(parts.username),
         password=None if parts.password is None else unquote(parts.password),
     )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

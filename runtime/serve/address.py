@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import socket
 from dataclasses import dataclass
 
 from wsgn.errors import UsageError
+from wsgn.support.hosts import is_loopback
 from wsgn.support.terminal import printable
 
 TOKEN_VARIABLE = "WSGN_TOKEN"
@@ -53,22 +53,12 @@ def serve_address(text: str, token: str | None = None) -> ServeAddress:
             f"{TOKEN_VARIABLE} must have at least {_SHORTEST_TOKEN} plain characters: "
             "openssl rand -hex 16 makes one."
         )
-    if not token and not is_local(host):
+    if not token and not is_loopback(host):
         raise UsageError(
             f"--serve {printable(text)} lets others look: choose a token and put it into the "
             f"environment ({TOKEN_VARIABLE}), or give the port alone for this machine."
         )
     return ServeAddress(host=host, port=int(found["port"]), token=token or None)
-
-
-def is_local(host: str) -> bool:
-    """Whether only this machine reaches it."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def listen(address: ServeAddress) -> socket.socket:

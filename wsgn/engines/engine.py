@@ -97,6 +97,15 @@ class Engine(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
+def require_one_file(description: EngineDescription) -> None:
+    """Raise an `EngineError` where the weights of an ONNX file lie beside it."""
+    if description.has_external_data:
+        raise EngineError(
+            f"the engine '{description.path}' keeps its weights in another file: export it again "
+            "as one file with export/to_onnx.py."
+        )
+
+
 def require_snippets(description: EngineDescription) -> None:
     """Raise an `EngineError` unless the engine gives logits of snippets."""
     graph = description.manifest.graph

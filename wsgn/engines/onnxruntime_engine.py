@@ -17,6 +17,7 @@ from wsgn.engines.engine import (
     EngineInputs,
     EngineOutputs,
     ReadyOutputs,
+    require_one_file,
     require_snippets,
 )
 from wsgn.engines.graph_check import LoadedTensor, check_graph, check_outputs, loaded_shape
@@ -82,11 +83,7 @@ class OnnxRuntimeEngine:
     ) -> None:
         """On the CPU, a GPU or what else a provider of ONNX Runtime drives, all of it there."""
         path = description.path
-        if description.has_external_data:
-            raise EngineError(
-                f"the engine '{path}' keeps its weights in another file: export it again as one "
-                "file with export/to_onnx.py."
-            )
+        require_one_file(description)
         require_snippets(description)
         self.manifest: Manifest = description.manifest
         self.name = path.name

@@ -17,6 +17,7 @@ from wsgn.engines.engine import (
     EngineInputs,
     EngineOutputs,
     ReadyOutputs,
+    require_one_file,
     require_snippets,
 )
 from wsgn.engines.graph_check import LoadedTensor, check_graph, check_outputs
@@ -44,11 +45,7 @@ class OpenVinoEngine:
     ) -> None:
         """`device.part` is OpenVINO's name of it in small letters; all of the graph runs there."""
         path = description.path
-        if description.has_external_data:
-            raise EngineError(
-                f"the engine '{path}' keeps its weights in another file: export it again as one "
-                "file with export/to_onnx.py."
-            )
+        require_one_file(description)
         require_snippets(description)
         self.manifest: Manifest = description.manifest
         self.name = path.name

@@ -7,7 +7,8 @@ import socket
 import pytest
 
 from wsgn.errors import UsageError
-from wsgn.runtime.serve.address import TOKEN_VARIABLE, is_local, listen, serve_address
+from wsgn.runtime.serve.address import TOKEN_VARIABLE, listen, serve_address
+from wsgn.support.hosts import is_loopback
 
 TOKEN = "0123456789abcdef"
 
@@ -65,9 +66,8 @@ def test_an_address_is_one_that_a_browser_takes() -> None:
 
 
 def test_what_is_local_is_told_by_the_address() -> None:
-    assert [is_local(host) for host in ("127.9.9.9", "::1", "localhost", "localhost.example")] == [
-        True, True, True, False,
-    ]  # fmt: skip
+    hosts = ("127.9.9.9", "::1", "localhost", "localhost.example")
+    assert [is_loopback(host) for host in hosts] == [True, True, True, False]
 
 
 def test_a_port_that_is_taken_is_named() -> None:
