@@ -6,9 +6,11 @@ import math
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from av.error import FFmpegError
@@ -22,7 +24,7 @@ from wsgn.support.credentials import without_credentials
 from wsgn.support.file_names import different
 from wsgn.support.files import AtomicFile, new_folder, require_file
 from wsgn.support.parser import CommandParser, finite_number
-from wsgn.support.signals import exit_on_termination
+from wsgn.support.signals import HANG_UPS, exit_on_termination, handle_signals
 from wsgn.support.terminal import json_text, printable, quoted, without_surrogates
 from wsgn.video import VideoError
 from wsgn.video.addresses import is_network
@@ -94,7 +96,7 @@ def run_clips(arguments: Sequence[str]) -> int:
     num_failed = 0
     unreadable: set[Path] = set()
     said: set[str] = set()
-    with exit_on_termination(), new_folder(options.directory):
+    with exit_on_termination(), _exit_on_hang_up(), new_folder(options.directory):
         for job in jobs:
             if job.video in unreadable:
                 num_failed += 1
@@ -112,6 +114,17 @@ def run_clips(arguments: Sequence[str]) -> int:
                 continue
             _tell(job, cut, console, copy=options.copy)
     return failure_code(num_failed, len(jobs) - num_failed)
+
+
+@contextmanager
+def _exit_on_hang_up() -> Iterator[None]:
+    """Let a terminal that is closed end the block in order too, with 129; not under nohup."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    with handle_signals(leave, HANG_UPS, ignored_too=False):
+        yield
 
 
 def _parse(arguments: Sequence[str]) -> ClipsOptions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from cut_clips import read_clip, run_clips, write_results
 from made_streams import MP4, made, write
 
+from wsgn.runtime.cli.main import main
 from wsgn.runtime.clips.names import safe_part
 from wsgn.video.resize import Scaler
 
@@ -81,6 +83,20 @@ def test_a_clip_is_there_whole_or_not_at_all(
     assert run_clips(capsys, results, video, "-o", tmp_path / "clips").code == 130
     assert all(name.startswith(".") for names in seen for name in names)
     assert not (tmp_path / "clips").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_is_told_to_stop_leaves_nothing_half_written(
+    tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    def stop(source: Path, part: object, path: Path, draw: object) -> None:
+        path.write_bytes(b"a part")
+        signal.raise_signal(number)
+
+    monkeypatch.setattr("wsgn.runtime.cli.clips.write_exact", stop)
+    results = write_results(tmp_path / "a.json", [("x", 0.2, 0.4)])
+    assert main(["clips", str(results), str(video), "-o", str(tmp_path)]) == 128 + number
+    assert [path.name for path in tmp_path.iterdir()] == [results.name]
 
 
 def test_segments_are_chosen(
