@@ -375,6 +375,9 @@ class LiveRun:
 
     def _say_how_it_ended(self) -> None:
         failed = self._states.failed
+        if self._clips is not None and self._clips.num_lost:
+            # Also with -q: it makes the exit code.
+            self._console.error(f"{self._clips.num_lost} clips were not written.")
         if self._gave_up:
             causes = [f"{name} ({why})" for name, why in self._states.waiting.items()]
             self._console.error(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import time
@@ -182,6 +183,20 @@ def test_a_run_writes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     # From the beginning of the video to a second behind the segment, but for reordered pictures.
     assert found["start_seconds"] < 1
     assert abs(times[-1] - (found["end_seconds"] + 1)) < 0.4
+
+
+def test_lost_clips_are_counted_where_a_run_is_quiet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They make its exit code."""
+
+    def write_none(cut: object, path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("wsgn.runtime.clips.live.write_held", write_none)
+    words = ["runtime/demo/demo.mp4", "-e", "demo", "--realtime", "--end", "3.6", "-q"]
+    assert main([*words, "--clips", str(tmp_path / "clips"), "--max-lag", "60"]) == 6
+    assert "error: 1 clips were not written." in capsys.readouterr().err
 
 
 def test_options_of_clips_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
