@@ -85,15 +85,15 @@ def run_clips(arguments: Sequence[str]) -> int:
     """Make the clips; the exit code."""
     options = _parse(arguments)
     console = Console(progress=True)
-    jobs = _jobs(options, console)
+    jobs, num_failed = _jobs(options, console)
     _refuse_existing([job.target for job in jobs], options)
     if not jobs:
         console.say("there is nothing to cut: no segment is left by what was chosen.")
-        return 0
+        return failure_code(num_failed, 1)
     font = None
     if options.annotate:
         font = LabelFont(options.font, {one.label for job in jobs for one in job.segments})
-    num_failed = 0
+    num_done = 0
     unreadable: set[Path] = set()
     said: set[str] = set()
     with exit_on_termination(), _exit_on_hang_up(), new_folder(options.directory):
@@ -112,8 +112,9 @@ def run_clips(arguments: Sequence[str]) -> int:
                 if isinstance(error, VideoError):
                     unreadable.add(job.video)
                 continue
+            num_done += 1
             _tell(job, cut, console, copy=options.copy)
-    return failure_code(num_failed, len(jobs) - num_failed)
+    return failure_code(num_failed, num_done)
 
 
 @contextmanager
@@ -207,8 +208,8 @@ def _options(words: Namespace) -> ClipsOptions:
     )
 
 
-def _jobs(options: ClipsOptions, console: Console) -> list[Job]:
-    """What is to be made, checked as far as it can be before anything is written."""
+def _jobs(options: ClipsOptions, console: Console) -> tuple[list[Job], int]:
+    """What is to be made, checked before anything is written; and how many videos are missing."""
     found = [one.stored for one in found_results([options.results])]
     pairs = _paired(found, options.videos, console)
     chosen = _chosen_labels(options, [stored for stored, _ in pairs])
@@ -220,7 +221,7 @@ def _jobs(options: ClipsOptions, console: Console) -> list[Job]:
         for part in [WHOLE] if options.whole else parts:
             wanted.append((clip_stem(stored.result.name, part), video, part, segments))
     names = different(stem for stem, *_ in wanted)
-    return [
+    jobs = [
         Job(
             video=video,
             part=part,
@@ -229,6 +230,7 @@ def _jobs(options: ClipsOptions, console: Console) -> list[Job]:
         )
         for name, (_, video, part, segments) in zip(names, wanted, strict=True)
     ]
+    return jobs, len(found) - len(pairs) if options.videos.is_dir() else 0
 
 
 def _paired(
@@ -239,7 +241,18 @@ def _paired(
         raise InputError(f"there is no file {printable(str(videos))}.")
     if videos.is_dir():
         folder = VideoFolder(videos)
-        return [(stored, folder.find(stored.result.name)) for stored in found]
+        pairs: list[tuple[StoredResult, Path]] = []
+        missing: list[InputError] = []
+        for stored in found:
+            try:
+                pairs.append((stored, folder.find(stored.result.name)))
+            except InputError as error:
+                missing.append(error)
+        if missing and not pairs:
+            raise missing[0]
+        for lack in missing:
+            console.error(str(lack))
+        return pairs
     require_file(videos, printable(str(videos)))
     own = {videos.name, without_video_suffix(videos.name)}
     same = [stored for stored in found if _last_name(stored.result.name) in own]

@@ -146,6 +146,10 @@ def test_results_and_videos_go_together_by_name(
     assert [read_clip(file).numbers[0] for file in run.files] == [5, 66]
     run = run_clips(capsys, results, folder / "b.mp4", "-o", tmp_path / "one")
     assert [read_clip(file).numbers[0] for file in run.files] == [66]
+    (folder / "a.mp4").unlink()
+    run = run_clips(capsys, results, folder, "-o", tmp_path / "without")
+    assert (run.code, [file.name for file in run.files]) == (4, ["b_00000.20_x.mp4"])
+    assert "video 'a' is not in" in run.said
     other = write(tmp_path / "c.mp4", video.read_bytes())
     run = run_clips(capsys, results, other, "-o", tmp_path / "none")
     assert run.code == 3
