@@ -249,6 +249,9 @@ def _run(output: Path, prepared: Prepared | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    # In the background it is ignored, also by what is started here: parts could not be told to end.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Results of a former run into the same folder must not pass for this one's.
     shutil.rmtree(output / WORK, ignore_errors=True)
     (output / "gpu.log").write_text(f"{machine}\n")
