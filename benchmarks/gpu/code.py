@@ -13,6 +13,7 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -54,22 +55,30 @@ def measure(arguments: argparse.Namespace, budget: Budget) -> Results:
         rates = _rates()
     reports: list[KernelReport] = []
     left_out: dict[str, str] = {}
-    before = cached_binaries()
+    expected = _expected(arguments.expect)
+    before, started = cached_binaries(), time.time()
     for dtype in DTYPES:
         for num_classes in CLASSES:
             if reports and budget.left < 0:
                 left_out[f"{dtype}, {num_classes} classes"] = "the budget was spent"
                 continue
             reports += compile_report((target,), (dtype,), (num_classes,))
-            found = _results(reports, rates, left_out, before, _expected(arguments.expect))
+            found = _results(reports, rates, left_out, (before, cached_binaries(started)), expected)
             write_results(arguments.output, found)
-    return _results(reports, rates, left_out, before, _expected(arguments.expect))
+    return _results(reports, rates, left_out, (before, cached_binaries(started)), expected)
 
 
-def cached_binaries() -> int | None:
-    """In Triton's cache; None where it has its usual place, which is not looked at."""
+def cached_binaries(since: float = 0.0) -> int | None:
+    """In Triton's cache, written at this time or later; None where it has its usual place.
+
+    Their number alone says nothing of what was compiled: what is not found where its group says is
+    compiled anew under the same name.
+    """
     folder = os.environ.get("TRITON_CACHE_DIR")
-    return None if folder is None else len(list(Path(folder).rglob("*.cubin")))
+    if folder is None:
+        return None
+    times = [path.stat().st_mtime for path in Path(folder).rglob("*.cubin")]
+    return sum(moment >= since for moment in times)
 
 
 def _rates() -> dict[str, float]:
@@ -123,11 +132,11 @@ def _results(
     reports: Sequence[KernelReport],
     rates: dict[str, float],
     left_out: dict[str, str],
-    before: int | None,
+    binaries: tuple[int | None, int | None],
     expected: Sequence[KernelReport],
 ) -> Results:
-    after = cached_binaries()
-    compiled = None if before is None or after is None else after - before
+    # In the cache at first, and compiled since.
+    before, compiled = binaries
     words = [f"{name.replace('_', ' ')}: {digits(rate)}." for name, rate in rates.items()]
     if before is not None:
         words.append(f"Binaries in the cache before: {before}, compiled here: {compiled}.")

@@ -143,6 +143,20 @@ def test_other_code_than_expected_is_told(
     assert bool(wrong) == bool(sentence)
 
 
+def test_what_was_compiled_anew_under_the_same_name_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    for number, moment in enumerate((1000.0, 2000.0, 3000.0)):
+        path = tmp_path / str(number) / "walk.cubin"
+        path.parent.mkdir()
+        path.write_text("")
+        os.utime(path, (moment, moment))
+    assert (code.cached_binaries(), code.cached_binaries(2000.0)) == (3, 2)
+    monkeypatch.delenv("TRITON_CACHE_DIR")
+    assert code.cached_binaries() is None
+
+
 def row(name: str, first_loss: float, last_loss: float = 0.5) -> train.Row:
     return train.Row(
         name=name, step_ms=2.0, host_ms=1.0, snippets_per_second=1e6, first_loss=first_loss,
