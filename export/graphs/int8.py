@@ -89,23 +89,23 @@ def quantised_document(
     Its manifest says so. Raises `EngineError` where nothing of it can be quantised.
     """
     load_package("onnxruntime")
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-
+    quantization = load_package("onnxruntime.quantization")
+    in_int8 = quantization.QuantType.QInt8
     name = graph_tensors(manifest).inputs[0].name
     # Names are put into it.
     given = onnx.ModelProto()
     given.CopyFrom(document)
     written = folder / "quantised.onnx"
     with _quiet():
-        quantize_static(
+        quantization.quantize_static(
             given,
             written,
             _Reader(name, rows),
-            quant_format=QuantFormat.QDQ,
+            quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(_QUANTISED),
             per_channel=True,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
+            activation_type=in_int8,
+            weight_type=in_int8,
             nodes_to_exclude=_last_layers(given, len(manifest.classes)),
             # TensorRT takes no bias in INT32.
             extra_options={

@@ -130,7 +130,7 @@ def test_a_source_of_results_is_named_once(tmp_path: Path, export: Any) -> None:
         ("--to otio --frame-rate nan", {}, 2, "--frame-rate must be over 0"),
         ("--to word", {}, 2, "--to must be one of eaf, labelstudio, otio, edl, via"),
         ("--to via --videos .", {}, 3, "video 'a' is not in ."),
-        ("--to via", {"segment": [0, 1e300]}, 3, "'a' goes on for 1e+300 s: that is no video"),
+        ("--to via", {"segment": [0, 1e300]}, 3, "is 1e+300 s, which is no time of a video"),
         ("--to via", {"label": "a\0"}, 3, "holds a control character"),
         ("--to via", {"segment": [2, 1]}, 3, "before it starts"),
     ],
