@@ -104,6 +104,10 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-run cameras.toml --engine wsgn.onnx --serve 8080": NO_CAMERA,
     "WSGN_TOKEN=$(openssl rand -hex 16) wsgn-run cameras.toml --engine wsgn.onnx "
     "--serve 0.0.0.0:8080": NO_CAMERA,
+    # docs/scale.md
+    "wsgn-run videos/ --engine wsgn.onnx -o sharded -f json,csv --shard 1/2": Run(),
+    "wsgn-run videos/ --engine wsgn.onnx -o sharded -f json,csv --shard 2/2": Run(),
+    "wsgn-run merge sharded": Run(),
     # docs/datasets.md
     "wsgn-convert I3D-features -o features --frame-rate 25 --snippet-length 16 --snippet-stride 16 "
     "--annotations Thumos14reduced-Annotations --annotations-out thumos14.json": Run(add="--quiet"),
@@ -394,6 +398,7 @@ TAKEN_FOR_GRANTED: dict[str, tuple[str, ...]] = {
     "docs/live.md": ("video.mp4", "wsgn.onnx"),
     "docs/report.md": ("annotations.json", "videos", "wsgn.onnx"),
     "docs/results.md": (),
+    "docs/scale.md": ("videos", "wsgn.onnx"),
     "docs/synthetic_features.md": ("thumos14.json",),
     "docs/tensorrt.md": ("model.safetensors",),
     "docs/tools.md": ("videos", "wsgn.onnx"),

@@ -20,6 +20,7 @@ READ_WORDS = (
     "runtime/cli/clips.py",
     "runtime/cli/export.py",
     "runtime/cli/golden.py",
+    "runtime/cli/merge.py",
     "runtime/cli/parser.py",
     "runtime/cli/live_options.py",
     "runtime/cli/notify_options.py",

@@ -51,6 +51,8 @@ class Batch:
         self._run_event = run_event(engine, options)
         self._num_done = self._num_kept = self._num_degraded = self._num_unwritable = 0
         self._failed: list[str] = []
+        # Why, by their names in results.
+        self._problems: dict[str, str] = {}
         self._has_warned = False
         self._current = self._label = ""
         self._number = 0
@@ -58,12 +60,15 @@ class Batch:
 
     def run(self, jobs: Sequence[Job]) -> int:
         """Run the jobs in order; the exit code."""
+        self._outputs.begin()
         self._report.begin_run(self._run_event)
         self._notify(self._run_event)
         self._whole = WholeRun([job.source for job in jobs])
+        num_tried = 0
         for number, job in enumerate(jobs, start=1):
             if self._stop.requested or (self._failed and self._options.fail_fast):
                 break
+            num_tried = number
             if self._outputs.is_done(job):
                 self._console.detail(f"{display_name(job.source)}: done before.")
                 self._num_done += 1
@@ -77,6 +82,7 @@ class Batch:
             self._whole.end(number - 1)
         if not self._stop.requested:
             self._outputs.write_joined(jobs)
+            self._outputs.write_record(jobs, self._run_event, self._problems, num_tried)
             self._outputs.require_present()
         self._say_how_it_ended(len(jobs))
         return self._exit_code()
@@ -98,6 +104,7 @@ class Batch:
             prefix = "" if name in str(error) else f"{name}: "
             self._console.error(f"{prefix}{error}")
             self._failed.append(name)
+            self._problems[job.key] = str(error)
             self._num_unwritable += isinstance(error, SourceOutputError)
             end = None if detection is None else detection.end_event()
             for event in failure_events(name, error, end):

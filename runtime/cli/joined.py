@@ -6,6 +6,7 @@ import csv
 import math
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from wsgn.errors import InputError, OutputError
@@ -39,35 +40,64 @@ def earlier_result(path: Path, kind: str, name: str) -> SourceResult:
     Raises `OutputError` where it cannot be read.
     """
     try:
-        read = _read_json if kind == "json" else _read_csv
-        segments, offset = read(path)
-    except (InputError, OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        found = _read(path, kind)
+        if kind == "json":
+            (only,) = found.values()
+        else:
+            # A source without segments has no rows.
+            (only,) = found.values() or (SourceResult(name=name, segments=()),)
+    except _UNREADABLE as error:
         raise OutputError(
             f"the earlier result '{os.fspath(path)}' cannot be read: remove it, or add --overwrite."
         ) from error
-    return SourceResult(name=name, segments=segments, start_offset_seconds=offset)
+    return replace(only, name=name)
 
 
-def _read_json(path: Path) -> tuple[tuple[Segment, ...], float]:
+def read_joined(path: Path, kind: str) -> dict[str, SourceResult]:
+    """By name, the results in a document of several sources; a CSV has those with segments.
+
+    Raises `InputError`.
+    """
+    try:
+        return _read(path, kind)
+    except _UNREADABLE as error:
+        raise InputError(
+            f"'{os.fspath(path)}' cannot be read ({error}): run its shard once more."
+        ) from error
+
+
+_UNREADABLE = (InputError, OSError, ValueError, KeyError, TypeError, csv.Error)
+
+
+def _read(path: Path, kind: str) -> dict[str, SourceResult]:
+    return _read_json(path) if kind == "json" else _read_csv(path)
+
+
+def _read_json(path: Path) -> dict[str, SourceResult]:
     document = read_object(path)
-    (found,) = dict(document["results"]).values()
-    (offset,) = dict(document["external_data"]["start_offset_seconds"]).values()
-    segments = []
-    for one in found:
-        start, end = one["segment"]
-        segments.append(_segment(one["label"], start, end, one["score"]))
-    return tuple(segments), float(offset)
+    offsets = dict(document["external_data"]["start_offset_seconds"])
+    results = {}
+    for name, found in dict(document["results"]).items():
+        segments = []
+        for one in found:
+            start, end = one["segment"]
+            segments.append(_segment(one["label"], start, end, one["score"]))
+        results[name] = SourceResult(
+            name=name, segments=tuple(segments), start_offset_seconds=float(offsets[name])
+        )
+    return results
 
 
-def _read_csv(path: Path) -> tuple[tuple[Segment, ...], float]:
-    """Segments; a CSV does not say where the source begins."""
+def _read_csv(path: Path) -> dict[str, SourceResult]:
+    """Segments by name; a CSV does not say where a source begins."""
     with path.open(encoding="utf-8", newline="") as text:
         rows = list(csv.DictReader(text, strict=True))
-    segments = [
-        _segment(row["label"], row["start_seconds"], row["end_seconds"], row["score"])
-        for row in rows
-    ]
-    return tuple(segments), 0.0
+    segments: dict[str, list[Segment]] = {}
+    for row in rows:
+        segments.setdefault(row["video"], []).append(
+            _segment(row["label"], row["start_seconds"], row["end_seconds"], row["score"])
+        )
+    return {name: SourceResult(name=name, segments=tuple(s)) for name, s in segments.items()}
 
 
 def _segment(label: str, start: object, end: object, score: object) -> Segment:

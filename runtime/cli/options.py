@@ -16,6 +16,7 @@ from wsgn.errors import UsageError
 from wsgn.localization.online.alarms import WINDOW_SECONDS
 from wsgn.support.counts import checked_count
 from wsgn.support.json_input import read_object
+from wsgn.support.shards import Shard, read_shard
 from wsgn.video.grid import MAXIMUM_FRAME_RATE, MINIMUM_FRAME_RATE
 
 from ..demo import engine_path
@@ -82,6 +83,8 @@ class RunOptions:
     live: LiveRunOptions | None
     # None where nobody is notified.
     notify: NotifyOptions | None
+    # Which part of the sources; None for all.
+    shard: Shard | None
     demo: bool
     strict: bool
     fail_fast: bool
@@ -100,7 +103,7 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
         given_live_words(words)
         or any((words.format, words.save_scores, words.overwrite, words.resume, words.notify))
         or any((words.kernels, words.layout, words.streams))
-        or any((words.strict, words.dry_run, words.fail_fast))
+        or any((words.strict, words.dry_run, words.fail_fast, words.shard))
     ):
         raise UsageError(
             "--demo prints a table, and with --output DIR writes a page: leave out the other "
@@ -132,6 +135,7 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
         output=_output_options(words),
         live=live,
         notify=notify_options(words, scores=detect.detector.scores, live=live is not None),
+        shard=None if words.shard is None else read_shard(words.shard, os.environ),
         demo=words.demo,
         strict=words.strict,
         fail_fast=words.fail_fast,

@@ -8,7 +8,7 @@ import hashlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +18,21 @@ import numpy as np
 from wsgn.errors import OutputError
 from wsgn.support.files import name_problem, no_empty_folder, require_present
 
-from ..events import Event
+from ..events import Event, RunEvent
 from ..report.names import INDEX_NAME, PAGE_FORMAT
 from ..source_run import SourceRun
 from ..writers import ResultFile, SourceResult, Writer, open_writer, result_errors
 from .joined import JOINED_FORMATS, JOINED_NAME, earlier_result, write_joined
 from .options import OutputOptions
+from .shard_records import (
+    DONE,
+    FAILED,
+    NOT_RUN,
+    ShardPlan,
+    ShardSource,
+    record_path,
+    write_record,
+)
 from .sources import Job, video_of
 
 if TYPE_CHECKING:
@@ -57,8 +66,10 @@ class SourceOutputError(OutputError):
 class Outputs:
     """Where the results of a run go; with no options, nowhere."""
 
-    def __init__(self, options: OutputOptions | None) -> None:
+    def __init__(self, options: OutputOptions | None, plan: ShardPlan | None = None) -> None:
         self._options = options
+        # None where the run has all its sources.
+        self._plan = plan
         self._finished: dict[str, SourceResult] = {}
         self._written: list[Path] = []
         # Whether pages have an index to link to.
@@ -83,11 +94,15 @@ class Outputs:
         with result_errors(options.directory):
             options.directory.mkdir(parents=True, exist_ok=True)
         ResultFile(options.directory / "writable").discard()
-        self._has_index = PAGE_FORMAT in self._joined_paths(jobs)
+        num_all = len(jobs) if self._plan is None else self._plan.num_all
+        self._has_index = PAGE_FORMAT in options.formats and num_all > 1
         if options.overwrite or options.resume:
             return
         wanted = [path for job in jobs for path in self.paths(job)]
-        existing = [path for path in [*wanted, *self._joined_paths(jobs).values()] if _exists(path)]
+        wanted += self._joined_paths(jobs).values()
+        if self._plan is not None:
+            wanted.append(record_path(options.directory, self._plan.shard))
+        existing = [path for path in wanted if _exists(path)]
         if existing:
             others = f" and {len(existing) - 1} more exist" if len(existing) > 1 else " exists"
             raise OutputError(
@@ -166,12 +181,53 @@ class Outputs:
                     results.append(earlier_result(self._path(job, kind), kind, job.key))
             write_joined(path, kind, results)
 
+    def begin(self) -> None:
+        """Take back the record of an earlier run: until this one ends there is nothing to merge."""
+        if self._options is not None and self._plan is not None:
+            path = record_path(self._options.directory, self._plan.shard)
+            with result_errors(path):
+                path.unlink(missing_ok=True)
+
+    def write_record(
+        self, jobs: Sequence[Job], run: RunEvent, failed: Mapping[str, str], num_tried: int
+    ) -> None:
+        """Write what became of a shard's sources, of which the first `num_tried` had their turn.
+
+        `failed` says by their name in results why some failed. Nothing without a shard or a folder.
+        """
+        if self._options is None or self._plan is None:
+            return
+        directory, plan = self._options.directory, self._plan
+        sources = []
+        for number, (position, job) in enumerate(
+            zip(plan.shard.positions(plan.num_all), jobs, strict=True)
+        ):
+            state = NOT_RUN if number >= num_tried else FAILED if job.key in failed else DONE
+            page = ""
+            if PAGE_FORMAT in self._options.formats and state == DONE:
+                page = str(self._path(job, PAGE_FORMAT).relative_to(directory))
+            problem = failed.get(job.key, "")
+            sources.append(
+                ShardSource(
+                    position=position, name=job.key, state=state, page=page, problem=problem
+                )
+            )
+        path = record_path(directory, plan.shard)
+        write_record(path, plan, run, formats=self._options.formats, sources=sources)
+
     def _joined_paths(self, jobs: Sequence[Job]) -> dict[str, Path]:
         """By format."""
-        if self._options is None or len(jobs) < 2:
+        if self._options is None:
             return {}
-        names = {kind: f"{JOINED_NAME}.{kind}" for kind in JOINED_FORMATS}
-        names[PAGE_FORMAT] = INDEX_NAME
+        if self._plan is not None:
+            # An index has all pages, and `wsgn-run merge` makes it.
+            stem = f"{JOINED_NAME}.{self._plan.shard.name}"
+            names = {kind: f"{stem}.{kind}" for kind in JOINED_FORMATS}
+        elif len(jobs) < 2:
+            return {}
+        else:
+            names = {kind: f"{JOINED_NAME}.{kind}" for kind in JOINED_FORMATS}
+            names[PAGE_FORMAT] = INDEX_NAME
         return {
             kind: self._options.directory / names[kind]
             for kind in self._options.formats

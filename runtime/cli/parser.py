@@ -21,6 +21,7 @@ subcommands:
   wsgn-run manifest ENGINE   show what an engine says about itself
   wsgn-run probe SOURCE      show what a source is
   wsgn-run doctor            show versions and devices, and what is wrong with them
+  wsgn-run merge DIR         join what the shards of a run left in a folder
   wsgn-run golden ENGINE     write an engine's input and outputs, for hosts of your own
   wsgn-run report RESULTS    make pages to look at, of results that exist
   wsgn-run export RESULT     write results as files of ELAN, Label Studio and other tools
@@ -276,6 +277,12 @@ def _add_run(group: Any) -> None:
         "--strict",
         action="store_true",
         help="exit with 4 when a result is incomplete (sources that --resume skips are not judged)",
+    )
+    group.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="only every N-th source from the I-th on, as the I-th of N runs that share the list; "
+        "auto: as Kubernetes or Slurm say (docs/scale.md)",
     )
     group.add_argument("--fail-fast", action="store_true", help="stop at the first failed source")
     group.add_argument("--dry-run", action="store_true", help="check everything, decode nothing")

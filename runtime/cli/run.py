@@ -25,6 +25,7 @@ from .options import FeatureWords, RunOptions, parse_options
 from .outputs import Outputs
 from .reports import open_report
 from .scorers import open_scorer
+from .shard_records import reserved_names, shard_plan
 from .signals import stop_on_signals
 from .sources import Job, display_name, expand_sources, video_of
 
@@ -50,8 +51,15 @@ def _run_batch(options: RunOptions, hang_up: KeptSignal) -> int:
     reserved = [JOINED_NAME] if set(formats) & set(JOINED_FORMATS) else []
     reserved += [Path(INDEX_NAME).stem] if PAGE_FORMAT in formats else []
     description, options = checked_engine(options, console)
+    if options.shard is not None:
+        reserved += reserved_names(options.shard)
     jobs = _jobs(options, description, reserved, console)
-    outputs = Outputs(options.output)
+    plan = None
+    if options.shard is not None:
+        # Names in results tell all sources apart, not those of the shard alone.
+        plan = shard_plan(options.shard, jobs)
+        jobs = options.shard.of(jobs)
+    outputs = Outputs(options.output, plan)
     with (
         open_engine(description, device=options.device, num_threads=options.num_threads) as engine,
         outputs.folder(),

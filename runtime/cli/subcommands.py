@@ -112,6 +112,13 @@ def cut_clips(arguments: Sequence[str]) -> int:
     return run_clips(arguments)
 
 
+def merge_shards(arguments: Sequence[str]) -> int:
+    """Join what the shards of a run left."""
+    from .merge import merge
+
+    return merge(arguments)
+
+
 def write_golden(arguments: Sequence[str]) -> int:
     """Write golden vectors of an engine."""
     from .golden import golden
@@ -124,6 +131,7 @@ SUBCOMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "manifest": show_manifest,
     "probe": probe_sources,
     "doctor": run_doctor,
+    "merge": merge_shards,
     "golden": write_golden,
     "report": run_report,
     "export": export_results,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from .document import FrameScores, centre_seconds
 # What a folder may hold of one video, the one that says most first; and how each begins to be one.
 _ENDINGS = {".jsonl": b'"type"', ".json": b'"results"'}
 _BEGIN_BYTES = 4096
-# Of all videos of a run, beside the files of each.
-_JOINED = "detections"
+# Of all videos of a run, or of a shard of it, beside the files of each.
+_JOINED = re.compile(r"detections(\.\d+-of-\d+)?")
 # Times of a video lie within thirty years.
 _MOST_SECONDS = 1e9
 
@@ -62,7 +63,7 @@ def _files_of(folder: Path) -> Iterator[Path]:
         if stem.with_suffix("") in files:
             del files[stem]
     for stem, path in sorted(files.items()):
-        if stem.name != _JOINED or len(files) == 1:
+        if not _JOINED.fullmatch(stem.name) or len(files) == 1:
             yield path
 
 

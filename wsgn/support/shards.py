@@ -1,0 +1,92 @@
+"""A part of a list of jobs: the n-th of so many processes that share it without talking."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from wsgn.errors import UsageError
+
+T = TypeVar("T")
+
+# More machines than this share no list.
+_MOST = 100_000
+_WORDS = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)
+_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """Every `count`-th job, from the `number`-th on."""
+
+    # From 1.
+    number: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count <= _MOST:
+            raise UsageError(
+                f"--shard {self.number}/{self.count} is none: shards are counted from 1, and the "
+                f"second number, at most {_MOST}, says how many there are."
+            )
+
+    def of(self, jobs: Sequence[T]) -> list[T]:
+        """Its jobs, in their order: shards of one list differ by one job at most."""
+        return list(jobs[self.number - 1 :: self.count])
+
+    def positions(self, num_jobs: int) -> range:
+        """Where in the list of all its jobs stand, from 0."""
+        return range(self.number - 1, num_jobs, self.count)
+
+    @property
+    def name(self) -> str:
+        """`2-of-4`, for names of files."""
+        return f"{self.number}-of-{self.count}"
+
+
+def read_shard(words: str, environment: Mapping[str, str]) -> Shard:
+    """The shard that `i/n` names, or `auto` and the variables that clusters set.
+
+    Those are JOB_COMPLETION_INDEX of a Kubernetes Indexed Job, with WSGN_SHARDS for how many there
+    are, and SLURM_ARRAY_TASK_ID, _COUNT, _MIN and _MAX of a Slurm array. Raises `UsageError`.
+    """
+    if words == "auto":
+        return _of_cluster(environment)
+    found = _WORDS.fullmatch(words)
+    if found is None:
+        raise UsageError(f"--shard must be i/n, such as 1/4, or auto, got '{words[:40]}'.")
+    return Shard(number=int(found[1]), count=int(found[2]))
+
+
+def _of_cluster(environment: Mapping[str, str]) -> Shard:
+    if "JOB_COMPLETION_INDEX" in environment:
+        return Shard(
+            number=_number(environment, "JOB_COMPLETION_INDEX") + 1,
+            count=_number(environment, "WSGN_SHARDS"),
+        )
+    if "SLURM_ARRAY_TASK_ID" in environment:
+        number, count, least, most = (
+            _number(environment, f"SLURM_ARRAY_TASK_{name}")
+            for name in ("ID", "COUNT", "MIN", "MAX")
+        )
+        step, rest = divmod(most - least, count - 1) if count > 1 else (1, 0)
+        if rest or step < 1 or (number - least) % step:
+            raise UsageError(
+                "--shard auto needs a Slurm array of equal steps, such as --array=1-64: some "
+                "numbers are missing in this one."
+            )
+        return Shard(number=(number - least) // step + 1, count=count)
+    raise UsageError(
+        "--shard auto finds neither JOB_COMPLETION_INDEX (with WSGN_SHARDS) nor "
+        "SLURM_ARRAY_TASK_ID in the environment: give --shard i/n."
+    )
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    text = environment.get(name)
+    if text is None or not _NUMBER.fullmatch(text):
+        is_there = "no number" if text else "missing"
+        raise UsageError(f"--shard auto: {name} is {is_there} in the environment.")
+    return int(text)
