@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from wsgn import __version__
 from wsgn.engines.engine import Engine
-from wsgn.errors import InputError, OutputError, UsageError
+from wsgn.errors import OutputError
 from wsgn.support.command import PARTLY_FAILED, failure_code
+from wsgn.support.worker_pool import Died, Done, Told, WorkerPool
+from wsgn.video import VideoError
 
 from ..events import EndEvent, Event, ProgressEvent, RunEvent, WarningEvent
 from ..notify.notifier import Notifier
-from ..pipeline import MADE_UP, Detection, failure_events
-from ..source_run import SourceRun
-from ..streaming.whole_video import Scorer
-from ..writers import ResultCollector
+from ..pipeline import MADE_UP, failure_events
 from .console import Console
 from .options import RunOptions
-from .outputs import Outputs, SourceFiles, SourceOutputError
+from .outputs import Outputs
 from .progress import WholeRun, done_and_total
 from .reports import Report
 from .signals import SignalStop
-from .sources import Job, display_name, video_of, waiting_sentence
+from .source_work import SourceOutcome, SourceWork, failure_of
+from .sources import Job, display_name, waiting_sentence
 
 
 class Batch:
@@ -30,25 +30,22 @@ class Batch:
 
     def __init__(
         self,
-        engine: Engine,
         options: RunOptions,
         *,
         outputs: Outputs,
         report: Report,
         console: Console,
         stop: SignalStop,
+        run_event: RunEvent,
         notifier: Notifier | None = None,
-        scorer: Scorer | None = None,
     ) -> None:
-        self._scorer = scorer
-        self._engine = engine
         self._options = options
         self._outputs = outputs
         self._report = report
         self._console = console
         self._stop = stop
         self._notifier = notifier
-        self._run_event = run_event(engine, options)
+        self._run_event = run_event
         self._num_done = self._num_kept = self._num_degraded = self._num_unwritable = 0
         self._failed: list[str] = []
         # Why, by their names in results.
@@ -56,103 +53,128 @@ class Batch:
         self._has_warned = False
         self._current = self._label = ""
         self._number = 0
+        # Of the first so many sources each was run or skipped.
+        self._num_tried = 0
         self._whole = WholeRun([])
 
-    def run(self, jobs: Sequence[Job]) -> int:
-        """Run the jobs in order; the exit code."""
+    def run(self, jobs: Sequence[Job], work: SourceWork) -> int:
+        """Run the jobs in order, in this process; the exit code."""
+        self._begin(jobs)
+        for index, job in self._waiting(jobs):
+            label = display_name(job.output_name)
+            self._label = label if len(jobs) == 1 else f"{index + 1}/{len(jobs)} {label}"
+            self._number = index
+            self._current = display_name(job.source)
+            self._console.start_progress(self._label)
+            try:
+                if job.problem is None and (sentence := waiting_sentence(job)):
+                    self._console.say(sentence)
+                outcome = work.run(job, self._take)
+            finally:
+                self._console.end_progress()
+            self._settle(job, outcome)
+            self._whole.end(index)
+        return self._end(jobs)
+
+    def run_in_workers(self, jobs: Sequence[Job], pool: WorkerPool) -> int:
+        """Run the jobs in the pool of a run; the exit code.
+
+        What a source has to say comes when it has ended, so that sources do not mix.
+        """
+        self._begin(jobs)
+        self._console.start_status()
+        heard: dict[int, list[Event]] = {}
+        try:
+            for message in pool.run(self._sent(jobs)):
+                number = message.number
+                if isinstance(message, Told):
+                    self._hear(message, heard, len(jobs))
+                    continue
+                job = jobs[number]
+                self._current = display_name(job.source)
+                for event in heard.pop(number, ()):
+                    self._take(event)
+                self._settle(job, self._outcome(message, self._current))
+                self._whole.end(number)
+        finally:
+            self._console.end_progress()
+        return self._end(jobs)
+
+    def _begin(self, jobs: Sequence[Job]) -> None:
         self._outputs.begin()
         self._report.begin_run(self._run_event)
         self._notify(self._run_event)
         self._whole = WholeRun([job.source for job in jobs])
-        num_tried = 0
-        for number, job in enumerate(jobs, start=1):
+
+    def _waiting(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Job]]:
+        """Jobs that are still to be done, with their numbers from 0, until the run is to end."""
+        for index, job in enumerate(jobs):
             if self._stop.requested or (self._failed and self._options.fail_fast):
-                break
-            num_tried = number
+                return
+            self._num_tried = index + 1
             if self._outputs.is_done(job):
                 self._console.detail(f"{display_name(job.source)}: done before.")
                 self._num_done += 1
                 self._num_kept += 1
-                self._whole.skip(number - 1)
+                self._whole.skip(index)
                 continue
-            label = display_name(job.output_name)
-            self._label = label if len(jobs) == 1 else f"{number}/{len(jobs)} {label}"
-            self._number = number - 1
-            self._run_job(job)
-            self._whole.end(number - 1)
+            yield index, job
+
+    def _sent(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Job]]:
+        """Those of them that go to workers."""
+        for index, job in self._waiting(jobs):
+            if job.problem is None:
+                yield index, job
+                continue
+            name = self._current = display_name(job.source)
+            events = failure_events(name, job.problem)
+            self._settle(job, SourceOutcome(failure=failure_of(name, job.problem, events)))
+            self._whole.end(index)
+
+    def _hear(self, message: Told, heard: dict[int, list[Event]], num_jobs: int) -> None:
+        event: Event = message.news
+        if not isinstance(event, ProgressEvent):
+            heard.setdefault(message.number, []).append(event)
+            return
+        done, total = done_and_total(event, self._options.detect)
+        words = self._whole.words(message.number, min(1.0, done / total) if total else 0.0)
+        ended = self._num_done + len(self._failed)
+        self._console.status(f"{ended} of {num_jobs} sources done{words}")
+
+    def _outcome(self, message: Done | Died, name: str) -> SourceOutcome:
+        if isinstance(message, Died):
+            error = VideoError(message.code, message.message)
+        else:
+            outcome: SourceOutcome = message.result
+            if not outcome.partial or self._stop.requested:
+                return outcome
+            error = VideoError("stopped", "a signal to its worker alone has cut it short.")
+        return SourceOutcome(failure=failure_of(name, error, failure_events(name, error)))
+
+    def _settle(self, job: Job, outcome: SourceOutcome) -> None:
+        """Say and keep what became of a source."""
+        if outcome.result is not None:
+            self._outputs.add(job, outcome.result)
+            self._report.end_source(self._current, outcome.result)
+            self._num_done += 1
+        elif (failure := outcome.failure) is not None:
+            self._console.error(failure.message)
+            self._failed.append(self._current)
+            self._problems[job.key] = failure.message
+            self._num_unwritable += failure.is_of_output
+            for event in failure.events:
+                self._report.write(event)
+                self._notify(event)
+
+    def _end(self, jobs: Sequence[Job]) -> int:
         if not self._stop.requested:
             self._outputs.write_joined(jobs)
-            self._outputs.write_record(jobs, self._run_event, self._problems, num_tried)
+            self._outputs.write_record(jobs, self._run_event, self._problems, self._num_tried)
             self._outputs.require_present()
         self._say_how_it_ended(len(jobs))
         return self._exit_code()
 
-    def _run_job(self, job: Job) -> None:
-        detection: SourceRun | None = None
-        name = self._current = display_name(job.source)
-        self._console.start_progress(self._label)
-        try:
-            problem = job.problem or self._outputs.problem(job)
-            if problem is not None:
-                raise problem
-            if sentence := waiting_sentence(job):
-                self._console.say(sentence)
-            detection = self._detection(job, name)
-            self._run_detection(job, detection)
-        except (InputError, UsageError, SourceOutputError) as error:
-            # Options may fit one source and not another (--stream): the others still run.
-            prefix = "" if name in str(error) else f"{name}: "
-            self._console.error(f"{prefix}{error}")
-            self._failed.append(name)
-            self._problems[job.key] = str(error)
-            self._num_unwritable += isinstance(error, SourceOutputError)
-            end = None if detection is None else detection.end_event()
-            for event in failure_events(name, error, end):
-                self._report.write(event)
-                self._notify(event)
-        finally:
-            self._console.end_progress()
-
-    def _detection(self, job: Job, name: str) -> SourceRun:
-        """The run over a source; whoever takes features has loaded their module."""
-        if job.features is None:
-            return Detection(
-                video_of(job),
-                self._engine,
-                self._options.detect,
-                name=name,
-                stop=self._stop,
-                scorer=self._scorer,
-            )
-        from ..features import FeatureDetection
-
-        return FeatureDetection(
-            job.features,
-            self._engine,
-            self._options.detect,
-            name=name,
-            stop=self._stop,
-            scorer=self._scorer,
-        )
-
-    def _run_detection(self, job: Job, detection: SourceRun) -> None:
-        files = self._outputs.open(job)
-        collector = ResultCollector(job.key)
-        try:
-            files.write(self._run_event)
-            for event in detection.events():
-                self._take(event, files)
-                collector.push(event)
-            files.commit(detection, partial=self._stop.requested)
-        finally:
-            files.discard()
-        self._console.end_progress()
-        self._outputs.add(job, collector.result())
-        self._report.end_source(self._current, collector.result())
-        self._num_done += 1
-
-    def _take(self, event: Event, files: SourceFiles) -> None:
-        files.write(event)
+    def _take(self, event: Event) -> None:
         self._report.write(event)
         self._notify(event)
         if isinstance(event, ProgressEvent):

@@ -43,6 +43,7 @@ _NEVER_LIVE = {
     "save_scores": "they would be written at an end that live sources do not have",
     "overwrite": "files of live sources are gone on with, never replaced",
     "resume": "files of live sources are gone on with; --state DIR goes on where a run ended",
+    "workers": "all of them share one engine",
     "shard": "give each run a list of its own cameras",
 }
 # To open a stream takes a second where all is well.

@@ -27,7 +27,7 @@ from ..streaming.rules import DetectorOptions
 from ..writers import FORMATS
 from .live_options import LiveRunOptions, given_live_words, live_run_options
 from .notify_options import notify_options
-from .parser import build_parser
+from .parser import STALL_SECONDS, build_parser
 
 # 31 years; what is longer is a slip of the keyboard.
 _MOST_SECONDS = 1_000_000_000
@@ -60,6 +60,15 @@ class FeatureWords:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """How several processes share a run."""
+
+    number: int
+    # A source of which nothing came for so long is given up.
+    stall_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """What a command line asks for."""
 
@@ -83,6 +92,8 @@ class RunOptions:
     live: LiveRunOptions | None
     # None where nobody is notified.
     notify: NotifyOptions | None
+    # None where the run is in one process.
+    workers: WorkerOptions | None
     # Which part of the sources; None for all.
     shard: Shard | None
     demo: bool
@@ -97,18 +108,8 @@ class RunOptions:
 def parse_options(arguments: Sequence[str]) -> RunOptions:
     """Options of a command line. Raises `UsageError`, and SystemExit where argparse speaks."""
     words = build_parser().parse_args(arguments)
-    if words.demo and (words.sources or words.engine):
-        raise UsageError("--demo brings its own engine and sample: leave out SOURCE and --engine.")
-    if words.demo and (
-        given_live_words(words)
-        or any((words.format, words.save_scores, words.overwrite, words.resume, words.notify))
-        or any((words.kernels, words.layout, words.streams))
-        or any((words.strict, words.dry_run, words.fail_fast, words.shard))
-    ):
-        raise UsageError(
-            "--demo prints a table, and with --output DIR writes a page: leave out the other "
-            "options of outputs, notifications and runs."
-        )
+    if words.demo:
+        _refuse_with_demo(words)
     if not words.demo and not words.sources:
         raise UsageError(
             "a SOURCE is missing: wsgn-run video.mp4 --engine wsgn.onnx looks for actions in a "
@@ -136,6 +137,7 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
         live=live,
         notify=notify_options(words, scores=detect.detector.scores, live=live is not None),
         shard=None if words.shard is None else read_shard(words.shard, os.environ),
+        workers=_worker_options(words),
         demo=words.demo,
         strict=words.strict,
         fail_fast=words.fail_fast,
@@ -144,6 +146,22 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
         verbose=words.verbose,
         progress=not (words.no_progress or words.quiet),
     )
+
+
+def _refuse_with_demo(words: Namespace) -> None:
+    if words.sources or words.engine:
+        raise UsageError("--demo brings its own engine and sample: leave out SOURCE and --engine.")
+    if (
+        given_live_words(words)
+        or any((words.format, words.save_scores, words.overwrite, words.resume, words.notify))
+        or any((words.kernels, words.layout, words.streams))
+        or any((words.strict, words.dry_run, words.fail_fast, words.shard))
+        or any((words.workers, words.stall_limit))
+    ):
+        raise UsageError(
+            "--demo prints a table, and with --output DIR writes a page: leave out the other "
+            "options of outputs, notifications and runs."
+        )
 
 
 def with_labels(options: RunOptions, classes: Sequence[str]) -> RunOptions:
@@ -211,6 +229,20 @@ def _live_options(words: Namespace) -> LiveRunOptions | None:
         words,
         end_seconds=_seconds("--end", words.end),
         input_rate=_rate("--input-rate", words.input_rate),
+    )
+
+
+def _worker_options(words: Namespace) -> WorkerOptions | None:
+    stall: float | None = words.stall_limit
+    if words.workers is None:
+        if stall is not None:
+            raise UsageError("--stall-limit needs --workers N: one process cannot end itself.")
+        return None
+    if stall is not None and not 1 <= stall <= _MOST_SECONDS:
+        raise UsageError(f"--stall-limit must be at least 1 s, got {stall:g}.")
+    return WorkerOptions(
+        number=checked_count("--workers", words.workers),
+        stall_seconds=STALL_SECONDS if stall is None else stall,
     )
 
 

@@ -75,6 +75,12 @@ class Outputs:
         # Whether pages have an index to link to.
         self._has_index = False
 
+    def for_worker(self) -> Outputs:
+        """The same places, for another process."""
+        outputs = Outputs(self._options, self._plan)
+        outputs._has_index = self._has_index
+        return outputs
+
     def folder(self) -> AbstractContextManager[None]:
         """For the whole run: where nothing comes into a new folder, it does not stay."""
         return nullcontext() if self._options is None else no_empty_folder(self._options.directory)

@@ -13,6 +13,8 @@ from ..report.names import PAGE_FORMAT
 from ..streaming.rules import SCORE_MODES
 from ..writers import FORMATS
 
+# Longer than a batch takes an engine, or a video the steps at its end.
+STALL_SECONDS = 600.0
 ROTATIONS = ("day", "hour", "never")
 
 _DESCRIPTION = "Find actions in videos with an exported engine."
@@ -283,6 +285,19 @@ def _add_run(group: Any) -> None:
         metavar="I/N",
         help="only every N-th source from the I-th on, as the I-th of N runs that share the list; "
         "auto: as Kubernetes or Slurm say (docs/scale.md)",
+    )
+    group.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="run so many sources at once, each in a process: one that dies costs its source only",
+    )
+    group.add_argument(
+        "--stall-limit",
+        type=float,
+        metavar="S",
+        help="give up a source of which a worker was silent for so many seconds "
+        f"(default: {STALL_SECONDS:g})",
     )
     group.add_argument("--fail-fast", action="store_true", help="stop at the first failed source")
     group.add_argument("--dry-run", action="store_true", help="check everything, decode nothing")

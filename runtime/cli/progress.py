@@ -36,6 +36,8 @@ class WholeRun:
         self._sizes = [usual if size is None else float(size) for size in sizes]
         self._all = sum(self._sizes)
         self._done = 0.0
+        # How much of those that are at work is done.
+        self._parts: dict[int, float] = {}
         self._clock = clock
         self._began = clock()
 
@@ -46,13 +48,15 @@ class WholeRun:
     def end(self, number: int) -> None:
         """A source has ended."""
         self._done += self._sizes[number]
+        self._parts.pop(number, None)
 
     def words(self, number: int, part: float) -> str:
         """` (all in about 3 min)` when so large a part of a source is done.
 
         Nothing while there is too little to judge by.
         """
-        done = self._done + part * self._sizes[number]
+        self._parts[number] = part * self._sizes[number]
+        done = self._done + sum(self._parts.values())
         if len(self._sizes) < 2 or done < _LEAST_PART * self._all:
             return ""
         seconds = (self._all - done) * (self._clock() - self._began) / done

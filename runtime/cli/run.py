@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wsgn.engines.engine import EngineDescription
 from wsgn.engines.open import open_engine
-from wsgn.errors import InputError, WsgnError
+from wsgn.errors import InputError, UsageError, WsgnError
 from wsgn.support.command import failure_code
 from wsgn.support.signals import KeptSignal
 from wsgn.support.terminal import printable, quoted
@@ -17,7 +17,7 @@ from wsgn.video.files import is_fifo
 
 from ..notify.notifier import opened_notifier
 from ..report.names import INDEX_NAME, PAGE_FORMAT
-from .batch import Batch
+from .batch import Batch, run_event
 from .console import Console, print_result
 from .engines import checked_engine
 from .joined import JOINED_FORMATS, JOINED_NAME
@@ -27,6 +27,7 @@ from .reports import open_report
 from .scorers import open_scorer
 from .shard_records import reserved_names, shard_plan
 from .signals import stop_on_signals
+from .source_work import SourceWork
 from .sources import Job, display_name, expand_sources, video_of
 
 
@@ -60,6 +61,8 @@ def _run_batch(options: RunOptions, hang_up: KeptSignal) -> int:
         plan = shard_plan(options.shard, jobs)
         jobs = options.shard.of(jobs)
     outputs = Outputs(options.output, plan)
+    if options.workers is not None and not options.dry_run:
+        return _run_in_workers(jobs, description, options, outputs, console, hang_up)
     with (
         open_engine(description, device=options.device, num_threads=options.num_threads) as engine,
         outputs.folder(),
@@ -69,26 +72,82 @@ def _run_batch(options: RunOptions, hang_up: KeptSignal) -> int:
         if options.dry_run:
             features = description.manifest.features
             return _dry_run(jobs, outputs, 0 if features is None else features.size)
-        if formulas := outputs.formulas(jobs, description.manifest.classes):
-            console.warn(
-                f"{quoted(formulas)} in CSV files begin like formulas, which spreadsheets compute: "
-                "import these columns as text."
-            )
+        _warn_of_formulas(jobs, description, outputs, console)
         with (
             stop_on_signals(hang_up) as stop,
             opened_notifier(options.notify, console.say, lambda: stop.requested) as notifier,
         ):
+            event = run_event(engine, options)
             batch = Batch(
-                engine,
                 options,
                 outputs=outputs,
                 report=open_report(),
                 console=console,
                 stop=stop,
+                run_event=event,
                 notifier=notifier,
-                scorer=scorer,
             )
-            return batch.run(jobs)
+            work = SourceWork(
+                engine=engine,
+                scorer=scorer,
+                options=options.detect,
+                outputs=outputs,
+                run_event=event,
+                stop=stop,
+            )
+            return batch.run(jobs, work)
+
+
+def _run_in_workers(
+    jobs: list[Job],
+    description: EngineDescription,
+    options: RunOptions,
+    outputs: Outputs,
+    console: Console,
+    hang_up: KeptSignal,
+) -> int:
+    """The same in several processes, each with an engine of its own."""
+    from .source_workers import source_workers
+
+    if any(job.source == STANDARD_INPUT for job in jobs):
+        raise UsageError("--workers cannot share stdin: leave it out for -.")
+    with outputs.folder():
+        outputs.check(jobs)
+        _warn_of_formulas(jobs, description, outputs, console)
+        with (
+            stop_on_signals(hang_up) as stop,
+            opened_notifier(options.notify, console.say, lambda: stop.requested) as notifier,
+            source_workers(
+                description,
+                options,
+                outputs,
+                num_jobs=len(jobs),
+                stopping=lambda: stop.requested,
+            ) as pool,
+        ):
+            event = pool.begin()
+            if event is None:
+                return 128 + (stop.signal_number or 0)
+            batch = Batch(
+                options,
+                outputs=outputs,
+                report=open_report(),
+                console=console,
+                stop=stop,
+                run_event=event,
+                notifier=notifier,
+            )
+            return batch.run_in_workers(jobs, pool)
+
+
+def _warn_of_formulas(
+    jobs: Sequence[Job], description: EngineDescription, outputs: Outputs, console: Console
+) -> None:
+    if formulas := outputs.formulas(jobs, description.manifest.classes):
+        console.warn(
+            f"{quoted(formulas)} in CSV files begin like formulas, which spreadsheets compute: "
+            "import these columns as text."
+        )
 
 
 def _jobs(

@@ -105,6 +105,6 @@ def test_a_shard_that_starts_again_takes_its_record_back(
     def fail(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("wsgn.runtime.cli.batch.Batch._run_job", fail)
+    monkeypatch.setattr("wsgn.runtime.cli.source_work.SourceWork.run", fail)
     assert shard("--overwrite") == 130
     assert not record.exists()
