@@ -108,6 +108,7 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-run videos/ --engine wsgn.onnx -o sharded -f json,csv --shard 1/2": Run(),
     "wsgn-run videos/ --engine wsgn.onnx -o sharded -f json,csv --shard 2/2": Run(),
     "wsgn-run merge sharded": Run(),
+    "wsgn-run videos/ --engine wsgn.onnx -o worked --workers 4": Run(),
     # docs/datasets.md
     "wsgn-convert I3D-features -o features --frame-rate 25 --snippet-length 16 --snippet-stride 16 "
     "--annotations Thumos14reduced-Annotations --annotations-out thumos14.json": Run(add="--quiet"),
