@@ -16,7 +16,7 @@ from safetensors import safe_open
 from wsgn.backbones.build import build_backbone
 from wsgn.extraction.cli import main
 from wsgn.extraction.config import BACKBONES
-from wsgn.features.file import read_feature_file, read_feature_info
+from wsgn.features.file import FeatureInfo, read_feature_file, read_feature_info
 from wsgn.features.layouts import open_features
 from wsgn.features.reader import stored_names
 from wsgn.manifest import Sampling
@@ -156,6 +156,26 @@ def test_several_workers_give_the_same(tmp_path: Path, clips: Path) -> None:
     for name in ("long", "short"):
         one, three = (tmp_path / n / f"{name}.safetensors" for n in ("1", "3"))
         assert one.read_bytes() == three.read_bytes()
+
+
+def test_shards_share_the_videos_of_a_folder(
+    tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(clips, "-o", tmp_path / "one", *COMPACT) == 0
+    looked_at: list[str] = []
+
+    def read(path: Path) -> FeatureInfo:
+        looked_at.append(path.name)
+        return read_feature_info(path)
+
+    monkeypatch.setattr("wsgn.extraction.folder.read_feature_info", read)
+    for number in (1, 2, 3):
+        assert run(clips, "-o", tmp_path / "some", *COMPACT, "--shard", f"{number}/3") == 0
+    # Two at their own, the second at the one of the first as well, and the third at one of theirs.
+    assert len(looked_at) == 4
+    for name in ("long.safetensors", "short.safetensors"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "some" / name).read_bytes()
+    assert run(clips, "-o", tmp_path / "some", *COMPACT, "--shard", "4/3") == 2
 
 
 def test_random_weights_must_be_asked_for_and_are_told(

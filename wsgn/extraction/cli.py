@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from wsgn.features.options import NATIVE
 from wsgn.manifest import FLOW_METHODS, RESIZE_MODES
 from wsgn.support.command import report_failures, run_command, say
 from wsgn.support.parser import CommandParser
+from wsgn.support.shards import read_shard
 from wsgn.support.terminal import print_lines
 
 if TYPE_CHECKING:
@@ -62,6 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     group = result.add_argument_group("run")
     group.add_argument(
         "--workers", type=int, default=2, help="videos decoded at a time (default: %(default)s)"
+    )
+    group.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="only every N-th video from the I-th on, as the I-th of N commands that share the "
+        "list; auto: as Kubernetes or Slurm say",
     )
     group.add_argument(
         "--batch", type=int, default=4, help="snippets in a call of the network (default: 4)"
@@ -143,7 +151,11 @@ def _frame_rate(text: str) -> float | None:
 
 def _options(arguments: argparse.Namespace) -> ExtractOptions:
     chosen = _chosen(arguments)
+    shard = None if arguments.shard is None else read_shard(arguments.shard, os.environ)
     videos = expand_videos(arguments.videos, tell=_tell(arguments.quiet))
+    if shard is not None:
+        # Names tell all videos apart, not those of the shard alone.
+        videos = shard.of(videos)
     return ExtractOptions(
         videos=tuple(videos),
         output=arguments.output,

@@ -19,30 +19,38 @@ def prepare_folder(
 
     Raises `UsageError` where the folder holds features of another configuration, which a
     training would mix up with the new ones. With `overwrite` the named videos are extracted again
-    whatever is there. Files that are damaged are extracted again, too.
+    whatever is there. Files that are damaged are extracted again, too. Of other videos one file is
+    looked at: a folder may hold those of many thousand, and be shared by many shards.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
-        paths = sorted(files_in_tree(folder, SUFFIX))
+        own = {folder / f"{name}{SUFFIX}": name for name in names}
+        others = (path for path in files_in_tree(folder, SUFFIX) if path not in own)
+        next((path for path in others if _is_of(path, config)), None)
     except OSError as error:
         raise OutputError(f"the folder {folder} cannot be used: {error.strerror}.") from error
-    finished = set()
-    for path in paths:
-        name = path.relative_to(folder).as_posix().removesuffix(SUFFIX)
-        if overwrite and name in names:
-            continue
-        try:
-            info = read_feature_info(path)
-        except InputError:
-            continue
-        for difference in _differences(info, config):
-            raise UsageError(
-                f"{path} holds other features ({difference}): choose another folder, or add "
-                "--overwrite to replace those of the videos named."
-            )
-        finished.add(name)
-    return finished & set(names)
+    if overwrite:
+        return set()
+    return {name for path, name in own.items() if _is_of(path, config)}
+
+
+def _is_of(path: Path, config: ExtractionConfig) -> bool:
+    """Whether a file holds features of the configuration; False where it cannot be read.
+
+    Raises `UsageError` where they are of another one.
+    """
+    try:
+        info = read_feature_info(path)
+    # A name too long for a file is an OSError; the video's turn will tell.
+    except (InputError, OSError):
+        return False
+    for difference in _differences(info, config):
+        raise UsageError(
+            f"{path} holds other features ({difference}): choose another folder, or add "
+            "--overwrite to replace those of the videos named."
+        )
+    return True
 
 
 def _differences(info: FeatureInfo, config: ExtractionConfig) -> Iterator[str]:
