@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from pickle import PicklingError
 from types import FrameType
 from typing import Any, Self
 
-from wsgn.errors import EngineError, WsgnError
+from wsgn.errors import EngineError, UsageError, WsgnError
 from wsgn.support.signals import HANG_UPS
 
 # How soon a signal is noticed while all workers are silent.
@@ -185,6 +186,11 @@ class WorkerPool:
         """Whether the worker has taken the job: one that died while it was idle is removed."""
         try:
             worker.connection.send(job)
+        # What Python says of what it cannot pickle, such as an open file.
+        except (TypeError, AttributeError, PicklingError) as error:
+            raise UsageError(
+                f"a source cannot be sent to a worker ({error}): leave --workers out."
+            ) from error
         except OSError:
             self._dismiss(worker)
             return False

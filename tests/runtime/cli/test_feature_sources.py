@@ -85,6 +85,9 @@ def test_every_way_to_name_features_finds_what_is_in_them(
     )  # fmt: skip
     assert list(found) == ["a", "b", "c.npy"]
     assert all(one == [pytest.approx((START, END))] for one in found.values())
+    if scores == "exact":
+        words = (folder, tmp_path / "c.npy", "--workers", 2)
+        assert spans(run, on_features, *words) == found
 
 
 def test_the_time_base_is_the_files_or_what_was_said(
