@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from commands import HANG_SECONDS
+from torchrun import torchrun
 from toy import ToySource, feature_model, short_training
 
 from wsgn.config import ModelConfig
@@ -96,16 +93,7 @@ def of_two_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = folder / "process.py"
     script.write_text(_PROCESS)
     tests = Path(__file__).parent
-    subprocess.run(
-        [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-            str(script), str(folder),
-        ],
-        check=True,
-        env=os.environ | {"PYTHONPATH": f"{tests}:{tests.parent}", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        timeout=HANG_SECONDS,
-    )  # fmt: skip
+    torchrun(script, folder, environment={"PYTHONPATH": f"{tests}:{tests.parent}"})
     return folder
 
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from commands import HANG_SECONDS
-from places import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torchrun import torchrun
 from toy import SAMPLING, SIZE, train_words, write_toy_dataset
 
 from wsgn.checkpoint import load_checkpoint
@@ -269,17 +265,7 @@ def test_a_damaged_log_of_losses_does_not_stop_a_training_that_goes_on(
 def test_torchrun_trains_the_model_of_one_process(dataset: Path, tmp_path: Path) -> None:
     options = ("--steps", "5", "--batch-videos", "6", "--dropout", "0", "-q")
     assert main(train_words(dataset, tmp_path / "one", *options)) == 0
-    subprocess.run(
-        [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-            "-m", "wsgn.training.cli", *train_words(dataset, tmp_path / "two", *options),
-        ],
-        check=True,
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        timeout=HANG_SECONDS,
-    )  # fmt: skip
+    torchrun("-m", "wsgn.training.cli", *train_words(dataset, tmp_path / "two", *options))
     one, two = (load_checkpoint(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for name, value in one.weights.items():
         torch.testing.assert_close(two.weights[name], value, rtol=0, atol=1e-4)
