@@ -261,8 +261,13 @@ MENTIONS = {
     "wsgn-weights convert",
 }
 
+# Programs that start what is in docs/deploy/ on other machines, or as root.
+OF_MACHINES = ("docker", "kubectl", "sbatch", "sudo")
+
 # Options of other people's programs that the pages name.
-OF_OTHERS = {"--exit-timeout-secs", "--nproc-per-node", "--model-repository"}
+OF_OTHERS = {
+    "--array", "--exit-timeout-secs", "--gpus", "--model-repository", "--nproc-per-node",
+}  # fmt: skip
 
 
 def commands(page: str) -> list[str]:
@@ -288,6 +293,10 @@ def shown_elsewhere(command: str) -> str | None:
         return f"there is no {missing}" if missing else ""
     if words[0] in ("curl", "tritonserver"):
         return ""  # tests/export/test_triton_server_served.py, where NVIDIA's server is installed
+    if words[0] in OF_MACHINES:
+        # tests/runtime/test_deployment_files.py holds the files against the code.
+        missing = [w for w in words if w.startswith("docs/") and not (ROOT / w).exists()]
+        return f"there is no {missing}" if missing else ""
     if command.startswith("benchmarks/gpu.sh"):
         return ""  # tests/benchmarks/gpu
     if command.startswith("python -m benchmarks."):
@@ -325,6 +334,7 @@ def test_every_command_has_an_entry_and_every_entry_a_command() -> None:
         ("make coffee", "has no coffee"),
         ("pip install '.[train,cheese]'", "no extras {'cheese'}"),
         ("pytest tests/nothing", "there is no"),
+        ("kubectl apply -f docs/deploy/nothing.yaml", "there is no"),
         ("python -m benchmarks.nothing", "there is no module"),
     ],
 )
