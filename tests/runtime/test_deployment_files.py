@@ -252,12 +252,16 @@ def test_the_tasks_of_an_array_merged_are_one_run(
             check=False,
         )
 
-    ran = [
-        task(data / "videos", data / "wsgn.onnx", results, "--no-progress", number=number)
-        for number in (1, 2)
-    ]
+    # What stands behind the three words is taken too.
+    given = (data / "videos", data / "wsgn.onnx", results, "--format", "json")
+    ran = [task(*given, number=number) for number in (1, 2)]
     assert [one.returncode for one in ran] == [PARTLY_FAILED, 0], ran
     assert [one.stdout for one in ran] == ["", ""]
+    assert list(results.glob("*.csv")) == []
+    # Given again, nothing is done twice.
+    before = (results / "b.json").stat()
+    assert task(*given, number=2).returncode == 0
+    assert (results / "b.json").stat() == before
     assert main(["merge", str(results)]) == PARTLY_FAILED
     assert (results / "detections.json").read_bytes() == result_of_one
     lacking = task(data / "videos")
