@@ -259,9 +259,9 @@ def test_the_tasks_of_an_array_merged_are_one_run(
     assert [one.stdout for one in ran] == ["", ""]
     assert list(results.glob("*.csv")) == []
     # Given again, nothing is done twice.
-    before = (results / "b.json").stat()
+    written = (results / "b.json").stat().st_mtime_ns
     assert task(*given, number=2).returncode == 0
-    assert (results / "b.json").stat() == before
+    assert (results / "b.json").stat().st_mtime_ns == written
     assert main(["merge", str(results)]) == PARTLY_FAILED
     assert (results / "detections.json").read_bytes() == result_of_one
     lacking = task(data / "videos")
