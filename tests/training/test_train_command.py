@@ -276,6 +276,19 @@ def test_torchrun_trains_the_model_of_one_process(dataset: Path, tmp_path: Path)
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
 
+@pytest.mark.parametrize(("rank", "codes"), [("0", []), ("1", [2])])
+def test_later_processes_end_without_python_s_end(
+    monkeypatch: pytest.MonkeyPatch, rank: str, codes: list[int]
+) -> None:
+    """Where threads of gloo would meet it."""
+    found: list[int] = []
+    monkeypatch.setattr("os._exit", found.append)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", rank)
+    assert main(["--no-such-option"]) == 2
+    assert found == codes
+
+
 def test_overwriting_keeps_the_earlier_model_until_a_step_is_done(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,7 +32,7 @@ from wsgn.features.options import NATIVE, DataOptions, FeatureOptions
 from wsgn.manifest import COMPONENTS, RESIZE_MODES, FrameInput, Sampling
 from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.presets import DEFAULT_PIXEL_PRESET, DEFAULT_PRESET, PRESETS, Preset, preset
-from wsgn.support.command import run_command, say
+from wsgn.support.command import give_up_stdout, run_command, say
 from wsgn.support.parser import CommandParser, default_text
 from wsgn.support.signals import TERMINATED
 from wsgn.support.terminal import print_lines
@@ -90,7 +91,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             return "interrupted; there was no checkpoint yet."
         return f"interrupted; add --resume to go on from the last checkpoint in {options.output}."
 
-    return run_command(_NAME, work, interrupted=interrupted)
+    return _ended(run_command(_NAME, work, interrupted=interrupted))
+
+
+def _ended(code: int) -> int:
+    """The exit code, with which all but the first of torchrun's processes end here.
+
+    A thread of gloo that lets go of its last tensor while Python ends aborts a process that has
+    done its work, and torchrun ends the first one for it, which may still be writing the model.
+    """
+    environment = os.environ
+    if environment.get("WORLD_SIZE", "1") != "1" and environment.get("RANK", "0") != "0":
+        give_up_stdout()
+        os._exit(code)
+    return code
 
 
 def _say_trained(path: Path) -> None:
