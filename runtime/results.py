@@ -10,6 +10,7 @@ from typing import Any
 
 from wsgn.errors import InputError
 from wsgn.localization.segments import Segment
+from wsgn.support.counts import MOST_SECONDS
 from wsgn.support.files import input_errors, require_file
 from wsgn.support.json_input import (
     as_label,
@@ -30,8 +31,6 @@ LINES_SUFFIX = ".jsonl"
 # How far runs that go on with each other's times may differ in what they say of time 0.
 _SAME_CLOCK_SECONDS = 10.0
 _YEAR_9999_SECONDS = 253_370_764_800
-# Times of videos and cameras lie within thirty years.
-_MOST_SECONDS = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +201,7 @@ def _times(event: dict[str, Any], keys: tuple[str, str], where: str) -> tuple[fl
 
 
 def _require_time(seconds: float, where: str) -> None:
-    if abs(seconds) > _MOST_SECONDS:
+    if abs(seconds) > MOST_SECONDS:
         raise InputError(f"{where} is {seconds:g} s, which is no time of a video.")
 
 

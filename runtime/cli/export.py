@@ -12,6 +12,7 @@ from wsgn.data.video_folder import VideoFolder
 from wsgn.errors import InputError, OutputError, UsageError
 from wsgn.interchange.exported import ExportedVideo, media_name
 from wsgn.interchange.formats import EXPORTS, NEED_RATE
+from wsgn.support.counts import MOST_SECONDS
 from wsgn.support.credentials import without_credentials
 from wsgn.support.files import new_folder
 from wsgn.support.parser import CommandParser, finite_number
@@ -34,10 +35,6 @@ Write results as files of the tools that people look at videos and correct label
   via          VGG Image Annotator 3: one project
 
 Corrected files of ELAN, Label Studio and VIA are annotations, wherever a command takes those."""
-
-
-# 31 years.
-_MOST_SECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +147,7 @@ def _exported(
         rate, duration = rate or facts.frame_rate, duration or facts.duration_seconds
     media = _media(stored, found)
     last = max((one.end_seconds for one in result.segments), default=0.0)
-    if max(last, result.start_offset_seconds, duration or 0.0) > _MOST_SECONDS:
+    if max(last, result.start_offset_seconds, duration or 0.0) > MOST_SECONDS:
         raise InputError(f"'{printable(result.name)}' goes on for {last:g} s: that is no video.")
     least = -math.inf if options.min_score is None else options.min_score
     return ExportedVideo(

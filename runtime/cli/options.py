@@ -14,7 +14,7 @@ from pathlib import Path
 
 from wsgn.errors import UsageError
 from wsgn.localization.online.alarms import WINDOW_SECONDS
-from wsgn.support.counts import checked_count
+from wsgn.support.counts import MOST_SECONDS, checked_count
 from wsgn.support.json_input import read_object
 from wsgn.support.shards import Shard, read_shard
 from wsgn.video.grid import MAXIMUM_FRAME_RATE, MINIMUM_FRAME_RATE
@@ -29,8 +29,6 @@ from .live_options import LiveRunOptions, given_live_words, live_run_options
 from .notify_options import notify_options
 from .parser import STALL_SECONDS, build_parser
 
-# 31 years; what is longer is a slip of the keyboard.
-_MOST_SECONDS = 1_000_000_000
 _LONGEST_CLOCK = 60
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
 # Of so few digits that no number takes long to read.
@@ -238,7 +236,7 @@ def _worker_options(words: Namespace) -> WorkerOptions | None:
         if stall is not None:
             raise UsageError("--stall-limit needs --workers N: one process cannot end itself.")
         return None
-    if stall is not None and not 1 <= stall <= _MOST_SECONDS:
+    if stall is not None and not 1 <= stall <= MOST_SECONDS:
         raise UsageError(f"--stall-limit must be at least 1 s, got {stall:g}.")
     return WorkerOptions(
         number=checked_count("--workers", words.workers),
@@ -348,8 +346,8 @@ def _seconds(option: str, text: str | None) -> float | None:
         raise UsageError(f"{option} must be seconds or [HH:]MM:SS, got '{text[:_LONGEST_CLOCK]}'.")
     hours, minutes, seconds = match.groups()
     value = float(hours or 0) * 3600 + float(minutes or 0) * 60 + float(seconds)
-    if value > _MOST_SECONDS:
-        raise UsageError(f"{option} must be at most {_MOST_SECONDS} s, got '{text}'.")
+    if value > MOST_SECONDS:
+        raise UsageError(f"{option} must be at most {MOST_SECONDS} s, got '{text}'.")
     return value
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from wsgn.errors import InputError
+from wsgn.support.counts import MOST_SECONDS
 from wsgn.support.files import input_errors
 
 from ..results import StoredResult, read_results
@@ -21,8 +22,6 @@ _ENDINGS = {".jsonl": b'"type"', ".json": b'"results"'}
 _BEGIN_BYTES = 4096
 # Of all videos of a run, or of a shard of it, beside the files of each.
 _JOINED = re.compile(r"detections(\.\d+-of-\d+)?")
-# Times of a video lie within thirty years.
-_MOST_SECONDS = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +97,6 @@ def read_scores(path: Path) -> FrameScores:
             length = float(saved["snippet_seconds"]) if "snippet_seconds" in saved else None
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"'{path}' holds no frame scores of wsgn-run --save-scores.") from error
-    if scores.shape != (len(start), len(classes)) or not (np.abs(start) < _MOST_SECONDS).all():
+    if scores.shape != (len(start), len(classes)) or not (np.abs(start) < MOST_SECONDS).all():
         raise InputError(f"'{path}' holds no frame scores of wsgn-run --save-scores.")
     return FrameScores(classes=classes, scores=scores, centre_seconds=centre_seconds(start, length))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self, TypeAlias
@@ -104,6 +104,17 @@ def require_one_file(description: EngineDescription) -> None:
             f"the engine '{description.path}' keeps its weights in another file: export it again "
             "as one file with export/to_onnx.py."
         )
+
+
+def named_inputs(engine: str, names: Sequence[str], inputs: EngineInputs) -> dict[str, AnyArray]:
+    """Every input by its name; one that has none is the first. Raises `EngineError`."""
+    given = dict(inputs) if isinstance(inputs, Mapping) else {names[0]: inputs}
+    if set(given) != set(names):
+        raise EngineError(
+            f"the engine '{engine}' takes {' and '.join(names)}, got "
+            f"{' and '.join(given) or 'nothing'}."
+        )
+    return given
 
 
 def require_snippets(description: EngineDescription) -> None:

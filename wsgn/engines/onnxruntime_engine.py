@@ -17,6 +17,7 @@ from wsgn.engines.engine import (
     EngineInputs,
     EngineOutputs,
     ReadyOutputs,
+    named_inputs,
     require_one_file,
     require_snippets,
 )
@@ -25,7 +26,6 @@ from wsgn.engines.process import OpeningProcess
 from wsgn.engines.tensors import graph_tensors
 from wsgn.errors import EngineError
 from wsgn.manifest import Manifest
-from wsgn.support.arrays import AnyArray
 from wsgn.support.packages import default_num_threads, load_package, shortage_of
 
 # NumPy's names of element types, by ONNX Runtime's.
@@ -102,7 +102,7 @@ class OnnxRuntimeEngine:
         if self._session is None:
             raise EngineError(f"the engine '{self.name}' has been closed.")
         self._process.require()
-        given = self._named(inputs)
+        given = named_inputs(self.name, self._input_names, inputs)
         first = given[self._input_names[0]]
         try:
             logits, probabilities = self._session.run(self._output_names, given)
@@ -119,17 +119,6 @@ class OnnxRuntimeEngine:
     def submit(self, inputs: EngineInputs) -> ReadyOutputs:
         """As `infer`: ONNX Runtime returns when it has computed."""
         return ReadyOutputs(outputs=self.infer(inputs))
-
-    def _named(self, inputs: EngineInputs) -> dict[str, AnyArray]:
-        """Every input by its name. Raises `EngineError`."""
-        if not isinstance(inputs, Mapping):
-            inputs = {self._input_names[0]: inputs}
-        if set(inputs) != set(self._input_names):
-            raise EngineError(
-                f"the engine '{self.name}' takes {' and '.join(self._input_names)}, got "
-                f"{' and '.join(inputs) or 'nothing'}."
-            )
-        return dict(inputs)
 
     def close(self) -> None:
         """Release the session; in a forked child nothing, see `OpeningProcess`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -17,6 +17,7 @@ from wsgn.engines.engine import (
     EngineInputs,
     EngineOutputs,
     ReadyOutputs,
+    named_inputs,
     require_one_file,
     require_snippets,
 )
@@ -68,12 +69,7 @@ class OpenVinoEngine:
         if self._model is None:
             raise EngineError(f"the engine '{self.name}' has been closed.")
         self._process.require()
-        given = dict(inputs) if isinstance(inputs, Mapping) else {self._input_names[0]: inputs}
-        if set(given) != set(self._input_names):
-            raise EngineError(
-                f"the engine '{self.name}' takes {' and '.join(self._input_names)}, got "
-                f"{' and '.join(given) or 'nothing'}."
-            )
+        given = named_inputs(self.name, self._input_names, inputs)
         first = given[self._input_names[0]]
         for name, values in given.items():
             # It would turn numbers into others in silence, and take other shapes.

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.names import is_background
 from wsgn.errors import InputError
+from wsgn.support.counts import MOST_SECONDS
 from wsgn.support.terminal import holds_controls, printable, quoted
 
 _LOGGER = logging.getLogger("wsgn.data")
-# 31 years: no video is longer, and no number of a damaged file stays under it by chance.
-_MOST_SECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +78,7 @@ def tell(where: str, sentence: str) -> None:
 
 
 def _require_offset(where: str, seconds: float) -> None:
-    if not 0 <= seconds <= _MOST_SECONDS:
+    if not 0 <= seconds <= MOST_SECONDS:
         raise InputError(
             f"{where}: the first frame is said to lie at {seconds:g} s, which cannot be."
         )
@@ -88,7 +87,7 @@ def _require_offset(where: str, seconds: float) -> None:
 def _require_times(where: str, one: DrawnSegment) -> None:
     start, end = one.start_seconds, one.end_seconds
     what = f"{where}: '{printable(one.label)}' from {start:g} s to {end:g} s"
-    if not (math.isfinite(start) and math.isfinite(end) and start >= 0 and end <= _MOST_SECONDS):
+    if not (math.isfinite(start) and math.isfinite(end) and start >= 0 and end <= MOST_SECONDS):
         raise InputError(f"{what} lies outside of any video: mend or delete it.")
     if end < start:
         raise InputError(f"{what} ends before it starts: mend or delete it.")
