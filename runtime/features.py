@@ -12,10 +12,10 @@ from wsgn.errors import EngineError, InputError, UsageError
 from wsgn.features.file import FeatureInfo
 from wsgn.features.reader import FeatureReader
 from wsgn.localization.timing import snippet_duration_seconds
-from wsgn.support.arrays import FloatArray, IntArray
 
 from .events import EndEvent, Event, ProgressEvent, SegmentEvent, SourceEvent, WarningEvent
 from .pipeline import DetectOptions, StopFlag, fitting_batch, provenance_warning
+from .source_run import SourceRun
 from .streaming.detector import Detector, SnippetLogits
 from .streaming.finite import FiniteGuard
 from .streaming.whole_video import Scorer
@@ -55,8 +55,8 @@ class _Flight:
     pending: Pending
 
 
-class FeatureDetection:
-    """One run over the features of one video; `wsgn.runtime.source_run` has the protocol."""
+class FeatureDetection(SourceRun):
+    """One run over the features of one video."""
 
     def __init__(
         self,
@@ -95,25 +95,9 @@ class FeatureDetection:
         self._complete = False
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the C classes."""
-        return self._engine.manifest.classes
-
-    @property
     def snippet_seconds(self) -> float:
         """What each score is of, from the start of its snippet."""
         return snippet_duration_seconds(self._info.sampling)
-
-    def frame_scores(self) -> FloatArray | None:
-        """Scores (T, C) of the whole source, after its events; None unless in exact mode."""
-        return self._detector.frame_scores
-
-    def snippet_times(self) -> tuple[FloatArray, IntArray]:
-        """Start in seconds and epoch of the snippets (T,) that `frame_scores` are of."""
-        times = self._detector.snippet_times
-        if times is None:
-            return np.empty(0), np.empty(0, dtype=np.int64)
-        return times.start_seconds, times.epoch
 
     def events(self) -> Iterator[Event]:
         """Events of the features, from `SourceEvent` to `EndEvent`."""

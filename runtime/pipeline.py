@@ -15,7 +15,7 @@ from wsgn.engines.engine import Engine, Pending
 from wsgn.errors import EngineError, UsageError, WsgnError
 from wsgn.localization.timing import snippet_duration_seconds
 from wsgn.manifest import SYNTHETIC, Manifest
-from wsgn.support.arrays import FloatArray, IntArray, UInt8Array
+from wsgn.support.arrays import UInt8Array
 from wsgn.support.credentials import without_credentials
 from wsgn.video import FrameGrid, Gap, Notice, ReadSummary, SampledFrame, VideoInfo, VideoReader
 from wsgn.video.addresses import STANDARD_INPUT
@@ -33,6 +33,7 @@ from .events import (
     WarningEvent,
 )
 from .reader import Item, ThreadedReader
+from .source_run import SourceRun
 from .streaming.detector import Detector, SnippetLogits
 from .streaming.finite import FiniteGuard
 from .streaming.rules import DetectorOptions
@@ -148,7 +149,7 @@ def detect_frames(
     return Detection(FramesInMemory(frames), engine, options, stop=stop).events()
 
 
-class Detection:
+class Detection(SourceRun):
     """One run over one source; see `detect` where only the events are wanted."""
 
     def __init__(
@@ -197,25 +198,9 @@ class Detection:
         yield self.end_event()
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the C classes."""
-        return self._engine.manifest.classes
-
-    @property
     def snippet_seconds(self) -> float:
         """What each score is of, from the start of its snippet."""
         return snippet_duration_seconds(self._engine.manifest.sampling)
-
-    def frame_scores(self) -> FloatArray | None:
-        """Scores (T, C) of the whole source, after its events; None unless in exact mode."""
-        return self._detector.frame_scores
-
-    def snippet_times(self) -> tuple[FloatArray, IntArray]:
-        """Start in seconds and epoch of the snippets (T,) that `frame_scores` are of."""
-        times = self._detector.snippet_times
-        if times is None:
-            return np.empty(0), np.empty(0, dtype=np.int64)
-        return times.start_seconds, times.epoch
 
     def end_event(self) -> EndEvent:
         """How far the source came."""
