@@ -9,8 +9,8 @@ from wsgn import __version__
 from wsgn.engines.engine import Engine
 from wsgn.errors import OutputError
 from wsgn.support.command import PARTLY_FAILED, failure_code
-from wsgn.support.worker_pool import Died, Done, Told, WorkerPool
 from wsgn.video import VideoError
+from wsgn.workers.pool import Died, Done, Told, WorkerPool
 
 from ..events import EndEvent, Event, ProgressEvent, RunEvent, WarningEvent
 from ..notify.notifier import Notifier

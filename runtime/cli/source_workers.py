@@ -10,7 +10,9 @@ from typing import Any
 from wsgn.engines.engine import EngineDescription
 from wsgn.engines.open import open_engine
 from wsgn.support.packages import default_num_threads
-from wsgn.support.worker_pool import Opened, WorkerPool, WorkerStop
+from wsgn.workers.pool import WorkerPool
+from wsgn.workers.processes import process_pool
+from wsgn.workers.work import Opened, WorkerStop
 
 from ..events import Event
 from ..pipeline import StopFlag
@@ -77,6 +79,6 @@ def source_workers(
         options=replace(options, num_threads=num_threads, notify=None),
         outputs=outputs.for_worker(),
     )
-    return WorkerPool(
+    return process_pool(
         opener, num_workers, stall_seconds=options.workers.stall_seconds, stopping=stopping
     )
