@@ -52,6 +52,8 @@ LEAN = {
     "paho": ("wsgn.runtime.notify.mqtt",),
     # Optional, and imported only where labels are burnt into pictures.
     "PIL": ("wsgn.runtime.clips.labels",),
+    # Optional, and imported only for files at addresses.
+    "fsspec": ("wsgn.remote.store",),
     # Optional, and imported only where a GPU is asked for.
     "cuda": ("wsgn.engines.cuda.bindings_device",),
     "pycuda": ("wsgn.engines.cuda.pycuda_device",),

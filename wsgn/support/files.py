@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from wsgn.errors import InputError, OutputError
+from wsgn.support.mirrors import is_there, mirror_of
 from wsgn.support.signals import hold_signals
 
 # O_EXCL refuses a name that is taken, a link that somebody put there included; the others are not
@@ -81,9 +82,8 @@ class AtomicFile:
         assert self._temporary is not None
         os.fsync(self._file.fileno())
         self._file.close()
-        self._temporary.replace(self.path if name is None else self.path.with_name(name))
+        _give_name(self._temporary, self.path if name is None else self.path.with_name(name))
         self._temporary = None
-        sync_folder(self.path.parent)
 
     def discard(self) -> None:
         """Remove the temporary file; nothing happens after `commit`."""
@@ -152,8 +152,18 @@ def write_whole_file(path: Path, data: bytes, *, what: str, wanted: Path | None 
 def put_in_place(file: Path, path: Path) -> None:
     """Give a whole file, of the same disk, its name. Raises `OutputError`."""
     with output_errors(path):
+        _give_name(file, path)
+
+
+def _give_name(file: Path, path: Path) -> None:
+    """Bring a whole file to where its path belongs. Raises `OSError`."""
+    if (found := mirror_of(path)) is None:
         file.replace(path)
         sync_folder(path.parent)
+        return
+    mirror, name = found
+    mirror.put(file, name)
+    file.unlink()
 
 
 @contextmanager
@@ -230,7 +240,7 @@ def check_folder(path: Path) -> None:
 
 def require_present(paths: Sequence[Path]) -> None:
     """Raise `OutputError` where files that were written are gone before the command has ended."""
-    gone = [path for path in paths if not os.path.lexists(path)]
+    gone = [path for path in paths if not os.path.lexists(path) and not is_there(path)]
     if gone:
         raise OutputError(
             f"{len(gone)} of {len(paths)} files that were written are gone, the first is "

@@ -1,0 +1,113 @@
+"""Folders on this disk for files that belong elsewhere: each goes there as it gets its name.
+
+`AtomicFile` and `put_in_place` see to that. Who looks for earlier files in such a folder asks here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+
+class Mirror(Protocol):
+    """A folder on this disk and the place that its files belong to."""
+
+    @property
+    def root(self) -> Path:
+        """The folder, an absolute path."""
+        ...
+
+    @property
+    def shown(self) -> str:
+        """The place, for sentences."""
+        ...
+
+    def put(self, file: Path, name: str) -> None:
+        """Bring a whole file there under a name with `/`. Raises `OSError`."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Whether a file of this name is there. Raises `OutputError`."""
+        ...
+
+    def fetch(self, name: str, target: Path) -> None:
+        """Copy a file from there. Raises `InputError`, and `OSError` for the copy."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Take a file away there, if it is there. Raises `OSError`."""
+        ...
+
+    def close(self) -> None:
+        """Remove the folder on this disk, if it is this object's to remove."""
+        ...
+
+
+_mirrors: list[Mirror] = []
+
+
+def add_mirror(mirror: Mirror) -> None:
+    """Let a mirror have the files of its folder, until `closed_mirrors` ends."""
+    _mirrors.append(mirror)
+
+
+@contextmanager
+def closed_mirrors() -> Iterator[None]:
+    """At the end of the block no mirror is left of those that came in it."""
+    before = len(_mirrors)
+    try:
+        yield
+    finally:
+        while len(_mirrors) > before:
+            _mirrors.pop().close()
+
+
+def mirror_of(path: Path) -> tuple[Mirror, str] | None:
+    """The mirror whose folder a path is or lies in, and its name in there; None without one."""
+    for mirror in _mirrors:
+        if path.is_relative_to(mirror.root):
+            return mirror, path.relative_to(mirror.root).as_posix()
+    return None
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file exists where a path belongs. Raises `OSError`, `ValueError`, `OutputError`."""
+    found = mirror_of(path)
+    return path.exists() if found is None else found[0].has(found[1])
+
+
+def remove_file(path: Path) -> None:
+    """Take away a file, if it is there. Raises `OSError`."""
+    found = mirror_of(path)
+    if found is None:
+        path.unlink(missing_ok=True)
+    else:
+        found[0].remove(found[1])
+
+
+@contextmanager
+def at_hand(path: Path) -> Iterator[Path]:
+    """Where a file can be read while the block runs: the path, or a copy.
+
+    Raises `InputError`, and `OSError` where a copy cannot be made.
+    """
+    found = mirror_of(path)
+    if found is None:
+        yield path
+        return
+    copy = path.with_name(f".copy.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found[0].fetch(found[1], copy)
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def with_places(text: str) -> str:
+    """Words with the places that files belong to instead of the folders on this disk."""
+    for mirror in _mirrors:
+        text = text.replace(str(mirror.root), mirror.shown)
+    return text
