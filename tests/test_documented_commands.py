@@ -109,6 +109,8 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-run videos/ --engine wsgn.onnx -o sharded -f json,csv --shard 2/2": Run(),
     "wsgn-run merge sharded": Run(),
     "wsgn-run videos/ --engine wsgn.onnx -o worked --workers 4": Run(),
+    "wsgn-convert features -o packed --pack 1GB": Run(add="--quiet"),
+    "wsgn-train annotations.json --features packed -o runs/packed": TRAIN,
     # docs/datasets.md
     "wsgn-convert I3D-features -o features --frame-rate 25 --snippet-length 16 --snippet-stride 16 "
     "--annotations Thumos14reduced-Annotations --annotations-out thumos14.json": Run(add="--quiet"),

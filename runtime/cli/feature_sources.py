@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from wsgn.errors import InputError, UsageError
-from wsgn.features.layouts import AUTO, detect_layout, open_feature_file, open_features
+from wsgn.features.layouts import AUTO, OWN_LAYOUTS, detect_layout, open_feature_file, open_features
+from wsgn.features.packed.index import INDEX_NAME
 from wsgn.features.reader import FeatureReader
 from wsgn.manifest import Sampling
 from wsgn.video.addresses import is_network
@@ -21,7 +22,6 @@ from .sources import Job, display_name, is_list, list_entries, place_of, with_un
 
 # Files of features by themselves.
 _SUFFIXES = (".safetensors", ".npy")
-_SAFETENSORS = "safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ def _jobs(argument: str, taking: FeatureTaking) -> Iterator[Job]:
             return
         if path.suffix in _SUFFIXES:
             raise InputError(f"the feature file '{display_name(argument)}' does not exist.")
-    if path.is_dir():
+    if path.is_dir() or path.name == INDEX_NAME:
         reader = _open_folder(path, taking)
     elif path.name.endswith(_SUFFIXES) and path.is_file():
         reader = open_feature_file(
@@ -115,7 +115,7 @@ def _jobs(argument: str, taking: FeatureTaking) -> Iterator[Job]:
             "no file of them (.safetensors or .npy), nor a folder or bundle: make them with "
             "wsgn-features, or export the engine with its backbone (docs/features.md)."
         )
-    is_one = not path.is_dir() and len(reader.names) == 1
+    is_one = path.name.endswith(_SUFFIXES) and len(reader.names) == 1
     for name in reader.names:
         # Of several in one place, each by its name behind it.
         source = str(path) if is_one else f"{path}/{name}"
@@ -125,7 +125,7 @@ def _jobs(argument: str, taking: FeatureTaking) -> Iterator[Job]:
 def _open_folder(path: Path, taking: FeatureTaking) -> FeatureReader:
     layout = taking.words.layout
     layout = detect_layout(path) if layout == AUTO else layout
-    holds_time_base = layout == _SAFETENSORS and taking.input_rate is None
+    holds_time_base = layout in OWN_LAYOUTS and taking.input_rate is None
     return open_features(
         path,
         layout=layout,

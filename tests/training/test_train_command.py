@@ -15,6 +15,8 @@ from toy import SAMPLING, SIZE, train_words, write_toy_dataset
 
 from wsgn.checkpoint import load_checkpoint
 from wsgn.config import DEFAULT_FRAMES, DEFAULT_SAMPLING
+from wsgn.features.convert import convert_features
+from wsgn.features.layouts import open_features
 from wsgn.manifest import SYNTHETIC, FeatureInput
 from wsgn.presets import preset
 from wsgn.training.cli import main, train_options
@@ -59,6 +61,17 @@ def test_frames_between_snippets_can_be_scored(dataset: Path, tmp_path: Path) ->
     options = (*options, "--scoring-step", "2", "--test", "test")
     assert main(train_words(dataset, tmp_path, *options)) == 0
     assert (tmp_path / "detections.json").is_file()
+
+
+def test_packed_features_train_the_same_model(dataset: Path, trained: Path, tmp_path: Path) -> None:
+    convert_features(open_features(dataset / "features"), tmp_path / "packs", pack_bytes=20_000)
+    assert len(list((tmp_path / "packs").glob("*.tar"))) > 1
+    options = (*QUICK, "--preset", "wsgn+", "--batch-videos", "8")
+    words = train_words(dataset, tmp_path / "run", *options)
+    words[words.index(str(dataset / "features"))] = str(tmp_path / "packs")
+    assert main(words) == 0
+    files = (path / "model.safetensors" for path in (trained, tmp_path / "run"))
+    assert len({path.read_bytes() for path in files}) == 1
 
 
 def test_what_is_missing_is_said_before_training(

@@ -25,7 +25,7 @@ from wsgn.features.layouts import AUTO, LAYOUTS, open_features
 from wsgn.features.options import NATIVE, FeatureOptions, FrameRate
 from wsgn.features.reader import LOGGER
 from wsgn.support.command import report_failures, run_command, say
-from wsgn.support.parser import CommandParser
+from wsgn.support.parser import CommandParser, size_in_bytes
 from wsgn.support.progress import progress_bar
 from wsgn.support.terminal import print_lines, say_above_bars
 
@@ -48,7 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="wsgn-convert",
         description="Convert features into one <video>.safetensors per video, with its time base, "
-        "and annotations into ActivityNet-style JSON. Run again, it goes on where it stopped.",
+        "or into packs of many (--pack), and annotations into ActivityNet-style JSON. Run again, "
+        "it goes on where it stopped.",
     )
     parser.add_argument(
         "source", type=Path, nargs="?", help="folder of features, or the .npy of a W-TALC bundle"
@@ -66,6 +67,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dtype", choices=("float16", "float32"), help="of the values (default: the source's)"
     )
+    parser.add_argument(
+        "--pack",
+        type=size_in_bytes,
+        metavar="SIZE",
+        help="many videos in a tar file of this size, such as 1GB, with an index, in place of a "
+        "file for each: for 100,000 videos and object stores",
+    )
+    _add_annotations(parser)
+    _add_split(parser)
+    parser.add_argument("--overwrite", action="store_true", help="convert whole files again too")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+    return parser
+
+
+def _add_annotations(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--annotations",
         nargs="+",
@@ -87,10 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--labels-from-segments", action="store_true", help="video-level labels out of the segments"
     )
-    _add_split(parser)
-    parser.add_argument("--overwrite", action="store_true", help="convert whole files again too")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
-    return parser
 
 
 def _add_split(parser: argparse.ArgumentParser) -> None:
@@ -127,6 +139,7 @@ def _options(arguments: argparse.Namespace) -> ConvertOptions:
             output=arguments.output,
             dtype=arguments.dtype,
             overwrite=arguments.overwrite,
+            pack_bytes=arguments.pack,
         )
     return ConvertOptions(annotations=annotations, features=features, quiet=arguments.quiet)
 
@@ -152,6 +165,8 @@ def _split(arguments: argparse.Namespace) -> SplitOptions | None:
 def _require_task(arguments: argparse.Namespace) -> None:
     if (arguments.source is None) != (arguments.output is None):
         raise UsageError("features need both SOURCE and -o DIR.")
+    if arguments.pack is not None and arguments.source is None:
+        raise UsageError("--pack is for features: give SOURCE and -o DIR.")
     rate = arguments.annotations_frame_rate
     if rate is not None and not 0 < rate <= _MOST_FRAME_RATE:
         raise UsageError(
@@ -241,6 +256,7 @@ def _convert(target: TargetOptions, annotations: Annotations | None, *, quiet: b
             videos=videos,
             dtype=target.dtype,
             overwrite=target.overwrite,
+            pack_bytes=target.pack_bytes,
             on_video=on_video,
         )
     return _report(reader.layout, target.output, result)

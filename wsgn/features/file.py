@@ -14,7 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from wsgn.errors import InputError, MissingExtraError, UsageError
-from wsgn.features.safetensors_file import SafetensorsFile, read_safetensors_header
+from wsgn.features.safetensors_file import (
+    FileBytes,
+    SafetensorsFile,
+    read_header_at,
+    read_safetensors_header,
+)
 from wsgn.manifest import Sampling
 from wsgn.support.arrays import AnyArray, Float32Array
 from wsgn.support.files import write_whole_file
@@ -84,11 +89,34 @@ def write_feature_file(
     `streams` names runs of channels in their order, of equal width unless `stream_sizes` says
     otherwise. Raises `UsageError` for features that no reader would take.
     """
+    data = feature_file_bytes(
+        path,
+        features,
+        sampling,
+        duration_seconds=duration_seconds,
+        streams=streams,
+        stream_sizes=stream_sizes,
+        source=source,
+    )
+    write_whole_file(path, data, what="the feature file")
+
+
+def feature_file_bytes(
+    where: Path | str,
+    features: AnyArray,
+    sampling: Sampling,
+    *,
+    duration_seconds: float | None = None,
+    streams: tuple[str, ...] = (),
+    stream_sizes: tuple[int, ...] = (),
+    source: str = "",
+) -> bytes:
+    """What `write_feature_file` writes; `where` names it in errors."""
     try:
         from safetensors.numpy import save
     except ImportError as error:
         raise MissingExtraError("writing feature files (safetensors)", "train") from error
-    _check_features(path, features)
+    _check_features(where, features)
     document = _Document(
         format_version=FORMAT_VERSION,
         frame_rate=sampling.frame_rate,
@@ -99,13 +127,13 @@ def write_feature_file(
         source=source,
     )
     metadata = {METADATA_KEY: json.dumps(record_to_dict(document), allow_nan=False)}
-    data = save({TENSOR_NAME: np.ascontiguousarray(features)}, metadata=metadata)
-    write_whole_file(path, data, what="the feature file")
+    data: bytes = save({TENSOR_NAME: np.ascontiguousarray(features)}, metadata=metadata)
+    return data
 
 
 def read_feature_info(path: Path) -> FeatureInfo:
     """Count, width and time base, from the header alone."""
-    return _info(path, _opened(path))
+    return _info(_opened(path))
 
 
 def read_feature_file(path: Path) -> tuple[FeatureInfo, Float32Array]:
@@ -116,8 +144,16 @@ def read_feature_file(path: Path) -> tuple[FeatureInfo, Float32Array]:
 
 def read_stored_features(path: Path) -> tuple[FeatureInfo, AnyArray]:
     """The same, with values (T, D) in the file's own type."""
-    file = _opened(path)
-    info = _info(path, file)
+    return _stored_features(_opened(path))
+
+
+def read_stored_features_at(place: FileBytes) -> tuple[FeatureInfo, AnyArray]:
+    """The same of a file that lies in another one, or in memory."""
+    return _stored_features(read_header_at(place))
+
+
+def _stored_features(file: SafetensorsFile) -> tuple[FeatureInfo, AnyArray]:
+    info = _info(file)
     return info, file.read(TENSOR_NAME)
 
 
@@ -127,8 +163,8 @@ def _opened(path: Path) -> SafetensorsFile:
     return read_safetensors_header(path)
 
 
-def _info(path: Path, file: SafetensorsFile) -> FeatureInfo:
-    metadata = file.metadata
+def _info(file: SafetensorsFile) -> FeatureInfo:
+    metadata, path = file.metadata, file.place.where
     if METADATA_KEY not in metadata or TENSOR_NAME not in file.tensors:
         raise InputError(
             f"{path} is a safetensors file without the tensor '{TENSOR_NAME}' and the metadata "
@@ -156,7 +192,7 @@ def _info(path: Path, file: SafetensorsFile) -> FeatureInfo:
     )
 
 
-def _document(path: Path, text: str) -> tuple[_Document, Sampling]:
+def _document(path: str, text: str) -> tuple[_Document, Sampling]:
     document = read_object(text, what=f"{path}: the metadata '{METADATA_KEY}'")
     version = document.get("format_version")
     if version != FORMAT_VERSION:
@@ -182,7 +218,7 @@ def _document(path: Path, text: str) -> tuple[_Document, Sampling]:
     return record, sampling
 
 
-def _check_features(path: Path, features: AnyArray) -> None:
+def _check_features(path: Path | str, features: AnyArray) -> None:
     if features.dtype not in _DTYPES.values() or features.ndim != 2 or 0 in features.shape:
         raise UsageError(
             f"the features for {path} must be (T, D) in float16 or float32 and not empty, got "

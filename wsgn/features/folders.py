@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -31,48 +32,98 @@ from wsgn.support.arrays import AnyArray, FeatureArray, Float32Array
 from wsgn.support.files import input_errors
 
 
-class PlainFolder:
-    """`<video>.safetensors`, which know their time base; see `wsgn.features.reader`.
+class FeatureFiles(Protocol):
+    """The project's own feature files of many videos, wherever they lie."""
 
-    Those in folders in it belong to videos named so, `walk/1`. A time base given nevertheless must
-    be theirs.
+    @property
+    def layout(self) -> str:
+        """One of `LAYOUTS`."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The videos, sorted by name."""
+
+    def where(self, name: str) -> str:
+        """What messages call a video's file. Raises `InputError` where there is none."""
+
+    def info(self, name: str) -> FeatureInfo:
+        """What a file says of itself."""
+
+    def read(self, name: str) -> tuple[FeatureInfo, AnyArray]:
+        """That, and its values (T, D) in its own type."""
+
+
+class FolderFiles:
+    """`<video>.safetensors` in a folder; see `FeatureFiles`.
+
+    Those in folders in it belong to videos named so, `walk/1`.
     """
 
     layout = "safetensors"
 
-    def __init__(
-        self,
-        folder: Path,
-        time_base: TimeBase | None = None,
-        *,
-        streams: tuple[str, ...] = (),
-        only: Path | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, *, only: Path | None = None) -> None:
         """`only` is one file of the folder, in place of all."""
         self._folder = folder
-        self._time_base = time_base
         self._paths = _one(only, SUFFIX) if only else tree_by_name(folder, SUFFIX)
-        self._streams = streams
 
     @property
     def names(self) -> tuple[str, ...]:
         """The videos, sorted by name."""
         return tuple(sorted(self._paths))
 
+    def where(self, name: str) -> str:
+        """Its path."""
+        return str(self._path(name))
+
     def info(self, name: str) -> FeatureInfo:
         """From the header alone."""
+        return read_feature_info(self._path(name))
+
+    def read(self, name: str) -> tuple[FeatureInfo, AnyArray]:
+        """The whole file."""
+        return read_stored_features(self._path(name))
+
+    def _path(self, name: str) -> Path:
         require_stored(self._paths, name, self._folder)
-        info = read_feature_info(self._paths[name])
+        return self._paths[name]
+
+
+class PlainFeatures:
+    """The project's own files, which know their time base; see `wsgn.features.reader`.
+
+    A time base given nevertheless must be theirs.
+    """
+
+    def __init__(
+        self,
+        files: FeatureFiles,
+        time_base: TimeBase | None = None,
+        *,
+        streams: tuple[str, ...] = (),
+    ) -> None:
+        self.layout = files.layout
+        self._files = files
+        self._time_base = time_base
+        self._streams = streams
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The videos, sorted by name."""
+        return self._files.names
+
+    def info(self, name: str) -> FeatureInfo:
+        """Without the values."""
+        info = self._files.info(name)
         if self._time_base is not None:
             expected = sampling_of(self._time_base, name)
             if info.sampling != expected:
                 raise InputError(
-                    f"{self._paths[name]} was made with {_words(info.sampling)}, but "
+                    f"{self._files.where(name)} was made with {_words(info.sampling)}, but "
                     f"{_words(expected)} are asked for: leave the time base out, the file holds it."
                 )
         if not self._streams:
             return info
-        chosen = _chosen(self._paths[name], info.streams, self._streams)
+        chosen = _chosen(self._files.where(name), info.streams, self._streams)
         return replace(info, streams=chosen, feature_size=sum(stream.size for stream in chosen))
 
     def read(self, name: str) -> Float32Array:
@@ -81,14 +132,13 @@ class PlainFolder:
 
     def read_stored(self, name: str) -> FeatureArray:
         """The same in the file's own type."""
-        require_stored(self._paths, name, self._folder)
-        path = self._paths[name]
-        info, features = read_stored_features(path)
+        info, features = self._files.read(name)
+        where = self._files.where(name)
         if self._streams:
-            _chosen(path, info.streams, self._streams)
+            _chosen(where, info.streams, self._streams)
             columns = stream_columns(info.streams)
             features = np.concatenate([features[:, columns[n]] for n in self._streams], axis=1)
-        return finite_features(features, str(path))
+        return finite_features(features, where)
 
 
 class ArrayFolder:
@@ -133,7 +183,7 @@ class ArrayFolder:
         require_numbers(header.dtype, str(path))
         num_snippets, width = matrix_shape(header.shape, str(path))
         streams = halves(width, str(path)) if self.layout == "opentad" else ()
-        chosen = _chosen(path, streams, self._streams) if self._streams else streams
+        chosen = _chosen(str(path), streams, self._streams) if self._streams else streams
         return FeatureInfo(
             num_snippets=num_snippets,
             feature_size=sum(stream.size for stream in chosen) if self._streams else width,
@@ -239,12 +289,12 @@ def _words(sampling: Sampling) -> str:
 
 
 def _chosen(
-    path: Path, streams: tuple[FeatureStream, ...], names: tuple[str, ...]
+    where: str, streams: tuple[FeatureStream, ...], names: tuple[str, ...]
 ) -> tuple[FeatureStream, ...]:
     by_name = {stream.name: stream for stream in streams}
     missing = [name for name in names if name not in by_name]
     if missing:
         raise InputError(
-            f"{path} has no stream '{missing[0]}'; it has: {', '.join(by_name) or 'none by name'}."
+            f"{where} has no stream '{missing[0]}'; it has: {', '.join(by_name) or 'none by name'}."
         )
     return tuple(by_name[name] for name in names)

@@ -9,8 +9,16 @@ from pathlib import Path
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.errors import InputError, UsageError
 from wsgn.features.file import SUFFIX
-from wsgn.features.folders import ArrayFolder, PlainFolder, files_in_tree
+from wsgn.features.folders import (
+    ArrayFolder,
+    FeatureFiles,
+    FolderFiles,
+    PlainFeatures,
+    files_in_tree,
+)
 from wsgn.features.npy_file import read_npy_header
+from wsgn.features.packed.files import PackedFiles, holds_packs
+from wsgn.features.packed.index import INDEX_NAME
 from wsgn.features.reader import MOTION, FeatureReader, TimeBase, checked_streams
 from wsgn.features.streams import (
     CropStream,
@@ -25,7 +33,10 @@ from wsgn.manifest import Sampling
 from wsgn.support.files import input_errors
 
 AUTO = "auto"
-LAYOUTS = ("safetensors", "npy", "opentad", "charades", "basnet", "cmcs", "wtalc")
+LAYOUTS = ("safetensors", "tar", "npy", "opentad", "charades", "basnet", "cmcs", "wtalc")
+
+# Those that hold their time base.
+OWN_LAYOUTS = LAYOUTS[:2]
 
 # What the layouts' publishers say, for the error that asks for a time base.
 _USUAL = {
@@ -49,11 +60,12 @@ def open_features(
     """Open the features of many videos without reading them.
 
     Args:
-        path: a folder, or the .npy of a W-TALC bundle (docs/datasets.md).
+        path: a folder, the index of packed features, or the .npy of a W-TALC bundle
+            (docs/datasets.md).
         layout: one of `LAYOUTS`, or 'auto' to go by what lies on disk; the reader's `layout` says
             which it is.
         sampling: the time base, one for all videos or one for each (see `native_sampling`). The
-            layout 'safetensors' holds it itself, and it then must be the same.
+            layouts 'safetensors' and 'tar' hold it themselves, and it then must be the same.
         streams: chooses and orders 'rgb', 'flow' and 'motion'; by default all there are, RGB first.
 
     Returns:
@@ -70,8 +82,8 @@ def open_features(
         raise InputError(f"the features {path} do not exist.")
     if layout == AUTO:
         layout = detect_layout(path)
-    if layout == "safetensors":
-        return PlainFolder(path, sampling, streams=streams)
+    if layout in OWN_LAYOUTS:
+        return PlainFeatures(_own_files(path, layout), sampling, streams=streams)
     if sampling is None:
         raise UsageError(
             f"the layout '{layout}' of {path} holds no time base: give the frame rate, the snippet "
@@ -102,7 +114,7 @@ def open_feature_file(
     _require_known(layout)
     if path.name.endswith(SUFFIX):
         time_base = None if own_sampling else sampling
-        return PlainFolder(path.parent, time_base, streams=streams, only=path)
+        return PlainFeatures(FolderFiles(path.parent, only=path), time_base, streams=streams)
     if layout == AUTO:
         layout = _array_layout([path])
     if layout == "wtalc":
@@ -116,13 +128,16 @@ def detect_layout(path: Path) -> str:
     A folder of plain .npy files is 'npy', also where OpenTAD made it.
     """
     if path.is_file():
-        return "wtalc"
+        if path.name.endswith(".tar"):
+            raise InputError(f"{path} is one tar file of several: give the folder of {INDEX_NAME}.")
+        return "tar" if path.name == INDEX_NAME else "wtalc"
     names = _file_names(path)
     arrays = sorted(name for name in names if name.endswith(".npy"))
     found = [
         layout
         for layout, is_there in (
             ("safetensors", _has_safetensors(path, names)),
+            ("tar", holds_packs(path)),
             ("cmcs", any(name.endswith(("-rgb.npz", "-flow.npz")) for name in names)),
             ("basnet", bool(bas_net_folders(path))),
             (_array_layout([path / name for name in arrays]), bool(arrays)),
@@ -162,6 +177,12 @@ def native_sampling(
 def _require_known(layout: str) -> None:
     if layout not in (AUTO, *LAYOUTS):
         raise UsageError(f"the layout '{layout}' is unknown; choose from {', '.join(LAYOUTS)}.")
+
+
+def _own_files(path: Path, layout: str) -> FeatureFiles:
+    if layout == "safetensors":
+        return FolderFiles(path)
+    return PackedFiles(path.parent if path.name == INDEX_NAME else path)
 
 
 def _reader(path: Path, layout: str, sampling: TimeBase, streams: tuple[str, ...]) -> FeatureReader:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from wsgn.errors import InputError
 from wsgn.features.npy_file import opened
-from wsgn.support.arrays import AnyArray
+from wsgn.support.arrays import AnyArray, UInt8Array
 from wsgn.support.json_input import read_object, whole_object
 
 _LENGTH = struct.Struct("<Q")
@@ -38,57 +41,78 @@ class StoredTensor:
     # As the format names it: F16.
     dtype: str
     shape: tuple[int, ...]
-    # Bytes from the file's beginning.
+    # Bytes from the beginning of what holds the file.
     begin: int
     end: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileBytes:
+    """Where the bytes of a file lie: in a file of their own, or in the midst of another one."""
+
+    # As messages call it.
+    where: str
+    open: Callable[[], AbstractContextManager[IO[bytes]]]
+    begin: int = 0
+    size: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class SafetensorsFile:
     """A file's header."""
 
-    path: Path
+    place: FileBytes
     metadata: dict[str, str]
     tensors: dict[str, StoredTensor]
 
     def read(self, name: str) -> AnyArray:
         """The values of a tensor as they are stored. Raises `InputError`."""
         tensor = self.tensors[name]
-        with opened(self.path) as file:
+        values: UInt8Array = np.empty(tensor.end - tensor.begin, dtype=np.uint8)
+        with self.place.open() as file:
             file.seek(tensor.begin)
-            dtype = np.dtype(_DTYPES[tensor.dtype])
-            values = np.fromfile(file, dtype=dtype, count=math.prod(tensor.shape))
-        if len(values) != math.prod(tensor.shape):
-            raise _damaged(self.path, "it was cut while it was read")
-        return values.reshape(tensor.shape)
+            num_bytes = file.readinto(values)  # type: ignore[attr-defined]
+        if num_bytes != len(values):
+            raise _damaged(self.place.where, "it was cut while it was read")
+        return values.view(np.dtype(_DTYPES[tensor.dtype])).reshape(tensor.shape)
 
 
 def read_safetensors_header(path: Path) -> SafetensorsFile:
     """What a file says of itself; an `InputError` where it is cut, damaged or no such file."""
-    with opened(path) as file:
+    with opened(path):
         size = path.stat().st_size
+    return read_header_at(FileBytes(where=str(path), open=partial(opened, path), size=size))
+
+
+def read_header_at(place: FileBytes) -> SafetensorsFile:
+    """The same of bytes that may lie in the midst of others."""
+    where, size = place.where, place.size
+    with place.open() as file:
+        file.seek(place.begin)
         first = file.read(_LENGTH.size)
         if len(first) < _LENGTH.size:
-            raise _damaged(path, "it has no header")
+            raise _damaged(where, "it has no header")
         (length,) = _LENGTH.unpack(first)
         if length > min(size - _LENGTH.size, _MOST_HEADER_BYTES):
-            raise _damaged(path, f"its header is to have {length} bytes")
+            raise _damaged(where, f"its header is to have {length} bytes")
         text = file.read(length)
     try:
         document = read_object(text.decode("utf-8"), what="its header")
         metadata = whole_object(document.pop(_METADATA, {}), f"'{_METADATA}'")
         if not all(isinstance(value, str) for value in metadata.values()):
-            raise _damaged(path, f"'{_METADATA}' holds what is no text")
-        begin = _LENGTH.size + length
+            raise _damaged(where, f"'{_METADATA}' holds what is no text")
+        begin = place.begin + _LENGTH.size + length
         tensors = {name: _tensor(name, entry, begin) for name, entry in document.items()}
-        _require_whole(tensors, begin, size)
+        _require_whole(tensors, begin, place.begin + size)
     except (InputError, ValueError) as error:
-        raise _damaged(path, str(error).rstrip(".")) from error
-    return SafetensorsFile(path=path, metadata=metadata, tensors=tensors)
+        raise _damaged(where, str(error).rstrip(".")) from error
+    return SafetensorsFile(place=place, metadata=metadata, tensors=tensors)
 
 
-def _damaged(path: Path, reason: str) -> InputError:
-    return InputError(f"{path} is not a safetensors file, or is damaged ({reason}): make it again.")
+def _damaged(where: str, reason: str) -> InputError:
+    return InputError(
+        f"{where} is not a safetensors file, or is damaged ({reason}): make it again."
+    )
 
 
 def _tensor(name: str, entry: Any, begin: int) -> StoredTensor:

@@ -13,7 +13,9 @@ import pytest
 from onnx import TensorProto, helper
 from outcomes import Run
 
+from wsgn.features.convert import convert_features
 from wsgn.features.file import write_feature_file
+from wsgn.features.layouts import open_features
 from wsgn.manifest import METADATA_KEY, FeatureInput, Sampling
 
 SIZE = 4
@@ -88,6 +90,11 @@ def test_every_way_to_name_features_finds_what_is_in_them(
     if scores == "exact":
         words = (folder, tmp_path / "c.npy", "--workers", 2)
         assert spans(run, on_features, *words) == found
+        convert_features(open_features(folder), tmp_path / "packs", pack_bytes=10**9)
+        words = (tmp_path / "packs", tmp_path / "c.npy", "--workers", 2)
+        assert spans(run, on_features, *words) == found
+        index = tmp_path / "packs" / "features.index.json"
+        assert spans(run, on_features, index, tmp_path / "c.npy") == found
 
 
 def test_the_time_base_is_the_files_or_what_was_said(
