@@ -50,6 +50,8 @@ LEAN = {
     "prometheus_client": ("wsgn.runtime.serve.metrics",),
     # Optional, and imported only where a broker is notified.
     "paho": ("wsgn.runtime.notify.mqtt",),
+    # Optional, and imported only where a cluster is joined.
+    "ray": ("wsgn.workers.ray_cluster",),
     # Optional, and imported only where labels are burnt into pictures.
     "PIL": ("wsgn.runtime.clips.labels",),
     # Optional, and imported only for files at addresses.

@@ -18,6 +18,7 @@ from wsgn.support.counts import MOST_SECONDS, checked_count
 from wsgn.support.json_input import read_object
 from wsgn.support.shards import Shard, read_shard
 from wsgn.video.grid import MAXIMUM_FRAME_RATE, MINIMUM_FRAME_RATE
+from wsgn.workers.options import WorkerOptions, worker_options
 
 from ..demo import engine_path
 from ..notify.options import NotifyOptions
@@ -27,7 +28,7 @@ from ..streaming.rules import DetectorOptions
 from ..writers import FORMATS
 from .live_options import LiveRunOptions, given_live_words, live_run_options
 from .notify_options import notify_options
-from .parser import STALL_SECONDS, build_parser
+from .parser import build_parser
 
 _LONGEST_CLOCK = 60
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
@@ -55,15 +56,6 @@ class FeatureWords:
     layout: str = "auto"
     # Which streams, in their order; empty means all.
     streams: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerOptions:
-    """How several processes share a run."""
-
-    number: int
-    # A source of which nothing came for so long is given up.
-    stall_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +127,7 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
         live=live,
         notify=notify_options(words, scores=detect.detector.scores, live=live is not None),
         shard=None if words.shard is None else read_shard(words.shard, os.environ),
-        workers=_worker_options(words),
+        workers=worker_options(words.workers, words.stall_limit, words.ray),
         demo=words.demo,
         strict=words.strict,
         fail_fast=words.fail_fast,
@@ -154,7 +146,7 @@ def _refuse_with_demo(words: Namespace) -> None:
         or any((words.format, words.save_scores, words.overwrite, words.resume, words.notify))
         or any((words.kernels, words.layout, words.streams))
         or any((words.strict, words.dry_run, words.fail_fast, words.shard))
-        or any((words.workers, words.stall_limit))
+        or any((words.workers, words.stall_limit, words.ray is not None))
     ):
         raise UsageError(
             "--demo prints a table, and with --output DIR writes a page: leave out the other "
@@ -227,20 +219,6 @@ def _live_options(words: Namespace) -> LiveRunOptions | None:
         words,
         end_seconds=_seconds("--end", words.end),
         input_rate=_rate("--input-rate", words.input_rate),
-    )
-
-
-def _worker_options(words: Namespace) -> WorkerOptions | None:
-    stall: float | None = words.stall_limit
-    if words.workers is None:
-        if stall is not None:
-            raise UsageError("--stall-limit needs --workers N: one process cannot end itself.")
-        return None
-    if stall is not None and not 1 <= stall <= MOST_SECONDS:
-        raise UsageError(f"--stall-limit must be at least 1 s, got {stall:g}.")
-    return WorkerOptions(
-        number=checked_count("--workers", words.workers),
-        stall_seconds=STALL_SECONDS if stall is None else stall,
     )
 
 

@@ -8,13 +8,12 @@ from wsgn import __version__
 from wsgn.localization.online.alarms import WINDOW_SECONDS
 from wsgn.support.parser import CommandParser
 from wsgn.video.live.options import DROPS, RTSP_TRANSPORTS
+from wsgn.workers.options import STALL_SECONDS
 
 from ..report.names import PAGE_FORMAT
 from ..streaming.rules import SCORE_MODES
 from ..writers import FORMATS
 
-# Longer than a batch takes an engine, or a video the steps at its end.
-STALL_SECONDS = 600.0
 ROTATIONS = ("day", "hour", "never")
 
 _DESCRIPTION = "Find actions in videos with an exported engine."
@@ -291,6 +290,14 @@ def _add_run(group: Any) -> None:
         type=int,
         metavar="N",
         help="run so many sources at once, each in a process: one that dies costs its source only",
+    )
+    group.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="HOST:PORT",
+        help="run sources on the machines of a Ray cluster: this one, that of RAY_ADDRESS, or one "
+        "that is started here; --workers N at once, or as many as find room (docs/scale.md)",
     )
     group.add_argument(
         "--stall-limit",

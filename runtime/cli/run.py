@@ -109,8 +109,7 @@ def _run_in_workers(
     """The same in several processes, each with an engine of its own."""
     from .source_workers import source_workers
 
-    if any(job.source == STANDARD_INPUT for job in jobs):
-        raise UsageError("--workers cannot share stdin: leave it out for -.")
+    _refuse_what_cannot_be_shared(jobs, options)
     with outputs.folder():
         outputs.check(jobs)
         _warn_of_formulas(jobs, description, outputs, console)
@@ -123,6 +122,7 @@ def _run_in_workers(
                 outputs,
                 num_jobs=len(jobs),
                 stopping=lambda: stop.requested,
+                say=console.say,
             ) as pool,
         ):
             event = pool.begin()
@@ -138,6 +138,18 @@ def _run_in_workers(
                 notifier=notifier,
             )
             return batch.run_in_workers(jobs, pool)
+
+
+def _refuse_what_cannot_be_shared(jobs: Sequence[Job], options: RunOptions) -> None:
+    """Raise `UsageError` for what only one process, or only those of this machine, can read."""
+    assert options.workers is not None
+    is_far = options.workers.ray is not None
+    for job in jobs:
+        if job.source == STANDARD_INPUT:
+            option = "--ray" if is_far else "--workers"
+            raise UsageError(f"{option} cannot share stdin: leave it out for -.")
+        if is_far and job.problem is None and is_fifo(job.source):
+            raise UsageError(f"--ray cannot share '{job.source}', a pipe of this machine.")
 
 
 def _warn_of_formulas(

@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from pickle import PicklingError
 from types import FrameType
 from typing import Any
 
-from wsgn.errors import UsageError
 from wsgn.support.signals import HANG_UPS
-from wsgn.workers.pool import WorkerPool
-from wsgn.workers.transport import Ended, NumberedJob, Report
+from wsgn.workers.transport import Ended, NumberedJob, Report, sendable
 from wsgn.workers.work import OpenWork, WorkerStop, serve
 
 # For a worker that was told to end, before it is killed.
 _PATIENCE_SECONDS = 5.0
-
-
-def process_pool(
-    open_work: OpenWork,
-    num_workers: int,
-    *,
-    stall_seconds: float,
-    stopping: Callable[[], bool] = lambda: False,
-) -> WorkerPool:
-    """A pool of processes that are spawned, each with what `open_work` opens in it.
-
-    `open_work` must be picklable, and so must jobs, news and results. A worker that hears nothing
-    more from this process ends by itself.
-    """
-    return WorkerPool(
-        ProcessTransport(open_work), num_workers, stall_seconds=stall_seconds, stopping=stopping
-    )
 
 
 @dataclass(kw_only=True)
@@ -46,7 +25,11 @@ class _Process:
 
 
 class ProcessTransport:
-    """Pipes to processes that are spawned."""
+    """Pipes to processes that are spawned, each with what `open_work` opens in it.
+
+    `open_work` must be picklable, and so must jobs, news and results. A worker that hears nothing
+    more from this process ends by itself.
+    """
 
     def __init__(self, open_work: OpenWork) -> None:
         self._open_work = open_work
@@ -67,12 +50,8 @@ class ProcessTransport:
     def send(self, worker: int, job: NumberedJob) -> bool:
         """See `Transport.send`. Raises `UsageError` where the job cannot be sent anywhere."""
         try:
-            self._workers[worker].connection.send(job)
-        # What Python says of what it cannot pickle, such as an open file.
-        except (TypeError, AttributeError, PicklingError) as error:
-            raise UsageError(
-                f"a source cannot be sent to a worker ({error}): leave --workers out."
-            ) from error
+            with sendable("--workers"):
+                self._workers[worker].connection.send(job)
         except OSError:
             self.dismiss(worker)
             return False

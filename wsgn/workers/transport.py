@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pickle import PicklingError
 from typing import Any, Protocol, TypeAlias
+
+from wsgn.errors import UsageError
 
 # A job and its number in the run.
 NumberedJob: TypeAlias = tuple[int, Any]
@@ -91,3 +95,15 @@ class Transport(Protocol):
     def close(self) -> None:
         """End all workers."""
         ...
+
+
+@contextmanager
+def sendable(option: str) -> Iterator[None]:
+    """Turn what Python says of a job that it cannot pickle into a `UsageError` on the option."""
+    try:
+        yield
+    # Such as an open file.
+    except (TypeError, AttributeError, PicklingError) as error:
+        raise UsageError(
+            f"a source cannot be sent to a worker ({error}): leave {option} out."
+        ) from error

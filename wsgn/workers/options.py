@@ -1,0 +1,66 @@
+"""What a user may choose of the workers of a run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from wsgn.errors import UsageError
+from wsgn.support.counts import MOST_SECONDS, checked_count
+from wsgn.support.credentials import text_without_credentials
+
+# Longer than a batch takes an engine, or a video the steps at its end.
+STALL_SECONDS = 600.0
+# Of a Ray cluster.
+ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[\w.-]+):(?P<port>\d{1,5})", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """How several processes share a run."""
+
+    # None, with `ray` only: as many as the cluster has room for.
+    number: int | None
+    # A job of which nothing came for so long is given up.
+    stall_seconds: float
+    # The address of a Ray cluster; empty for the one that RAY_ADDRESS names, or one that is started
+    # on this machine. None for processes of this machine.
+    ray: str | None = None
+
+
+def worker_options(
+    number: int | None, stall_seconds: float | None, ray: str | None, *, option: str = "--workers"
+) -> WorkerOptions | None:
+    """What the words of a command line mean; None of none of them, and each may be None.
+
+    `option` is what the number is called. Raises `UsageError`.
+    """
+    if number is None and ray is None:
+        if stall_seconds is not None:
+            raise UsageError(
+                f"--stall-limit needs {option} N or --ray: one process cannot end itself."
+            )
+        return None
+    if stall_seconds is not None and not 1 <= stall_seconds <= MOST_SECONDS:
+        raise UsageError(f"--stall-limit must be at least 1 s, got {stall_seconds:g}.")
+    if ray is not None:
+        check_address(ray)
+    return WorkerOptions(
+        number=None if number is None else checked_count(option, number),
+        stall_seconds=STALL_SECONDS if stall_seconds is None else stall_seconds,
+        ray=ray,
+    )
+
+
+def check_address(address: str) -> None:
+    """Raise `UsageError` for what is no address of a Ray cluster: HOST:PORT, auto, or nothing."""
+    if address.startswith("ray://"):
+        raise UsageError(
+            "--ray takes no ray:// address: run the command on a machine of the cluster, and give "
+            "HOST:PORT as 'ray start' says it, or auto."
+        )
+    if address not in ("", "auto") and ADDRESS.fullmatch(address) is None:
+        raise UsageError(
+            f"--ray takes HOST:PORT of a cluster, got '{text_without_credentials(address)}': write "
+            "sources before --ray, or put another option between them."
+        )

@@ -1,0 +1,280 @@
+"""Workers that are actors of a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from wsgn import __version__
+from wsgn.errors import EngineError, OutputError
+from wsgn.workers.options import WorkerOptions
+from wsgn.workers.pool import WorkerPool
+from wsgn.workers.ray_cluster import Cluster, Need, joined_cluster
+from wsgn.workers.transport import Ended, NumberedJob, Report, Said, sendable
+from wsgn.workers.work import Opened, OpenWork, WorkerStop, serve
+
+# News of a job that goes on travel together, which spares calls; a result never waits.
+_GATHER_SECONDS = 1.0
+# Of the time after which a silent worker is given up.
+_GATHER_SHARE = 0.25
+# Without any actor for so long, a user wants to know what is waited for.
+_LONELY_SECONDS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What actors have to find where they are, to do what this process would do."""
+
+    # In which relative paths are meant.
+    folder: str = field(default_factory=os.getcwd)
+    version: str = __version__
+    # Files that only those see who share the folder they are in.
+    marks: tuple[Path, ...] = ()
+
+    def enter(self) -> None:
+        """Go there. Raises `EngineError` or `OutputError` where this is another place."""
+        host = socket.gethostname()
+        if __version__ != self.version:
+            raise EngineError(
+                f"wsgn is {__version__} on {host} and {self.version} here: install the same on all "
+                "machines."
+            )
+        try:
+            os.chdir(self.folder)
+        except OSError as error:
+            raise EngineError(
+                f"the folder '{self.folder}', in which the command was started, is not on {host} "
+                f"({error.strerror}): start it in one that all machines have, such as /tmp."
+            ) from error
+        for mark in self.marks:
+            if not mark.exists():
+                raise OutputError(
+                    f"'{mark.parent}' on {host} is not the folder of that name here: choose an "
+                    "--output that all machines share."
+                )
+
+
+@contextmanager
+def _opened_there(
+    surroundings: Surroundings, open_work: Callable[[], OpenWork], stop: WorkerStop
+) -> Iterator[Opened]:
+    surroundings.enter()
+    with open_work()(stop) as opened:
+        yield opened
+
+
+# The name of the actor's machine, and what came, in its order.
+_Heard: TypeAlias = tuple[str, list[Report]]
+
+
+class Actor:
+    """In the cluster: a worker in a thread, and calls by which it is reached."""
+
+    def __init__(self, surroundings: Surroundings, open_work: bytes, gather_seconds: float) -> None:
+        self._gather_seconds = gather_seconds
+        self._stop = WorkerStop()
+        self._jobs: queue.SimpleQueue[NumberedJob] = queue.SimpleQueue()
+        self._reports: list[Report] = []
+        self._changed = threading.Condition()
+        opening = partial(_opened_there, surroundings, partial(pickle.loads, open_work))
+        threading.Thread(target=self._serve, args=(opening,), daemon=True).start()
+
+    def listen(self) -> _Heard:
+        """Wait for reports, and hand them over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._reports)
+            self._changed.wait_for(
+                lambda: not isinstance(self._reports[-1], Said), self._gather_seconds
+            )
+            reports, self._reports = self._reports, []
+        return socket.gethostname(), reports
+
+    def give(self, job: bytes) -> None:
+        """Take a job."""
+        self._jobs.put(pickle.loads(job))
+
+    def stop(self) -> None:
+        """Come to an end with what it has."""
+        self._stop.request()
+
+    def _serve(self, opening: OpenWork) -> None:
+        serve(opening, self._stop, receive=self._jobs.get, report=self._say)
+
+    def _say(self, report: Report) -> None:
+        with self._changed:
+            self._reports.append(report)
+            self._changed.notify_all()
+
+
+@dataclass(kw_only=True)
+class _Live:
+    actor: Any
+    # Empty until it was heard.
+    host: str = ""
+
+
+class RayTransport:
+    """Calls to actors: one that listens is always under way to each."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        need: Need,
+        open_work: OpenWork,
+        *,
+        surroundings: Surroundings,
+        gather_seconds: float,
+        say: Callable[[str], None],
+    ) -> None:
+        self._cluster = cluster
+        self._say = say
+        # An actor that died is replaced by the pool, and its job is never tried again: one that
+        # kills each actor would take the run with it.
+        self._class = cluster.ray.remote(
+            num_cpus=need.num_cpus,
+            num_gpus=need.num_gpus,
+            max_restarts=0,
+            max_task_retries=0,
+            # Listening, and what is said meanwhile.
+            max_concurrency=4,
+        )(Actor)
+        # Once to each machine, whatever it holds.
+        self._open_work = cluster.ray.put(pickle.dumps(open_work))
+        self._surroundings = surroundings
+        self._gather_seconds = gather_seconds
+        self._actors: dict[int, _Live] = {}
+        self._came: queue.SimpleQueue[tuple[int, Future[_Heard]]] = queue.SimpleQueue()
+        # Since when no actor has answered; None where one has, or the user knows.
+        self._lonely_since: float | None = time.monotonic()
+
+    def start(self, worker: int) -> None:
+        """See `Transport.start`."""
+        actor = self._class.remote(self._surroundings, self._open_work, self._gather_seconds)
+        self._actors[worker] = _Live(actor=actor)
+        self._listen(worker)
+
+    def send(self, worker: int, job: NumberedJob) -> bool:
+        """See `Transport.send`; of an actor that is gone `wait` tells. Raises `UsageError`."""
+        with sendable("--ray"):
+            data = pickle.dumps(job)
+        self._actors[worker].actor.give.remote(data)
+        return True
+
+    def interrupt(self, worker: int) -> None:
+        """See `Transport.interrupt`."""
+        self._actors[worker].actor.stop.remote()
+
+    def dismiss(self, worker: int) -> None:
+        """See `Transport.dismiss`."""
+        self.kill(worker)
+
+    def kill(self, worker: int) -> None:
+        """See `Transport.kill`."""
+        self._cluster.ray.kill(self._actors.pop(worker).actor)
+
+    def wait(self, seconds: float) -> list[tuple[int, Report]]:
+        """See `Transport.wait`."""
+        reports: list[tuple[int, Report]] = []
+        try:
+            came = [self._came.get(timeout=seconds)]
+        except queue.Empty:
+            self._complain_of_loneliness()
+            return reports
+        while not self._came.empty():
+            came.append(self._came.get())
+        for worker, heard in came:
+            if worker in self._actors:
+                reports += [(worker, report) for report in self._reports(worker, heard)]
+        return reports
+
+    def close(self) -> None:
+        """See `Transport.close`."""
+        for worker in list(self._actors):
+            self.kill(worker)
+
+    def _listen(self, worker: int) -> None:
+        heard = self._actors[worker].actor.listen.remote().future()
+        # In a thread of Ray's.
+        heard.add_done_callback(lambda future: self._came.put((worker, future)))
+
+    def _reports(self, worker: int, heard: Future[_Heard]) -> list[Report]:
+        live = self._actors[worker]
+        error = heard.exception()
+        if error is None:
+            live.host, reports = heard.result()
+            self._lonely_since = None
+            self._listen(worker)
+            return reports
+        # Also one that cannot be reached for a while: nobody knows how far its job is.
+        self.kill(worker)
+        if not any(one.host for one in self._actors.values()):
+            self._lonely_since = time.monotonic()
+        return [_ended(str(error), live.host)]
+
+    def _complain_of_loneliness(self) -> None:
+        since = self._lonely_since
+        if since is not None and time.monotonic() - since > _LONELY_SECONDS:
+            self._lonely_since = None
+            self._say(f"waiting for room in {self._cluster.name}: all of it is taken or starting.")
+
+
+def _ended(words: str, host: str) -> Ended:
+    """What Ray says of the end of an actor, in few words."""
+    place = f"on {host}" if host else "before it was heard"
+    if "node has died" in words or "node is dead" in words or "node was terminated" in words:
+        return Ended(how=f"its machine {host} was lost" if host else place, with_machine=True)
+    if "memory" in words and "OOM" in words and "Some common causes" not in words:
+        return Ended(how=f"memory ran out {place}")
+    last = " ".join(words.strip().splitlines()[-1].split())
+    return Ended(how=f"{place}" if "Worker exit type" in last else f"{place}: {last[:200]}")
+
+
+@contextmanager
+def opened_ray_pool(
+    open_work: OpenWork,
+    options: WorkerOptions,
+    *,
+    num_jobs: int,
+    num_threads: int,
+    needs_gpu: bool,
+    marks: Sequence[Path],
+    stopping: Callable[[], bool],
+    say: Callable[[str], None],
+) -> Iterator[WorkerPool]:
+    """The pool of a run as `opened_pool` has it, of actors.
+
+    Raises `MissingExtraError`, `UsageError` and `EngineError`.
+    """
+    assert options.ray is not None
+    need = Need(num_cpus=num_threads, num_gpus=int(needs_gpu))
+    wanted = None if options.number is None else min(options.number, num_jobs)
+    num_local_cores = None if wanted is None else wanted * num_threads
+    with joined_cluster(options.ray, num_local_cores) as cluster:
+        cluster.check_room(need)
+        num_workers = max(1, wanted or min(cluster.num_free(need), num_jobs))
+        actors = "1 actor" if num_workers == 1 else f"{num_workers} actors"
+        machines = cluster.num_machines()
+        say(f"{actors} in {cluster.name}" + (f", {machines} machines." if machines > 1 else "."))
+        transport = RayTransport(
+            cluster,
+            need,
+            open_work,
+            surroundings=Surroundings(marks=tuple(marks)),
+            gather_seconds=min(_GATHER_SECONDS, _GATHER_SHARE * options.stall_seconds),
+            say=say,
+        )
+        with WorkerPool(
+            transport, num_workers, stall_seconds=options.stall_seconds, stopping=stopping
+        ) as pool:
+            yield pool
