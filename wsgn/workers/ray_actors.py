@@ -30,6 +30,8 @@ _GATHER_SECONDS = 1.0
 _GATHER_SHARE = 0.25
 # Without any actor for so long, a user wants to know what is waited for.
 _LONELY_SECONDS = 30.0
+_LOST_MACHINE = ("node has died", "node died", "node was", "temporarily unavailable")
+_MOST_LETTERS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +186,8 @@ class RayTransport:
         self._cluster.ray.kill(self._actors.pop(worker).actor)
 
     def wait(self, seconds: float) -> list[tuple[int, Report]]:
-        """See `Transport.wait`."""
+        """See `Transport.wait`. Raises `EngineError` where the cluster has gone."""
+        self._cluster.require()
         reports: list[tuple[int, Report]] = []
         try:
             came = [self._came.get(timeout=seconds)]
@@ -232,12 +235,12 @@ class RayTransport:
 def _ended(words: str, host: str) -> Ended:
     """What Ray says of the end of an actor, in few words."""
     place = f"on {host}" if host else "before it was heard"
-    if "node has died" in words or "node is dead" in words or "node was terminated" in words:
-        return Ended(how=f"its machine {host} was lost" if host else place, with_machine=True)
-    if "memory" in words and "OOM" in words and "Some common causes" not in words:
+    if any(sign in words for sign in _LOST_MACHINE):
+        return Ended(how=f"{host or 'its machine'} was lost", with_machine=True)
+    if "out of memory" in words.lower() or "OutOfMemory" in words:
         return Ended(how=f"memory ran out {place}")
     last = " ".join(words.strip().splitlines()[-1].split())
-    return Ended(how=f"{place}" if "Worker exit type" in last else f"{place}: {last[:200]}")
+    return Ended(how=place if "Worker exit type" in last else f"{place}: {last[:_MOST_LETTERS]}")
 
 
 @contextmanager

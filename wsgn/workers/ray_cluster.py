@@ -7,6 +7,7 @@ import re
 import secrets
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,16 +15,18 @@ from typing import Any
 
 from wsgn.errors import EngineError, MissingExtraError, UsageError
 from wsgn.support.credentials import text_without_credentials
-from wsgn.workers.options import ADDRESS, check_address
+from wsgn.workers.options import check_address
 
 _CONNECT_SECONDS = 10.0
+# How often the head is looked at, and how often it may be silent in a row.
+_LOOK_SECONDS, _MOST_UNANSWERED = 5.0, 6
+# What opens a connection, and the first that a server of gRPC says, which is of the same kind.
+_SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+_HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS
+_VERSION = r"(?:Ray|Python): [\w.+-]+"
 _MOST_LETTERS = 200
-# What Ray would send to its makers, a switch that users may set, and its words on stderr.
-_QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_DISABLE_IMPORT_WARNING": "1",
-}
+# Ray would tell its makers of its use; who wants that sets it.
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +37,35 @@ class Need:
     num_gpus: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
 class Cluster:
     """A cluster that was joined."""
 
-    # The package.
-    ray: Any
-    # In words.
-    name: str
+    def __init__(self, ray: Any, address: str) -> None:
+        # The package, and the cluster in words.
+        self.ray = ray
+        self.name = _name(address)
+        self._place = _place(ray.get_runtime_context().gcs_address)
+        self._num_unanswered = 0
+        self._look_seconds = 0.0
+
+    def require(self) -> None:
+        """Raise `EngineError` where the cluster's head has gone.
+
+        Ray waits for a minute, and then ends this process as it stands.
+        """
+        now = time.monotonic()
+        if now < self._look_seconds:
+            return
+        self._look_seconds = now + _LOOK_SECONDS
+        try:
+            socket.create_connection(self._place, _LOOK_SECONDS).close()
+            self._num_unanswered = 0
+        except OSError as error:
+            self._num_unanswered += 1
+            if self._num_unanswered > _MOST_UNANSWERED:
+                raise EngineError(
+                    f"{self.name} has gone: run it again, --resume skips what was done."
+                ) from error
 
     def check_room(self, need: Need) -> None:
         """Raise `UsageError` where no machine could ever hold an actor."""
@@ -69,40 +93,39 @@ class Cluster:
 
 
 @contextmanager
-def joined_cluster(address: str, num_workers: int | None) -> Iterator[Cluster]:
+def joined_cluster(address: str, num_cores: int | None) -> Iterator[Cluster]:
     """The cluster at an address, or RAY_ADDRESS, or one that is started and ended here.
 
-    `num_workers` is how many cores one that is started here gets, where its user has said so.
+    `num_cores` are those of one that is started here; None takes all.
     Raises `MissingExtraError`, `UsageError`, and `EngineError` where it cannot be joined.
     """
     with _environment(_QUIET):
         ray = _load()
         address = address or os.environ.get("RAY_ADDRESS", "")
-        is_local = address in ("", "local")
-        if not is_local and address != "auto":
+        # What Ray itself calls one that it starts.
+        address = "" if address == "local" else address
+        if address not in ("", "auto"):
             check_address(address)
             _knock(address)
         # Of a cluster that nobody else joins; without it Ray would keep one below HOME.
-        token = {"RAY_AUTH_TOKEN": secrets.token_hex(32)} if is_local else {}
-        with _environment(token), _results_alone(ray):
-            settings: dict[str, Any] = {"address": "local" if is_local else address}
-            if is_local:
-                settings |= {"num_cpus": num_workers, "include_dashboard": False}
+        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        with _environment({} if address else token), _results_alone(ray):
+            _join(ray, address, num_cores)
             try:
-                with _own_signals():
-                    ray.init(
-                        **settings,
-                        log_to_driver=False,
-                        configure_logging=False,
-                        namespace=f"wsgn-{secrets.token_hex(8)}",
-                    )
-            except Exception as error:
-                raise _refusal(error, address) from error
-            place = "this machine" if is_local else ray.get_runtime_context().gcs_address
-            try:
-                yield Cluster(ray=ray, name=f"the Ray cluster on {place}")
+                yield Cluster(ray, address)
             finally:
                 ray.shutdown()
+
+
+def _join(ray: Any, address: str, num_cores: int | None) -> None:
+    settings: dict[str, Any] = {"address": address}
+    if not address:
+        settings = {"address": "local", "num_cpus": num_cores, "include_dashboard": False}
+    try:
+        with _own_sigterm():
+            ray.init(**settings, log_to_driver=False, configure_logging=False)
+    except Exception as error:
+        raise _refusal(error, address) from error
 
 
 def _load() -> Any:
@@ -114,39 +137,53 @@ def _load() -> Any:
 
 
 def _knock(address: str) -> None:
-    """Raise `EngineError` where nobody listens: Ray itself tries for minutes."""
-    found = ADDRESS.fullmatch(address)
-    assert found is not None
+    """Raise `EngineError` where no server of Ray's kind listens: Ray itself tries for minutes."""
     try:
-        socket.create_connection(
-            (found["host"].strip("[]"), int(found["port"])), _CONNECT_SECONDS
-        ).close()
+        with socket.create_connection(_place(address), _CONNECT_SECONDS) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "1":
+                return
+            connection.sendall(_HTTP_2)
+            answer = connection.recv(len(_SETTINGS))
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise EngineError(
             f"no Ray cluster answers at {address} ({reason}): check the address, and whether "
             "'ray start --head' runs there."
         ) from error
+    # The kind of the frame.
+    if answer[3:4] != _SETTINGS[3:4]:
+        raise EngineError(
+            f"what answers at {address} is no Ray cluster: give the address that 'ray start' says, "
+            "with the port 6379 if nobody chose another."
+        )
+
+
+def _place(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _refusal(error: Exception, address: str) -> EngineError:
     """Why Ray could not be joined or started, in a sentence."""
     words = " ".join(text_without_credentials(str(error)).split())
     if "Version mismatch" in words:
-        found = re.findall(r"(Ray|Python): ([\w.+-]+)", words)
-        versions = [" and ".join(f"{name} {version}" for name, version in found[:2])]
-        versions.append(" and ".join(f"{name} {version}" for name, version in found[2:4]))
         return EngineError(
-            f"the Ray cluster at {address} runs {versions[0]}, this command {versions[1]}: "
-            "install the same on all machines."
+            f"{_name(address)} runs other versions than this command "
+            f"({', '.join(re.findall(_VERSION, words))}): install the same on all machines."
         )
-    short = words if len(words) <= _MOST_LETTERS else f"{words[:_MOST_LETTERS]}..."
-    if not address or address == "local":
+    short = re.split(r"\. |: \n", words)[0].rstrip(".")[:_MOST_LETTERS]
+    if not address:
         return EngineError(f"Ray cannot be started on this machine ({short}).")
     return EngineError(
-        f"the Ray cluster at {address} cannot be joined ({short}): run the command on one of its "
-        "machines, where 'ray status' answers."
+        f"{_name(address)} cannot be joined ({short}): run the command on one of its machines, "
+        "where 'ray status' answers."
     )
+
+
+def _name(address: str) -> str:
+    if address == "auto":
+        return "the Ray cluster that runs on this machine"
+    return f"the Ray cluster at {address}" if address else "a Ray cluster started on this machine"
 
 
 @contextmanager
@@ -162,7 +199,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
+def _own_sigterm() -> Iterator[None]:
     """Ray takes SIGTERM for itself; whoever had it before gets it back."""
     before = signal.getsignal(signal.SIGTERM)
     try:
