@@ -192,13 +192,13 @@ def _judges(manifest: Manifest, options: Int8Options) -> VideoSource:
     return _source(manifest, _place(options), videos, options)
 
 
-def _place(options: Int8Options) -> Path:
+def _place(options: Int8Options) -> Path | str:
     data = options.data
     return data.folder if isinstance(data, VideoOptions) else data.path
 
 
 def _source(
-    manifest: Manifest, place: Path, videos: Sequence[VideoAnnotation], options: Int8Options
+    manifest: Manifest, place: Path | str, videos: Sequence[VideoAnnotation], options: Int8Options
 ) -> VideoSource:
     """Videos as the engine takes them: pixels, or features."""
     data = options.data
@@ -206,7 +206,7 @@ def _source(
         if not isinstance(data, VideoOptions):
             raise UsageError("the engine takes frames: give --videos, not --features.")
         return FrameDataset(
-            place,
+            Path(place),
             videos,
             manifest.classes,
             manifest.sampling,

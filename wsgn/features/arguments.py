@@ -20,6 +20,7 @@ from wsgn.features.options import (
     VideoOptions,
 )
 from wsgn.manifest import Sampling
+from wsgn.remote.addresses import is_address
 
 # More than any machine has.
 _MOST_GIB = 2**20
@@ -29,7 +30,12 @@ def add_data_source(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -
     """`--videos` or `--features`, one of which must be given."""
     data = parser.add_mutually_exclusive_group(required=True)
     data.add_argument("--videos", type=Path, metavar="DIR", help="folder of video files")
-    data.add_argument("--features", type=Path, metavar="PATH", help="feature files, any layout")
+    data.add_argument(
+        "--features",
+        type=features_path,
+        metavar="PATH",
+        help="feature files, any layout, or s3://BUCKET/FOLDER",
+    )
 
 
 def add_video_memory(group: argparse._ArgumentGroup) -> None:
@@ -134,6 +140,11 @@ def data_options(arguments: argparse.Namespace) -> DataOptions:
         skip_missing=arguments.skip_missing,
         only_present=arguments.only_present,
     )
+
+
+def features_path(text: str) -> Path | str:
+    """A path; an address as it is."""
+    return text if is_address(text) else Path(text)
 
 
 def frame_rate(text: str) -> FrameRate:

@@ -13,7 +13,7 @@ from wsgn.data.annotations import Annotations, write_annotations
 from wsgn.data.split import SplitOptions, split_annotations
 from wsgn.errors import UsageError
 from wsgn.features.annotation_layouts import read_any_annotations
-from wsgn.features.arguments import stream_names
+from wsgn.features.arguments import features_path, stream_names
 from wsgn.features.convert import (
     AnnotationOptions,
     Conversion,
@@ -24,6 +24,7 @@ from wsgn.features.convert import (
 from wsgn.features.layouts import AUTO, LAYOUTS, open_features
 from wsgn.features.options import NATIVE, FeatureOptions, FrameRate
 from wsgn.features.reader import LOGGER
+from wsgn.remote.addresses import shown
 from wsgn.support.command import report_failures, run_command, say
 from wsgn.support.parser import CommandParser, size_in_bytes
 from wsgn.support.progress import progress_bar
@@ -52,7 +53,10 @@ def _parser() -> argparse.ArgumentParser:
         "it goes on where it stopped.",
     )
     parser.add_argument(
-        "source", type=Path, nargs="?", help="folder of features, or the .npy of a W-TALC bundle"
+        "source",
+        type=features_path,
+        nargs="?",
+        help="folder of features, or the .npy of a W-TALC bundle",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for the features")
     parser.add_argument(
@@ -176,7 +180,8 @@ def _require_task(arguments: argparse.Namespace) -> None:
         raise UsageError("--annotations-out needs --annotations, from which it is made.")
     if arguments.source is None and arguments.annotations_out is None:
         raise UsageError("nothing to do: give SOURCE and -o DIR, or --annotations-out FILE.json.")
-    if arguments.source is not None and arguments.source.resolve() == arguments.output.resolve():
+    source = arguments.source
+    if isinstance(source, Path) and source.resolve() == arguments.output.resolve():
         raise UsageError("SOURCE and -o DIR are the same folder; name another one.")
 
 
@@ -243,7 +248,7 @@ def _convert(target: TargetOptions, annotations: Annotations | None, *, quiet: b
     )
     if source.layout == AUTO:
         hint = " (if it is of OpenTAD, add --layout opentad)" if reader.layout == "npy" else ""
-        say(_NAME, f"{source.path} has the layout '{reader.layout}'{hint}.")
+        say(_NAME, f"{shown(str(source.path))} has the layout '{reader.layout}'{hint}.")
     with progress_bar(wanted=not quiet, desc="converting", unit="video") as bar:
 
         def on_video(total: int) -> None:

@@ -15,6 +15,7 @@ from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.samples import VideoSample, sample_rows
 from wsgn.errors import InputError, UsageError
 from wsgn.features.file import FeatureInfo
+from wsgn.features.folders import read_infos
 from wsgn.features.interpolation import frame_features, frame_sampling, num_frames
 from wsgn.features.kept import KeptFeatures
 from wsgn.features.layouts import open_features
@@ -67,7 +68,7 @@ class FeatureDataset:
         self._scoring_step = scoring_step
         self._cache = cache
         self._stored = _stored(self._reader, self.videos)
-        infos = [self._reader.info(self._stored[video.name]) for video in self.videos]
+        infos = read_infos(self._reader, [self._stored[video.name] for video in self.videos])
         self._infos = _checked_infos(infos, self.videos, feature_size)
         check_time_base(
             [

@@ -147,8 +147,13 @@ def read_stored_features(path: Path) -> tuple[FeatureInfo, AnyArray]:
     return _stored_features(_opened(path))
 
 
+def read_info_at(place: FileBytes) -> FeatureInfo:
+    """From the header of a file that lies in another one, or in memory."""
+    return _info(read_header_at(place))
+
+
 def read_stored_features_at(place: FileBytes) -> tuple[FeatureInfo, AnyArray]:
-    """The same of a file that lies in another one, or in memory."""
+    """That, and the values, of such a file."""
     return _stored_features(read_header_at(place))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,7 @@ from wsgn.features.file import (
 from wsgn.features.npy_file import read_npy, read_npy_header, require_values
 from wsgn.features.reader import (
     STREAMS,
+    FeatureReader,
     TimeBase,
     as_float32,
     finite_features,
@@ -31,6 +33,9 @@ from wsgn.manifest import Sampling
 from wsgn.support.arrays import AnyArray, FeatureArray, Float32Array
 from wsgn.support.files import input_errors
 
+# Requests at a time: a store answers each late, and many at once.
+_REMOTE_READS = 16
+
 
 class FeatureFiles(Protocol):
     """The project's own feature files of many videos, wherever they lie."""
@@ -38,6 +43,10 @@ class FeatureFiles(Protocol):
     @property
     def layout(self) -> str:
         """One of `LAYOUTS`."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether reading waits for a network."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,6 +69,7 @@ class FolderFiles:
     """
 
     layout = "safetensors"
+    is_remote = False
 
     def __init__(self, folder: Path, *, only: Path | None = None) -> None:
         """`only` is one file of the folder, in place of all."""
@@ -102,6 +112,7 @@ class PlainFeatures:
         streams: tuple[str, ...] = (),
     ) -> None:
         self.layout = files.layout
+        self.is_remote = files.is_remote
         self._files = files
         self._time_base = time_base
         self._streams = streams
@@ -139,6 +150,14 @@ class PlainFeatures:
             columns = stream_columns(info.streams)
             features = np.concatenate([features[:, columns[n]] for n in self._streams], axis=1)
         return finite_features(features, where)
+
+
+def read_infos(reader: FeatureReader, names: Sequence[str]) -> list[FeatureInfo]:
+    """What is known of many videos; those at an address are asked for several at a time."""
+    if not isinstance(reader, PlainFeatures) or not reader.is_remote:
+        return [reader.info(name) for name in names]
+    with ThreadPoolExecutor(_REMOTE_READS, thread_name_prefix="wsgn-features") as pool:
+        return list(pool.map(reader.info, names))
 
 
 class ArrayFolder:

@@ -20,6 +20,7 @@ from wsgn.features.npy_file import read_npy_header
 from wsgn.features.packed.files import PackedFiles, holds_packs
 from wsgn.features.packed.index import INDEX_NAME
 from wsgn.features.reader import MOTION, FeatureReader, TimeBase, checked_streams
+from wsgn.features.remote_files import open_remote_files
 from wsgn.features.streams import (
     CropStream,
     NpyStream,
@@ -30,6 +31,7 @@ from wsgn.features.streams import (
 )
 from wsgn.features.wtalc import WtalcBundle
 from wsgn.manifest import Sampling
+from wsgn.remote.addresses import is_address
 from wsgn.support.files import input_errors
 
 AUTO = "auto"
@@ -61,7 +63,8 @@ def open_features(
 
     Args:
         path: a folder, the index of packed features, or the .npy of a W-TALC bundle
-            (docs/datasets.md).
+            (docs/datasets.md); an address such as s3://bucket/features of a folder of feature files
+            or packs (docs/scale.md).
         layout: one of `LAYOUTS`, or 'auto' to go by what lies on disk; the reader's `layout` says
             which it is.
         sampling: the time base, one for all videos or one for each (see `native_sampling`). The
@@ -75,9 +78,12 @@ def open_features(
         InputError: there are no features, or of several layouts.
         UsageError: the layout or a stream is unknown, or a time base is needed.
     """
-    path = Path(path)
     checked_streams(streams)
     _require_known(layout)
+    if isinstance(path, str) and is_address(path):
+        files = open_remote_files(path, None if layout == AUTO else layout)
+        return PlainFeatures(files, sampling, streams=streams)
+    path = Path(path)
     if not path.exists():
         raise InputError(f"the features {path} do not exist.")
     if layout == AUTO:

@@ -33,9 +33,12 @@ class VideoOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureOptions:
-    """Features made elsewhere: a folder in any layout, or the .npy of a W-TALC bundle."""
+    """Features made elsewhere: a folder in any layout, or the .npy of a W-TALC bundle.
 
-    path: Path
+    A text may be the address of a folder of feature files or packs.
+    """
+
+    path: Path | str
     # One of LAYOUTS, or AUTO to go by what lies on disk.
     layout: str = AUTO
     # The time base, in frames per second and in frames: all three, or none where the files hold it.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from wsgn.remote.addresses import folder_of, name_of, shown
-from wsgn.remote.reading import read_range
+from wsgn.remote.reading import read_range, version_of
 from wsgn.remote.store import UNREADABLE, RemoteError, open_store, read_errors
 from wsgn.support.files import AtomicFile, output_errors
 
@@ -17,9 +19,8 @@ from wsgn.support.files import AtomicFile, output_errors
 VARIABLE = "WSGN_CACHE"
 # Bytes of one request.
 _CHUNK_BYTES = 32 << 20
-# What tells the versions of a file apart, as the stores call it.
-_TAGS = ("ETag", "etag", "generation", "md5Hash", "content_md5", "VersionId")
-_TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")
+# Of the disk of the copies; what would need more is read and not kept.
+_FREE_SHARE = 0.05
 
 
 def cache_folder() -> Path:
@@ -55,6 +56,36 @@ def local_copy(address: str) -> Path:
     return path
 
 
+def kept_part(address: str, version: str | None, offset: int, size: int) -> Path | bytes:
+    """A copy of a part of a file whose version a listing told, by one request where there is none.
+
+    The bytes themselves where no copy is kept: of a version that is not known, and where the disk
+    is full but for a twentieth. Nothing is removed to make room. Raises `RemoteError`.
+    """
+    key = f"{address}\n{version}\n{offset}+{size}"
+    path = cache_folder() / hashlib.sha256(key.encode()).hexdigest()[:32] / "part"
+    if version is not None and _is_copy(path, size):
+        return path
+    data = read_range(address, offset, size)
+    if len(data) != size:
+        raise RemoteError(
+            UNREADABLE, f"{shown(address)} has changed since its folder was listed: start again."
+        )
+    # What cannot be kept is no reason not to use it.
+    with suppress(OSError):
+        if version is not None and _has_room(path, size):
+            with AtomicFile(path) as file:
+                file.write(data)
+            return path
+    return data
+
+
+def _has_room(path: Path, size: int) -> bool:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    usage = shutil.disk_usage(path.parent)
+    return usage.free - size > _FREE_SHARE * usage.total
+
+
 def _check(address: str, file: AtomicFile, size: int, version: str | None) -> None:
     """Raise `RemoteError` where the file is another one by now than when its copy was begun."""
     if file.temporary.stat().st_size != size or _version_of(address) != (size, version):
@@ -78,5 +109,4 @@ def _version_of(address: str) -> tuple[int, str | None]:
         info: dict[str, Any] = store.info(path)
     if info.get("type") == "directory" or info.get("size") is None:
         raise RemoteError(UNREADABLE, f"{shown(address)} is a folder where a file is needed.")
-    marks = [f"{key}={info[key]}" for key in (*_TAGS, *_TIMES) if info.get(key)]
-    return int(info["size"]), "\n".join(marks) or None
+    return int(info["size"]), version_of(info)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import io
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 1 << 20
 # Blocks of an open file that are kept: the tracks of a film may lie apart.
 _MOST_BLOCKS = 16
+# What tells the versions of a file apart, as the stores call it.
+_TAGS = ("ETag", "etag", "generation", "md5Hash", "content_md5", "VersionId")
+_TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,8 @@ class StoredFile:
     name: str
     # Bytes.
     size: int
+    # What tells its versions apart; None where the store does not say.
+    version: str | None = None
 
 
 def list_folder(address: str) -> list[StoredFile]:
@@ -66,7 +71,15 @@ def _stored_files(found: dict[str, Any], top: str, address: str) -> Iterator[Sto
             continue
         name = path.removeprefix(top.rstrip("/")).lstrip("/")
         place = inside(address, name) if name else address
-        yield StoredFile(address=place, name=name, size=int(info.get("size") or 0))
+        yield StoredFile(
+            address=place, name=name, size=int(info.get("size") or 0), version=version_of(info)
+        )
+
+
+def version_of(info: Mapping[str, Any]) -> str | None:
+    """What a store says of a file that tells its versions apart; None where that is nothing."""
+    marks = [f"{key}={info[key]}" for key in (*_TAGS, *_TIMES) if info.get(key)]
+    return "\n".join(marks) or None
 
 
 def read_range(address: str, offset: int, size: int) -> bytes:

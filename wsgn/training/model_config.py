@@ -12,6 +12,7 @@ from wsgn.features.options import FeatureOptions
 from wsgn.features.reader import stored_names
 from wsgn.manifest import FeatureInput
 from wsgn.methods.config import MethodConfig, WsgnConfig, with_streams
+from wsgn.remote.addresses import shown
 from wsgn.training.options import TrainOptions
 
 
@@ -33,7 +34,8 @@ def model_config(options: TrainOptions, data: Dataset) -> ModelConfig:
     first = next(iter(stored_names(names, data.features.names).values()), None)
     if first is None:
         raise InputError(
-            f"{options.data.path} has features of none of the videos of '{options.subset}'."
+            f"{shown(str(options.data.path))} has features of none of the videos of "
+            f"'{options.subset}'."
         )
     info = data.features.info(first)
     sizes = [stream.size for stream in info.streams]

@@ -22,6 +22,7 @@ class PackedFiles:
     """The feature files of a folder of packs; see `wsgn.features.folders.FeatureFiles`."""
 
     layout = "tar"
+    is_remote = False
 
     def __init__(self, folder: Path) -> None:
         """Raises `InputError` where the index or a tar file is missing or damaged."""
