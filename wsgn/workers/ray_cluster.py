@@ -9,8 +9,9 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from wsgn.errors import EngineError, MissingExtraError, UsageError
@@ -99,28 +100,47 @@ def joined_cluster(address: str, num_cores: int | None) -> Iterator[Cluster]:
     `num_cores` are those of one that is started here; None takes all.
     Raises `MissingExtraError`, `UsageError`, and `EngineError` where it cannot be joined.
     """
-    with _environment(_QUIET):
+    address = address or os.environ.get("RAY_ADDRESS", "")
+    # What Ray itself calls one that it starts.
+    address = "" if address == "local" else address
+    # Before Ray is loaded, which looks once.
+    with ExitStack() as stack:
+        stack.enter_context(_environment(_QUIET if address else _QUIET | _new_token()))
         ray = _load()
-        address = address or os.environ.get("RAY_ADDRESS", "")
-        # What Ray itself calls one that it starts.
-        address = "" if address == "local" else address
         if address not in ("", "auto"):
             check_address(address)
             _knock(address)
-        # Of a cluster that nobody else joins; without it Ray would keep one below HOME.
-        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        with _environment({} if address else token), _results_alone(ray):
-            _join(ray, address, num_cores)
-            try:
-                yield Cluster(ray, address)
-            finally:
-                ray.shutdown()
+        settings: dict[str, Any] = {"address": address}
+        if not address:
+            settings = _of_a_new_one(num_cores, stack.enter_context(_short_folder()))
+        stack.enter_context(_results_alone(ray))
+        stack.callback(ray.shutdown)
+        _join(ray, address, settings)
+        yield Cluster(ray, address)
 
 
-def _join(ray: Any, address: str, num_cores: int | None) -> None:
-    settings: dict[str, Any] = {"address": address}
-    if not address:
-        settings = {"address": "local", "num_cpus": num_cores, "include_dashboard": False}
+def _new_token() -> dict[str, str]:
+    """Of a cluster that nobody else joins; without one Ray would keep one below HOME."""
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
+def _of_a_new_one(num_cores: int | None, folder: str) -> dict[str, Any]:
+    return {
+        "address": "local",
+        "num_cpus": num_cores,
+        "include_dashboard": False,
+        # Its logs, which would stay in a folder that all users share.
+        "_temp_dir": folder,
+    }
+
+
+def _short_folder() -> TemporaryDirectory[str]:
+    """One that goes: names of sockets in it may have a hundred letters in all."""
+    place = "/tmp" if os.path.isdir("/tmp") else None  # noqa: PTH112
+    return TemporaryDirectory(prefix="wsgn-", dir=place, ignore_cleanup_errors=True)
+
+
+def _join(ray: Any, address: str, settings: dict[str, Any]) -> None:
     try:
         with _own_sigterm():
             ray.init(**settings, log_to_driver=False, configure_logging=False)
