@@ -17,6 +17,7 @@ READ_WORDS = (
     "wsgn/extraction/arguments.py",
     "wsgn/features/arguments.py",
     "wsgn/support/parser.py",
+    "wsgn/workers/arguments.py",
     "runtime/cli/clips.py",
     "runtime/cli/export.py",
     "runtime/cli/golden.py",
@@ -36,7 +37,7 @@ READ_WORDS = (
 NAMES = (
     "argparse", "ArgumentParser", "CommandParser", "Namespace", "SimpleNamespace", "parse_args",
 )  # fmt: skip
-SHARED = ("wsgn.features.arguments", "wsgn.support.parser")
+SHARED = ("wsgn.features.arguments", "wsgn.support.parser", "wsgn.workers.arguments")
 # The only file that writes words to stdout and stderr.
 TERMINAL = "wsgn/support/terminal.py"
 # The only file that makes progress bars.

@@ -8,7 +8,7 @@ from wsgn import __version__
 from wsgn.localization.online.alarms import WINDOW_SECONDS
 from wsgn.support.parser import CommandParser
 from wsgn.video.live.options import DROPS, RTSP_TRANSPORTS
-from wsgn.workers.options import STALL_SECONDS
+from wsgn.workers.arguments import add_ray, add_shard, add_workers
 
 from ..report.names import PAGE_FORMAT
 from ..streaming.rules import SCORE_MODES
@@ -279,33 +279,9 @@ def _add_run(group: Any) -> None:
         action="store_true",
         help="exit with 4 when a result is incomplete (sources that --resume skips are not judged)",
     )
-    group.add_argument(
-        "--shard",
-        metavar="I/N",
-        help="only every N-th source from the I-th on, as the I-th of N runs that share the list; "
-        "auto: as Kubernetes or Slurm say (docs/scale.md)",
-    )
-    group.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="run so many sources at once, each in a process: one that dies costs its source only",
-    )
-    group.add_argument(
-        "--ray",
-        nargs="?",
-        const="",
-        metavar="HOST:PORT",
-        help="run sources on the machines of a Ray cluster: this one, that of RAY_ADDRESS, or one "
-        "that is started here; --workers N at once, or as many as find room (docs/scale.md)",
-    )
-    group.add_argument(
-        "--stall-limit",
-        type=float,
-        metavar="S",
-        help="give up a source of which a worker was silent for so many seconds "
-        f"(default: {STALL_SECONDS:g})",
-    )
+    add_shard(group, "source")
+    add_workers(group, "--workers", "source")
+    add_ray(group, "--workers", "source")
     group.add_argument("--fail-fast", action="store_true", help="stop at the first failed source")
     group.add_argument("--dry-run", action="store_true", help="check everything, decode nothing")
     group.add_argument("-q", "--quiet", action="store_true", help="only results and errors")

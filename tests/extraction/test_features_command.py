@@ -11,6 +11,8 @@ import pytest
 import torch
 from leftovers import left_by_a_killed_run
 from numbered_clips import steady, write_clip
+from places import ROOT
+from planted_faults import plant_faults
 from safetensors import safe_open
 
 from wsgn.backbones.build import build_backbone
@@ -156,6 +158,57 @@ def test_several_workers_give_the_same(tmp_path: Path, clips: Path) -> None:
     for name in ("long", "short"):
         one, three = (tmp_path / n / f"{name}.safetensors" for n in ("1", "3"))
         assert one.read_bytes() == three.read_bytes()
+
+
+def test_processes_give_the_same_and_a_crash_or_a_hang_costs_one_video(
+    tmp_path: Path,
+    clips: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (clips / "empty.mp4").touch()
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    assert run(clips, "-o", alone, *COMPACT, "--threads", 1) == 4
+    of_one = capsys.readouterr()
+    for name in ("crash", "hang"):
+        (clips / f"{name}.mp4").write_bytes((clips / "short.mp4").read_bytes())
+    faults = plant_faults(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((faults, str(ROOT))))
+    some = ["--processes", 2, "--stall-limit", 8, "--threads", 1]
+    assert run(clips, "-o", shared, *COMPACT, *some) == 4
+    of_two = capsys.readouterr()
+    assert "2 extracted (14 snippets), 0 already there, 3 failed" in of_two.out
+    assert "crash: the process that worked on it has ended (SIGSEGV)" in of_two.err
+    assert "hang: nothing came of it for 8 s" in of_two.err
+    assert [line for line in of_one.err.splitlines() if "empty" in line] == [
+        line for line in of_two.err.splitlines() if "empty" in line
+    ]
+    found, wanted = (
+        {path.name: path.read_bytes() for path in folder.iterdir()} for folder in (shared, alone)
+    )
+    assert found == wanted
+    # What is there is not done again, and no process is started for nothing.
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "nowhere"))
+    for name in ("crash", "hang", "empty"):
+        (clips / f"{name}.mp4").unlink()
+    assert run(clips, "-o", shared, *COMPACT, "--processes", 2) == 0
+
+
+def test_processes_and_workers_are_told_apart(
+    tmp_path: Path, clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, sentence in (
+        (["--processes", 2, "--workers", 2], "leave one of them out"),
+        (["--processes", 0], "--processes must be 1 to"),
+        (["--stall-limit", 9], "needs --processes N"),
+        # Networks are opened in the processes, and what is wrong with them is said as it is.
+        (["--processes", 1, "--device", "cuda:77"], "cuda"),
+    ):
+        assert run(clips, "-o", tmp_path / "out", *COMPACT, *words) == 2, words
+        said = capsys.readouterr().err
+        assert sentence in said
+        assert "in a worker" not in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_shards_share_the_videos_of_a_folder(

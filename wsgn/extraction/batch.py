@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
@@ -40,6 +40,16 @@ class Extraction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Extracted:
+    """What a pass over videos gave, by their names."""
+
+    # Numbers of snippets.
+    counts: dict[str, int] = field(default_factory=dict)
+    # Sentences.
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class BatchWatcher:
     """Who is told how the batch goes on; called from several threads."""
 
@@ -69,12 +79,33 @@ def extract_videos(
     """
     checked_count("--batch", batch_size)
     checked_count("--workers", num_workers)
+
+    def extract(waiting: Sequence[VideoFile]) -> Extracted:
+        run = _Run(folder, config, network, batch_size, watcher or BatchWatcher())
+        return run.all(waiting, num_workers, total=len(videos))
+
+    return extract_missing(videos, folder, config, extract, overwrite=overwrite)
+
+
+def extract_missing(
+    videos: Sequence[VideoFile],
+    folder: Path,
+    config: ExtractionConfig,
+    extract: Callable[[Sequence[VideoFile]], Extracted],
+    *,
+    overwrite: bool,
+) -> Extraction:
+    """Let `extract` write the files of those videos that have none yet; what became of all.
+
+    Raises what `prepare_folder` and `extract` raise, and `OutputError` where a file is gone at the
+    end.
+    """
     names = [video.name for video in videos]
     with no_empty_folder(folder):
         finished = prepare_folder(folder, names, config, overwrite=overwrite)
         waiting = [video for video in videos if video.name not in finished]
-        run = _Run(folder, config, network, batch_size, watcher or BatchWatcher())
-        counts, failures = run.all(waiting, num_workers, total=len(videos))
+        found = extract(waiting)
+    counts, failures = found.counts, found.failures
     done = [name for name in names if name in counts or name in finished]
     require_present([folder / f"{name}{SUFFIX}" for name in done])
     return Extraction(
@@ -103,12 +134,9 @@ class _Run:
         self._watcher = watcher
         self._stop = Event()
 
-    def all(
-        self, videos: Sequence[VideoFile], num_workers: int, *, total: int
-    ) -> tuple[dict[str, int], dict[str, str]]:
-        """Extract all videos: numbers of snippets, and sentences for those that failed."""
-        counts: dict[str, int] = {}
-        failures: dict[str, str] = {}
+    def all(self, videos: Sequence[VideoFile], num_workers: int, *, total: int) -> Extracted:
+        """Extract all videos."""
+        found = Extracted()
         for _ in range(total - len(videos)):
             self._watcher.on_video(total)
         pool = ThreadPoolExecutor(num_workers, thread_name_prefix="wsgn-features")
@@ -116,43 +144,55 @@ class _Run:
             futures = {pool.submit(self._one, video): video.name for video in videos}
             for future in as_completed(futures):
                 try:
-                    counts[futures[future]] = future.result()
+                    found.counts[futures[future]] = future.result()
                 except InputError as error:
-                    failures[futures[future]] = str(error)
+                    found.failures[futures[future]] = str(error)
                 self._watcher.on_video(total)
         finally:
             # After an interruption or a full disk, the videos under way end with a frame.
             self._stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
-        return counts, failures
+        return found
 
     def _one(self, video: VideoFile) -> int:
-        """Extract a video and write its file; the number of snippets."""
-        path = self._folder / f"{video.name}{SUFFIX}"
-        with suppress(OSError):
-            # What hinders it hinders the file too, and is said of that.
-            path.parent.mkdir(parents=True, exist_ok=True)
-        if reason := name_problem(path):
-            raise InputError(f"its features cannot be written to {path} ({reason}): rename it.")
-        if is_fifo(video.path):
-            raise InputError(f"{video.path} is a FIFO: write what comes out of it to a file first.")
         watcher = Watcher(
             on_notice=lambda sentence: self._watcher.on_notice(video.name, sentence),
             on_snippets=self._watcher.on_snippets,
             stopped=self._stop.is_set,
         )
-        try:
-            features = extract_features(
-                video.path,
-                self._config,
-                self._network,
-                batch_size=self._batch_size,
-                watcher=watcher,
-            )
-        except (WsgnError, StoppedError):
-            raise
-        # Whatever one file does to the libraries that read it, the others go on.
-        except Exception as error:
-            raise InputError(f"{video.path}: unexpected {type(error).__name__}: {error}") from error
-        write_features(path, features, self._config)
-        return len(features.values)
+        return extract_video(
+            video, self._folder, self._config, self._network, self._batch_size, watcher
+        )
+
+
+def extract_video(
+    video: VideoFile,
+    folder: Path,
+    config: ExtractionConfig,
+    network: FeatureNetwork,
+    batch_size: int,
+    watcher: Watcher,
+) -> int:
+    """Extract one video and write its file into the folder; the number of snippets.
+
+    Raises `InputError` for a video that cannot be read or named, `OutputError`, `StoppedError`.
+    """
+    path = folder / f"{video.name}{SUFFIX}"
+    with suppress(OSError):
+        # What hinders it hinders the file too, and is said of that.
+        path.parent.mkdir(parents=True, exist_ok=True)
+    if reason := name_problem(path):
+        raise InputError(f"its features cannot be written to {path} ({reason}): rename it.")
+    if is_fifo(video.path):
+        raise InputError(f"{video.path} is a FIFO: write what comes out of it to a file first.")
+    try:
+        features = extract_features(
+            video.path, config, network, batch_size=batch_size, watcher=watcher
+        )
+    except (WsgnError, StoppedError):
+        raise
+    # Whatever one file does to the libraries that read it, the others go on.
+    except Exception as error:
+        raise InputError(f"{video.path}: unexpected {type(error).__name__}: {error}") from error
+    write_features(path, features, config)
+    return len(features.values)

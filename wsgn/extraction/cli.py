@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsgn.errors import MissingExtraError
+from wsgn.errors import MissingExtraError, UsageError
 from wsgn.extraction.arguments import add_onnx_options, onnx_options
 from wsgn.extraction.choose import ChosenNetwork, choose_networks, split_names
 from wsgn.extraction.config import (
@@ -30,11 +30,14 @@ from wsgn.support.command import report_failures, run_command, say
 from wsgn.support.parser import CommandParser
 from wsgn.support.shards import read_shard
 from wsgn.support.terminal import print_lines
+from wsgn.workers.arguments import add_shard, add_workers
+from wsgn.workers.options import worker_options
 
 if TYPE_CHECKING:
     from wsgn.extraction.batch import Extraction
 
 _NAME = "wsgn-features"
+_USUAL_WORKERS = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,14 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_sampling_options(result.add_argument_group("sampling"))
     group = result.add_argument_group("run")
     group.add_argument(
-        "--workers", type=int, default=2, help="videos decoded at a time (default: %(default)s)"
+        "--workers",
+        type=int,
+        help="videos decoded at a time, in one process for one network (default: "
+        f"{_USUAL_WORKERS}); --processes has a network and a video in each",
     )
-    group.add_argument(
-        "--shard",
-        metavar="I/N",
-        help="only every N-th video from the I-th on, as the I-th of N commands that share the "
-        "list; auto: as Kubernetes or Slurm say",
-    )
+    add_workers(group, "--processes", "video")
+    add_shard(group, "video")
     group.add_argument(
         "--batch", type=int, default=4, help="snippets in a call of the network (default: 4)"
     )
@@ -150,6 +152,14 @@ def _frame_rate(text: str) -> float | None:
 
 
 def _options(arguments: argparse.Namespace) -> ExtractOptions:
+    if arguments.processes is not None and arguments.workers is not None:
+        raise UsageError(
+            "--workers are of one process, and each of --processes decodes one video at a time: "
+            "leave one of them out."
+        )
+    processes = worker_options(
+        arguments.processes, arguments.stall_limit, None, option="--processes"
+    )
     chosen = _chosen(arguments)
     shard = None if arguments.shard is None else read_shard(arguments.shard, os.environ)
     videos = expand_videos(arguments.videos, tell=_tell(arguments.quiet))
@@ -164,7 +174,8 @@ def _options(arguments: argparse.Namespace) -> ExtractOptions:
         device=arguments.device,
         num_threads=arguments.threads,
         batch_size=arguments.batch,
-        num_workers=arguments.workers,
+        num_workers=_USUAL_WORKERS if arguments.workers is None else arguments.workers,
+        processes=processes,
         overwrite=arguments.overwrite,
         quiet=arguments.quiet,
     )
@@ -213,6 +224,7 @@ def _run(options: ExtractOptions) -> int:
     try:
         from wsgn.extraction.batch import BatchWatcher, extract_videos
         from wsgn.extraction.networks import open_networks
+        from wsgn.extraction.processes import extract_in_processes
     except ImportError as error:
         raise _missing(error) from error
     config = options.config
@@ -221,28 +233,32 @@ def _run(options: ExtractOptions) -> int:
 
         # What is missing must not be found out video by video.
         load_opencv(config.flow)
-    networks = open_networks(
-        config, options.weights, options.device, num_threads=options.num_threads
-    )
     pairs = zip(config.networks, options.weights, strict=True)
     if any(path is None and network.needs_weights for network, path in pairs):
         say(_NAME, "the weights are random: these features are for tests and timing only.")
     progress = Progress(quiet=options.quiet)
+    watcher = BatchWatcher(
+        on_video=progress.on_video,
+        on_notice=progress.on_notice,
+        on_snippets=progress.on_snippets,
+    )
     try:
-        result = extract_videos(
-            options.videos,
-            options.output,
-            config,
-            networks,
-            batch_size=options.batch_size,
-            num_workers=options.num_workers,
-            overwrite=options.overwrite,
-            watcher=BatchWatcher(
-                on_video=progress.on_video,
-                on_notice=progress.on_notice,
-                on_snippets=progress.on_snippets,
-            ),
-        )
+        if options.processes is None:
+            networks = open_networks(
+                config, options.weights, options.device, num_threads=options.num_threads
+            )
+            result = extract_videos(
+                options.videos,
+                options.output,
+                config,
+                networks,
+                batch_size=options.batch_size,
+                num_workers=options.num_workers,
+                overwrite=options.overwrite,
+                watcher=watcher,
+            )
+        else:
+            result = extract_in_processes(options, watcher)
     finally:
         progress.close()
     return _report(options.output, config, result)

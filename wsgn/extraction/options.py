@@ -7,6 +7,7 @@ from pathlib import Path
 
 from wsgn.extraction.config import ExtractionConfig
 from wsgn.extraction.videos import VideoFile
+from wsgn.workers.options import WorkerOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,9 @@ class ExtractOptions:
     num_threads: int | None
     # Snippets in one call of the networks.
     batch_size: int
-    # Videos decoded at a time.
+    # Videos decoded at a time in this process.
     num_workers: int
+    # None where there is no other process.
+    processes: WorkerOptions | None
     overwrite: bool
     quiet: bool

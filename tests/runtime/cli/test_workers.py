@@ -11,25 +11,11 @@ from pathlib import Path
 import planted
 import pytest
 from outcomes import Run
+from planted_faults import plant_faults
 
 from wsgn.runtime.cli.main import main
 
 FORMATS = "jsonl,json,csv,html"
-# Python loads it in every process that finds it: a decoder's faults, planted outside the product.
-FAULTS = """
-import os, signal, sys, time
-
-def at_open(event, arguments):
-    if event != "open" or not isinstance(arguments[0], str):
-        return
-    name = os.path.basename(arguments[0])
-    if name == "crash.mp4":
-        os.kill(os.getpid(), signal.SIGSEGV)
-    if name == "hang.mp4":
-        time.sleep(3600)
-
-sys.addaudithook(at_open)
-"""
 
 
 @pytest.fixture(scope="session")
@@ -82,8 +68,7 @@ def test_a_crash_and_a_hang_cost_one_source_each(
 ) -> None:
     one, shared = tmp_path / "one", tmp_path / "shared"
     run(videos, "-o", one, "-f", "jsonl,json", "--threads", 1)
-    (tmp_path / "sitecustomize.py").write_text(FAULTS)
-    path = os.pathsep.join((str(tmp_path), environment["PYTHONPATH"]))
+    path = os.pathsep.join((plant_faults(tmp_path), environment["PYTHONPATH"]))
     words = [videos, "-e", engine_path, "-o", shared, "-f", "jsonl,json", "--threads", 1]
     words += ["--workers", 2, "--stall-limit", 8]
     ended = subprocess.run(
@@ -117,8 +102,7 @@ def test_a_signal_keeps_what_was_found_and_ends_the_workers(
     command: list[str],
     environment: dict[str, str],
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(FAULTS)
-    path = os.pathsep.join((str(tmp_path), environment["PYTHONPATH"]))
+    path = os.pathsep.join((plant_faults(tmp_path), environment["PYTHONPATH"]))
     names = [videos / f"{name}.mp4" for name in ("a", "hang", "b")]
     words = [*names, "-e", engine_path, "-o", tmp_path / "out", "--workers", 2, "--threads", 1]
     with subprocess.Popen(
