@@ -15,5 +15,5 @@ def dataset_of(
     source = object.__new__(FrameDataset)
     source._sampling = sampling
     source._grid = FrameGrid(sampling.frame_rate, *images.shape[1:3])
-    source._decoded = [DecodedVideo(images=images, seconds=seconds, epoch=epoch)]
+    source._decoded = {0: DecodedVideo(images=images, seconds=seconds, epoch=epoch)}
     return source

@@ -14,9 +14,9 @@ def at_open(event, arguments):
     name, ending = os.path.splitext(os.path.basename(arguments[0]))
     if ending not in (".mp4", ".safetensors"):
         return
-    if name == "crash":
+    if name.endswith("crash"):
         os.kill(os.getpid(), signal.SIGSEGV)
-    if name == "hang":
+    if name.endswith("hang"):
         time.sleep(3600)
 
 sys.addaudithook(at_open)
@@ -24,9 +24,9 @@ sys.addaudithook(at_open)
 
 
 def plant_faults(folder: Path) -> str:
-    """What PYTHONPATH has to begin with, so that `crash` and `hang` do what they are called.
+    """What PYTHONPATH has to begin with, so that files do what their names end in.
 
-    They are videos or feature files.
+    That is `crash` or `hang`, and they are videos or feature files.
     """
     (folder / "sitecustomize.py").write_text(_FAULTS)
     return str(folder)

@@ -33,9 +33,17 @@ class Dataset:
     _told: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def source(
-        self, subset: str, model: ModelConfig, cache: KeptFeatures | None = None
+        self,
+        subset: str,
+        model: ModelConfig,
+        cache: KeptFeatures | None = None,
+        *,
+        at_once: bool = True,
     ) -> VideoSource:
-        """The videos of a subset, as a model takes them; their features are kept in a cache."""
+        """The videos of a subset, as a model takes them; their features are kept in a cache.
+
+        Where not `at_once`, no file is opened before its video is asked for.
+        """
         videos = self.annotations.subset(subset)
         if self.features is None:
             if self.videos is None or model.frames is None:
@@ -51,6 +59,7 @@ class Dataset:
                 model.frames,
                 progress=self.progress,
                 memory_bytes=self.videos.memory_bytes,
+                at_once=at_once,
             )
         if model.features is None:
             raise UsageError("the model takes pixels: give --videos, not --features.")
@@ -62,6 +71,7 @@ class Dataset:
             time_unit=model.time_unit,
             scoring_step=model.scoring_step,
             cache=cache,
+            at_once=at_once,
         )
 
     def _with_features(self, subset: str, features: FeatureReader) -> tuple[VideoAnnotation, ...]:

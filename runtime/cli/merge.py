@@ -11,7 +11,7 @@ from wsgn.errors import InputError, OutputError
 from wsgn.support.command import failure_code
 from wsgn.support.files import input_errors
 from wsgn.support.parser import CommandParser
-from wsgn.support.shards import Shard
+from wsgn.support.shards import Shard, unfinished_shards
 from wsgn.support.terminal import printable
 
 from ..report.names import INDEX_NAME, PAGE_FORMAT
@@ -72,12 +72,8 @@ def _records(folder: Path) -> list[ShardRecord]:
                 f"{difference}; remove what an earlier run left."
             )
     by_number = {record.number: record for record in records}
-    if missing := [n for n in range(1, first.count + 1) if n not in by_number]:
-        shown = ", ".join(f"{number}/{first.count}" for number in missing[:10])
-        raise InputError(
-            f"{len(missing)} of {first.count} shards have not come to their end: {shown}"
-            f"{', ...' if len(missing) > 10 else ''}; run them with --resume, then merge again."
-        )
+    if words := unfinished_shards(by_number, first.count):
+        raise InputError(f"{words}; run them with --resume, then merge again.")
     return [by_number[number] for number in range(1, first.count + 1)]
 
 

@@ -170,7 +170,7 @@ def test_processes_give_the_same_and_a_crash_or_a_hang_costs_one_video(
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     assert run(clips, "-o", alone, *COMPACT, "--threads", 1) == 4
     of_one = capsys.readouterr()
-    for name in ("crash", "hang"):
+    for name in ("z-crash", "z-hang"):
         (clips / f"{name}.mp4").write_bytes((clips / "short.mp4").read_bytes())
     faults = plant_faults(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((faults, str(ROOT))))
@@ -178,8 +178,8 @@ def test_processes_give_the_same_and_a_crash_or_a_hang_costs_one_video(
     assert run(clips, "-o", shared, *COMPACT, *some) == 4
     of_two = capsys.readouterr()
     assert "2 extracted (14 snippets), 0 already there, 3 failed" in of_two.out
-    assert "crash: the process that worked on it has ended (SIGSEGV)" in of_two.err
-    assert "hang: nothing came of it for 8 s" in of_two.err
+    assert "z-crash: the process that worked on it has ended (SIGSEGV)" in of_two.err
+    assert "z-hang: nothing came of it for 8 s" in of_two.err
     assert [line for line in of_one.err.splitlines() if "empty" in line] == [
         line for line in of_two.err.splitlines() if "empty" in line
     ]
@@ -189,7 +189,7 @@ def test_processes_give_the_same_and_a_crash_or_a_hang_costs_one_video(
     assert found == wanted
     # What is there is not done again, and no process is started for nothing.
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "nowhere"))
-    for name in ("crash", "hang", "empty"):
+    for name in ("z-crash", "z-hang", "empty"):
         (clips / f"{name}.mp4").unlink()
     assert run(clips, "-o", shared, *COMPACT, "--processes", 2) == 0
 

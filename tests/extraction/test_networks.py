@@ -16,7 +16,7 @@ from wsgn.checkpoint import Checkpoint, save_checkpoint
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.errors import InputError
 from wsgn.extraction.config import ExtractionConfig, Network
-from wsgn.extraction.networks import file_sha256, load_weights, open_networks
+from wsgn.extraction.networks import load_weights, open_networks, weights_sha256
 from wsgn.manifest import FeatureInput, FrameInput, Sampling
 from wsgn.model import WeakDetector
 from wsgn.weights.converted import ConvertedWeights, Origin, write_weights
@@ -92,17 +92,17 @@ def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a safetensors file"):
         load_weights(random_network(1), tmp_path / "words")
     with pytest.raises(InputError, match="cannot be read"):
-        file_sha256(tmp_path / "none")
+        weights_sha256(tmp_path / "none")
 
 
 def test_the_config_knows_the_weights(tmp_path: Path) -> None:
     path = converted(tmp_path / "w.safetensors", RESNET)
     # The hash of b"abc" is a published test vector (FIPS 180-4).
     (tmp_path / "abc").write_bytes(b"abc")
-    assert file_sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")
-    network = Network(name="resnet18", config=RESNET, weights_sha256=file_sha256(path))
+    assert weights_sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")
+    network = Network(name="resnet18", config=RESNET, weights_sha256=weights_sha256(path))
     config = ExtractionConfig(networks=(network,), short_side=48, crop_size=32)
-    assert file_sha256(path) in config.source
+    assert weights_sha256(path) in config.source
     open_networks(config, [path], "cpu")
 
 

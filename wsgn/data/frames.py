@@ -45,7 +45,8 @@ class FrameDataset:
 
     Every video is decoded once to learn its length; so many frames are kept as fit into
     `memory_bytes`. The other videos are decoded again each time, and only the frames of the
-    snippets that are asked for are held.
+    snippets that are asked for are held. Where not `at_once`, a video is decoded when it is asked
+    for, and the last one alone is kept.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class FrameDataset:
         *,
         progress: bool = True,
         memory_bytes: int = DEFAULT_MEMORY_BYTES,
+        at_once: bool = True,
     ) -> None:
         self.classes = tuple(classes)
         self.videos = tuple(videos)
@@ -70,24 +72,37 @@ class FrameDataset:
         )
         files = VideoFolder(folder)
         self._paths = [files.find(video.name) for video in videos]
-        memory = FrameMemory(memory_bytes)
+        self._memory_bytes = memory_bytes
+        # By place.
+        self._decoded: dict[int, DecodedVideo] = {}
+        if at_once:
+            self._decode_all(progress=progress)
+
+    def _decode_all(self, *, progress: bool) -> None:
+        memory = FrameMemory(self._memory_bytes)
         with ThreadPoolExecutor(max_workers=2) as pool:
             decoded = pool.map(lambda path: read_video(path, self._grid, memory), self._paths)
-            self._decoded = list(
-                progress_bar(
-                    decoded,
-                    wanted=progress,
-                    total=len(self._paths),
-                    desc="reading videos",
-                    unit="video",
-                )
+            bar = progress_bar(
+                decoded,
+                wanted=progress,
+                total=len(self._paths),
+                desc="reading videos",
+                unit="video",
             )
+            self._decoded = dict(enumerate(bar))
         if progress:
-            self._tell_what_does_not_fit(memory_bytes)
+            self._tell_what_does_not_fit()
+
+    def _video(self, index: int) -> DecodedVideo:
+        if index not in self._decoded:
+            self._decoded.clear()
+            memory = FrameMemory(self._memory_bytes)
+            self._decoded[index] = read_video(self._paths[index], self._grid, memory)
+        return self._decoded[index]
 
     def num_snippets(self, index: int) -> int:
         """Snippets of one video before any thinning."""
-        return len(snippet_rows(self._decoded[index].epoch, self._sampling))
+        return len(snippet_rows(self._video(index).epoch, self._sampling))
 
     def load(self, index: int) -> VideoSample:
         """Snippets (T, L, H, W, 3) uint8 of one video."""
@@ -118,7 +133,7 @@ class FrameDataset:
     def _sample(
         self, index: int, sampling: Sampling, *, offset: int, augmentation: Augmentation | None
     ) -> VideoSample:
-        video = self._decoded[index]
+        video = self._video(index)
         rows = snippet_rows(video.epoch, sampling, offset)  # (T, L)
         # Only the frames that are needed are decoded again, or augmented, and each once.
         numbers, indices = np.unique(rows, return_inverse=True)
@@ -134,13 +149,13 @@ class FrameDataset:
             times=snippet_times(video.seconds[first], video.epoch[first], sampling),
         )
 
-    def _tell_what_does_not_fit(self, memory_bytes: int) -> None:
-        outside = sum(video.images is None for video in self._decoded)
+    def _tell_what_does_not_fit(self) -> None:
+        outside = sum(video.images is None for video in self._decoded.values())
         if outside:
             say_above_bars(
                 f"{outside} of {len(self._decoded)} videos do not fit into "
-                f"{memory_bytes / 2**30:.3g} GiB of memory, and are decoded again whenever they "
-                "are needed."
+                f"{self._memory_bytes / 2**30:.3g} GiB of memory, and are decoded again whenever "
+                "they are needed."
             )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,14 +10,8 @@ from wsgn.errors import InputError
 from wsgn.features.file import SUFFIX
 from wsgn.features.folders import files_in_tree
 from wsgn.features.reader import stored_names
-from wsgn.support.files import input_errors, write_whole_file
+from wsgn.support.files import write_whole_file
 from wsgn.support.json_input import read_object
-
-
-def content_digest(path: Path) -> str:
-    """SHA-256 of a video's file, in hexadecimal digits. Raises `InputError`."""
-    with input_errors(f"'{path}'"), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def forget_changed(record: Path, features: Path, digests: Mapping[str, str]) -> None:

@@ -124,7 +124,7 @@ def _chosen(
     onnx: OnnxOptions | None,
     side: int,
 ) -> ChosenNetwork:
-    from wsgn.extraction.networks import file_sha256
+    from wsgn.extraction.networks import weights_sha256
 
     if name.startswith(ONNX_PREFIX):
         from wsgn.backbones.onnx_network import describe_network
@@ -135,7 +135,7 @@ def _chosen(
         return ChosenNetwork(network=network, weights=path)
     if weights is None and name in _PACKAGED and not random_weights:
         weights = packaged_weights(name)
-    sha256 = None if weights is None else file_sha256(weights)
+    sha256 = None if weights is None else weights_sha256(weights)
     network = Network(name=name, config=BACKBONES[name], weights_sha256=sha256)
     return ChosenNetwork(network=network, weights=weights)
 
@@ -143,21 +143,21 @@ def _chosen(
 def _network_sha256(path: Path) -> str:
     """Hash of an ONNX file; with weights beside it, of the hashes of all files."""
     from wsgn.backbones.onnx_file import weight_files
-    from wsgn.extraction.networks import file_sha256
+    from wsgn.extraction.networks import weights_sha256
 
-    own, beside = file_sha256(path), weight_files(path)
+    own, beside = weights_sha256(path), weight_files(path)
     if not beside:
         return own
-    return hashlib.sha256("".join([own, *map(file_sha256, beside)]).encode()).hexdigest()
+    return hashlib.sha256("".join([own, *map(weights_sha256, beside)]).encode()).hexdigest()
 
 
 def _from_file(path: Path) -> ChosenNetwork:
     """The backbone in a file of `wsgn-weights convert`, without its classifier."""
-    from wsgn.extraction.networks import file_sha256
+    from wsgn.extraction.networks import weights_sha256
     from wsgn.weights.converted import read_weights
     from wsgn.weights.identify import kind_of
 
     config = read_weights(path).config
     name = kind_of(config)
-    network = Network(name=name, config=BACKBONES[name], weights_sha256=file_sha256(path))
+    network = Network(name=name, config=BACKBONES[name], weights_sha256=weights_sha256(path))
     return ChosenNetwork(network=network, weights=path)

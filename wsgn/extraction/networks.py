@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -21,7 +20,7 @@ from wsgn.extraction.config import ExtractionConfig, Network, is_on_images
 from wsgn.extraction.snippets import Frame
 from wsgn.support.arrays import Float32Array
 from wsgn.support.counts import checked_count
-from wsgn.support.files import input_errors, require_file
+from wsgn.support.files import file_sha256
 from wsgn.torch_device import open_device
 from wsgn.weights.convert import check_weights
 from wsgn.weights.converted import load_backbone_weights, load_tensors
@@ -158,9 +157,6 @@ def _trained_backbone(path: Path) -> dict[str, Tensor] | None:
     return found
 
 
-def file_sha256(path: Path) -> str:
+def weights_sha256(path: Path) -> str:
     """Hash of a file of weights, in hexadecimal digits; raises `InputError`."""
-    with input_errors(f"the weights {path}"):
-        require_file(path, f"the file of weights {path}")
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path, f"the weights {path}")

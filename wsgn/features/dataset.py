@@ -31,7 +31,8 @@ class FeatureDataset:
     """Labelled videos with features; see `wsgn.data.samples.VideoSource`.
 
     The headers of all videos are read at once, so that what is missing or does not fit shows before
-    a training; the values of one video are read when it is loaded.
+    a training; the values of one video are read when it is loaded. Where not `at_once`, a header is
+    read when its video is asked for, and what videos tell together is left to `check_together`.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class FeatureDataset:
         time_unit: str = "snippet",
         scoring_step: int = 1,
         cache: KeptFeatures | None = None,
+        at_once: bool = True,
     ) -> None:
         """`features` is a reader, or a folder of any layout whose time base is `sampling`.
 
@@ -68,25 +70,36 @@ class FeatureDataset:
         self._scoring_step = scoring_step
         self._cache = cache
         self._stored = _stored(self._reader, self.videos)
-        infos = read_infos(self._reader, [self._stored[video.name] for video in self.videos])
-        self._infos = _checked_infos(infos, self.videos, feature_size)
-        check_time_base(
-            [
-                TimedVideo(name=video.name, info=info, duration_seconds=video.duration_seconds)
-                for video, info in zip(self.videos, self._infos, strict=True)
-                if video.duration_seconds is not None
-            ]
-        )
+        self._feature_size = feature_size
+        # By place.
+        self._infos: dict[int, FeatureInfo] = {}
+        if at_once:
+            infos = read_infos(self._reader, [self._stored[video.name] for video in self.videos])
+            check_orientation(_by_name(self.videos, infos), _durations(self.videos))
+            if feature_size is None:
+                self._feature_size = infos[0].feature_size
+            for video, info in zip(self.videos, infos, strict=True):
+                _require_width(video, info, self._feature_size)
+            self._infos = dict(enumerate(infos))
+            _check_time_base(self.videos, infos)
+
+    def info(self, index: int) -> FeatureInfo:
+        """What the header of one video says. Raises `InputError`."""
+        if index not in self._infos:
+            info = self._reader.info(self._stored[self.videos[index].name])
+            _require_width(self.videos[index], info, self._feature_size)
+            self._infos[index] = info
+        return self._infos[index]
 
     @property
     def feature_size(self) -> int:
         """Channels of every video, D."""
-        return self._infos[0].feature_size
+        return self.info(0).feature_size
 
     @property
     def made_by(self) -> str:
         """What made the features, where all files say the same; else empty."""
-        sources = {info.source for info in self._infos}
+        sources = {self.info(index).source for index in range(len(self.videos))}
         return sources.pop() if len(sources) == 1 else ""
 
     @property
@@ -96,12 +109,12 @@ class FeatureDataset:
 
     def sampling(self, index: int) -> Sampling:
         """The time base of the samples of one video: that of its features, or of single frames."""
-        sampling = self._infos[index].sampling
+        sampling = self.info(index).sampling
         return frame_sampling(sampling) if self._by_frame else sampling
 
     def num_snippets(self, index: int) -> int:
         """Snippets (or frames) of one video before any thinning, from its header."""
-        info = self._infos[index]
+        info = self.info(index)
         if self._by_frame:
             return num_frames(info.num_snippets, info.sampling)
         return info.num_snippets
@@ -131,7 +144,7 @@ class FeatureDataset:
         """Features at rows that have one distance, in their file's type."""
         features = self._features(index)  # (T, D)
         if self._by_frame:
-            values = frame_features(features.numpy(), rows, self._infos[index].sampling)
+            values = frame_features(features.numpy(), rows, self.info(index).sampling)
             features = torch.from_numpy(values)
         elif len(rows) < len(features):
             step = int(rows[1] - rows[0]) if len(rows) > 1 else 1
@@ -154,7 +167,7 @@ class FeatureDataset:
         return kept
 
     def _read(self, index: int) -> FeatureArray:
-        name, info = self.videos[index].name, self._infos[index]
+        name, info = self.videos[index].name, self.info(index)
         features = self._reader.read_stored(self._stored[name])
         if features.shape != (info.num_snippets, info.feature_size):
             raise InputError(
@@ -185,18 +198,40 @@ def _stored(reader: FeatureReader, videos: Sequence[VideoAnnotation]) -> dict[st
     return stored
 
 
-def _checked_infos(
-    infos: list[FeatureInfo], videos: Sequence[VideoAnnotation], feature_size: int | None
-) -> list[FeatureInfo]:
-    check_orientation(
-        {video.name: info for video, info in zip(videos, infos, strict=True)},
-        {video.name: video.duration_seconds for video in videos},
+def check_together(videos: Sequence[VideoAnnotation], infos: Sequence[FeatureInfo]) -> None:
+    """Hold the features of all videos against each other, and against annotated durations.
+
+    Raises `InputError` where they lie the wrong way (`wsgn.features.shapes`), or where their time
+    base contradicts most durations (`wsgn.features.time_base`).
+    """
+    check_orientation(_by_name(videos, infos), _durations(videos))
+    _check_time_base(videos, infos)
+
+
+def _by_name(
+    videos: Sequence[VideoAnnotation], infos: Sequence[FeatureInfo]
+) -> dict[str, FeatureInfo]:
+    return {video.name: info for video, info in zip(videos, infos, strict=True)}
+
+
+def _durations(videos: Sequence[VideoAnnotation]) -> dict[str, float | None]:
+    return {video.name: video.duration_seconds for video in videos}
+
+
+def _check_time_base(videos: Sequence[VideoAnnotation], infos: Sequence[FeatureInfo]) -> None:
+    check_time_base(
+        [
+            TimedVideo(name=video.name, info=info, duration_seconds=video.duration_seconds)
+            for video, info in zip(videos, infos, strict=True)
+            if video.duration_seconds is not None
+        ]
     )
-    wanted = infos[0].feature_size if feature_size is None else feature_size
-    for video, info in zip(videos, infos, strict=True):
-        if info.feature_size != wanted:
-            raise InputError(
-                f"the features of video '{video.name}' are {info.feature_size} wide where "
-                f"{wanted} is needed: give the width of the files, or convert them alike."
-            )
-    return infos
+
+
+def _require_width(video: VideoAnnotation, info: FeatureInfo, wanted: int | None) -> None:
+    """Refuse features of another width than this, where one is wanted."""
+    if wanted is not None and info.feature_size != wanted:
+        raise InputError(
+            f"the features of video '{video.name}' are {info.feature_size} wide where {wanted} is "
+            "needed: give the width of the files, or convert them alike."
+        )

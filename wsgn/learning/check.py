@@ -11,7 +11,7 @@ from pathlib import Path
 from wsgn.data.annotations import Annotations, VideoAnnotation
 from wsgn.data.video_folder import VideoFolder
 from wsgn.errors import InputError
-from wsgn.extraction.cache import content_digest
+from wsgn.support.files import file_sha256
 from wsgn.support.terminal import quoted
 from wsgn.video.info import VideoInfo
 from wsgn.video.opened_video import OpenedVideo
@@ -107,7 +107,7 @@ def _readable(
 
 
 def _clip(video: VideoAnnotation, path: Path) -> Clip:
-    sha256 = content_digest(path)
+    sha256 = file_sha256(path)
     # It decodes the first frame, which shows whether the codec is known.
     with OpenedVideo(path, None) as opened:
         return Clip(video=video, path=path, sha256=sha256, info=opened.info)

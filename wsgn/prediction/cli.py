@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,31 +18,47 @@ from wsgn.features.arguments import (
 from wsgn.methods.config import SCORINGS
 from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.prediction.options import SEGMENT_RULES, USUAL_TIOU, PredictOptions
-from wsgn.support.command import run_command
+from wsgn.support.command import report_failures, run_command, say
 from wsgn.support.parser import CommandParser
+from wsgn.support.shards import read_shard
 from wsgn.support.terminal import print_lines
+from wsgn.workers.arguments import add_shard, add_workers
+from wsgn.workers.options import worker_options
+
+_NAME = "wsgn-predict"
+_NOTHING_SCORED = (
+    "nothing is scored without them, for the figures would be those of other videos: run it again, "
+    "or take them out of the annotations."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; 0 done, 2 usage, 3 unreadable input, 6 output, 130 interrupted."""
+    """Run the command.
+
+    0 done, 2 usage, 3 unreadable input, 4 some videos failed in workers, 6 output, 130 interrupted.
+    """
 
     def work() -> int:
         arguments = _parser().parse_args(argv)
         options = _options(arguments)
         try:
-            from wsgn.prediction.run import predict
+            from wsgn.prediction.run import predict, predict_part
         except ImportError as error:
             raise MissingExtraError(f"Prediction ({error.name})", "train") from error
-        report = predict(options)
-        print_lines(report.as_json() if arguments.json else report.as_text())
-        return 0
+        report = predict(options) if options.shard is None else predict_part(options)
+        if words := report.as_json() if arguments.json else report.as_text():
+            print_lines(words)
+        code = report_failures(_NAME, report.failed, report.num_predicted)
+        if report.failed and options.shard is None:
+            say(_NAME, _NOTHING_SCORED)
+        return code
 
-    return run_command("wsgn-predict", work, interrupted=lambda: "interrupted.")
+    return run_command(_NAME, work, interrupted=lambda: "interrupted.")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
-        prog="wsgn-predict",
+        prog=_NAME,
         description="Find the segments of annotated videos with trained models. Several models "
         "(of RGB and of flow, say) are fused: the mean of their frame scores.",
     )
@@ -86,6 +103,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="results as JSON")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument(
+        "--threads", type=int, help="CPU threads of the models, in each process (default: all)"
+    )
+    _add_sharing(parser.add_argument_group("many processes and machines"))
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bars and notices")
     return parser
 
@@ -118,6 +139,18 @@ def _add_rule(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_sharing(group: argparse._ArgumentGroup) -> None:
+    add_workers(group, "--workers", "video")
+    add_shard(group, "video")
+    group.add_argument(
+        "--parts",
+        type=Path,
+        metavar="DIR",
+        help="with --shard, write what it predicts there and make nothing of it; without, join "
+        "what all shards wrote there",
+    )
+
+
 def _options(arguments: argparse.Namespace) -> PredictOptions:
     return PredictOptions(
         annotations=arguments.annotations,
@@ -136,6 +169,10 @@ def _options(arguments: argparse.Namespace) -> PredictOptions:
         charades=arguments.charades,
         submission=arguments.submission,
         device=arguments.device,
+        num_threads=arguments.threads,
+        workers=worker_options(arguments.workers, arguments.stall_limit, None),
+        parts=arguments.parts,
+        shard=None if arguments.shard is None else read_shard(arguments.shard, os.environ),
         quiet=arguments.quiet,
     )
 

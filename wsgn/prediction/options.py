@@ -7,6 +7,8 @@ from pathlib import Path
 
 from wsgn.errors import UsageError
 from wsgn.features.options import DataOptions
+from wsgn.support.shards import Shard
+from wsgn.workers.options import WorkerOptions
 
 # How segments are found: by the model's own rule, by a threshold in the middle, or by many.
 SEGMENT_RULES = ("trained", "middle", "many")
@@ -50,6 +52,14 @@ class PredictOptions:
     submission: Path | None = None
     # 'cpu', 'cuda' or 'cuda:N'.
     device: str = "cpu"
+    # CPU threads of the models, of each worker; None for all, which workers share.
+    num_threads: int | None = None
+    # None where all is done in this process.
+    workers: WorkerOptions | None = None
+    # Where parts of shards lie: with a shard its part is written there and nothing else is made,
+    # without one all of them are joined.
+    parts: Path | None = None
+    shard: Shard | None = None
     # Show no progress bars.
     quiet: bool = False
 
@@ -69,7 +79,14 @@ class PredictOptions:
                 "--write-model sets thresholds by the labels of training videos: name their subset "
                 "(--subset train), and give one model."
             )
-        if not (self.wants_segments or self.charades or self.write_model):
+        if self.shard is not None and self.parts is None:
+            raise UsageError("--shard needs --parts DIR, where all shards leave their parts.")
+        if self.parts is not None and self.shard is None and self.workers is not None:
+            raise UsageError(
+                "--parts without --shard joins what shards have predicted: leave --workers out, or "
+                "say which shard this is."
+            )
+        if self.shard is None and not (self.wants_segments or self.charades or self.write_model):
             raise UsageError(
                 "nothing is asked for: give -o, --protocol, --charades or --write-model."
             )

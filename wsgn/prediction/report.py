@@ -11,6 +11,7 @@ from wsgn.metrics.charades import CharadesResult
 from wsgn.metrics.detection import DetectionResult
 from wsgn.metrics.video_level import NOT_LOCALISED, VideoLevelResult
 from wsgn.prediction.absent import Absent
+from wsgn.support.shards import Shard
 from wsgn.support.tables import columns
 
 
@@ -49,6 +50,9 @@ class PredictionReport:
     charades: CharadesResult | None
     # Where a model with another rule was written.
     model: Path | None = None
+    num_predicted: int = 0
+    # (video, sentence): without these nothing was scored.
+    failed: tuple[tuple[str, str], ...] = ()
 
     def as_json(self) -> str:
         """One object in one line; percentages are not rounded."""
@@ -64,6 +68,8 @@ class PredictionReport:
                 "mAP": self.charades.map_percent,
                 "weighted_AP": self.charades.weighted_ap_percent,
             }
+        if self.failed:
+            document["failed"] = [name for name, _ in self.failed]
         return json.dumps(document)
 
     def as_text(self) -> str:
@@ -80,6 +86,31 @@ class PredictionReport:
                 f"weighted AP {self.charades.weighted_ap_percent:.2f} %"
             )
         return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartReport:
+    """What a shard has left."""
+
+    shard: Shard
+    path: Path
+    num_predicted: int
+    # (video, sentence)
+    failed: tuple[tuple[str, str], ...]
+
+    def as_json(self) -> str:
+        """One object in one line."""
+        document: dict[str, object] = {"part": str(self.path), "videos": self.num_predicted}
+        if self.failed:
+            document["failed"] = [name for name, _ in self.failed]
+        return json.dumps(document)
+
+    def as_text(self) -> str:
+        """The report for people who read."""
+        return (
+            f"shard {self.shard.number} of {self.shard.count}: {self.num_predicted} videos "
+            f"predicted, written to {self.path}"
+        )
 
 
 def _segments_object(report: SegmentReport) -> dict[str, object]:

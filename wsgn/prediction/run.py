@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +11,8 @@ from wsgn.checkpoint import Checkpoint, load_checkpoint
 from wsgn.data.annotations import Annotations
 from wsgn.data.charades import CLASSES as CHARADES_CLASSES
 from wsgn.data.layouts import read_annotations
-from wsgn.dataset import open_data
-from wsgn.errors import InputError, UsageError
-from wsgn.features.options import VideoOptions
+from wsgn.data.samples import VideoSource
+from wsgn.errors import UsageError
 from wsgn.localization.segments import Segment
 from wsgn.methods.config import WsgnConfig
 from wsgn.metrics.annotations import Truth, read_truth
@@ -32,21 +32,91 @@ from wsgn.prediction.evaluate import (
     score_segments,
     video_level_result,
 )
+from wsgn.prediction.join import joined, part_list
+from wsgn.prediction.models import Models, Predicted, check_whole, open_sources
 from wsgn.prediction.options import PredictOptions
-from wsgn.prediction.predict import VideoPrediction, fused, predict_videos
-from wsgn.prediction.report import DetectionReport, PredictionReport, SegmentReport
+from wsgn.prediction.parts import part_path, write_part
+from wsgn.prediction.predict import VideoPrediction
+from wsgn.prediction.processes import predict_in_processes
+from wsgn.prediction.report import (
+    DetectionReport,
+    PartReport,
+    PredictionReport,
+    SegmentReport,
+)
 from wsgn.prediction.separate_outputs import segments_of_each_output
 from wsgn.prediction.tried import tried, write_tried
+from wsgn.support.files import check_folder, new_folder
 from wsgn.support.progress import progress_bar
 from wsgn.torch_device import open_device
 
 
 def predict(options: PredictOptions) -> PredictionReport:
-    """Predict the videos of a subset; write and score what the options ask for.
+    """Predict the videos of a subset, or join what shards predicted; write and score what is asked.
+
+    Where a video failed, which costs itself alone in workers, nothing is scored: the segments of
+    the others are written.
 
     Raises `UsageError` where models, annotations and options do not go together, `InputError` for
     a file that cannot be read, `OutputError` for one that cannot be written.
     """
+    checkpoints, annotations, points = _prepared(options)
+    predicted = _predicted(options, checkpoints, annotations)
+    predictions = [one.prediction for one in predicted.videos]
+    report = PredictionReport(
+        segments=None, charades=None, num_predicted=len(predictions), failed=predicted.failed
+    )
+    if not predictions:
+        return report
+    if options.wants_segments:
+        segments = _segment_report(
+            options, checkpoints[0], annotations, predictions, is_whole=not predicted.failed
+        )
+        report = replace(report, segments=segments)
+    if predicted.failed:
+        return report
+    if options.write_model is not None:
+        write_tried(options.write_model, checkpoints[0], options.segments, annotations, predictions)
+    charades = None
+    if points is not None:
+        charades = _charades(points, predictions, options.submission)
+    return replace(report, charades=charades, model=options.write_model)
+
+
+def predict_part(options: PredictOptions) -> PartReport:
+    """Predict the videos of the options' shard, and leave its part for `predict` to join.
+
+    Raises what `predict` raises, before any video is predicted.
+    """
+    assert options.shard is not None
+    assert options.parts is not None
+    checkpoints, annotations, _ = _prepared(options)
+    sources = open_sources(
+        options, checkpoints, annotations, at_once=False, progress=not options.quiet
+    )
+    names = [video.name for video in sources[0].videos]
+    path = part_path(options.parts, options.shard)
+    of = part_list(options, annotations.subset(options.subset), names)
+    with new_folder(options.parts):
+        check_folder(path)
+        places = options.shard.positions(len(names))
+        if options.workers is None:
+            predicted = _predicted_here(options, checkpoints, sources, places)
+        else:
+            predicted = predict_in_processes(options, names, places)
+        write_part(path, options.shard, of, names, predicted)
+    return PartReport(
+        shard=options.shard,
+        path=path,
+        num_predicted=len(predicted.videos),
+        failed=predicted.failed,
+    )
+
+
+def _prepared(
+    options: PredictOptions,
+) -> tuple[list[Checkpoint], Annotations, CharadesTruth | None]:
+    """Models, annotations and the points of Charades, which go together."""
     checkpoints = [tried(load_checkpoint(path), options) for path in options.checkpoints]
     annotations = read_annotations(options.annotations)
     _require_fit(options, checkpoints, annotations)
@@ -55,16 +125,7 @@ def predict(options: PredictOptions) -> PredictionReport:
     if options.protocol is not None and localised:
         read_truth(options.annotations, options.subset)
     points = None if options.charades is None else read_charades(options.charades)
-    predictions = _predictions(options, checkpoints, annotations)
-    segments = None
-    if options.wants_segments:
-        segments = _segment_report(options, checkpoints[0], annotations, predictions)
-    if options.write_model is not None:
-        write_tried(options.write_model, checkpoints[0], options.segments, annotations, predictions)
-    charades = None
-    if points is not None:
-        charades = _charades(points, predictions, options.submission)
-    return PredictionReport(segments=segments, charades=charades, model=options.write_model)
+    return checkpoints, annotations, points
 
 
 def _require_fit(
@@ -83,35 +144,40 @@ def _require_fit(
         chosen_rule(options.segments, checkpoints[0])
 
 
-def _predictions(
+def _predicted(
     options: PredictOptions, checkpoints: Sequence[Checkpoint], annotations: Annotations
-) -> list[VideoPrediction]:
-    """The videos one after the other, each fused out of what all models say."""
-    device = open_device(options.device)
-    streams: list[Iterator[VideoPrediction]] = []
-    names: list[str] = []
-    for checkpoint in checkpoints:
-        model = checkpoint.model
-        # What one model says of features that are missing, the others need not say again.
-        tells = not options.quiet and (not streams or isinstance(options.data, VideoOptions))
-        data = open_data(options.data, annotations, streams=model.streams, progress=tells)
-        source = data.source(options.subset, model)
-        found = [video.name for video in source.videos]
-        if streams and (odd := sorted(set(found) ^ set(names))):
-            raise InputError(
-                f"the models do not find features of the same videos, {len(odd)} of them only one "
-                f"model, the first is '{odd[0]}': add what is missing."
-            )
-        names = found
-        streams.append(predict_videos(checkpoint.build().to(device), source))
-    together = progress_bar(
-        zip(*streams, strict=True),
-        wanted=not options.quiet,
-        total=len(names),
-        desc="predicting",
-        unit="video",
-    )
-    return [fused(predictions) for predictions in together]
+) -> Predicted:
+    """All videos of the subset, in their order."""
+    videos = annotations.subset(options.subset)
+    if options.parts is not None:
+        predicted = joined(options, videos, len(annotations.classes))
+    elif options.workers is not None:
+        sources = open_sources(
+            options, checkpoints, annotations, at_once=False, progress=not options.quiet
+        )
+        names = [video.name for video in sources[0].videos]
+        predicted = predict_in_processes(options, names, range(len(names)))
+    else:
+        # What does not exist is refused before videos are decoded.
+        open_device(options.device)
+        sources = open_sources(
+            options, checkpoints, annotations, at_once=True, progress=not options.quiet
+        )
+        return _predicted_here(options, checkpoints, sources, range(len(sources[0].videos)))
+    check_whole(videos, predicted.videos)
+    return predicted
+
+
+def _predicted_here(
+    options: PredictOptions,
+    checkpoints: Sequence[Checkpoint],
+    sources: Sequence[VideoSource],
+    places: Sequence[int],
+) -> Predicted:
+    """The videos one after the other, in this process."""
+    models = Models(options, checkpoints, sources)
+    bar = progress_bar(places, wanted=not options.quiet, desc="predicting", unit="video")
+    return Predicted(videos=tuple(models.predict(place) for place in bar))
 
 
 def _segment_report(
@@ -119,46 +185,47 @@ def _segment_report(
     checkpoint: Checkpoint,
     annotations: Annotations,
     predictions: Sequence[VideoPrediction],
+    *,
+    is_whole: bool,
 ) -> SegmentReport:
-    """Find the segments, write them and score them."""
+    """Find the segments, write them and, of all videos, score them."""
     rule = chosen_rule(options.segments, checkpoint)
     segments = find_segments(predictions, checkpoint.model.classes, rule)
     if options.output is not None:
         save_detections(options.output, segments)
-    scores = video_level = None
+    report = SegmentReport(
+        num_segments=sum(map(len, segments.values())), written=options.output, scores=None
+    )
+    if options.protocol is None or not is_whole:
+        return report
     videos = annotations.subset(options.subset)
-    if options.protocol is not None and not has_segments(videos):
+    if not has_segments(videos):
         pooled = {prediction.name: prediction.pooled_scores() for prediction in predictions}
         video_level = video_level_result(videos, annotations.classes, pooled)
-    elif options.protocol is not None:
-        truth, absent = scored_truth(
-            read_truth(options.annotations, options.subset), segments, options.protocol,
-            only_present=options.data.only_present,
-        )  # fmt: skip
-        if options.report is not None:
-            _write_page(options, checkpoint.model.classes, truth, segments, predictions)
-        score = partial(
-            score_segments,
-            truth=truth,
-            protocol=options.protocol,
-            tiou=options.tiou,
-        )
-        apart: Mapping[str, Mapping[str, Sequence[Segment]]] = {}
-        if options.each_output:
-            apart = segments_of_each_output(checkpoint, predictions, rule)
-        scores = DetectionReport(
-            result=score(segments),
-            absent=absent,
-            classification_map_percent=classification_map(annotations, predictions),
-            num_classified=len(predictions),
-            outputs={name: score(alone) for name, alone in apart.items()},
-        )
-    return SegmentReport(
-        num_segments=sum(map(len, segments.values())),
-        written=options.output,
-        scores=scores,
-        video_level=video_level,
+        return replace(report, video_level=video_level)
+    truth, absent = scored_truth(
+        read_truth(options.annotations, options.subset), segments, options.protocol,
+        only_present=options.data.only_present,
+    )  # fmt: skip
+    if options.report is not None:
+        _write_page(options, checkpoint.model.classes, truth, segments, predictions)
+    score = partial(
+        score_segments,
+        truth=truth,
+        protocol=options.protocol,
+        tiou=options.tiou,
     )
+    apart: Mapping[str, Mapping[str, Sequence[Segment]]] = {}
+    if options.each_output:
+        apart = segments_of_each_output(checkpoint, predictions, rule)
+    scores = DetectionReport(
+        result=score(segments),
+        absent=absent,
+        classification_map_percent=classification_map(annotations, predictions),
+        num_classified=len(predictions),
+        outputs={name: score(alone) for name, alone in apart.items()},
+    )
+    return replace(report, scores=scores)
 
 
 def _write_page(

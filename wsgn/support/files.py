@@ -316,6 +316,14 @@ def require_file(path: Path, what: Path | str) -> None:
         raise InputError(f"{what} is {kind} where a file is needed.")
 
 
+def file_sha256(path: Path, what: str | None = None) -> str:
+    """Hash of a file's content, in hexadecimal digits. Raises `InputError`, which names `what`."""
+    with input_errors(what or f"'{path}'"):
+        require_file(path, what or f"'{path}'")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def size_in_words(num_bytes: int) -> str:
     """ "2.35 MB", and "8.1 kB" where that would be nearly nothing."""
     if num_bytes < 100_000:

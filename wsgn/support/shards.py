@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 # More machines than this share no list.
 _MOST = 100_000
+# Shards that a sentence names.
+_MOST_NAMED = 10
 _WORDS = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)
 _NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 
@@ -44,6 +46,16 @@ class Shard:
     def name(self) -> str:
         """`2-of-4`, for names of files."""
         return f"{self.number}-of-{self.count}"
+
+
+def unfinished_shards(numbers: Collection[int], count: int) -> str:
+    """Words for which of so many shards are not among the numbers; empty where all are."""
+    missing = [number for number in range(1, count + 1) if number not in numbers]
+    if not missing:
+        return ""
+    shown = ", ".join(f"{number}/{count}" for number in missing[:_MOST_NAMED])
+    more = ", ..." if len(missing) > _MOST_NAMED else ""
+    return f"{len(missing)} of {count} shards have not come to their end: {shown}{more}"
 
 
 def read_shard(words: str, environment: Mapping[str, str]) -> Shard:

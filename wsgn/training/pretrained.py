@@ -12,7 +12,7 @@ from wsgn.data.annotations import Annotations
 from wsgn.data.video_folder import VideoFolder
 from wsgn.errors import InputError, UsageError
 from wsgn.extraction.batch import BatchWatcher, Extraction, extract_videos
-from wsgn.extraction.cache import content_digest, forget_changed
+from wsgn.extraction.cache import forget_changed
 from wsgn.extraction.choose import ChosenNetwork, choose_networks, split_names
 from wsgn.extraction.config import ExtractionConfig
 from wsgn.extraction.networks import open_networks
@@ -20,7 +20,7 @@ from wsgn.extraction.progress import Progress
 from wsgn.extraction.recommended import BACKBONE, IMAGE_FRAMES, RESIZE, PretrainedOptions
 from wsgn.extraction.videos import VideoFile
 from wsgn.features.options import FeatureOptions
-from wsgn.support.files import input_errors
+from wsgn.support.files import file_sha256, input_errors
 from wsgn.support.terminal import printable, say_above_bars
 from wsgn.training.options import TrainOptions
 from wsgn.video.files import without_video_suffix
@@ -42,7 +42,7 @@ def with_features(options: TrainOptions, annotations: Annotations) -> TrainOptio
     chosen = choose_networks(split_names([BACKBONE]))
     videos = _files(options, data, annotations)
     folder = data.cache or options.output / "features"
-    digests = {video.name: content_digest(video.path) for video in videos}
+    digests = {video.name: file_sha256(video.path) for video in videos}
     forget_changed(folder.with_name(f"{folder.name}.json"), folder, digests)
     if options.progress:
         names = " and ".join(one.network.name for one in chosen)

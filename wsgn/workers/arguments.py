@@ -5,12 +5,12 @@ Like a `cli.py`, this file knows argparse; nothing but those files imports it.
 
 from __future__ import annotations
 
-from typing import Any
+import argparse
 
 from wsgn.workers.options import STALL_SECONDS
 
 
-def add_shard(group: Any, noun: str) -> None:
+def add_shard(group: argparse._ArgumentGroup, noun: str) -> None:
     """--shard, of a command on several of what `noun` names."""
     group.add_argument(
         "--shard",
@@ -20,7 +20,7 @@ def add_shard(group: Any, noun: str) -> None:
     )
 
 
-def add_workers(group: Any, flag: str, noun: str) -> None:
+def add_workers(group: argparse._ArgumentGroup, flag: str, noun: str) -> None:
     """The option for the number of processes, and --stall-limit; see `worker_options`."""
     group.add_argument(
         flag,

@@ -1,0 +1,195 @@
+"""wsgn-predict in shards and in workers: what one process gives, or a sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from opened_files import note_opened
+from places import ROOT
+from planted_faults import plant_faults
+from toy import train_words, write_toy_dataset
+
+from wsgn.prediction.cli import main
+from wsgn.training import cli as train
+
+# The last of the test videos.
+LAST = "toy_35"
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve test videos, the last of which is called z-crash, and a model of 20 steps."""
+    folder = write_toy_dataset(tmp_path_factory.mktemp("dataset"))
+    options = ("--steps", "20", "--learning-rate", "0.02", "--thinning", "1", "-q")
+    assert train.main(train_words(folder, folder / "run", *options, "--preset", "wsgn+")) == 0
+    path = folder / "annotations.json"
+    path.write_text(path.read_text().replace(f'"{LAST}"', '"z-crash"'))
+    (folder / "features" / f"{LAST}.safetensors").rename(
+        folder / "features" / "z-crash.safetensors"
+    )
+    return folder
+
+
+@pytest.fixture
+def predict(
+    dataset: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """The command in a folder: exit code, stdout, stderr."""
+
+    def run(folder: Path, *words: object, models: int = 1) -> tuple[int, str, str]:
+        folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(folder)
+        model = str(dataset / "run" / "model.safetensors")
+        given = [str(dataset / "annotations.json"), *[model] * models]
+        given += ["--features", str(dataset / "features"), "-q"]
+        capsys.readouterr()
+        code = main([*given, *map(str, words)])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+ALL = ("-o", "found.json", "--protocol", "activitynet", "--report", "page.html", "--json")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("models", [1, 2])
+def test_shards_joined_are_what_one_process_gives(
+    predict: Callable[..., tuple[int, str, str]], tmp_path: Path, models: int
+) -> None:
+    words = (*ALL, "--each-output") if models == 1 else ALL
+    alone = predict(tmp_path / "one", *words, models=models)
+    assert alone[0] == 0
+    parts = ("--parts", tmp_path / "parts")
+    # One has more videos than the others; what is to be made of them waits for the end.
+    for number in (3, 1, 2, 5, 4):
+        code, out, err = predict(
+            tmp_path / "some", *words, *parts, "--shard", f"{number}/5", models=models
+        )
+        assert (code, err) == (0, "")
+        assert json.loads(out)["videos"] == (3 if number < 3 else 2)
+    assert contents(tmp_path / "some") == {}
+    assert predict(tmp_path / "some", *words, *parts, models=models) == alone
+    assert contents(tmp_path / "some") == contents(tmp_path / "one")
+    names = sorted(path.name for path in (tmp_path / "parts").iterdir())
+    assert names == [f"predictions.{number}-of-5.safetensors" for number in range(1, 6)]
+
+
+def test_a_shard_opens_its_own_files_only(
+    predict: Callable[..., tuple[int, str, str]],
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened = note_opened(monkeypatch, dataset / "features")
+    for number in range(1, 5):
+        assert predict(tmp_path, "--parts", "parts", "--shard", f"{number}/4")[0] == 0
+        own = {f"toy_{24 + place}.safetensors" for place in range(number - 1, 11, 4)}
+        assert set(opened) == own | ({"z-crash.safetensors"} if number == 4 else set())
+        opened.clear()
+    assert predict(tmp_path, "--parts", "parts", "-o", "found.json")[0] == 0
+    assert opened == []
+
+
+def test_workers_give_what_one_process_gives_and_without_a_video_no_figures(
+    predict: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    alone = predict(tmp_path / "one", *ALL, "--threads", 1)
+    assert alone[0] == 0
+    assert predict(tmp_path / "worker", *ALL, "--threads", 1, "--workers", 1) == alone
+    assert contents(tmp_path / "worker") == contents(tmp_path / "one")
+    faults = plant_faults(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((faults, str(ROOT))))
+    code, out, err = predict(tmp_path / "two", *ALL, "--threads", 1, "--workers", 2)
+    assert code == 4
+    report = json.loads(out)
+    assert report["failed"] == ["z-crash"]
+    assert "mAP" not in report
+    assert "z-crash: the process that worked on it has ended (SIGSEGV)" in err
+    assert "nothing is scored without them" in err
+    # The segments of the others are there, and nothing that is a figure.
+    assert contents(tmp_path / "two").keys() == {"found.json"}
+    found, wanted = (
+        json.loads((tmp_path / name / "found.json").read_bytes())["results"]
+        for name in ("two", "one")
+    )
+    del wanted["z-crash"]
+    assert list(found.items()) == list(wanted.items())
+
+
+def test_what_cannot_be_joined_is_a_sentence(
+    predict: Callable[..., tuple[int, str, str]], dataset: Path, tmp_path: Path
+) -> None:
+    def join(*words: object, **options: int) -> str:
+        code, out, err = predict(tmp_path, "--parts", "parts", "-o", "out.json", *words, **options)
+        assert (code, out) == (3, "")
+        assert err.count("\n") == 1
+        assert not (tmp_path / "out.json").exists()
+        return err
+
+    def shard(words: str, *others: object) -> None:
+        assert predict(tmp_path, "--parts", "parts", "--shard", words, *others)[0] == 0
+
+    shard("2/3")
+    assert "2 of 3 shards have not come to their end: 1/3, 3/3" in join()
+    shard("1/3")
+    shard("3/3")
+    assert "other models" in join(models=2)
+    assert "another subset" in join("--subset", "train")
+    assert "other options (--skip-missing)" in join("--skip-missing")
+    assert predict(tmp_path, "--parts", "parts", "-o", "whole.json")[0] == 0
+    path = tmp_path / "parts" / "predictions.1-of-3.safetensors"
+    whole = path.read_bytes()
+    # One bit of the last value.
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert "is damaged (its values are not those that were written)" in join()
+    path.write_bytes(whole[:-1])
+    assert "is damaged" in join()
+    path.write_bytes((dataset / "features" / "toy_0.safetensors").read_bytes())
+    assert "is no part of a prediction" in join()
+    path.write_bytes((tmp_path / "parts" / "predictions.2-of-3.safetensors").read_bytes())
+    assert "1 of 3 shards have not come to their end: 1/3" in join()
+    path.write_bytes(whole)
+    shard("1/2")
+    assert "another number of shards" in join()
+    (tmp_path / "parts" / "predictions.1-of-2.safetensors").unlink()
+    # Of a list that has grown in between.
+    shard("2/3", "--skip-missing")
+    assert "other options (--skip-missing)" in join()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (("--shard", "1/2"), 2, "--shard needs --parts"),
+        (("--shard", "3/2", "--parts", "parts"), 2, "shards are counted from 1"),
+        (("--parts", "parts", "-o", "a.json", "--workers", "2"), 2, "leave --workers out"),
+        (("--parts", "parts"), 2, "nothing is asked for"),
+        (("--parts", "parts", "-o", "a.json"), 3, "parts cannot be read"),
+        (("--parts", ".", "-o", "a.json"), 3, "holds no part of a prediction"),
+        (("-o", "a.json", "--stall-limit", "9"), 2, "needs --workers"),
+        (("-o", "a.json", "--threads", "0"), 2, "--threads must be"),
+    ],
+)
+def test_what_is_asked_wrongly_is_a_sentence(
+    predict: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+    words: tuple[str, ...],
+    code: int,
+    sentence: str,
+) -> None:
+    ended, out, err = predict(tmp_path, *words)
+    assert (ended, out) == (code, "")
+    assert sentence in err
+    assert list(tmp_path.iterdir()) == []
