@@ -54,6 +54,11 @@ NO_RECEIVER = NotHere(
 )
 NO_GPU = NotHere(reason="needs a GPU", nearest="tests/engines/test_gpu_engines.py")
 
+PREDICT_PACKED = (
+    "wsgn-predict annotations.json runs/packed/model.safetensors --features packed "
+    "--protocol activitynet --parts parts"
+)
+
 # By the command as it stands in the pages, in the order in which it is met first.
 COMMANDS: dict[str, Run | NotHere] = {
     # README.md
@@ -110,7 +115,11 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-run merge sharded": Run(),
     "wsgn-run videos/ --engine wsgn.onnx -o worked --workers 4": Run(),
     "wsgn-convert features -o packed --pack 1GB": Run(add="--quiet"),
+    "wsgn-convert features -o packed --pack 500MB": Run(add="--quiet"),
     "wsgn-train annotations.json --features packed -o runs/packed": TRAIN,
+    f"{PREDICT_PACKED} --shard 1/2": Run(add="--quiet"),
+    f"{PREDICT_PACKED} --shard 2/2": Run(add="--quiet"),
+    PREDICT_PACKED: Run(add="--quiet"),
     # docs/datasets.md
     "wsgn-convert I3D-features -o features --frame-rate 25 --snippet-length 16 --snippet-stride 16 "
     "--annotations Thumos14reduced-Annotations --annotations-out thumos14.json": Run(add="--quiet"),
@@ -252,6 +261,8 @@ MENTIONS = {
     "wsgn-predict --each-output --segments many",
     "wsgn-predict --json",
     "wsgn-predict -o",
+    "wsgn-predict --workers 4",
+    "wsgn-features --processes 4",
     "wsgn-run -o",
     "wsgn-run clips",
     "wsgn-run -f json",
@@ -411,7 +422,7 @@ TAKEN_FOR_GRANTED: dict[str, tuple[str, ...]] = {
     "docs/live.md": ("video.mp4", "wsgn.onnx"),
     "docs/report.md": ("annotations.json", "videos", "wsgn.onnx"),
     "docs/results.md": (),
-    "docs/scale.md": ("videos", "wsgn.onnx"),
+    "docs/scale.md": ("videos", "wsgn.onnx", "annotations.json", "features"),
     "docs/synthetic_features.md": ("thumos14.json",),
     "docs/tensorrt.md": ("model.safetensors",),
     "docs/tools.md": ("videos", "wsgn.onnx"),

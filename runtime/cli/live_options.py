@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsgn.errors import UsageError
+from wsgn.support.shards import Shard
 from wsgn.video.live.libav_options import require_known_options
 from wsgn.video.live.options import LiveOptions
 from wsgn.video.live.source import LiveSource
@@ -44,7 +45,6 @@ _NEVER_LIVE = {
     "overwrite": "files of live sources are gone on with, never replaced",
     "resume": "files of live sources are gone on with; --state DIR goes on where a run ended",
     "workers": "all of them share one engine",
-    "shard": "give each run a list of its own cameras",
 }
 # To open a stream takes a second where all is well.
 _SHORTEST_OPENING_SECONDS = 5.0
@@ -78,7 +78,11 @@ def given_live_words(words: Namespace) -> list[str]:
 
 
 def live_run_options(
-    words: Namespace, *, end_seconds: float | None, input_rate: float | None
+    words: Namespace,
+    *,
+    end_seconds: float | None,
+    input_rate: float | None,
+    shard: Shard | None = None,
 ) -> LiveRunOptions | None:
     """The options of live sources; None where all sources are files.
 
@@ -91,6 +95,7 @@ def live_run_options(
         realtime=words.realtime,
         names=tuple(words.source_name or ()),
         wants_live=bool(given),
+        shard=shard,
     )
 
     def answer(address: str) -> bool | None:
@@ -109,27 +114,38 @@ def live_run_options(
             )
         return None
     _refuse_what_means_nothing(words)
+    if shard is not None and not found.sources:
+        raise UsageError(
+            f"--shard {shard.number}/{shard.count} has no source: there are fewer sources than "
+            "shards."
+        )
     return LiveRunOptions(
         words=live_words,
         sources=found.sources,
         lists=found.lists,
-        live=LiveOptions(
-            timeout_seconds=timeout,
-            open_timeout_seconds=max(timeout, _SHORTEST_OPENING_SECONDS),
-            reconnect=_attempts(words.reconnect),
-            rtsp_transport=words.rtsp_transport or "tcp",
-            drop=words.drop or "oldest",
-            max_lag_seconds=_within("--max-lag", words.max_lag, 0.1, 3.0),
-            source_options=_pairs(words.source_options or ()),
-            stream=words.stream,
-            input_rate=input_rate,
-            end_seconds=end_seconds,
-        ),
+        live=_live_options(words, timeout, end_seconds=end_seconds, input_rate=input_rate),
         state=None if words.state is None else Path(words.state),
         rotate=words.rotate or "day",
         clips=None if words.clips is None else Path(words.clips),
         clip_padding_seconds=_clip_padding(words),
         serve=None if words.serve is None else serve_address(words.serve),
+    )
+
+
+def _live_options(
+    words: Namespace, timeout: float, *, end_seconds: float | None, input_rate: float | None
+) -> LiveOptions:
+    return LiveOptions(
+        timeout_seconds=timeout,
+        open_timeout_seconds=max(timeout, _SHORTEST_OPENING_SECONDS),
+        reconnect=_attempts(words.reconnect),
+        rtsp_transport=words.rtsp_transport or "tcp",
+        drop=words.drop or "oldest",
+        max_lag_seconds=_within("--max-lag", words.max_lag, 0.1, 3.0),
+        source_options=_pairs(words.source_options or ()),
+        stream=words.stream,
+        input_rate=input_rate,
+        end_seconds=end_seconds,
     )
 
 

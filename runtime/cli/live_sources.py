@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsgn.errors import UsageError
+from wsgn.support.shards import Shard
 from wsgn.video import VideoError
 from wsgn.video.addresses import STANDARD_INPUT, is_network
 from wsgn.video.live.source import LiveSource, default_name, is_live
@@ -28,6 +29,8 @@ class LiveWords:
     names: tuple[str, ...] = ()
     # Whether an option was given that only live sources know.
     wants_live: bool = False
+    # Which of them; None for all.
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +62,7 @@ class _Named:
 
 
 def find_live(words: LiveWords, ask: Callable[[str], bool | None] | None = None) -> LiveList | None:
-    """The live sources; None where all are files.
+    """The live sources, of a shard perhaps none; None where all are files.
 
     `ask` says of an http(s) address whether it is live, or None where it does not answer; where
     nobody may ask, it is taken for live. Raises `UsageError` where files and live sources are
@@ -82,6 +85,9 @@ def find_live(words: LiveWords, ask: Callable[[str], bool | None] | None = None)
             sources.append(_Named(source=source))
     lists = [Path(text.removeprefix("@")) for text in words.arguments if _names_others(text)]
     named = _without_doubles(_with_names(sources, words.names))
+    if words.shard is not None:
+        # Names tell the sources of all shards apart, which may write into one folder.
+        named = tuple(words.shard.of(named))
     return LiveList(sources=named, lists=tuple(lists))
 
 

@@ -112,7 +112,8 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
         )
     if words.threads is not None:
         checked_count("--threads", words.threads)
-    live = None if words.demo else _live_options(words)
+    shard = None if words.shard is None else read_shard(words.shard, os.environ)
+    live = None if words.demo else _live_options(words, shard)
     detect = _detect_options(words, live=live is not None)
     return RunOptions(
         sources=tuple(words.sources),
@@ -126,7 +127,7 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
         output=_output_options(words),
         live=live,
         notify=notify_options(words, scores=detect.detector.scores, live=live is not None),
-        shard=None if words.shard is None else read_shard(words.shard, os.environ),
+        shard=shard,
         workers=worker_options(words.workers, words.stall_limit, words.ray),
         demo=words.demo,
         strict=words.strict,
@@ -212,13 +213,14 @@ def _feature_words(words: Namespace) -> FeatureWords | None:
     )
 
 
-def _live_options(words: Namespace) -> LiveRunOptions | None:
+def _live_options(words: Namespace, shard: Shard | None) -> LiveRunOptions | None:
     if words.state is not None:
         _require_name("--state", words.state)
     return live_run_options(
         words,
         end_seconds=_seconds("--end", words.end),
         input_rate=_rate("--input-rate", words.input_rate),
+        shard=shard,
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from leftovers import left_by_a_killed_run
 from numbered_clips import steady, write_clip
+from opened_files import note_opened
 from places import ROOT
 from planted_faults import plant_faults
 from safetensors import safe_open
@@ -18,7 +19,7 @@ from safetensors import safe_open
 from wsgn.backbones.build import build_backbone
 from wsgn.extraction.cli import main
 from wsgn.extraction.config import BACKBONES
-from wsgn.features.file import FeatureInfo, read_feature_file, read_feature_info
+from wsgn.features.file import read_feature_file, read_feature_info
 from wsgn.features.layouts import open_features
 from wsgn.features.reader import stored_names
 from wsgn.manifest import Sampling
@@ -215,17 +216,17 @@ def test_shards_share_the_videos_of_a_folder(
     tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(clips, "-o", tmp_path / "one", *COMPACT) == 0
-    looked_at: list[str] = []
-
-    def read(path: Path) -> FeatureInfo:
-        looked_at.append(path.name)
-        return read_feature_info(path)
-
-    monkeypatch.setattr("wsgn.extraction.folder.read_feature_info", read)
-    for number in (1, 2, 3):
+    (tmp_path / "some").mkdir()
+    for name in "abcdef":
+        (tmp_path / "some" / f"{name}.safetensors").symlink_to(
+            tmp_path / "one" / "long.safetensors"
+        )
+    opened = note_opened(monkeypatch, tmp_path / "some")
+    for number, own in ((1, "long"), (2, "short"), (3, "")):
+        opened.clear()
         assert run(clips, "-o", tmp_path / "some", *COMPACT, "--shard", f"{number}/3") == 0
-    # Two at their own, the second at the one of the first as well, and the third at one of theirs.
-    assert len(looked_at) == 4
+        # Its own, which is not there yet, and one of all others.
+        assert len(set(opened) - {f"{own}.safetensors"}) == 1
     for name in ("long.safetensors", "short.safetensors"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "some" / name).read_bytes()
     assert run(clips, "-o", tmp_path / "some", *COMPACT, "--shard", "4/3") == 2

@@ -230,6 +230,34 @@ def test_what_has_ended_may_leave_the_list_and_what_was_given_up_begins_again(
     assert run_events(script, str(path)) == 130
 
 
+def test_a_shard_takes_its_own_sources_also_when_the_list_is_read_again(
+    run_events: Callable[..., int], tmp_path: Path
+) -> None:
+    path = tmp_path / "cameras.toml"
+
+    def write(*names: str) -> None:
+        path.write_text("".join(f'[{name}]\nurl = "rtsp://10.0.0.7/{name}"\n' for name in names))
+
+    def script(streams: Played) -> Iterator[Event]:
+        assert streams.names == ["b", "d"]
+        # What is added at the end moves none of the others.
+        for names, expected in (("cdef", "bdf"), ("cdefg", "bdf"), ("xcdef", "bce"), ("c", "b")):
+            write(*names)
+            os.kill(os.getpid(), signal.SIGHUP)
+            streams.tick()
+            assert sorted(streams.names) == [*expected]
+        yield from ()
+
+    write("c", "d")
+    state = tmp_path / "state"
+    other = LockFile(state / "a.state.lock")
+    state.mkdir()
+    # Of another shard in the same folder.
+    assert other.take()
+    assert run_events(script, str(path), "--shard", "2/2", "--state", str(state)) == 0
+    other.release()
+
+
 def test_a_list_that_names_files_alone_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from wsgn.errors import InputError, UsageError
 from wsgn.runtime.cli.cameras import read_cameras
 from wsgn.runtime.cli.live_sources import LiveWords, find_live
 from wsgn.runtime.cli.options import parse_options
+from wsgn.support.shards import Shard
 
 A, B = "rtsp://10.0.0.5/stream1", "rtsp://10.0.0.6:8554/stream1"
 
@@ -57,6 +58,19 @@ def test_each_source_has_a_name_of_its_own() -> None:
 def test_names_that_do_not_fit_are_refused(names: tuple[str, ...], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         names_of(A, B, names=names)
+
+
+def test_shards_share_the_sources_of_one_list() -> None:
+    hosts = [f"rtsp://10.0.0.{host}/s" for host in (5, 6, 5, 7, 8)]
+    # Two channels of one host, told apart by what no name shows.
+    arguments = [f"{address}?channel={n}" for n, address in enumerate(hosts)]
+    whole = names_of(*arguments)
+    assert len(set(whole)) == 5
+    parts = [names_of(*arguments, shard=Shard(number=n, count=2)) for n in (1, 2)]
+    # Every second one from the first or the second on, called as in one run over all.
+    assert parts == [whole[0::2], whole[1::2]]
+    chosen = ("a", "b", "c", "d", "e")
+    assert names_of(*arguments, names=chosen, shard=Shard(number=2, count=3)) == ["b", "e"]
 
 
 def test_files_and_cameras_do_not_mix_unless_files_are_played(tmp_path: Path) -> None:
@@ -204,6 +218,7 @@ def test_what_is_no_toml_is_not_quoted(tmp_path: Path) -> None:
         ([A, "--timeout", "nan"], "--timeout must be 1 to 86400 s, got nan"),
         ([A, "--max-lag", "0"], "--max-lag must be 0.1 to"),
         ([A, "--reconnect", "-1"], "--reconnect must be 0 or more"),
+        ([A, "--shard", "2/2"], "--shard 2/2 has no source: there are fewer sources than shards"),
         ([A, "--start", "5"], "--start means nothing for live sources"),
         ([A, "-o", "out", "--resume"], "--resume means nothing"),
         ([A, "-o", "out", "--overwrite"], "--overwrite means nothing"),

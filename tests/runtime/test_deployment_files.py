@@ -182,24 +182,32 @@ def test_pods_have_what_their_commands_name(
 ) -> None:
     stateful_set = of_kind("cameras.yaml", "StatefulSet")
     one = container("cameras.yaml", "StatefulSet")
-    lists = of_kind("cameras.yaml", "ConfigMap")["data"]
-    for name, text in lists.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    pods = [
-        f"{stateful_set['metadata']['name']}-{n}" for n in range(stateful_set["spec"]["replicas"])
-    ]
-    assert sorted(lists) == [f"{pod}.toml" for pod in pods]
+    (listed,) = of_kind("cameras.yaml", "ConfigMap")["data"].items()
+    (tmp_path / listed[0]).write_text(listed[1], encoding="utf-8")
+    cameras = tomllib.loads(listed[1])
+    replicas = stateful_set["spec"]["replicas"]
+    told = {variable["name"]: variable for variable in one["env"]}
+    assert int(told["WSGN_SHARDS"]["value"]) == replicas
+    assert told["WSGN_SHARD_INDEX"]["valueFrom"] == {
+        "fieldRef": {"fieldPath": "metadata.labels['apps.kubernetes.io/pod-index']"}
+    }
     mounted = [mount["mountPath"] for mount in one["volumeMounts"]]
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
-    for pod in pods:
-        line = words(one, {"POD_NAME": pod})
-        paths = [word for word in line if word.startswith("/")]
-        assert all(any(path.startswith(f"{place}/") for place in mounted) for path in paths)
-        places = {"/etc/wsgn": tmp_path, "/data": data, "/var/lib/wsgn": tmp_path / "kept"}
+    monkeypatch.setenv("WSGN_SHARDS", told["WSGN_SHARDS"]["value"])
+    line = words(one, {})
+    paths = [word for word in line if word.startswith("/")]
+    assert all(any(path.startswith(f"{place}/") for place in mounted) for path in paths)
+    places = {"/etc/wsgn": tmp_path, "/data": data, "/var/lib/wsgn": tmp_path / "kept"}
+    played: list[str] = []
+    for index in range(replicas):
+        monkeypatch.setenv("WSGN_SHARD_INDEX", str(index))
         assert main([*moved(line, places), "--dry-run"]) == 0
         said = capfd.readouterr()
         assert SECRETS["DOOR_PASSWORD"] not in said.out + said.err
+        played += [name for name in cameras if f"{name}: " in said.out]
+    # Each camera in one pod.
+    assert sorted(played) == sorted(cameras)
     # Each variable comes from the Secret that the page tells to make.
     monkeypatch.delenv("WSGN_TOKEN")
     assert main([*moved(line, places), "--dry-run"]) == UsageError.exit_code

@@ -29,6 +29,7 @@ def _slurm(number: int, count: int, least: int, most: int) -> dict[str, str]:
         ("2/4", {}, "2-of-4"),
         ("auto", {"JOB_COMPLETION_INDEX": "0", "WSGN_SHARDS": "64"}, "1-of-64"),
         ("auto", {"JOB_COMPLETION_INDEX": "63", "WSGN_SHARDS": "64"}, "64-of-64"),
+        ("auto", {"WSGN_SHARD_INDEX": "1", "WSGN_SHARDS": "3"}, "2-of-3"),
         # sbatch --array=0-3, 1-4, 10-16:2 and a single one
         ("auto", _slurm(3, 4, 0, 3), "4-of-4"),
         ("auto", _slurm(1, 4, 1, 4), "1-of-4"),
@@ -51,6 +52,7 @@ def test_which_shard_words_mean(words: str, environment: dict[str, str], name: s
         ("-1/4", {}, "must be i/n"),
         ("auto", {}, "finds neither"),
         ("auto", {"JOB_COMPLETION_INDEX": "3"}, "WSGN_SHARDS is missing"),
+        ("auto", {"WSGN_SHARD_INDEX": "", "WSGN_SHARDS": "3"}, "WSGN_SHARD_INDEX is missing"),
         ("auto", {"JOB_COMPLETION_INDEX": "x", "WSGN_SHARDS": "4"}, "is no number"),
         ("auto", {"JOB_COMPLETION_INDEX": "4", "WSGN_SHARDS": "4"}, "counted from 1"),
         # sbatch --array=1,3,4

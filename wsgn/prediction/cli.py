@@ -97,10 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also the mAP of each output of the model by itself (figure 4); needs --protocol",
     )
-    parser.add_argument("--charades", type=Path, metavar="CSV", help="print the mAP at 25 points")
-    parser.add_argument(
-        "--submission", type=Path, metavar="TXT", help="write the scores at 25 points; see above"
-    )
+    _add_charades(parser)
     parser.add_argument("--json", action="store_true", help="results as JSON")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument(
@@ -136,6 +133,13 @@ def _add_rule(group: argparse._ArgumentGroup) -> None:
         metavar="FILE",
         help="write the model with the three above as its own; thresholds are set on --subset, so "
         "name the training videos",
+    )
+
+
+def _add_charades(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--charades", type=Path, metavar="CSV", help="print the mAP at 25 points")
+    parser.add_argument(
+        "--submission", type=Path, metavar="TXT", help="write the scores at 25 points; see above"
     )
 
 

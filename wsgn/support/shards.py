@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 # More machines than this share no list.
 _MOST = 100_000
+# Variables that count from 0; what somebody set on purpose comes first.
+_INDICES = ("WSGN_SHARD_INDEX", "JOB_COMPLETION_INDEX")
 # Shards that a sentence names.
 _MOST_NAMED = 10
 _WORDS = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)
@@ -61,8 +63,9 @@ def unfinished_shards(numbers: Collection[int], count: int) -> str:
 def read_shard(words: str, environment: Mapping[str, str]) -> Shard:
     """The shard that `i/n` names, or `auto` and the variables that clusters set.
 
-    Those are JOB_COMPLETION_INDEX of a Kubernetes Indexed Job, with WSGN_SHARDS for how many there
-    are, and SLURM_ARRAY_TASK_ID, _COUNT, _MIN and _MAX of a Slurm array. Raises `UsageError`.
+    Those are WSGN_SHARD_INDEX, counted from 0, which a pod of a StatefulSet can be given its number
+    by, or JOB_COMPLETION_INDEX of a Kubernetes Indexed Job, with WSGN_SHARDS for how many there
+    are; or SLURM_ARRAY_TASK_ID, _COUNT, _MIN and _MAX of a Slurm array. Raises `UsageError`.
     """
     if words == "auto":
         return _of_cluster(environment)
@@ -73,11 +76,10 @@ def read_shard(words: str, environment: Mapping[str, str]) -> Shard:
 
 
 def _of_cluster(environment: Mapping[str, str]) -> Shard:
-    if "JOB_COMPLETION_INDEX" in environment:
-        return Shard(
-            number=_number(environment, "JOB_COMPLETION_INDEX") + 1,
-            count=_number(environment, "WSGN_SHARDS"),
-        )
+    for name in _INDICES:
+        if name in environment:
+            number, count = _number(environment, name) + 1, _number(environment, "WSGN_SHARDS")
+            return Shard(number=number, count=count)
     if "SLURM_ARRAY_TASK_ID" in environment:
         number, count, least, most = (
             _number(environment, f"SLURM_ARRAY_TASK_{name}")
@@ -91,8 +93,8 @@ def _of_cluster(environment: Mapping[str, str]) -> Shard:
             )
         return Shard(number=(number - least) // step + 1, count=count)
     raise UsageError(
-        "--shard auto finds neither JOB_COMPLETION_INDEX (with WSGN_SHARDS) nor "
-        "SLURM_ARRAY_TASK_ID in the environment: give --shard i/n."
+        "--shard auto finds neither WSGN_SHARD_INDEX or JOB_COMPLETION_INDEX (with WSGN_SHARDS) "
+        "nor SLURM_ARRAY_TASK_ID in the environment: give --shard i/n."
     )
 
 

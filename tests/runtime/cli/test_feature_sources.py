@@ -11,6 +11,7 @@ import onnx
 import planted
 import pytest
 from onnx import TensorProto, helper
+from opened_files import note_opened
 from outcomes import Run
 
 from wsgn.features.convert import convert_features
@@ -95,6 +96,18 @@ def test_every_way_to_name_features_finds_what_is_in_them(
         assert spans(run, on_features, *words) == found
         index = tmp_path / "packs" / "features.index.json"
         assert spans(run, on_features, index, tmp_path / "c.npy") == found
+
+
+def test_a_shard_opens_its_own_files_only(
+    run: Run, on_features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "features"
+    for name in "abcde":
+        write_feature_file(folder / f"{name}.safetensors", features(), SAMPLING)
+    opened = note_opened(monkeypatch, folder)
+    found = spans(run, on_features, folder, "--shard", "2/2", "-o", tmp_path / "out")
+    assert list(found) == ["b", "d"]
+    assert set(opened) == {"b.safetensors", "d.safetensors"}
 
 
 def test_the_time_base_is_the_files_or_what_was_said(
