@@ -55,7 +55,7 @@ NO_RECEIVER = NotHere(
 NO_GPU = NotHere(reason="needs a GPU", nearest="tests/engines/test_gpu_engines.py")
 
 PREDICT_PACKED = (
-    "wsgn-predict annotations.json runs/packed/model.safetensors --features packed "
+    "wsgn-predict thumos14.json runs/packed/model.safetensors --features packed --skip-missing "
     "--protocol activitynet --parts parts"
 )
 
@@ -116,7 +116,8 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-run videos/ --engine wsgn.onnx -o worked --workers 4": Run(),
     "wsgn-convert features -o packed --pack 1GB": Run(add="--quiet"),
     "wsgn-convert features -o packed --pack 500MB": Run(add="--quiet"),
-    "wsgn-train annotations.json --features packed -o runs/packed": TRAIN,
+    "wsgn-train thumos14.json --features packed --subset validation --skip-missing "
+    "-o runs/packed": TRAIN,
     f"{PREDICT_PACKED} --shard 1/2": Run(add="--quiet"),
     f"{PREDICT_PACKED} --shard 2/2": Run(add="--quiet"),
     PREDICT_PACKED: Run(add="--quiet"),
@@ -422,7 +423,7 @@ TAKEN_FOR_GRANTED: dict[str, tuple[str, ...]] = {
     "docs/live.md": ("video.mp4", "wsgn.onnx"),
     "docs/report.md": ("annotations.json", "videos", "wsgn.onnx"),
     "docs/results.md": (),
-    "docs/scale.md": ("videos", "wsgn.onnx", "annotations.json", "features"),
+    "docs/scale.md": ("videos", "wsgn.onnx", "thumos14.json", "features"),
     "docs/synthetic_features.md": ("thumos14.json",),
     "docs/tensorrt.md": ("model.safetensors",),
     "docs/tools.md": ("videos", "wsgn.onnx"),
