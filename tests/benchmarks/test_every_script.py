@@ -26,6 +26,7 @@ from tiny_demo import TinyDemo, make_tiny_demo
 from benchmarks.fuzz.surfaces import SURFACES
 from benchmarks.kernels.workload import INTERPRETER_SHAPES
 from benchmarks.killed_commands import COMMANDS
+from benchmarks.scale.constants import KINDS, read_constants
 from wsgn.features.file import write_feature_file
 from wsgn.manifest import Sampling
 
@@ -249,6 +250,15 @@ def check_live_soak(outcome: Outcome) -> None:
     assert outcome.figures("cut", "cuts") == outcome.figures("cut", "restored") >= [1]
     assert len(outcome.figures("steady", "*", "expected")) == 1
     assert min(outcome.figures("holdings", "megabytes")) > 10
+
+
+def check_scale(outcome: Outcome) -> None:
+    """Constants of videos; those of features and cameras take minutes more."""
+    constants = read_constants(outcome.stem.with_suffix(".json")).constants
+    left_out = {name for name in KINDS if re.match("feature|merge|resume|camera", name)}
+    assert constants.keys() == KINDS.keys() - left_out
+    assert min(constants[name].median for name in ("start", "decode_frame", "engine_snippet")) > 0
+    assert outcome.done.stdout.count("\n| ") == len(constants)
 
 
 def check_kernels(outcome: Outcome) -> None:
@@ -551,6 +561,10 @@ SCRIPTS = {
         options=lambda demo, stem: [demo.dataset, "-o", stem.parent, "--seeds", 1, "--steps", 2],
         check=check_per_frame,
     ),
+    "benchmarks.scale": Script(
+        options=lambda demo, stem: ["measure", "--quick", "-o", stem.with_suffix(".json")],
+        check=check_scale,
+    ),
     "benchmarks.soak": Script(
         options=lambda demo, stem: ["--frames", NUM_SOAKED, "-o", stem], check=check_soak
     ),
@@ -709,6 +723,7 @@ def test_a_tiny_demo_never_replaces_the_packaged_one() -> None:
         ("live_page", ["--cameras", "0"], 2, "must be at least 1"),
         ("live_soak", ["--cameras", "1"], 2, "must be at least 2"),
         ("live_soak", ["--minutes", "nan"], 2, "must be a positive number"),
+        ("scale.cli", ["measure", "--repeats", "0", "-o", "x"], 2, "must be above 0"),
         ("soak", ["--frames", "1"], 2, "must be at least"),
         ("soak", ["--minutes", "0"], 2, "must be a positive number"),
         ("streaming", ["none", "--checkpoint", "none.st", "--engine", "x"], 3, "none.st"),
