@@ -14,6 +14,7 @@ from decoded_videos import dataset_of
 from wsgn.data.annotations import VideoAnnotation
 from wsgn.data.augmentation import Augmentation, augmented, draw_augmentation
 from wsgn.data.frames import FrameDataset, FrameMemory, read_video
+from wsgn.errors import InputError
 from wsgn.manifest import FrameInput, Sampling
 from wsgn.video import FrameGrid
 
@@ -72,6 +73,21 @@ def clip(tmp_path: Path) -> Path:
 
 def annotated(name: str) -> VideoAnnotation:
     return VideoAnnotation(name=name, subset="train", duration_seconds=4.0, labels=(), segments=())
+
+
+def test_videos_that_are_looked_at_singly_are_the_same(clip: Path) -> None:
+    write_clip(clip / "other.mp4", 20)
+    (clip / "none.mp4").write_bytes(b"no video")
+    videos = [annotated(name) for name in ("other", "none", "clip")]
+    singly = FrameDataset(clip, videos, ["a"], SAMPLING, INPUT, progress=False, at_once=False)
+    whole = FrameDataset(clip, videos[::2], ["a"], SAMPLING, INPUT, progress=False)
+    for one, other in ((2, 1), (0, 0), (2, 1)):
+        assert singly.num_snippets(one) == whole.num_snippets(other)
+        np.testing.assert_array_equal(singly.load(one).inputs, whole.load(other).inputs)
+    # Memory is that of one video.
+    assert list(singly._decoded) == [2]
+    with pytest.raises(InputError, match=r"none\.mp4"):
+        singly.load(1)
 
 
 def test_what_does_not_fit_into_memory_is_decoded_again_and_is_the_same(clip: Path) -> None:

@@ -111,12 +111,18 @@ def test_workers_give_what_one_process_gives_and_without_a_video_no_figures(
     assert contents(tmp_path / "worker") == contents(tmp_path / "one")
     faults = plant_faults(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((faults, str(ROOT))))
-    code, out, err = predict(tmp_path / "two", *ALL, "--threads", 1, "--workers", 2)
+    shared = ("--parts", "../parts", "--shard", "1/1", "--workers", 2)
+    code, out, err = predict(tmp_path / "two", *ALL, "--threads", 1, *shared)
+    crashed = "z-crash: the process that worked on it has ended (SIGSEGV)"
+    assert code == 4, err
+    assert (json.loads(out)["failed"], crashed in err) == (["z-crash"], True)
+    # Joined, it is missing as it would have been without parts.
+    code, out, err = predict(tmp_path / "two", *ALL, "--parts", "../parts")
     assert code == 4
     report = json.loads(out)
     assert report["failed"] == ["z-crash"]
     assert "mAP" not in report
-    assert "z-crash: the process that worked on it has ended (SIGSEGV)" in err
+    assert crashed in err
     assert "nothing is scored without them" in err
     # The segments of the others are there, and nothing that is a figure.
     assert contents(tmp_path / "two").keys() == {"found.json"}
@@ -164,9 +170,34 @@ def test_what_cannot_be_joined_is_a_sentence(
     shard("1/2")
     assert "another number of shards" in join()
     (tmp_path / "parts" / "predictions.1-of-2.safetensors").unlink()
-    # Of a list that has grown in between.
+    # Of other options than its neighbours.
     shard("2/3", "--skip-missing")
     assert "other options (--skip-missing)" in join()
+
+
+def test_what_videos_tell_together_is_asked_when_they_are_joined(
+    predict: Callable[..., tuple[int, str, str]],
+    dataset: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    document = json.loads((dataset / "annotations.json").read_text())
+    for place, video in enumerate(document["database"].values()):
+        # Most contradict the features, and no shard of three videos may judge that.
+        video["duration"] = 200.0 if place % 4 else 16.0
+    path = tmp_path / "annotations.json"
+    path.write_text(json.dumps(document))
+    model, features = dataset / "run" / "model.safetensors", dataset / "features"
+    given = [str(path), str(model), "--features", str(features), "-q", "-o", "found.json"]
+    capsys.readouterr()
+    assert main(given) == 3
+    alone = capsys.readouterr().err
+    assert " of 12 videos last longer or shorter than their features say" in alone
+    parts = ["--parts", str(tmp_path / "parts")]
+    assert [main([*given, *parts, "--shard", f"{number}/4"]) for number in range(1, 5)] == [0] * 4
+    capsys.readouterr()
+    assert main([*given, *parts]) == 3
+    assert capsys.readouterr().err == alone
 
 
 @pytest.mark.parametrize(
