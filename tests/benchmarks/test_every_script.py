@@ -596,6 +596,13 @@ SCRIPTS = {
         ],
         check=has_positive("measures", "values", "median"),
     ),
+    "benchmarks.sharing": Script(
+        options=lambda demo, stem: [
+            "--videos", 4, "--rounds", 1, "--workers", 1, "--parts", "costs", "--no-ray",
+            "-o", stem,
+        ],
+        check=has_positive("costs", "processor_seconds"),
+    ),
     "benchmarks.training_speed": Script(
         options=lambda demo, stem: [
             "--steps", 1, "--batch-videos", 6, "--widths", 8, "--lengths", 50, "--threads", 1,
@@ -724,6 +731,7 @@ def test_a_tiny_demo_never_replaces_the_packaged_one() -> None:
         ("live_soak", ["--cameras", "1"], 2, "must be at least 2"),
         ("live_soak", ["--minutes", "nan"], 2, "must be a positive number"),
         ("scale.cli", ["measure", "--repeats", "0", "-o", "x"], 2, "must be above 0"),
+        ("sharing", ["--videos", "1"], 2, "at least 4 --videos"),
         ("soak", ["--frames", "1"], 2, "must be at least"),
         ("soak", ["--minutes", "0"], 2, "must be a positive number"),
         ("streaming", ["none", "--checkpoint", "none.st", "--engine", "x"], 3, "none.st"),
