@@ -8,15 +8,15 @@ import hashlib
 import io
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wsgn.errors import OutputError
-from wsgn.support.files import AtomicFile, name_problem, no_empty_folder, require_present
+from wsgn.support.files import name_problem, no_empty_folder, require_present
 
 from ..events import Event, RunEvent
 from ..report.names import INDEX_NAME, PAGE_FORMAT
@@ -84,19 +84,6 @@ class Outputs:
     def folder(self) -> AbstractContextManager[None]:
         """For the whole run: where nothing comes into a new folder, it does not stay."""
         return nullcontext() if self._options is None else no_empty_folder(self._options.directory)
-
-    @contextmanager
-    def mark(self) -> Iterator[list[Path]]:
-        """While the block runs, files that only those see who share the folder of results."""
-        if self._options is None:
-            yield []
-            return
-        with result_errors(self._options.directory):
-            file = AtomicFile(self._options.directory / "shared").open()
-        try:
-            yield [file.temporary]
-        finally:
-            file.discard()
 
     def paths(self, job: Job) -> list[Path]:
         """The files of a source."""

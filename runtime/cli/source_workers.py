@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from wsgn.engines.devices import cuda_ordinal
 from wsgn.engines.engine import Engine, EngineDescription
 from wsgn.engines.open import open_engine
-from wsgn.errors import UsageError
 from wsgn.workers.open import opened_pool
+from wsgn.workers.options import takes_gpu
 from wsgn.workers.pool import WorkerPool
 from wsgn.workers.work import Opened, WorkerStop
 
@@ -73,7 +72,6 @@ class SourceWorkOpener:
             return open_engine(here, device=device, num_threads=num_threads)
 
 
-@contextmanager
 def source_workers(
     description: EngineDescription,
     options: RunOptions,
@@ -82,13 +80,11 @@ def source_workers(
     num_jobs: int,
     stopping: Callable[[], bool],
     say: Callable[[str], None],
-) -> Iterator[WorkerPool]:
+) -> AbstractContextManager[WorkerPool]:
     """The workers of a run, whose folder of results is there; see `opened_pool`."""
     assert options.workers is not None
     is_far = options.workers.ray is not None
-    needs_gpu = is_far and takes_gpu(description, options)
     engine_file = description.path.read_bytes() if is_far else None
-    marked: AbstractContextManager[list[Path]] = outputs.mark() if is_far else nullcontext([])
 
     def opener(num_threads: int | None) -> SourceWorkOpener:
         return SourceWorkOpener(
@@ -98,32 +94,14 @@ def source_workers(
             engine_file=engine_file,
         )
 
-    with (
-        marked as marks,
-        opened_pool(
-            opener,
-            options.workers,
-            num_jobs=num_jobs,
-            num_threads=options.num_threads,
-            needs_gpu=needs_gpu,
-            marks=marks,
-            stopping=stopping,
-            say=say,
-        ) as pool,
-    ):
-        yield pool
-
-
-def takes_gpu(description: EngineDescription, options: RunOptions) -> bool:
-    """Whether an engine runs on a GPU of NVIDIA.
-
-    Raises `UsageError` for one that is chosen by its number: each actor has another one.
-    """
-    if options.device is None:
-        return description.sidecar is not None
-    ordinal = cuda_ordinal(options.device)
-    if ordinal:
-        raise UsageError(
-            f"--ray gives each actor a GPU of its own: say --device cuda, not {options.device}."
-        )
-    return ordinal is not None
+    device = options.device or ("cpu" if description.sidecar is None else "cuda")
+    return opened_pool(
+        opener,
+        options.workers,
+        num_jobs=num_jobs,
+        num_threads=options.num_threads,
+        needs_gpu=is_far and takes_gpu(device),
+        shared_folder=options.output.directory if options.output else None,
+        stopping=stopping,
+        say=say,
+    )

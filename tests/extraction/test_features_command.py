@@ -199,7 +199,7 @@ def test_processes_and_workers_are_told_apart(
     tmp_path: Path, clips: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for words, sentence in (
-        (["--processes", 2, "--workers", 2], "leave one of them out"),
+        (["--processes", 2, "--workers", 2], "leave --workers out"),
         (["--processes", 0], "--processes must be 1 to"),
         (["--stall-limit", 9], "needs --processes N"),
         # Networks are opened in the processes, and what is wrong with them is said as it is.

@@ -30,7 +30,7 @@ from wsgn.support.command import report_failures, run_command, say
 from wsgn.support.parser import CommandParser
 from wsgn.support.shards import read_shard
 from wsgn.support.terminal import print_lines
-from wsgn.workers.arguments import add_shard, add_workers
+from wsgn.workers.arguments import add_ray, add_shard, add_workers
 from wsgn.workers.options import worker_options
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         f"{_USUAL_WORKERS}); --processes has a network and a video in each",
     )
     add_workers(group, "--processes", "video")
+    add_ray(group, "--processes", "video")
     add_shard(group, "video")
     group.add_argument(
         "--batch", type=int, default=4, help="snippets in a call of the network (default: 4)"
@@ -152,13 +153,13 @@ def _frame_rate(text: str) -> float | None:
 
 
 def _options(arguments: argparse.Namespace) -> ExtractOptions:
-    if arguments.processes is not None and arguments.workers is not None:
+    if arguments.workers is not None and (arguments.processes, arguments.ray) != (None, None):
         raise UsageError(
-            "--workers are of one process, and each of --processes decodes one video at a time: "
-            "leave one of them out."
+            "--workers are of one process, and each of --processes and of --ray decodes one video "
+            "at a time: leave --workers out."
         )
     processes = worker_options(
-        arguments.processes, arguments.stall_limit, None, option="--processes"
+        arguments.processes, arguments.stall_limit, arguments.ray, option="--processes"
     )
     chosen = _chosen(arguments)
     shard = None if arguments.shard is None else read_shard(arguments.shard, os.environ)

@@ -21,7 +21,9 @@ from wsgn.extraction.extract import StoppedError, Watcher
 from wsgn.extraction.options import ExtractOptions
 from wsgn.extraction.videos import VideoFile
 from wsgn.support.counts import checked_count
+from wsgn.support.terminal import say_above_bars
 from wsgn.workers.open import opened_pool
+from wsgn.workers.options import takes_gpu
 from wsgn.workers.pool import Died, Told, WorkerPool
 from wsgn.workers.work import Opened, WorkerStop
 
@@ -114,10 +116,10 @@ def _workers(options: ExtractOptions, *, num_jobs: int) -> AbstractContextManage
         options.processes,
         num_jobs=num_jobs,
         num_threads=options.num_threads,
-        needs_gpu=False,
-        marks=(),
+        needs_gpu=options.processes.ray is not None and takes_gpu(options.device),
+        shared_folder=options.output,
         stopping=lambda: False,
-        say=lambda words: None,
+        say=lambda words: None if options.quiet else say_above_bars(f"wsgn-features: {words}"),
     )
 
 

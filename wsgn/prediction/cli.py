@@ -22,7 +22,7 @@ from wsgn.support.command import report_failures, run_command, say
 from wsgn.support.parser import CommandParser
 from wsgn.support.shards import read_shard
 from wsgn.support.terminal import print_lines
-from wsgn.workers.arguments import add_shard, add_workers
+from wsgn.workers.arguments import add_ray, add_shard, add_workers
 from wsgn.workers.options import worker_options
 
 _NAME = "wsgn-predict"
@@ -145,6 +145,7 @@ def _add_charades(parser: argparse.ArgumentParser) -> None:
 
 def _add_sharing(group: argparse._ArgumentGroup) -> None:
     add_workers(group, "--workers", "video")
+    add_ray(group, "--workers", "video")
     add_shard(group, "video")
     group.add_argument(
         "--parts",
@@ -174,7 +175,7 @@ def _options(arguments: argparse.Namespace) -> PredictOptions:
         submission=arguments.submission,
         device=arguments.device,
         num_threads=arguments.threads,
-        workers=worker_options(arguments.workers, arguments.stall_limit, None),
+        workers=worker_options(arguments.workers, arguments.stall_limit, arguments.ray),
         parts=arguments.parts,
         shard=None if arguments.shard is None else read_shard(arguments.shard, os.environ),
         quiet=arguments.quiet,

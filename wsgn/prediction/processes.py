@@ -13,7 +13,9 @@ from wsgn.prediction.models import Models, Predicted, PredictedVideo, open_sourc
 from wsgn.prediction.options import PredictOptions
 from wsgn.prediction.tried import tried
 from wsgn.support.progress import progress_bar
+from wsgn.support.terminal import say_above_bars
 from wsgn.workers.open import opened_pool
+from wsgn.workers.options import takes_gpu
 from wsgn.workers.pool import Died, Done, WorkerPool
 from wsgn.workers.work import Opened, WorkerStop
 
@@ -91,8 +93,8 @@ def _workers(
         options.workers,
         num_jobs=num_jobs,
         num_threads=options.num_threads,
-        needs_gpu=False,
-        marks=(),
+        needs_gpu=options.workers.ray is not None and takes_gpu(options.device),
+        shared_folder=None,
         stopping=lambda: False,
-        say=lambda words: None,
+        say=lambda words: None if options.quiet else say_above_bars(f"wsgn-predict: {words}"),
     )

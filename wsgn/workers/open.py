@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def opened_pool(
     num_jobs: int,
     num_threads: int | None,
     needs_gpu: bool,
-    marks: Sequence[Path],
+    shared_folder: Path | None,
     stopping: Callable[[], bool],
     say: Callable[[str], None],
 ) -> Iterator[WorkerPool]:
@@ -37,7 +37,7 @@ def opened_pool(
         num_jobs: there are no more workers than jobs.
         num_threads: of each worker; None shares out the cores, or takes one of a cluster.
         needs_gpu: whether an actor has to have a GPU of its own.
-        marks: files, while the pool lives, that actors must see: they share the folder they are in.
+        shared_folder: where workers write; actors must see the one of this machine.
         stopping: whether the run is to come to its end.
         say: is told which cluster it is, and what is waited for there.
 
@@ -52,7 +52,7 @@ def opened_pool(
             num_jobs=num_jobs,
             num_threads=num_threads or 1,
             needs_gpu=needs_gpu,
-            marks=marks,
+            shared_folder=shared_folder,
             stopping=stopping,
             say=say,
         ) as pool:

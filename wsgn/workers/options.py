@@ -64,3 +64,16 @@ def check_address(address: str) -> None:
             f"--ray takes HOST:PORT of a cluster, got '{text_without_credentials(address)}': write "
             "sources before --ray, or put another option between them."
         )
+
+
+def takes_gpu(device: str) -> bool:
+    """Whether actors on this device need a GPU each.
+
+    Raises `UsageError` for one that is chosen by its number: each actor has another one.
+    """
+    kind, _, number = device.partition(":")
+    if kind == "cuda" and number not in ("", "0"):
+        raise UsageError(
+            f"--ray gives each actor a GPU of its own: say --device cuda, not {device}."
+        )
+    return kind == "cuda"

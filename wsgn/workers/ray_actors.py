@@ -8,7 +8,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from wsgn import __version__
 from wsgn.errors import EngineError, OutputError
+from wsgn.support.files import AtomicFile, output_errors
 from wsgn.workers.options import WorkerOptions
 from wsgn.workers.pool import WorkerPool
 from wsgn.workers.ray_cluster import Cluster, Need, joined_cluster
@@ -244,6 +245,20 @@ def _ended(words: str, host: str) -> Ended:
 
 
 @contextmanager
+def _marked(folder: Path | None) -> Iterator[tuple[Path, ...]]:
+    """While the block runs, a file that only those see who share the folder."""
+    if folder is None:
+        yield ()
+        return
+    with output_errors(folder):
+        file = AtomicFile(folder / "shared").open()
+    try:
+        yield (file.temporary,)
+    finally:
+        file.discard()
+
+
+@contextmanager
 def opened_ray_pool(
     open_work: OpenWork,
     options: WorkerOptions,
@@ -251,7 +266,7 @@ def opened_ray_pool(
     num_jobs: int,
     num_threads: int,
     needs_gpu: bool,
-    marks: Sequence[Path],
+    shared_folder: Path | None,
     stopping: Callable[[], bool],
     say: Callable[[str], None],
 ) -> Iterator[WorkerPool]:
@@ -263,7 +278,10 @@ def opened_ray_pool(
     need = Need(num_cpus=num_threads, num_gpus=int(needs_gpu))
     wanted = None if options.number is None else min(options.number, num_jobs)
     num_local_cores = None if wanted is None else wanted * num_threads
-    with joined_cluster(options.ray, num_local_cores) as cluster:
+    with (
+        _marked(shared_folder) as marks,
+        joined_cluster(options.ray, num_local_cores) as cluster,
+    ):
         cluster.check_room(need)
         num_workers = max(1, wanted or min(cluster.num_free(need), num_jobs))
         actors = "1 actor" if num_workers == 1 else f"{num_workers} actors"
@@ -273,7 +291,7 @@ def opened_ray_pool(
             cluster,
             need,
             open_work,
-            surroundings=Surroundings(marks=tuple(marks)),
+            surroundings=Surroundings(marks=marks),
             gather_seconds=min(_GATHER_SECONDS, _GATHER_SHARE * options.stall_seconds),
             say=say,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import os
@@ -57,10 +58,18 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         from ray.cluster_utils import Cluster
 
         node = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
-        made = Cluster(initialize_head=True, head_node_args=node)
-        made.second = made.add_node(**node)
+        # Ray gives each node 30 s to start, which are few on a machine that does much else.
+        made = _patiently(lambda: Cluster(initialize_head=True, head_node_args=node))
+        made.second = _patiently(lambda: made.add_node(**node))
         yield made
         made.shutdown()
+
+
+def _patiently(start: Callable[[], Any]) -> Any:
+    for _ in range(4):
+        with contextlib.suppress(Exception):
+            return start()
+    return start()
 
 
 @pytest.fixture(scope="session")
@@ -151,7 +160,7 @@ def _loses_a_machine_and_one_source(
         lost = next(line for line in process.stderr if "error" in line)
         assert ".mp4: the process that worked on it has ended (" in lost
         assert lost.rstrip().endswith("was lost): it is left out.")
-        cluster.second = cluster.add_node(num_cpus=1)
+        cluster.second = _patiently(lambda: cluster.add_node(num_cpus=1))
         _until(lambda: {"b.jsonl", "d.jsonl"} <= _contents(out).keys())
         process.send_signal(signal.SIGTERM)
         _, rest = process.communicate(timeout=HANG_SECONDS)
