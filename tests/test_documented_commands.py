@@ -513,6 +513,7 @@ SUBCOMMANDS = {
     "wsgn-run": ("manifest", "probe", "doctor", "golden", "report", "export", "clips"),
     "wsgn-synthesize": ("videos", "features"),
     "wsgn-weights": ("list", "check", "convert", "download"),
+    "python -m benchmarks.scale": ("measure", "predict", "validate", "simulate"),
 }
 
 

@@ -25,6 +25,10 @@ from wsgn.workers.transport import Ended, NumberedJob, Ready, Report, Result, Sa
 GOOD, CRASHES, HANGS = range(3)
 # How a job has ended, beside the codes of the pool.
 DONE = "done"
+# Of sums of the virtual clock.
+_ROUNDING_SECONDS = 1e-6
+# At one moment, at which nothing happens.
+_MOST_LOOKS = 1000
 # A machine's own events come from no worker.
 _MACHINE = -1
 
@@ -96,6 +100,8 @@ class SimulatedTransport:
             outage_times(random, cluster.failures_per_second) for _ in range(cluster.machines)
         ]
         self.ledger = Ledger()
+        # Looks in a row at which the clock stood still.
+        self._stood = 0
         # Of the processor, in here: the rest is the scheduler's.
         self.own_seconds = 0.0
         for machine in range(cluster.machines):
@@ -160,6 +166,9 @@ class SimulatedTransport:
             self._clock = max(self._clock, moment)
             found += self._happen(worker, report, number)
         if not found:
+            self._stood = 0 if until > self._clock else self._stood + 1
+            if self._stood > _MOST_LOOKS:
+                raise CommandError("the scheduler looks again and again, and lets no time pass.")
             self._clock = until
         self.own_seconds += time.process_time() - began
         return found
@@ -288,8 +297,10 @@ def simulate(
                 raise CommandError(f"job {message.number} has ended twice.")
             ends[message.number] = _end_of(message)
             if ends[message.number] == STALLED:
-                silent = transport.ledger.silent[message.number]
-                late = max(late, transport.now() - silent - stall_seconds)
+                silent = transport.now() - transport.ledger.silent[message.number]
+                if silent < stall_seconds - _ROUNDING_SECONDS:
+                    raise CommandError(f"job {message.number} was silent for {silent:g} s alone.")
+                late = max(late, silent - stall_seconds)
     scheduler_seconds = time.process_time() - began - transport.own_seconds
     ledger = transport.ledger
     check(ends, ledger, jobs, workers)
