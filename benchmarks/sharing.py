@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -28,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measuring import WSGN_RUN, digits
+from benchmarks.processor_time import ProcessorTime, children, processes
 from benchmarks.results import ROOT, add_output, describe_machine, publish
 from benchmarks.tables import NOTHING, table
 from wsgn.errors import MissingExtraError, UsageError, WsgnError
@@ -150,6 +150,8 @@ class Bench:
     def __init__(self, folder: Path, num_videos: int) -> None:
         self.folder = folder
         self.num_videos = num_videos
+        # Where those of a cluster begin.
+        self.cluster_processes: list[int] = []
         self._engine = planted.write_engine(folder / "planted.onnx")
         self.videos, self.single = folder / "videos", folder / "single"
         self.hook = folder / "hook"
@@ -212,10 +214,11 @@ class Bench:
         """Seconds of processors and on the wall of a form that does what one process does."""
         alone = self.one_process(sources)
         out = self.folder / "measured"
-        before, start = processor_seconds(), time.monotonic()
+        time_of_processors, start = ProcessorTime(self.cluster_processes), time.monotonic()
+        time_of_processors.start()
         codes = form((sources, "-o", out, "-f", _FORMATS))
         wall = time.monotonic() - start
-        processor = processor_seconds() - before
+        processor = time_of_processors.seconds()
         if any(codes):
             raise SharingError(f"{name} ended with {codes}.")
         if contents(out) != alone:
@@ -325,6 +328,7 @@ def _cluster(bench: Bench, *, wanted: bool) -> Iterator[Any]:
     node = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
     cluster = Cluster(initialize_head=True, head_node_args=node)
     cluster.second = cluster.add_node(**node)
+    bench.cluster_processes = children(os.getpid())
     try:
         yield cluster
     finally:
@@ -332,12 +336,12 @@ def _cluster(bench: Bench, *, wanted: bool) -> Iterator[Any]:
 
 
 def _kill_worker(command: int) -> None:
-    workers = [number for number, name in _processes() if "spawn_main" in name]
-    os.kill(min(set(workers) & set(_children(command))), signal.SIGKILL)
+    workers = [number for number, name in processes() if "spawn_main" in name]
+    os.kill(min(set(workers) & set(children(command))), signal.SIGKILL)
 
 
 def _kill_actor() -> None:
-    actors = [number for number, name in _processes() if name.startswith("ray::Actor")]
+    actors = [number for number, name in processes() if name.startswith("ray::Actor")]
     os.kill(min(actors), signal.SIGKILL)
 
 
@@ -361,41 +365,6 @@ def until(holds: Callable[[], bool]) -> None:
         if time.monotonic() > limit:
             raise SharingError("what was waited for did not come.")
         time.sleep(0.02)
-
-
-def processor_seconds() -> float:
-    """Of all processes that this one has started, and that these have."""
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    ticks = os.sysconf("SC_CLK_TCK")
-    waiting, seconds = [os.getpid()], ended.ru_utime + ended.ru_stime
-    while waiting:
-        for child in _children(waiting.pop()):
-            waiting.append(child)
-            # Its own and those of its children that have ended: user, system, user, system.
-            seconds += sum(map(int, _stat(child)[11:15])) / ticks
-    return seconds
-
-
-def _children(process: int) -> list[int]:
-    return [number for number, _ in _processes() if _stat(number)[1:2] == [str(process)]]
-
-
-def _processes() -> Iterator[tuple[int, str]]:
-    """Numbers and command lines."""
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                yield int(folder.name), (folder / "cmdline").read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-
-
-def _stat(process: int) -> list[str]:
-    """The fields of /proc/N/stat from the state on; empty where it is gone."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
 
 
 def _text(costs: list[Cost], faulty: list[Faulty], killed: list[Killed]) -> str:

@@ -52,6 +52,7 @@ NO_CAMERA = NotHere(reason="needs a camera", nearest="tests/live/test_live_comma
 NO_RECEIVER = NotHere(
     reason="needs a receiver", nearest="tests/runtime/notify/test_notify_command.py"
 )
+NO_CLUSTER = NotHere(reason="needs a Ray cluster", nearest="tests/runtime/cli/test_ray.py")
 NO_GPU = NotHere(reason="needs a GPU", nearest="tests/engines/test_gpu_engines.py")
 
 PREDICT_PACKED = (
@@ -114,6 +115,7 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-run videos/ --engine wsgn.onnx -o sharded -f json,csv --shard 2/2": Run(),
     "wsgn-run merge sharded": Run(),
     "wsgn-run videos/ --engine wsgn.onnx -o worked --workers 4": Run(),
+    "wsgn-run videos/ --engine wsgn.onnx -o rayed --ray head:6379": NO_CLUSTER,
     "wsgn-convert features -o packed --pack 1GB": Run(add="--quiet"),
     "wsgn-convert features -o packed --pack 500MB": Run(add="--quiet"),
     "wsgn-train thumos14.json --features packed --subset validation --skip-missing "
