@@ -25,6 +25,7 @@ from wsgn.manifest import (
     WEIGHT_SCALES,
     Manifest,
 )
+from wsgn.remote.arguments import engine_file, local_path
 from wsgn.support.command import run_command, say
 from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
@@ -47,14 +48,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument(
-        "file", type=Path, nargs="?", metavar="ENGINE", help="the .onnx or .plan file of a model"
+        "file",
+        type=engine_file,
+        nargs="?",
+        metavar="ENGINE",
+        help="the .onnx or .plan file of a model",
     )
-    model.add_argument("--engine", type=Path, metavar="ENGINE", help="the same")
+    model.add_argument("--engine", type=engine_file, metavar="ENGINE", help="the same")
     model.add_argument(
         "--classes", type=int, metavar="C", help="number of classes, without an engine"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="write the compiled kernels here"
+        "-o", "--output", type=local_path, metavar="DIR", help="write the compiled kernels here"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the kernels there")
     parser.add_argument("--table", action="store_true", help="print what was compiled as Markdown")

@@ -16,6 +16,7 @@ from wsgn.features.arguments import add_feature_options, add_video_memory, data_
 from wsgn.manifest import FLOW_METHODS, GRAPHS, RESIZE_MODES
 from wsgn.prediction.alarm_options import AlarmOptions
 from wsgn.prediction.int8_options import Int8Options
+from wsgn.remote.arguments import input_path, local_path, output_file
 from wsgn.support.command import run_command
 from wsgn.support.files import size_in_words
 from wsgn.support.parser import CommandParser
@@ -40,8 +41,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Export a trained model to one ONNX file: the snippet graph for wsgn-run, or "
         "scores of whole videos or of streams for a host of your own (docs/graphs.md).",
     )
-    parser.add_argument("checkpoint", type=Path, help="model.safetensors of wsgn-train")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
+    parser.add_argument("checkpoint", type=input_path, help="model.safetensors of wsgn-train")
+    parser.add_argument(
+        "-o", "--output", type=output_file, required=True, help="the ONNX file to write"
+    )
     parser.add_argument(
         "--graph",
         choices=GRAPHS,
@@ -70,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--int8",
-        type=Path,
+        type=local_path,
         metavar="CALIBRATION_VIDEOS",
         help="convolutions and layers in INT8, with ranges of these videos (or features); "
         "--annotations and --videos (or --features) below judge it: where the average mAP falls by "
@@ -88,9 +91,14 @@ def _add_alarm_options(parser: argparse.ArgumentParser) -> None:
     )
     add = group.add_argument
     add("--false-alarms-per-hour", type=float, metavar="R", help="allowed, of all classes together")
-    add("--annotations", type=Path, metavar="PATH", help="of the videos: JSON, table or folder")
+    add(
+        "--annotations",
+        type=input_path,
+        metavar="PATH",
+        help="of the videos: JSON, table or folder",
+    )
     data = group.add_mutually_exclusive_group()
-    data.add_argument("--videos", type=Path, metavar="DIR", help="folder of video files")
+    data.add_argument("--videos", type=local_path, metavar="DIR", help="folder of video files")
     data.add_argument("--features", type=Path, metavar="PATH", help="feature files, any layout")
     add("--subset", help="of the annotations (default: all videos)")
     add(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from wsgn.engines.tensorrt.library import TITLES, Library
 from wsgn.engines.tensorrt.sidecar import LIBRARIES, PlanSidecar, Profile
 from wsgn.errors import MissingExtraError
+from wsgn.remote.arguments import input_path, local_path
 from wsgn.support.command import run_command, say
 from wsgn.support.files import check_folder, size_in_words, write_whole_file
 from wsgn.support.parser import CommandParser
@@ -46,9 +47,9 @@ def _parser() -> argparse.ArgumentParser:
         "the same GPU, system and library) that will run it. Of several GPUs CUDA_VISIBLE_DEVICES "
         "chooses.",
     )
-    parser.add_argument("engine", type=Path, help="the ONNX file of to_onnx")
+    parser.add_argument("engine", type=input_path, help="the ONNX file of to_onnx")
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, help="the plan to write; its sidecar is "
+        "-o", "--output", type=local_path, required=True, help="the plan to write; its sidecar is "
         "written beside it as OUTPUT.json"
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
@@ -107,7 +108,7 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     )
     build.add_argument(
         "--timing-cache",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="keep timings of kernels here, which makes the next build on this GPU faster",
     )

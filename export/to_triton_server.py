@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from wsgn.errors import UsageError
@@ -19,6 +18,7 @@ from wsgn.export.triton_server.repository import (
     prepare,
     write_models,
 )
+from wsgn.remote.arguments import engine_file, local_path
 from wsgn.support.command import run_command, say
 from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
@@ -42,10 +42,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Write a model repository of NVIDIA Triton Inference Server.",
     )
     parser.add_argument(
-        "engines", type=Path, nargs="+", metavar="ENGINE", help=".onnx file or TensorRT plan"
+        "engines", type=engine_file, nargs="+", metavar="ENGINE", help=".onnx file or TensorRT plan"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, help="the model repository, a folder"
+        "-o", "--output", type=local_path, required=True, help="the model repository, a folder"
     )
     parser.add_argument("--name", help="of the model (default: the engine's, without its ending)")
     parser.add_argument(

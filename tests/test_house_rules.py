@@ -16,6 +16,7 @@ from places import ROOT, product
 READ_WORDS = (
     "wsgn/extraction/arguments.py",
     "wsgn/features/arguments.py",
+    "wsgn/remote/arguments.py",
     "wsgn/support/parser.py",
     "wsgn/workers/arguments.py",
     "runtime/cli/clips.py",
@@ -37,7 +38,12 @@ READ_WORDS = (
 NAMES = (
     "argparse", "ArgumentParser", "CommandParser", "Namespace", "SimpleNamespace", "parse_args",
 )  # fmt: skip
-SHARED = ("wsgn.features.arguments", "wsgn.support.parser", "wsgn.workers.arguments")
+SHARED = (
+    "wsgn.features.arguments",
+    "wsgn.remote.arguments",
+    "wsgn.support.parser",
+    "wsgn.workers.arguments",
+)
 # The only file that writes words to stdout and stderr.
 TERMINAL = "wsgn/support/terminal.py"
 # The only file that makes progress bars.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from wsgn.errors import MissingExtraError, OutputError, UsageError
 from wsgn.manifest import GRAPHS, Manifest
 from wsgn.support.files import check_folder, put_in_place, unfinished_folder
+from wsgn.support.mirrors import is_there
 from wsgn.support.signals import hold_signals
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _check_wanted(
         )
     if output.is_dir():
         raise OutputError(f"{output} is a directory; choose another name.")
-    if output.exists() and not overwrite:
+    if is_there(output) and not overwrite:
         raise OutputError(f"{output} exists; choose another name or add --overwrite.")
 
 

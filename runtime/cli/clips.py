@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -18,11 +17,13 @@ from av.error import FFmpegError
 from wsgn.data.video_folder import VideoFolder
 from wsgn.errors import InputError, OutputError, UsageError
 from wsgn.localization.segments import Segment
+from wsgn.remote.arguments import input_name, input_path, output_folder
 from wsgn.support.arrays import UInt8Array
 from wsgn.support.command import failure_code
 from wsgn.support.credentials import without_credentials
 from wsgn.support.file_names import different
 from wsgn.support.files import AtomicFile, new_folder, require_file
+from wsgn.support.mirrors import is_there
 from wsgn.support.parser import CommandParser, finite_number
 from wsgn.support.signals import HANG_UPS, exit_on_termination, handle_signals
 from wsgn.support.terminal import json_text, printable, quoted, without_surrogates
@@ -132,13 +133,18 @@ def _parse(arguments: Sequence[str]) -> ClipsOptions:
     parser = CommandParser(prog="wsgn-run clips", description=_DESCRIPTION)
     parser.add_argument(
         "results",
-        type=Path,
+        type=input_path,
         metavar="RESULT",
         help="a .jsonl or .json file of wsgn-run -o, or a folder of them",
     )
-    parser.add_argument("videos", metavar="VIDEO", help="the video, or the folder of the videos")
     parser.add_argument(
-        "-o", "--output", required=True, type=Path, metavar="DIR", help="write the clips here"
+        "videos",
+        type=input_name,
+        metavar="VIDEO",
+        help="the video, or the folder of the videos; of one at an address a copy is made",
+    )
+    parser.add_argument(
+        "-o", "--output", required=True, type=output_folder, metavar="DIR", help="for the clips"
     )
     parser.add_argument(
         "--padding",
@@ -156,6 +162,13 @@ def _parse(arguments: Sequence[str]) -> ClipsOptions:
     parser.add_argument(
         "--labels", action="append", metavar="NAMES", help="only these, with commas between them"
     )
+    _add_kinds(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    return _options(parser.parse_args(arguments))
+
+
+def _add_kinds(parser: CommandParser) -> None:
+    """How the clips are made."""
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument(
         "--copy",
@@ -168,15 +181,13 @@ def _parse(arguments: Sequence[str]) -> ClipsOptions:
         help="burn labels and scores into the picture (the extra view)",
     )
     parser.add_argument(
-        "--font", type=Path, metavar="FILE", help="for other letters than English ones"
+        "--font", type=input_path, metavar="FILE", help="for other letters than English ones"
     )
     parser.add_argument(
         "--whole",
         action="store_true",
         help="with --annotate: one file of the whole video, and not one per segment",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    return _options(parser.parse_args(arguments))
 
 
 def _options(words: Namespace) -> ClipsOptions:
@@ -297,7 +308,7 @@ def _segments(
 
 
 def _refuse_existing(targets: Sequence[Path], options: ClipsOptions) -> None:
-    existing = [path for path in targets if os.path.lexists(path)]
+    existing = [path for path in targets if is_there(path)]
     if existing and not options.overwrite:
         raise OutputError(
             f"'{printable(str(existing[0]))}' exists already: add --overwrite to replace it, or "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,15 @@ from wsgn.data.video_folder import VideoFolder
 from wsgn.errors import InputError, OutputError, UsageError
 from wsgn.interchange.exported import ExportedVideo, media_name
 from wsgn.interchange.formats import EXPORTS, NEED_RATE
+from wsgn.remote.arguments import input_path, local_path, output_folder
 from wsgn.support.counts import MOST_SECONDS
 from wsgn.support.credentials import without_credentials
 from wsgn.support.files import new_folder
+from wsgn.support.mirrors import is_there
 from wsgn.support.parser import CommandParser, finite_number
 from wsgn.support.terminal import printable, without_surrogates
 from wsgn.video import probe
-from wsgn.video.addresses import is_network
+from wsgn.video.addresses import is_elsewhere
 
 from ..report.results import found_results
 from ..results import StoredResult
@@ -76,16 +77,16 @@ def _parse(arguments: Sequence[str]) -> ExportOptions:
     parser.add_argument(
         "results",
         nargs="+",
-        type=Path,
+        type=input_path,
         metavar="RESULT",
         help=".jsonl and .json files of wsgn-run -o, or folders of them",
     )
     parser.add_argument("--to", required=True, choices=tuple(EXPORTS), help="the tool, see above")
     parser.add_argument(
-        "-o", "--output", required=True, type=Path, metavar="DIR", help="write the files here"
+        "-o", "--output", required=True, type=output_folder, metavar="DIR", help="for the files"
     )
     parser.add_argument(
-        "--videos", type=Path, metavar="DIR", help="the videos, for their places and frame rates"
+        "--videos", type=local_path, metavar="DIR", help="for their places and frame rates"
     )
     parser.add_argument(
         "--frame-rate",
@@ -168,13 +169,13 @@ def _media(stored: StoredResult, found: Path | None) -> str:
     if found is not None:
         return without_surrogates(str(found.absolute()))
     source = stored.source or ""
-    if is_network(source):
+    if is_elsewhere(source):
         return without_credentials(source)
     return str(Path(source).absolute()) if Path(source).is_file() else media_name(source)
 
 
 def _refuse_existing(paths: dict[Path, str], options: ExportOptions) -> None:
-    existing = [path for path in paths if os.path.lexists(path)]
+    existing = [path for path in paths if is_there(path)]
     if existing and not options.overwrite:
         raise OutputError(
             f"'{printable(str(existing[0]))}' exists already: add --overwrite to replace it, or "

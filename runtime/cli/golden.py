@@ -9,6 +9,7 @@ from pathlib import Path
 from wsgn.engines.engine import Engine
 from wsgn.engines.open import open_engine
 from wsgn.errors import UsageError
+from wsgn.remote.arguments import input_name, local_path
 from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import quoted
 
@@ -28,9 +29,12 @@ def golden(arguments: Sequence[str]) -> int:
         "your own to be held against (docs/engines.md).",
     )
     parser.add_argument("engine", metavar="ENGINE", help="engine, .onnx or .plan, or demo")
-    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="a new folder")
+    parser.add_argument(
+        "-o", "--output", type=local_path, metavar="DIR", required=True, help="a new folder"
+    )
     parser.add_argument(
         "--source",
+        type=input_name,
         metavar="FILE",
         help="a video, or a feature file (default: one that is made up, the same each time)",
     )
@@ -44,7 +48,7 @@ def golden(arguments: Sequence[str]) -> int:
         raise UsageError(f"--seconds must be up to {_LONGEST_SECONDS:g}, got {words.seconds:g}.")
     with open_engine(engine_path(words.engine), device=words.device, num_threads=1) as engine:
         vectors = golden_vectors(engine, _source(engine, words.source), words.seconds)
-    write_golden(Path(words.output), vectors)
+    write_golden(words.output, vectors)
     shape = " x ".join(map(str, vectors.selection_logits.shape))
     print_result(
         f"{words.output}: {DOCUMENT} and {quoted(list(vectors.arrays()))} of {shape} snippets and "

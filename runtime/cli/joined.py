@@ -12,6 +12,7 @@ from pathlib import Path
 from wsgn.errors import InputError, OutputError
 from wsgn.localization.segments import Segment
 from wsgn.support.json_input import read_object
+from wsgn.support.mirrors import at_hand
 
 from ..writers import ResultFile, SourceResult, render_csv, render_json
 
@@ -70,7 +71,8 @@ _UNREADABLE = (InputError, OSError, ValueError, KeyError, TypeError, csv.Error)
 
 
 def _read(path: Path, kind: str) -> dict[str, SourceResult]:
-    return _read_json(path) if kind == "json" else _read_csv(path)
+    with at_hand(path) as file:
+        return _read_json(file) if kind == "json" else _read_csv(file)
 
 
 def _read_json(path: Path) -> dict[str, SourceResult]:

@@ -18,8 +18,9 @@ from wsgn.support.command import (
     unexpected_ending,
 )
 from wsgn.support.credentials import text_without_credentials
+from wsgn.support.mirrors import closed_mirrors
 from wsgn.support.packages import find_damage, first_cause
-from wsgn.support.signals import HANG_UPS, KeptSignal, handle_signals
+from wsgn.support.signals import HANG_UPS, KeptSignal, exit_on_termination, handle_signals
 from wsgn.support.terminal import print_words
 
 from .console import Console
@@ -28,9 +29,17 @@ from .console import Console
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # Sentences name the places that files go to, and their folders do not stay.
+    with closed_mirrors():
+        return _ended(arguments)
+
+
+def _ended(arguments: list[str]) -> int:
+    """The exit code, after a sentence where something went wrong."""
     try:
         require_stdout()
-        return _dispatch(arguments)
+        with exit_on_termination():
+            return _dispatch(arguments)
     except (SystemExit, KeyboardInterrupt, BrokenPipeError, WsgnError) as error:
         ending = ending_of(error)
     except Exception as error:

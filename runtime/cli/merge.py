@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wsgn.errors import InputError, OutputError
+from wsgn.remote.arguments import output_folder
 from wsgn.support.command import failure_code
 from wsgn.support.files import input_errors
+from wsgn.support.mirrors import file_names, is_there
 from wsgn.support.parser import CommandParser
 from wsgn.support.shards import Shard, unfinished_shards
 from wsgn.support.terminal import printable
@@ -32,7 +34,7 @@ def merge(arguments: Sequence[str]) -> int:
     """Run the subcommand; the exit code is that of the run as a whole."""
     parser = CommandParser(prog="wsgn-run merge", description=_DESCRIPTION)
     parser.add_argument(
-        "folder", type=Path, metavar="DIR", help="what the shards were given with --output"
+        "folder", type=output_folder, metavar="DIR", help="what the shards were given with --output"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     words = parser.parse_args(arguments)
@@ -43,7 +45,7 @@ def merge(arguments: Sequence[str]) -> int:
         key=lambda source: source.position,
     )
     targets = _targets(folder, records[0].formats, len(sources))
-    if not words.overwrite and (existing := [path for path in targets.values() if path.exists()]):
+    if not words.overwrite and (existing := [path for path in targets.values() if is_there(path)]):
         raise OutputError(f"'{existing[0]}' exists already: add --overwrite to replace it.")
     for kind, path in targets.items():
         if kind == PAGE_FORMAT:
@@ -57,7 +59,7 @@ def merge(arguments: Sequence[str]) -> int:
 def _records(folder: Path) -> list[ShardRecord]:
     """Those of all shards, in their order. Raises `InputError` where they are no whole run."""
     with input_errors(folder):
-        paths = sorted(path for path in folder.iterdir() if _RECORD.fullmatch(path.name))
+        paths = [folder / name for name in file_names(folder) if _RECORD.fullmatch(name)]
     if not paths:
         raise InputError(
             f"'{folder}' holds no record of a shard ({JOINED_NAME}.1-of-N{RECORD_SUFFIX}): name "
@@ -119,7 +121,7 @@ def _write_index(path: Path, sources: Sequence[ShardSource]) -> None:
     from ..report.index import write_index
 
     pages = [path.parent / source.page for source in sources if source.state == DONE]
-    write_index(path, [page for page in pages if page.exists()])
+    write_index(path, [page for page in pages if is_there(page)])
 
 
 def _tell_how_it_ended(sources: Sequence[ShardSource]) -> int:

@@ -16,6 +16,7 @@ from wsgn.errors import UsageError
 from wsgn.localization.online.alarms import WINDOW_SECONDS
 from wsgn.support.counts import MOST_SECONDS, checked_count
 from wsgn.support.json_input import read_object
+from wsgn.support.mirrors import mirror_of
 from wsgn.support.shards import Shard, read_shard
 from wsgn.video.grid import MAXIMUM_FRAME_RATE, MINIMUM_FRAME_RATE
 from wsgn.workers.options import WorkerOptions, worker_options
@@ -115,6 +116,12 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
     shard = None if words.shard is None else read_shard(words.shard, os.environ)
     live = None if words.demo else _live_options(words, shard)
     detect = _detect_options(words, live=live is not None)
+    output = _output_options(words)
+    if live is not None and output is not None and mirror_of(output.directory) is not None:
+        raise UsageError(
+            "files of live sources grow while they play, and those of a store cannot: give "
+            "--output a folder of this disk."
+        )
     return RunOptions(
         sources=tuple(words.sources),
         engine=None if words.engine is None else engine_path(words.engine),
@@ -124,7 +131,7 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
         features=_feature_words(words),
         detect=detect,
         labels=_labels(words.labels),
-        output=_output_options(words),
+        output=output,
         live=live,
         notify=notify_options(words, scores=detect.detector.scores, live=live is not None),
         shard=shard,
@@ -272,7 +279,7 @@ def _output_options(words: Namespace) -> OutputOptions | None:
             if getattr(words, name):
                 raise UsageError(f"--{name.replace('_', '-')} needs --output DIR.")
         return None
-    _require_name("--output", words.output)
+    _require_name("--output", str(words.output))
     formats = _listed("--format", words.format) or ("jsonl",)
     known = (*FORMATS, PAGE_FORMAT)
     unknown = [name for name in formats if name not in known]
@@ -281,7 +288,7 @@ def _output_options(words: Namespace) -> OutputOptions | None:
     if words.save_scores and words.scores not in (None, "exact"):
         raise UsageError("--save-scores needs --scores exact: other scores keep no history.")
     return OutputOptions(
-        directory=Path(words.output),
+        directory=words.output,
         formats=formats,
         save_scores=words.save_scores,
         overwrite=words.overwrite,

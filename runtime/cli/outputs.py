@@ -17,6 +17,7 @@ import numpy as np
 
 from wsgn.errors import OutputError
 from wsgn.support.files import name_problem, no_empty_folder, require_present
+from wsgn.support.mirrors import Mirror, is_there, mirror_of, note_file, remove_file
 
 from ..events import Event, RunEvent
 from ..report.names import INDEX_NAME, PAGE_FORMAT
@@ -74,11 +75,15 @@ class Outputs:
         self._written: list[Path] = []
         # Whether pages have an index to link to.
         self._has_index = False
+        # In a worker: where the files go from the folder that they are given names in.
+        self.mirror: Mirror | None = None
 
     def for_worker(self) -> Outputs:
         """The same places, for another process."""
         outputs = Outputs(self._options, self._plan)
         outputs._has_index = self._has_index
+        if self._options is not None and (found := mirror_of(self._options.directory)):
+            outputs.mirror = found[0]
         return outputs
 
     def folder(self) -> AbstractContextManager[None]:
@@ -100,6 +105,8 @@ class Outputs:
         with result_errors(options.directory):
             options.directory.mkdir(parents=True, exist_ok=True)
         ResultFile(options.directory / "writable").discard()
+        # A store that does not answer says so here.
+        _exists(options.directory / "writable")
         num_all = len(jobs) if self._plan is None else self._plan.num_all
         self._has_index = PAGE_FORMAT in options.formats and num_all > 1
         if options.overwrite or options.resume:
@@ -163,7 +170,10 @@ class Outputs:
     def add(self, job: Job, result: SourceResult) -> None:
         """Take a finished source into the documents of all."""
         self._finished[result.name] = result
-        self._written += self.paths(job)
+        paths = self.paths(job)
+        self._written += paths
+        for path in paths:
+            note_file(path)
 
     def require_present(self) -> None:
         """Raise `OutputError` where files of finished sources are gone."""
@@ -192,7 +202,7 @@ class Outputs:
         if self._options is not None and self._plan is not None:
             path = record_path(self._options.directory, self._plan.shard)
             with result_errors(path):
-                path.unlink(missing_ok=True)
+                remove_file(path)
 
     def write_record(
         self, jobs: Sequence[Job], run: RunEvent, failed: Mapping[str, str], num_tried: int
@@ -350,7 +360,7 @@ def _save_scores(detection: SourceRun, path: Path, *, partial: bool) -> None:
 
 def _exists(path: Path) -> bool:
     try:
-        return path.exists()
+        return is_there(path)
     # A name that no file can have; `problem` says so.
     except (OSError, ValueError):
         return False

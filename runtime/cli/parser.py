@@ -6,6 +6,7 @@ from typing import Any
 
 from wsgn import __version__
 from wsgn.localization.online.alarms import WINDOW_SECONDS
+from wsgn.remote.arguments import input_name, local_name, output_folder
 from wsgn.support.parser import CommandParser
 from wsgn.video.live.options import DROPS, RTSP_TRANSPORTS
 from wsgn.workers.arguments import add_ray, add_shard, add_workers
@@ -77,6 +78,7 @@ def _add_engine(group: Any) -> None:
     )
     group.add_argument(
         "--kernels",
+        type=local_name,
         metavar="DIR",
         help="score whole sources on the GPU, by kernels of export/to_cubin.py (default: NumPy)",
     )
@@ -119,6 +121,7 @@ def _add_detection(group: Any) -> None:
 def _add_thresholds(group: Any) -> None:
     group.add_argument(
         "--threshold",
+        type=input_name,
         metavar="X|FILE",
         help="score above which a segment opens: a number, or a JSON file {label: number}; of the "
         "classes named it takes the place of the engine's own rule",
@@ -207,7 +210,13 @@ def _add_live(group: Any) -> None:
 
 
 def _add_output(group: Any) -> None:
-    group.add_argument("-o", "--output", metavar="DIR", help="write files here, named like sources")
+    group.add_argument(
+        "-o",
+        "--output",
+        type=output_folder,
+        metavar="DIR",
+        help="write files here, named like sources; s3://bucket/dir uploads them",
+    )
     group.add_argument(
         "-f",
         "--format",
@@ -222,6 +231,7 @@ def _add_output(group: Any) -> None:
     either.add_argument("--resume", action="store_true", help="skip sources whose files exist")
     group.add_argument(
         "--state",
+        type=local_name,
         metavar="DIR",
         help="keep what was learned of each live source here, and go on from there the next time",
     )
@@ -231,7 +241,10 @@ def _add_output(group: Any) -> None:
         help="begin a new file of a live source each day or hour (UTC), or never (default: day)",
     )
     group.add_argument(
-        "--clips", metavar="DIR", help="write a clip of each segment of a live source here"
+        "--clips",
+        type=local_name,
+        metavar="DIR",
+        help="write a clip of each segment of a live source here",
     )
     group.add_argument(
         "--clip-padding",

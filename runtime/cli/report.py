@@ -13,6 +13,9 @@ from wsgn.data.layouts import read_annotations
 from wsgn.data.video_folder import VideoFolder
 from wsgn.errors import InputError, UsageError
 from wsgn.localization.segments import Segment
+from wsgn.remote.addresses import is_address
+from wsgn.remote.arguments import input_path, local_path, output_folder
+from wsgn.remote.cache import is_copy
 from wsgn.support.credentials import without_credentials
 from wsgn.support.files import input_errors, new_folder
 from wsgn.support.parser import CommandParser
@@ -56,21 +59,26 @@ def run_report(arguments: Sequence[str]) -> int:
     """Write the pages and print which one to open; the exit code."""
     parser = CommandParser(prog="wsgn-run report", description=_DESCRIPTION)
     parser.add_argument(
-        "results", nargs="+", type=Path, metavar="RESULTS", help=".jsonl and .json files of "
+        "results", nargs="+", type=input_path, metavar="RESULTS", help=".jsonl and .json files of "
         "wsgn-run -o, or folders of them; NAME.scores.npz beside them are drawn too"
     )  # fmt: skip
-    parser.add_argument("--videos", type=Path, metavar="DIR", help="where the videos are")
+    parser.add_argument("--videos", type=local_path, metavar="DIR", help="where the videos are")
     parser.add_argument(
-        "--truth", type=Path, metavar="FILE", help="annotations, for a second row of bars"
+        "--truth", type=input_path, metavar="FILE", help="annotations, for a second row of bars"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="where the pages go (default: beside the "
-        "results); pages of this name are replaced"
-    )  # fmt: skip
+        "-o",
+        "--output",
+        type=output_folder,
+        metavar="DIR",
+        help="where the pages go (default: beside the results); pages of this name are replaced",
+    )
     parser.add_argument(
         "--embed", action="store_true", help="put a small copy of each video into its page"
     )
     words = parser.parse_args(arguments)
+    if words.output is None and is_copy(words.results[0]):
+        raise UsageError("the pages of results at an address need a folder: add --output DIR.")
     options = ReportOptions(
         results=tuple(words.results),
         folder=words.output,
@@ -186,6 +194,8 @@ def _source(found: FoundResult, videos: _Videos | None) -> Path | str | None:
             return path
     if source is None:
         return None
+    if is_address(source):
+        return source
     if is_network(source):
         return without_credentials(source)
     return Path(source) if Path(source).is_file() else None

@@ -14,6 +14,7 @@ from typing import Any
 
 from wsgn.errors import InputError, UsageError
 from wsgn.support.json_input import read_object
+from wsgn.support.mirrors import at_hand
 from wsgn.support.records import record_from_dict
 from wsgn.support.shards import Shard
 
@@ -113,7 +114,8 @@ def write_record(
 
 def read_record(path: Path) -> ShardRecord:
     """The record in a file. Raises `InputError`."""
-    document = read_object(path)
+    with at_hand(path) as file:
+        document = read_object(file, what=f"'{path}'")
     if document.pop("schema", None) != _SCHEMA:
         raise InputError(f"'{path}' is no record of a shard of this version ({_SCHEMA}).")
     try:

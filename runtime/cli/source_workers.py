@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from wsgn.engines.engine import Engine, EngineDescription
 from wsgn.engines.open import open_engine
+from wsgn.support.mirrors import lent_mirror
 from wsgn.workers.open import opened_pool
 from wsgn.workers.options import takes_gpu
 from wsgn.workers.pool import WorkerPool
@@ -42,6 +43,7 @@ class SourceWorkOpener:
         stop.then = flag.request
         options = self.options
         with (
+            lent_mirror(self.outputs.mirror),
             self._engine() as engine,
             open_scorer(options.kernels, engine) as scorer,
         ):

@@ -12,17 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsgn.errors import InputError, UsageError
+from wsgn.remote.addresses import folder_of, inside, is_address, path_of
+from wsgn.remote.cache import local_copy
+from wsgn.remote.store import RemoteError
 from wsgn.support.credentials import without_credentials
 from wsgn.support.terminal import printable, without_surrogates
 from wsgn.video import VideoError
 from wsgn.video.addresses import (
     STANDARD_INPUT,
     file_of_address,
+    is_elsewhere,
     is_network,
     name_of_address,
     refuse_live,
 )
 from wsgn.video.files import is_fifo, matching_files, nothing_found, video_files
+from wsgn.video.stored import stored_videos
 
 if TYPE_CHECKING:
     from ..features import FeatureVideo
@@ -72,7 +77,7 @@ def expand_sources(
 
 def video_of(job: Job) -> Path | str:
     """What the video reader is given."""
-    if job.source == STANDARD_INPUT or is_network(job.source):
+    if job.source == STANDARD_INPUT or is_elsewhere(job.source):
         return job.source
     return Path(job.source)
 
@@ -88,7 +93,7 @@ def display_name(path: str) -> str:
     """A source as text: letters that are not valid in the file system's encoding are replaced."""
     if path == STANDARD_INPUT:
         return "stdin"
-    if is_network(path):
+    if is_elsewhere(path):
         return without_credentials(path)
     encoding = sys.getfilesystemencoding()
     try:
@@ -102,7 +107,7 @@ def display_name(path: str) -> str:
 
 def place_of(source: str) -> str:
     """Where a source is, by whatever way it was named; a link to a file is another one."""
-    if source == STANDARD_INPUT or is_network(source):
+    if source == STANDARD_INPUT or is_elsewhere(source):
         return source
     folder, name = os.path.split(source)
     try:
@@ -149,6 +154,8 @@ def is_list(argument: str) -> bool:
     if argument.startswith("@") and not Path(argument).exists():
         return True
     path = Path(argument)
+    if is_address(argument):
+        return path.suffix.lower() in LIST_SUFFIXES
     if is_network(argument) or (glob.has_magic(argument) and not path.exists()):
         return False
     return path.suffix.lower() in LIST_SUFFIXES and not path.is_dir()
@@ -162,6 +169,8 @@ def _plain_jobs(argument: str, tell: Callable[[str], None]) -> Iterator[Job]:
         yield from _directory_jobs(path, tell)
     elif path.exists():
         yield _file_job(path)
+    elif is_address(argument):
+        yield from _stored_jobs(argument, tell)
     elif is_network(argument):
         yield Job(source=argument, output_name=Path(name_of_address(argument)).stem)
     else:
@@ -193,6 +202,14 @@ def _directory_jobs(directory: Path, tell: Callable[[str], None]) -> Iterator[Jo
         yield Job(source=str(path), output_name=str(name))
 
 
+def _stored_jobs(address: str, tell: Callable[[str], None]) -> Iterator[Job]:
+    videos, line = stored_videos(address)
+    if line:
+        tell(f"{display_name(address)}: {line}.")
+    for video in videos:
+        yield Job(source=video.address, output_name=str(Path(video.name).with_suffix("")))
+
+
 def _glob_jobs(pattern: str, tell: Callable[[str], None]) -> Iterator[Job]:
     found = matching_files(pattern)
     if not found.videos:
@@ -204,7 +221,8 @@ def _glob_jobs(pattern: str, tell: Callable[[str], None]) -> Iterator[Job]:
 
 def _list_jobs(argument: str, tell: Callable[[str], None]) -> Iterator[Job]:
     """Sources in a text file, relative to its folder."""
-    folder = Path(argument.removeprefix("@")).parent
+    place = argument.removeprefix("@")
+    folder = folder_of(place) if is_address(place) else Path(place).parent
     for entry in list_entries(argument):
         try:
             yield from _guarded(entry, _entry_jobs(entry, folder, tell))
@@ -219,7 +237,7 @@ def list_entries(argument: str) -> list[str]:
 
     Raises `VideoError` or `OSError` where it cannot be read or names nothing.
     """
-    path = Path(argument.removeprefix("@"))
+    path = _list_file(argument.removeprefix("@"))
     if not path.exists():
         raise VideoError("missing", f"the list file '{path}' does not exist: check the path.")
     if not path.is_file():
@@ -237,9 +255,21 @@ def list_entries(argument: str) -> list[str]:
     return entries
 
 
-def _entry_jobs(entry: str, folder: Path, tell: Callable[[str], None]) -> Iterator[Job]:
-    """The jobs of one line of a list file."""
-    if entry != STANDARD_INPUT and "://" not in entry:
+def _list_file(place: str) -> Path:
+    """A list file on this disk."""
+    if not is_address(place):
+        return Path(place)
+    try:
+        return local_copy(place)
+    except RemoteError as error:
+        raise VideoError(error.code, str(error)) from error
+
+
+def _entry_jobs(entry: str, folder: Path | str, tell: Callable[[str], None]) -> Iterator[Job]:
+    """The jobs of one line of a list file, which lies in a folder or at an address."""
+    if isinstance(folder, str) and entry != STANDARD_INPUT and "://" not in entry:
+        entry = inside(folder, entry)
+    elif entry != STANDARD_INPUT and "://" not in entry:
         relative = os.path.join(folder, entry)  # noqa: PTH118
         if not Path(relative).exists():
             refuse_live(entry)
@@ -256,7 +286,7 @@ def with_unique_names(jobs: list[Job], reserved_names: Iterable[str]) -> list[Jo
         # a.partial.json is what is left of an interrupted a.json.
         if (name in taken or name.endswith(".partial")) and job.source != STANDARD_INPUT:
             name += Path(
-                name_of_address(job.source) if is_network(job.source) else job.source
+                name_of_address(job.source) if is_elsewhere(job.source) else job.source
             ).suffix
         candidates = (name if n == 1 else f"{name}-{n}" for n in range(1, len(jobs) + 3))
         name = next(candidate for candidate in candidates if candidate not in taken)
@@ -280,10 +310,16 @@ def _ends_of(job: Job) -> Iterator[str]:
     if job.source == STANDARD_INPUT:
         yield "stdin"
         return
-    is_address = is_network(job.source)
-    path = Path(name_of_address(job.source) if is_address else place_of(job.source))
+    path = Path(_path_of(job.source))
     for number in range(1, len(path.parts) + 1):
         end = Path(*path.parts[-number:])
         yield display_name(end.with_suffix("").as_posix() if end.name else end.as_posix())
         yield display_name(end.as_posix())
     yield display_name(job.source)
+
+
+def _path_of(source: str) -> str:
+    """What of a source's place tells it from others; of a web page no more than the last part."""
+    if is_address(source):
+        return path_of(source)
+    return name_of_address(source) if is_network(source) else place_of(source)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from wsgn.errors import InputError
 from wsgn.localization.segments import Segment
+from wsgn.remote.addresses import is_address
+from wsgn.remote.cache import engine_copy
 
 _FOLDER = Path(__file__).parent
 
@@ -52,9 +54,11 @@ def is_sample(source: object) -> bool:
 def engine_path(word: str) -> Path:
     """The path of an engine; of the packaged one for `demo`, while a file of that name is ./demo.
 
-    Raises `InputError` when the packaged one is not there.
+    Of an engine at an address it is that of a copy. Raises `InputError` where there is none.
     """
-    return load_demo().engine if word == DEMO else Path(word)
+    if word == DEMO:
+        return load_demo().engine
+    return engine_copy(word) if is_address(word) else Path(word)
 
 
 def _read_truth(path: Path) -> tuple[Segment, ...]:

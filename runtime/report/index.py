@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wsgn.page.shell import asset, render_page, text
+from wsgn.support.mirrors import at_hand
 
 from .document import clock, page_address, read_summary
 from .names import INDEX_NAME
@@ -66,7 +67,8 @@ def write_index(path: Path, pages: Sequence[Path]) -> None:
     """Write the index of pages in its folder, out of what they say. Raises `OutputError`."""
     entries = []
     for page in pages:
-        summary = read_summary(page)
+        with at_hand(page) as file:
+            summary = read_summary(file)
         if summary is not None:
             name = page.relative_to(path.parent).as_posix()
             entries.append(IndexEntry(page=name, summary=summary))

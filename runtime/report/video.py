@@ -17,6 +17,8 @@ import av
 from av.error import FFmpegError
 
 from wsgn.errors import InputError
+from wsgn.remote.addresses import is_address, shown
+from wsgn.support.mirrors import mirror_of
 from wsgn.video import FrameGrid, SampledFrame, VideoReader
 from wsgn.video.info import VideoInfo
 from wsgn.video.source import open_source
@@ -69,8 +71,12 @@ def shown_video(
     """
     if source is None:
         return ShownVideo(note="No video was found for these results: --videos names its folder.")
+    if isinstance(source, str) and is_address(source):
+        return _out_of_reach(f"{shown(source)} is nothing that browsers open")
     if not isinstance(source, Path):
         return NOT_KEPT
+    if not embed and mirror_of(page) is not None:
+        return _out_of_reach("The video is on another disk than this page")
     try:
         opened = open_source(source)
         container = opened.container.format.name
@@ -93,6 +99,10 @@ def shown_video(
             note=f"Browsers do not play {_kind(container, info)}: the lanes work without it.",
         )
     return _with_proxy(source, info, page, why=_why(container, info, embed=embed))
+
+
+def _out_of_reach(why: str) -> ShownVideo:
+    return ShownVideo(note=f"{why}: the lanes work without it.")
 
 
 def is_played(container: str, info: VideoInfo) -> bool:

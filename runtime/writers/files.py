@@ -8,6 +8,7 @@ from pathlib import Path
 
 from wsgn.errors import OutputError
 from wsgn.support.files import AtomicFile
+from wsgn.support.mirrors import remove_file
 
 
 class ResultFile:
@@ -33,7 +34,7 @@ class ResultFile:
         with result_errors(leftover if partial else self.path):
             self._file.commit(leftover.name if partial else None)
             if not partial:
-                leftover.unlink(missing_ok=True)
+                remove_file(leftover)
 
     def discard(self) -> None:
         """Remove the temporary file; nothing happens after `commit`."""

@@ -193,6 +193,6 @@ def extract_video(
         raise
     # Whatever one file does to the libraries that read it, the others go on.
     except Exception as error:
-        raise InputError(f"{video.path}: unexpected {type(error).__name__}: {error}") from error
+        raise InputError(f"{video.shown}: unexpected {type(error).__name__}: {error}") from error
     write_features(path, features, config)
     return len(features.values)

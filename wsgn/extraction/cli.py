@@ -26,6 +26,7 @@ from wsgn.extraction.progress import Progress
 from wsgn.extraction.videos import expand_videos
 from wsgn.features.options import NATIVE
 from wsgn.manifest import FLOW_METHODS, RESIZE_MODES
+from wsgn.remote.arguments import input_path, output_folder
 from wsgn.support.command import report_failures, run_command, say
 from wsgn.support.parser import CommandParser
 from wsgn.support.shards import read_shard
@@ -60,7 +61,12 @@ def _parser() -> argparse.ArgumentParser:
         "videos", nargs="+", metavar="VIDEO", help="video file, folder, or pattern in quotes"
     )
     result.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the features"
+        "-o",
+        "--output",
+        type=output_folder,
+        required=True,
+        metavar="DIR",
+        help="folder for the features",
     )
     _add_network_options(result.add_argument_group("network"))
     _add_sampling_options(result.add_argument_group("sampling"))
@@ -96,7 +102,7 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--weights",
         action="append",
-        type=Path,
+        type=input_path,
         metavar="FILE.safetensors",
         help="of wsgn-weights convert; one for each --backbone that needs one, in their order",
     )

@@ -16,6 +16,7 @@ from wsgn.extraction.frames import FrameStream
 from wsgn.extraction.snippets import Frame, cut_snippets, in_batches
 from wsgn.features.file import write_feature_file
 from wsgn.manifest import FlowInput, Sampling
+from wsgn.remote.addresses import shown
 from wsgn.support.arrays import AnyArray, Float32Array
 from wsgn.video.flow import OpticalFlow
 
@@ -57,7 +58,7 @@ class StoppedError(Exception):
 
 
 def extract_features(
-    path: Path,
+    path: Path | str,
     config: ExtractionConfig,
     network: FeatureNetwork,
     *,
@@ -116,13 +117,13 @@ def _frames(stream: FrameStream, config: ExtractionConfig, watcher: Watcher) -> 
         yield frame
 
 
-def _stored(path: Path, features: Float32Array, dtype: str) -> AnyArray:
+def _stored(path: Path | str, features: Float32Array, dtype: str) -> AnyArray:
     # What does not fit becomes infinite, and is then refused.
     with np.errstate(over="ignore"):
         values = features.astype(dtype)
     if not np.isfinite(values).all():
         raise InputError(
-            f"{path}: the network gives NaN, infinity or values too large for {dtype}: check the "
-            "weights, or extract to float32."
+            f"{shown(str(path))}: the network gives NaN, infinity or values too large for {dtype}: "
+            "check the weights, or extract to float32."
         )
     return values

@@ -10,6 +10,7 @@ from wsgn.extraction.config import ExtractionConfig
 from wsgn.features.file import SUFFIX, FeatureInfo, read_feature_info
 from wsgn.features.folders import files_in_tree
 from wsgn.support.files import remove_leftovers
+from wsgn.support.mirrors import at_hand, file_names, mirror_of
 
 
 def prepare_folder(
@@ -20,8 +21,11 @@ def prepare_folder(
     Raises `UsageError` where the folder holds features of another configuration, which a
     training would mix up with the new ones. With `overwrite` the named videos are extracted again
     whatever is there. Files that are damaged are extracted again, too. Of other videos one file is
-    looked at: a folder may hold those of many thousand, and be shared by many shards.
+    looked at: a folder may hold those of many thousand, and be shared by many shards. In a store,
+    where files are whole, one is looked at in all.
     """
+    if mirror_of(folder) is not None:
+        return _prepare_stored(folder, names, config, overwrite=overwrite)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
@@ -35,7 +39,21 @@ def prepare_folder(
     return {name for path, name in own.items() if _is_of(path, config)}
 
 
-def _is_of(path: Path, config: ExtractionConfig) -> bool:
+def _prepare_stored(
+    folder: Path, names: Collection[str], config: ExtractionConfig, *, overwrite: bool
+) -> set[str]:
+    """The same by a listing and the header of one file."""
+    there = {name.removesuffix(SUFFIX) for name in file_names(folder) if name.endswith(SUFFIX)}
+    done = there & set(names)
+    looked_at = sorted(there - done) if overwrite else sorted(there)
+    if looked_at:
+        path = folder / f"{looked_at[0]}{SUFFIX}"
+        with at_hand(path) as file:
+            _is_of(file, config, shown=path)
+    return set() if overwrite else done
+
+
+def _is_of(path: Path, config: ExtractionConfig, *, shown: Path | None = None) -> bool:
     """Whether a file holds features of the configuration; False where it cannot be read.
 
     Raises `UsageError` where they are of another one.
@@ -47,7 +65,7 @@ def _is_of(path: Path, config: ExtractionConfig) -> bool:
         return False
     for difference in _differences(info, config):
         raise UsageError(
-            f"{path} holds other features ({difference}): choose another folder, or add "
+            f"{shown or path} holds other features ({difference}): choose another folder, or add "
             "--overwrite to replace those of the videos named."
         )
     return True

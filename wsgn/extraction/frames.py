@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsgn.errors import InputError
+from wsgn.remote.addresses import shown
 from wsgn.support.arrays import UInt8Array
 from wsgn.video import FrameGrid, Gap, Notice, ReadSummary, VideoReader, probe
 
@@ -30,7 +31,7 @@ class FrameStream:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | str,
         *,
         frame_rate: float | None,
         short_side: int,
@@ -48,7 +49,7 @@ class FrameStream:
             width=short_side,
             resize=resize,
         )
-        self._path = path
+        self._name = shown(str(path))
         self._on_notice = on_notice
         self._reader = VideoReader(path, grid)
         self._gap_seconds = 0.0
@@ -71,7 +72,7 @@ class FrameStream:
                 yield item.image
                 held, num_given = item.image, number + 1
         if held is None:
-            raise InputError(f"{self._path} holds no frames.")
+            raise InputError(f"{self._name} holds no frames.")
 
     @property
     def summary(self) -> ReadSummary:
@@ -89,7 +90,7 @@ class FrameStream:
         seconds = item.to_seconds - item.from_seconds
         if seconds > MAXIMUM_GAP_SECONDS:
             raise InputError(
-                f"{self._path} has no frames for {seconds:.0f} s from {item.from_seconds:.2f} s "
+                f"{self._name} has no frames for {seconds:.0f} s from {item.from_seconds:.2f} s "
                 f"on ({item.cause}): cut the video there."
             )
         self._on_notice(
@@ -105,8 +106,10 @@ def centre_crop(frame: npt.NDArray[Value], size: int) -> npt.NDArray[Value]:
     return np.ascontiguousarray(frame[top : top + size, left : left + size])
 
 
-def _native_rate(path: Path) -> float:
+def _native_rate(path: Path | str) -> float:
     rate = probe(path).frame_rate
     if rate is None:
-        raise InputError(f"{path} does not say its frame rate: give one, such as --frame-rate 25.")
+        raise InputError(
+            f"{shown(str(path))} does not say its frame rate: give one, such as --frame-rate 25."
+        )
     return rate

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from wsgn.extraction.recommended import BACKBONE, FRAME_RATE, SNIPPET_LENGTH, SNIPPET_STRIDE
 from wsgn.learning.learn import learn
 from wsgn.learning.options import FALSE_ALARMS_PER_HOUR, TEST_SHARE, LearnOptions
+from wsgn.remote.arguments import input_path, local_path
 from wsgn.support.command import run_command
 from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
@@ -35,15 +35,20 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add(
         "clips",
-        type=Path,
+        type=local_path,
         help="folder with a folder for each class (and one called background), or a table (CSV) "
         "or JSON of annotations",
     )
-    add("-o", "--output", type=Path, required=True, metavar="FILE.onnx", help="the engine")
-    add("--videos", type=Path, metavar="DIR", help="files of a table or JSON (default: beside it)")
+    add("-o", "--output", type=local_path, required=True, metavar="FILE.onnx", help="the engine")
+    add(
+        "--videos",
+        type=local_path,
+        metavar="DIR",
+        help="files of a table or JSON (default: beside it)",
+    )
     add(
         "--work",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="annotations, features, training, report (default: FILE.learned)",
     )
@@ -70,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_training(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--backbone", default=BACKBONE, help="as in wsgn-features (default: %(default)s)")
-    add("--weights", type=Path, action="append", default=[], help="of --backbone, likewise")
+    add("--weights", type=input_path, action="append", default=[], help="of --backbone, likewise")
     add("--frame-rate", type=float, default=FRAME_RATE, help="frames per second (default: 10)")
     add("--snippet-length", type=int, default=SNIPPET_LENGTH, help="frames (default: 3)")
     add("--snippet-stride", type=int, default=SNIPPET_STRIDE, help="frames (default: 2)")

@@ -28,6 +28,7 @@ from wsgn.metrics.detection import DetectionResult, evaluate_detection
 from wsgn.metrics.detections import read_detections
 from wsgn.metrics.protocol import DEFAULT_PROTOCOL, PROTOCOLS, detection_protocol
 from wsgn.metrics.video_names import other_names, renamed, renaming_sentence
+from wsgn.remote.arguments import input_name, input_path, output_file
 from wsgn.support.command import run_command, say
 from wsgn.support.parser import CommandParser
 from wsgn.support.table_formats import TABLE_FORMATS, format_table
@@ -91,13 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "detections",
-        type=Path,
+        type=input_path,
         nargs="*",
         help="JSON: results[video] = [label, segment, score]; for charades a submission; "
         "several are rows of one table",
     )
     parser.add_argument(
         "--group",
+        type=input_name,
         nargs="+",
         action="append",
         default=[],
@@ -106,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--truth",
-        type=Path,
+        type=input_path,
         required=True,
         help="JSON: database[video] = annotations; for charades the CSV",
     )
@@ -139,7 +141,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--report",
-        type=Path,
+        type=output_file,
         metavar="FILE.html",
         help="also a page: precision and recall, errors by kind, the worst videos",
     )

@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from wsgn.errors import MissingExtraError
 from wsgn.features.arguments import (
@@ -18,6 +17,7 @@ from wsgn.features.arguments import (
 from wsgn.methods.config import SCORINGS
 from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.prediction.options import SEGMENT_RULES, USUAL_TIOU, PredictOptions
+from wsgn.remote.arguments import input_path, local_path, output_file
 from wsgn.support.command import report_failures, run_command, say
 from wsgn.support.parser import CommandParser
 from wsgn.support.shards import read_shard
@@ -64,16 +64,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "annotations",
-        type=Path,
+        type=input_path,
         help="JSON, a table (CSV), a folder for each class, or files of ELAN, Label Studio or VIA",
     )
-    parser.add_argument("checkpoints", type=Path, nargs="+", help="model.safetensors of wsgn-train")
+    parser.add_argument(
+        "checkpoints", type=input_path, nargs="+", help="model.safetensors of wsgn-train"
+    )
     add_data_source(parser)
     add_feature_options(parser.add_argument_group("features"))
     add_video_memory(parser.add_argument_group("videos"))
     parser.add_argument("--subset", default="test", help="(default: test)")
     _add_rule(parser.add_argument_group("rule"))
-    parser.add_argument("-o", "--output", type=Path, metavar="JSON", help="write the segments")
+    parser.add_argument(
+        "-o", "--output", type=output_file, metavar="JSON", help="write the segments"
+    )
     parser.add_argument(
         "--protocol", choices=tuple(PROTOCOLS), help="print their mAP under this protocol"
     )
@@ -87,17 +91,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--report",
-        type=Path,
+        type=output_file,
         metavar="FILE.html",
         help="also a page: precision and recall, errors by kind, the worst videos; needs "
         "--protocol",
     )
-    parser.add_argument(
-        "--each-output",
-        action="store_true",
-        help="also the mAP of each output of the model by itself (figure 4); needs --protocol",
-    )
-    _add_charades(parser)
+    _add_other_figures(parser)
     parser.add_argument("--json", action="store_true", help="results as JSON")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument(
@@ -129,17 +128,27 @@ def _add_rule(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--write-model",
-        type=Path,
+        type=output_file,
         metavar="FILE",
         help="write the model with the three above as its own; thresholds are set on --subset, so "
         "name the training videos",
     )
 
 
-def _add_charades(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--charades", type=Path, metavar="CSV", help="print the mAP at 25 points")
+def _add_other_figures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--submission", type=Path, metavar="TXT", help="write the scores at 25 points; see above"
+        "--each-output",
+        action="store_true",
+        help="also the mAP of each output of the model by itself (figure 4); needs --protocol",
+    )
+    parser.add_argument(
+        "--charades", type=input_path, metavar="CSV", help="print the mAP at 25 points"
+    )
+    parser.add_argument(
+        "--submission",
+        type=output_file,
+        metavar="TXT",
+        help="write the scores at 25 points; see above",
     )
 
 
@@ -149,7 +158,7 @@ def _add_sharing(group: argparse._ArgumentGroup) -> None:
     add_shard(group, "video")
     group.add_argument(
         "--parts",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="with --shard, write what it predicts there and make nothing of it; without, join "
         "what all shards wrote there",

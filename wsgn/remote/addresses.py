@@ -31,9 +31,15 @@ def scheme_of(address: str) -> str:
     return address.partition("://")[0].lower()
 
 
+def path_of(address: str) -> str:
+    """`bucket/dir/a.mp4` of s3://bucket/dir/a.mp4, without the user of a server."""
+    server, slash, rest = _parts(address)[1].partition("/")
+    return f"{server.rpartition('@')[2]}{slash}{rest}"
+
+
 def name_of(address: str) -> str:
     """The last part of an address: `a b.mp4` of s3://bucket/dir/a b.mp4."""
-    return _parts(address)[1].rpartition("/")[2]
+    return path_of(address).rpartition("/")[2]
 
 
 def folder_of(address: str) -> str:

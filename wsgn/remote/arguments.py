@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from wsgn.errors import InputError, OutputError, UsageError
-from wsgn.remote.addresses import folder_of, is_address, name_of
-from wsgn.remote.cache import local_copy
+from wsgn.errors import UsageError
+from wsgn.remote.addresses import folder_of, is_address, name_of, shown
+from wsgn.remote.cache import engine_copy, local_copy
 from wsgn.remote.mirror import RemoteMirror
-from wsgn.remote.store import require_whole_uploads
+from wsgn.remote.store import open_store, require_whole_uploads
 from wsgn.support.mirrors import add_mirror
 
 
@@ -16,11 +19,36 @@ def input_path(text: str) -> Path:
     """A path as it is; of an address, that of a copy on this disk. Raises `InputError`."""
     if not is_address(text):
         return Path(text)
-    try:
+    with _usage():
         return local_copy(text)
-    # argparse would say no more than that the value is of another form.
-    except UsageError as error:
-        raise InputError(str(error)) from error
+
+
+def engine_file(text: str) -> Path:
+    """The same of an engine, with the sidecar of a TensorRT plan beside it."""
+    if not is_address(text):
+        return Path(text)
+    with _usage():
+        return engine_copy(text)
+
+
+def input_name(text: str) -> str:
+    """The same as text, for options that take other words than paths, too."""
+    return str(input_path(text)) if is_address(text) else text
+
+
+def local_path(text: str) -> Path:
+    """A path; an address is refused."""
+    return Path(local_name(text))
+
+
+def local_name(text: str) -> str:
+    """The same as text."""
+    if is_address(text):
+        raise ArgumentTypeError(
+            f"must be on this disk, and '{shown(text)}' is an address: copy what is there first, "
+            "or bring there what was written"
+        )
+    return text
 
 
 def output_folder(text: str) -> Path:
@@ -39,10 +67,19 @@ def output_file(text: str) -> Path:
 
 
 def _mirrored(address: str, *, whole: bool) -> RemoteMirror:
-    try:
+    with _usage():
         require_whole_uploads(address)
-    except UsageError as error:
-        raise OutputError(str(error)) from error
+        # What is not installed is said before hours of work.
+        open_store(address)
     mirror = RemoteMirror(address, whole=whole)
     add_mirror(mirror)
     return mirror
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """argparse would say no more of a usage error than that the value is of another form."""
+    try:
+        yield
+    except UsageError as error:
+        raise ArgumentTypeError(str(error).rstrip(".")) from error

@@ -6,13 +6,15 @@ import hashlib
 import os
 import shutil
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsgn.remote.addresses import folder_of, name_of, shown
+from wsgn.remote.addresses import name_of, shown
 from wsgn.remote.reading import read_range, version_of
-from wsgn.remote.store import UNREADABLE, RemoteError, open_store, read_errors
+from wsgn.remote.store import MISSING, UNREADABLE, RemoteError, open_store, read_errors
 from wsgn.support.files import AtomicFile, output_errors
 
 # The folder of copies, instead of the one that the system has for such things.
@@ -36,24 +38,75 @@ def cache_folder() -> Path:
     return Path(base) / "wsgn"
 
 
-def local_copy(address: str) -> Path:
+def is_copy(path: Path) -> bool:
+    """Whether a path is that of a copy: nothing of a user's belongs beside it."""
+    return path.is_relative_to(cache_folder())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Version:
+    """A file at an address, as it is now."""
+
+    address: str
+    size: int
+    # What tells it from what it was and will be; None where the store does not say.
+    mark: str | None
+
+
+def local_copy(address: str, *, beside: Sequence[str] = ()) -> Path:
     """A whole copy of the file at an address, of the same name; it is not to be changed.
 
-    It is fetched where there is none of what is at the address now, which one request tells.
-    Raises `RemoteError`, and `OutputError` where the folder of copies cannot be written.
+    Where there are files beside it that have one of the endings `beside` behind its name, copies of
+    them lie beside the copy. Each is fetched where there is no copy of what is there now, which one
+    request tells. Raises `RemoteError`, and `OutputError` where no copy can be written.
     """
-    size, version = _version_of(address)
-    place = hashlib.sha256(f"{address}\n{version}".encode()).hexdigest()[:32]
-    path = cache_folder() / place / name_of(address)
-    if version is None or not _is_copy(path, size):
-        with output_errors(f"the copy of {shown(address)}"):
-            # What may be read there only by some is nobody else's here.
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with AtomicFile(path) as file:
-                for offset in range(0, size, _CHUNK_BYTES):
-                    file.write(read_range(address, offset, min(_CHUNK_BYTES, size - offset)))
-                _check(address, file, size, version)
-    return path
+    versions = [_version_of(address)]
+    for ending in beside:
+        try:
+            versions.append(_version_of(address + ending))
+        except RemoteError as error:
+            if error.code != MISSING:
+                raise
+    marks = "\n".join(f"{one.address}\n{one.mark}" for one in versions)
+    place = cache_folder() / hashlib.sha256(marks.encode()).hexdigest()[:32]
+    for version in versions:
+        _fetch(version, place / _file_name(version.address))
+    return place / _file_name(address)
+
+
+def engine_copy(address: str) -> Path:
+    """A copy of an engine, with the sidecar of a TensorRT plan beside it; see `local_copy`."""
+    return local_copy(address, beside=(".json",) if address.endswith(".plan") else ())
+
+
+def _file_name(address: str) -> str:
+    name = name_of(address)
+    return name if name not in ("", ".", "..") else "file"
+
+
+def _fetch(version: _Version, path: Path) -> None:
+    """Make the copy, unless it is there."""
+    if version.mark is not None and _is_copy(path, version.size):
+        return
+    with output_errors(f"the copy of {shown(version.address)}"):
+        # What only some may read there is nobody else's here.
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with AtomicFile(path) as file:
+            copy_bytes(version.address, version.size, file.write)
+            if _version_of(version.address) != version:
+                raise RemoteError(
+                    UNREADABLE,
+                    f"{shown(version.address)} has changed while it was copied: try again.",
+                )
+
+
+def copy_bytes(address: str, size: int, write: Callable[[bytes], object]) -> None:
+    """Give the bytes of a file to `write`, a request for 32 MB. Raises `RemoteError`."""
+    for offset in range(0, size, _CHUNK_BYTES):
+        data = read_range(address, offset, min(_CHUNK_BYTES, size - offset))
+        if len(data) != min(_CHUNK_BYTES, size - offset):
+            raise RemoteError(UNREADABLE, f"{shown(address)} has become shorter: try again.")
+        write(data)
 
 
 def kept_part(address: str, version: str | None, offset: int, size: int) -> Path | bytes:
@@ -86,14 +139,6 @@ def _has_room(path: Path, size: int) -> bool:
     return usage.free - size > _FREE_SHARE * usage.total
 
 
-def _check(address: str, file: AtomicFile, size: int, version: str | None) -> None:
-    """Raise `RemoteError` where the file is another one by now than when its copy was begun."""
-    if file.temporary.stat().st_size != size or _version_of(address) != (size, version):
-        raise RemoteError(
-            UNREADABLE, f"{shown(address)} has changed while it was copied: try again."
-        )
-
-
 def _is_copy(path: Path, size: int) -> bool:
     try:
         return path.stat().st_size == size
@@ -101,12 +146,12 @@ def _is_copy(path: Path, size: int) -> bool:
         return False
 
 
-def _version_of(address: str) -> tuple[int, str | None]:
-    """Bytes of the file, and what tells its version; None where the store does not say."""
+def _version_of(address: str) -> _Version:
     store, path = open_store(address)
     with read_errors(address):
-        store.invalidate_cache(folder_of(path) if "://" in path else path.rpartition("/")[0])
+        # What an earlier listing said may be out of date.
+        store.invalidate_cache(path.rpartition("/")[0])
         info: dict[str, Any] = store.info(path)
     if info.get("type") == "directory" or info.get("size") is None:
         raise RemoteError(UNREADABLE, f"{shown(address)} is a folder where a file is needed.")
-    return int(info["size"]), version_of(info)
+    return _Version(address=address, size=int(info["size"]), mark=version_of(info))

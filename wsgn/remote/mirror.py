@@ -9,12 +9,10 @@ from typing import Any
 
 from wsgn.errors import OutputError
 from wsgn.remote.addresses import inside, shown
-from wsgn.remote.reading import list_folder, read_range
+from wsgn.remote.cache import copy_bytes
+from wsgn.remote.reading import list_folder
 from wsgn.remote.store import RemoteError, delete, open_store, read_errors, upload
 from wsgn.support.files import unfinished_folder
-
-# Bytes of one request for an earlier result.
-_CHUNK_BYTES = 32 << 20
 
 
 class RemoteMirror:
@@ -49,6 +47,10 @@ class RemoteMirror:
     def put(self, file: Path, name: str) -> None:
         """Upload a file. Raises `OSError`."""
         upload(str(file), inside(self.address, name))
+        self.note(name)
+
+    def note(self, name: str) -> None:
+        """Take into account that another process has uploaded a file."""
         if self._names is not None:
             self._names.add(name)
 
@@ -67,8 +69,7 @@ class RemoteMirror:
         with read_errors(address):
             size = int(store.info(path)["size"])
         with target.open("wb") as file:
-            for offset in range(0, size, _CHUNK_BYTES):
-                file.write(read_range(address, offset, min(_CHUNK_BYTES, size - offset)))
+            copy_bytes(address, size, file.write)
 
     def remove(self, name: str) -> None:
         """Take a file away, if it is there. Raises `OSError`, and `OutputError` as `has` does."""

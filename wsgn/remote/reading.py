@@ -7,7 +7,7 @@ import io
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from wsgn.remote.addresses import folder_of, inside, shown
 from wsgn.remote.store import UNREADABLE, RemoteError, open_store, read_errors
@@ -94,7 +94,7 @@ def read_range(address: str, offset: int, size: int) -> bytes:
         return bytes(store.cat_file(path, start=offset, end=offset + size))
 
 
-def open_remote(address: str) -> RemoteFile:
+def open_remote(address: str) -> BinaryIO:
     """The file at an address for reading, unbuffered and seekable. Raises `RemoteError`."""
     store, path = open_store(address)
     with read_errors(address):
@@ -103,13 +103,13 @@ def open_remote(address: str) -> RemoteFile:
         raise RemoteError(UNREADABLE, f"{shown(address)} is a folder; name the files in it.")
     if info.get("size") is None:
         raise RemoteError(UNREADABLE, f"{shown(address)} cannot be read: its size is not known.")
-    return RemoteFile(address, int(info["size"]))
+    return cast(BinaryIO, RemoteFile(address, int(info["size"])))
 
 
 class RemoteFile(io.RawIOBase):
     """A file at an address; it is fetched in blocks, of which the last ones are kept.
 
-    Reading raises `OSError` with the words of a `RemoteError`.
+    Reading raises `OSError` with the reason of a `RemoteError`.
     """
 
     def __init__(self, address: str, size: int) -> None:
@@ -158,7 +158,7 @@ class RemoteFile(io.RawIOBase):
             try:
                 block = read_range(self.name, start, size)
             except RemoteError as error:
-                raise OSError(str(error).rstrip(".")) from error
+                raise OSError(error.words) from error
             if len(block) != size:
                 raise OSError("it has changed while it was read")
             self._blocks[number] = block

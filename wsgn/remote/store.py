@@ -34,11 +34,15 @@ MISSING, PERMISSION, UNREACHABLE, UNREADABLE = "missing", "permission", "unreach
 
 
 class RemoteError(InputError):
-    """Something at an address cannot be read; `code` is one of the four words above."""
+    """Something at an address cannot be read; `code` is one of the four words above.
 
-    def __init__(self, code: str, message: str) -> None:
+    `words` are the reason alone, for a sentence of others.
+    """
+
+    def __init__(self, code: str, message: str, words: str = "") -> None:
         super().__init__(message)
         self.code = code
+        self.words = words or message
 
 
 class MissingStoreError(MissingExtraError):
@@ -91,7 +95,7 @@ def read_errors(address: str) -> Iterator[None]:
             UNREACHABLE: f"{name} cannot be reached: {words}.",
         }
         message = sentences.get(code, f"{name} cannot be read: {words}.")
-        raise RemoteError(code, message) from error
+        raise RemoteError(code, message, words) from error
 
 
 def upload(file: str, address: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from wsgn.errors import InputError, OutputError, WsgnError
 from wsgn.support.credentials import text_without_credentials
+from wsgn.support.mirrors import closed_mirrors
 from wsgn.support.signals import exit_on_termination
 from wsgn.support.terminal import print_words, printable
 
@@ -69,6 +70,12 @@ def run_command(
 
     What `interrupted` gives, if anything, is said after Ctrl-C.
     """
+    # Sentences name the places that files go to, and their folders do not stay.
+    with closed_mirrors():
+        return _code_of(name, work, interrupted)
+
+
+def _code_of(name: str, work: Callable[[], int], interrupted: Callable[[], str]) -> int:
     try:
         require_stdout()
         with exit_on_termination():

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,14 @@ class Mirror(Protocol):
         """Whether a file of this name is there. Raises `OutputError`."""
         ...
 
+    def names(self) -> list[str]:
+        """The files there, sorted. Raises `OutputError`."""
+        ...
+
+    def note(self, name: str) -> None:
+        """Take into account that another process has brought a file there."""
+        ...
+
     def fetch(self, name: str, target: Path) -> None:
         """Copy a file from there. Raises `InputError`, and `OSError` for the copy."""
         ...
@@ -54,6 +63,25 @@ def add_mirror(mirror: Mirror) -> None:
 
 
 @contextmanager
+def lent_mirror(mirror: Mirror | None) -> Iterator[None]:
+    """A mirror of another process has the files of its folder while the block runs.
+
+    On another machine the folder is made for that time.
+    """
+    if mirror is None:
+        yield
+        return
+    is_own = not mirror.root.exists()
+    _mirrors.append(mirror)
+    try:
+        yield
+    finally:
+        _mirrors.remove(mirror)
+        if is_own:
+            shutil.rmtree(mirror.root, ignore_errors=True)
+
+
+@contextmanager
 def closed_mirrors() -> Iterator[None]:
     """At the end of the block no mirror is left of those that came in it."""
     before = len(_mirrors)
@@ -65,10 +93,16 @@ def closed_mirrors() -> Iterator[None]:
 
 
 def mirror_of(path: Path) -> tuple[Mirror, str] | None:
-    """The mirror whose folder a path is or lies in, and its name in there; None without one."""
+    """The mirror whose folder a path is or lies in, and its name in there; None without one.
+
+    What is in a folder that is not finished belongs nowhere else.
+    """
     for mirror in _mirrors:
         if path.is_relative_to(mirror.root):
-            return mirror, path.relative_to(mirror.root).as_posix()
+            inside = path.relative_to(mirror.root)
+            if any(part.startswith(".") and part.endswith(".tmp") for part in inside.parts):
+                return None
+            return mirror, inside.as_posix()
     return None
 
 
@@ -78,6 +112,16 @@ def is_there(path: Path) -> bool:
     return path.exists() if found is None else found[0].has(found[1])
 
 
+def file_names(folder: Path) -> list[str]:
+    """The names of what lies in a folder, sorted. Raises `OSError`, `OutputError`."""
+    found = mirror_of(folder)
+    if found is None:
+        return sorted(path.name for path in folder.iterdir())
+    inside = "" if found[1] == "." else f"{found[1]}/"
+    names = (name for name in found[0].names() if name.startswith(inside))
+    return [name.removeprefix(inside) for name in names]
+
+
 def remove_file(path: Path) -> None:
     """Take away a file, if it is there. Raises `OSError`."""
     found = mirror_of(path)
@@ -85,6 +129,12 @@ def remove_file(path: Path) -> None:
         path.unlink(missing_ok=True)
     else:
         found[0].remove(found[1])
+
+
+def note_file(path: Path) -> None:
+    """Take into account that another process has written a file."""
+    if (found := mirror_of(path)) is not None:
+        found[0].note(found[1])
 
 
 @contextmanager

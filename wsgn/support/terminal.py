@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
+from wsgn.support.mirrors import with_places
+
 # Controls (C0, DEL, C1), what is invisible or changes the direction of writing, line and paragraph
 # separators, and surrogates. The joiners U+200C and U+200D are left: scripts and emoji need them.
 _UNSAFE = re.compile(
@@ -73,7 +75,7 @@ def write_text(text: str, stream: TextIO) -> None:
 
     Letters that the stream's encoding lacks are escaped as well.
     """
-    text = printable(text, keep="\n")
+    text = printable(with_places(text), keep="\n")
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)
@@ -95,7 +97,7 @@ def say_above_bars(sentence: str) -> None:
         return
     from tqdm import tqdm
 
-    tqdm.write(printable(sentence), file=sys.stderr)
+    tqdm.write(printable(with_places(sentence)), file=sys.stderr)
 
 
 def _fits(letter: str, encoding: str) -> bool:

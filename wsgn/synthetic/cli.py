@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wsgn.errors import MissingExtraError, UsageError
 from wsgn.manifest import Sampling
+from wsgn.remote.arguments import input_path, local_path
 from wsgn.support.command import run_command
 from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
@@ -59,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_videos_options(parser: argparse.ArgumentParser) -> None:
     usual, scene = SyntheticVideosConfig(), SceneConfig()
     parser.set_defaults(run=_make_videos)
-    parser.add_argument("output", nargs="?", type=Path, help="folder for the set of videos")
+    parser.add_argument("output", nargs="?", type=local_path, help="folder for the set of videos")
     parser.add_argument("--train", type=int, default=usual.num_train, help="training videos")
     parser.add_argument("--test", type=int, default=usual.num_test, help="test videos")
     parser.add_argument("--seed", type=int, default=usual.seed, help="decides everything drawn")
@@ -68,7 +69,9 @@ def _add_videos_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--height", type=int, default=scene.height, help="pixels")
     parser.add_argument("--frame-rate", type=int, default=scene.frame_rate, help="per second")
     parser.add_argument("--overwrite", action="store_true", help="replace a former output")
-    parser.add_argument("--sample", type=Path, metavar="FILE.mp4", help="make one video instead")
+    parser.add_argument(
+        "--sample", type=local_path, metavar="FILE.mp4", help="make one video instead"
+    )
     parser.add_argument("--duration", type=float, help="seconds, for --sample")
     parser.add_argument("--actions", metavar="A,B,...", help="classes in order, for --sample")
 
@@ -77,9 +80,12 @@ def _add_features_options(parser: argparse.ArgumentParser) -> None:
     usual = SyntheticFeaturesConfig()
     sampling = usual.sampling
     parser.set_defaults(run=_make_features)
-    parser.add_argument("folder", type=Path, help="folder for one feature file per video")
+    parser.add_argument("folder", type=local_path, help="folder for one feature file per video")
     parser.add_argument(
-        "--annotations", type=Path, required=True, help="ActivityNet-style JSON with durations"
+        "--annotations",
+        type=input_path,
+        required=True,
+        help="ActivityNet-style JSON with durations",
     )
     parser.add_argument(
         "--subset", action="append", default=[], help="only this subset; may be repeated"

@@ -32,6 +32,7 @@ from wsgn.features.options import NATIVE, DataOptions, FeatureOptions
 from wsgn.manifest import COMPONENTS, RESIZE_MODES, FrameInput, Sampling
 from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.presets import DEFAULT_PIXEL_PRESET, DEFAULT_PRESET, PRESETS, Preset, preset
+from wsgn.remote.arguments import input_path
 from wsgn.support.command import give_up_stdout, run_command, say
 from wsgn.support.parser import CommandParser, default_text
 from wsgn.support.signals import TERMINATED
@@ -139,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "annotations",
-        type=Path,
+        type=input_path,
         help="JSON, a table (CSV), a folder for each class, or files of ELAN, Label Studio or VIA",
     )
     result.add_argument(
@@ -217,7 +218,7 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
         help="trained on pixels (default of presets for pixels: compact)",
     )
     group.add_argument(
-        "--backbone-weights", type=Path, help="start it from these (wsgn-weights convert)"
+        "--backbone-weights", type=input_path, help="start it from these (wsgn-weights convert)"
     )
     group.add_argument(
         "--frozen-stages", type=int, help="so many of its stages stay as they are (default: 0)"

@@ -42,7 +42,7 @@ def with_features(options: TrainOptions, annotations: Annotations) -> TrainOptio
     chosen = choose_networks(split_names([BACKBONE]))
     videos = _files(options, data, annotations)
     folder = data.cache or options.output / "features"
-    digests = {video.name: file_sha256(video.path) for video in videos}
+    digests = {video.name: file_sha256(Path(video.path)) for video in videos}
     forget_changed(folder.with_name(f"{folder.name}.json"), folder, digests)
     if options.progress:
         names = " and ".join(one.network.name for one in chosen)

@@ -1,4 +1,4 @@
-"""What a video may be called besides its path: `-`, file:// and http(s) addresses; what is live."""
+"""What a video may be called besides its path: `-`, file:// and other addresses; what is live."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from wsgn.errors import UsageError
+from wsgn.remote.addresses import is_address, name_of
 from wsgn.support.credentials import HIDDEN, without_credentials
 from wsgn.video.errors import VideoError
 
@@ -26,7 +27,7 @@ _NETWORK = ("http", "https")
 
 
 def resolved(source: Any) -> Path | str | BinaryIO:
-    """A path, an http(s) address or a binary file object for what a user named.
+    """A path, an address or a binary file object for what a user named.
 
     Raises `TypeError` for what is none of these, `UsageError` for a live source, `VideoError` where
     stdin gives nothing.
@@ -48,6 +49,8 @@ def resolved(source: Any) -> Path | str | BinaryIO:
 def _of_text(text: str) -> Path | str | BinaryIO:
     if text == STANDARD_INPUT:
         return standard_input()
+    if is_address(text):
+        return text
     if not _exists(text):
         refuse_live(text)
         if is_network(text):
@@ -61,6 +64,11 @@ def is_network(text: str) -> bool:
     """Whether it is an http(s) address."""
     found = _SCHEME.match(text)
     return found is not None and found[1].lower() in _NETWORK
+
+
+def is_elsewhere(text: str) -> bool:
+    """Whether it is an address of a file that is read where it is: http(s), or of a store."""
+    return is_network(text) or is_address(text)
 
 
 def file_of_address(text: str) -> Path | None:
@@ -77,7 +85,10 @@ def file_of_address(text: str) -> Path | None:
 
 
 def name_of_address(address: str) -> str:
-    """The last part of an http(s) address's path, such as `a b.mp4`, without credentials."""
+    """The last part of an address's path, such as `a b.mp4`, without credentials."""
+    # In stores % is a letter like others.
+    if is_address(address):
+        return name_of(address)
     parts = urlsplit(without_credentials(address))
     name = unquote(parts.path).rstrip("/").rpartition("/")[2].replace(HIDDEN, "")
     return name or parts.hostname or "video"
@@ -99,8 +110,8 @@ def refuse_live(text: str) -> None:
     if live or _CAMERA.fullmatch(text):
         raise UsageError(
             f"'{without_credentials(text)}' is a live source or an address of a kind that is not "
-            "read as a file: give a video file, its file:// or http(s) address, or -; cameras and "
-            "streams are read by wsgn.runtime.detect_live and by wsgn-run."
+            "read as a file: give a video file, its file://, http(s) or s3:// address or -; "
+            "cameras and streams are read by wsgn.runtime.detect_live and by wsgn-run."
         )
 
 

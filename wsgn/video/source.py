@@ -13,6 +13,9 @@ import av
 from av.container import InputContainer
 from av.error import ExitError, FFmpegError, InvalidDataError
 
+from wsgn.remote.addresses import is_address
+from wsgn.remote.reading import open_remote
+from wsgn.remote.store import RemoteError
 from wsgn.support.credentials import without_credentials
 from wsgn.video.addresses import resolved
 from wsgn.video.errors import VideoError
@@ -56,16 +59,24 @@ class OpenSource:
 
 
 def open_source(source: Source) -> OpenSource:
-    """Open a path, an http(s) or file:// address, `-` for stdin, or a binary file object.
+    """Open a path, an address, `-` for stdin, or a binary file object.
 
     A `VideoError` says why not; see also `wsgn.video.addresses.resolved`.
     """
     found = resolved(source)
     if isinstance(found, str):
-        return _open_url(found)
+        return _open_stored(found) if is_address(found) else _open_url(found)
     if isinstance(found, Path):
         return _open_path(os.fspath(found))
     return _open_stream(found)
+
+
+def _open_stored(address: str) -> OpenSource:
+    try:
+        file = open_remote(address)
+    except RemoteError as error:
+        raise VideoError(error.code, str(error)) from error
+    return _open_stream(file)
 
 
 def _open_url(url: str) -> OpenSource:

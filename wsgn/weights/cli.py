@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsgn.errors import MissingExtraError, UsageError
+from wsgn.remote.arguments import input_path, local_path, output_file
 from wsgn.support.command import run_command
 from wsgn.support.parser import CommandParser
 from wsgn.support.terminal import print_lines
@@ -57,7 +58,12 @@ def _parser() -> argparse.ArgumentParser:
         run=lambda arguments: _convert(_file_options(arguments), arguments.output, arguments.layout)
     )
     convert.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT.safetensors", help="to write"
+        "-o",
+        "--output",
+        type=output_file,
+        required=True,
+        metavar="OUT.safetensors",
+        help="to write",
     )
     convert.add_argument(
         "--layout",
@@ -67,28 +73,33 @@ def _parser() -> argparse.ArgumentParser:
         "kinetics-i3d-pytorch",
     )
     for command in (check, convert):
-        command.add_argument(
-            "file", type=Path, help=".pt, .pth, .safetensors, or .index of a TensorFlow checkpoint"
-        )
-        command.add_argument(
-            "--as",
-            dest="kind",
-            metavar="KIND",
-            help="what it must be: i3d-rgb, i3d-flow, resnet18, resnet34, vgg16 or "
-            "efficientnet-lite0",
-        )
-        command.add_argument(
-            "--any-checksum",
-            action="store_true",
-            help="admit a file under a published name whose checksum is another",
-        )
+        _add_file(command)
     download = commands.add_parser("download", help="fetch a published file, checked")
     download.set_defaults(run=lambda arguments: _download(arguments.name, arguments.output))
     download.add_argument("name", help="as `wsgn-weights list` has it")
     download.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the file"
+        "-o", "--output", type=local_path, required=True, metavar="DIR", help="folder for the file"
     )
     return parser
+
+
+def _add_file(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "file",
+        type=input_path,
+        help=".pt, .pth, .safetensors, or .index of a TensorFlow checkpoint",
+    )
+    command.add_argument(
+        "--as",
+        dest="kind",
+        metavar="KIND",
+        help="what it must be: i3d-rgb, i3d-flow, resnet18, resnet34, vgg16 or efficientnet-lite0",
+    )
+    command.add_argument(
+        "--any-checksum",
+        action="store_true",
+        help="admit a file under a published name whose checksum is another",
+    )
 
 
 def _file_options(arguments: argparse.Namespace) -> _FileOptions:

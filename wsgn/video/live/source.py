@@ -9,6 +9,7 @@ from pathlib import PurePath
 from urllib.parse import SplitResult, urlsplit
 
 from wsgn.errors import UsageError
+from wsgn.remote.addresses import is_address
 from wsgn.support.credentials import without_credentials
 from wsgn.video.addresses import STANDARD_INPUT
 from wsgn.video.live.options import RTSP_TRANSPORTS, require_choice, require_seconds
@@ -50,6 +51,8 @@ class LiveSource:
                 f"{scheme}://... -c copy -f mpegts udp://127.0.0.1:5000` before it, and give "
                 "udp://127.0.0.1:5000 here."
             )
+        if is_address(self.address):
+            raise UsageError(f"{self.shown} is a file in a store, which cannot be played live.")
         self._require_place(scheme)
         if self.rtsp_transport is not None:
             require_choice("rtsp_transport", self.rtsp_transport, RTSP_TRANSPORTS)
