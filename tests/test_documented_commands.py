@@ -53,6 +53,7 @@ NO_RECEIVER = NotHere(
     reason="needs a receiver", nearest="tests/runtime/notify/test_notify_command.py"
 )
 NO_CLUSTER = NotHere(reason="needs a Ray cluster", nearest="tests/runtime/cli/test_ray.py")
+NO_STORE = NotHere(reason="needs a store", nearest="tests/runtime/cli/test_addresses.py")
 NO_GPU = NotHere(reason="needs a GPU", nearest="tests/engines/test_gpu_engines.py")
 
 PREDICT_PACKED = (
@@ -117,6 +118,10 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-run videos/ --engine wsgn.onnx -o worked --workers 4": Run(),
     "wsgn-run videos/ --engine wsgn.onnx -o rayed --ray head:6379": NO_CLUSTER,
     "wsgn-convert features -o packed --pack 1GB": Run(add="--quiet"),
+    "wsgn-run s3://films/day/ s3://films/list.txt --engine s3://films/wsgn.onnx -o s3://found/day "
+    "-f json,csv --resume": NO_STORE,
+    "wsgn-run merge s3://found/day": NO_STORE,
+    "wsgn-features s3://films/day/ --backbone motion -o s3://features/day": NO_STORE,
     "wsgn-convert features -o packed --pack 500MB": Run(add="--quiet"),
     "wsgn-train thumos14.json --features packed --subset validation --skip-missing "
     "-o runs/packed": TRAIN,

@@ -17,7 +17,7 @@ import numpy as np
 
 from wsgn.errors import OutputError
 from wsgn.support.files import name_problem, no_empty_folder, require_present
-from wsgn.support.mirrors import Mirror, is_there, mirror_of, note_file, remove_file
+from wsgn.support.mirrors import Mirror, is_there, note_file, own_mirror, remove_file
 
 from ..events import Event, RunEvent
 from ..report.names import INDEX_NAME, PAGE_FORMAT
@@ -82,8 +82,8 @@ class Outputs:
         """The same places, for another process."""
         outputs = Outputs(self._options, self._plan)
         outputs._has_index = self._has_index
-        if self._options is not None and (found := mirror_of(self._options.directory)):
-            outputs.mirror = found[0]
+        if self._options is not None:
+            outputs.mirror = own_mirror(self._options.directory)
         return outputs
 
     def folder(self) -> AbstractContextManager[None]:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from wsgn.engines.engine import Engine, EngineDescription
 from wsgn.engines.open import open_engine
-from wsgn.support.mirrors import lent_mirror
+from wsgn.support.mirrors import lent_mirror, own_mirror
 from wsgn.workers.open import opened_pool
 from wsgn.workers.options import takes_gpu
 from wsgn.workers.pool import WorkerPool
@@ -97,13 +97,16 @@ def source_workers(
         )
 
     device = options.device or ("cpu" if description.sidecar is None else "cuda")
+    folder = options.output.directory if options.output else None
+    # Whoever is far uploads to a store by itself.
+    is_shared = folder is not None and own_mirror(folder) is None
     return opened_pool(
         opener,
         options.workers,
         num_jobs=num_jobs,
         num_threads=options.num_threads,
         needs_gpu=is_far and takes_gpu(device),
-        shared_folder=options.output.directory if options.output else None,
+        shared_folder=folder if is_shared else None,
         stopping=stopping,
         say=say,
     )

@@ -21,6 +21,7 @@ from wsgn.extraction.extract import StoppedError, Watcher
 from wsgn.extraction.options import ExtractOptions
 from wsgn.extraction.videos import VideoFile
 from wsgn.support.counts import checked_count
+from wsgn.support.mirrors import Mirror, lent_mirror, own_mirror
 from wsgn.support.terminal import say_above_bars
 from wsgn.workers.open import opened_pool
 from wsgn.workers.options import takes_gpu
@@ -47,6 +48,7 @@ class ExtractionOpener:
     device: str
     num_threads: int | None
     batch_size: int
+    mirror: Mirror | None
 
     @contextmanager
     def __call__(self, stop: WorkerStop) -> Iterator[Opened]:
@@ -70,7 +72,8 @@ class ExtractionOpener:
                 return VideoEnd(problem="a signal to its process alone has cut it short.")
             return VideoEnd(num_snippets=count)
 
-        yield Opened(work=work, info=None)
+        with lent_mirror(self.mirror):
+            yield Opened(work=work, info=None)
 
 
 def extract_in_processes(options: ExtractOptions, watcher: BatchWatcher) -> Extraction:
@@ -100,6 +103,7 @@ def extract_in_processes(options: ExtractOptions, watcher: BatchWatcher) -> Extr
 def _workers(options: ExtractOptions, *, num_jobs: int) -> AbstractContextManager[WorkerPool]:
     """The pool that the options ask for, whose folder is there; see `opened_pool`."""
     assert options.processes is not None
+    mirror = own_mirror(options.output)
 
     def opener(num_threads: int | None) -> ExtractionOpener:
         return ExtractionOpener(
@@ -109,6 +113,7 @@ def _workers(options: ExtractOptions, *, num_jobs: int) -> AbstractContextManage
             device=options.device,
             num_threads=num_threads,
             batch_size=options.batch_size,
+            mirror=mirror,
         )
 
     return opened_pool(
@@ -117,7 +122,8 @@ def _workers(options: ExtractOptions, *, num_jobs: int) -> AbstractContextManage
         num_jobs=num_jobs,
         num_threads=options.num_threads,
         needs_gpu=options.processes.ray is not None and takes_gpu(options.device),
-        shared_folder=options.output,
+        # Whoever is far uploads to a store by itself.
+        shared_folder=options.output if mirror is None else None,
         stopping=lambda: False,
         say=lambda words: None if options.quiet else say_above_bars(f"wsgn-features: {words}"),
     )

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from wsgn.errors import InputError, OutputError
-from wsgn.support.mirrors import is_there, mirror_of
+from wsgn.support.mirrors import mirror_of
 from wsgn.support.signals import hold_signals
 
 # O_EXCL refuses a name that is taken, a link that somebody put there included; the others are not
@@ -240,7 +240,8 @@ def check_folder(path: Path) -> None:
 
 def require_present(paths: Sequence[Path]) -> None:
     """Raise `OutputError` where files that were written are gone before the command has ended."""
-    gone = [path for path in paths if not os.path.lexists(path) and not is_there(path)]
+    # A store has said of each file that it has it.
+    gone = [path for path in paths if mirror_of(path) is None and not os.path.lexists(path)]
     if gone:
         raise OutputError(
             f"{len(gone)} of {len(paths)} files that were written are gone, the first is "

@@ -106,6 +106,12 @@ def mirror_of(path: Path) -> tuple[Mirror, str] | None:
     return None
 
 
+def own_mirror(path: Path) -> Mirror | None:
+    """The mirror that a worker in another process is to be lent for a folder of results."""
+    found = mirror_of(path)
+    return None if found is None else found[0]
+
+
 def is_there(path: Path) -> bool:
     """Whether a file exists where a path belongs. Raises `OSError`, `ValueError`, `OutputError`."""
     found = mirror_of(path)
