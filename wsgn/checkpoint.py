@@ -20,6 +20,7 @@ from wsgn.manifest import DetectionRule, MultiThresholdRule, Prior
 from wsgn.model import WeakDetector
 from wsgn.support.files import no_regular_file, write_whole_file
 from wsgn.support.json_input import read_object
+from wsgn.support.mirrors import at_hand, mirror_of
 from wsgn.support.records import record_from_dict, record_to_dict
 
 FORMAT = "wsgn.checkpoint/3"
@@ -151,6 +152,13 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         UsageError: the file is of another version's format.
     """
     path = Path(path)
+    if mirror_of(path) is not None:
+        with at_hand(path) as copy:
+            return _loaded(copy)
+    return _loaded(path)
+
+
+def _loaded(path: Path) -> Checkpoint:
     if not path.is_file():
         if path.is_dir():
             raise InputError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 
@@ -141,6 +141,24 @@ def note_file(path: Path) -> None:
     """Take into account that another process has written a file."""
     if (found := mirror_of(path)) is not None:
         found[0].note(found[1])
+
+
+def bring(path: Path) -> None:
+    """Bring a file that stays on this disk, and may still grow, where it belongs too.
+
+    Raises `OSError`.
+    """
+    found = mirror_of(path)
+    if found is not None:
+        found[0].put(path, found[1])
+
+
+def place_name(folder: Path) -> str:
+    """The last part of the name of the place that a folder stands for."""
+    found = mirror_of(folder)
+    if found is None:
+        return folder.resolve().name
+    return PurePosixPath(found[0].shown, found[1]).name
 
 
 @contextmanager

@@ -32,8 +32,9 @@ from wsgn.features.options import NATIVE, DataOptions, FeatureOptions
 from wsgn.manifest import COMPONENTS, RESIZE_MODES, FrameInput, Sampling
 from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.presets import DEFAULT_PIXEL_PRESET, DEFAULT_PRESET, PRESETS, Preset, preset
-from wsgn.remote.arguments import input_path
+from wsgn.remote.arguments import input_path, output_folder
 from wsgn.support.command import give_up_stdout, run_command, say
+from wsgn.support.mirrors import is_there
 from wsgn.support.parser import CommandParser, default_text
 from wsgn.support.signals import TERMINATED
 from wsgn.support.terminal import print_lines
@@ -88,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _verdict(scores)
 
     def interrupted() -> str:
-        if options is None or not (options.output / "last.safetensors").exists():
+        if options is None or not is_there(options.output / "last.safetensors"):
             return "interrupted; there was no checkpoint yet."
         return f"interrupted; add --resume to go on from the last checkpoint in {options.output}."
 
@@ -144,7 +145,12 @@ def _parser() -> argparse.ArgumentParser:
         help="JSON, a table (CSV), a folder for each class, or files of ELAN, Label Studio or VIA",
     )
     result.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the training"
+        "-o",
+        "--output",
+        type=output_folder,
+        required=True,
+        metavar="DIR",
+        help="folder of the training, or an address (s3://...)",
     )
     result.add_argument(
         "--preset",

@@ -22,6 +22,7 @@ from wsgn.page.parts import Figure, Line, header, line_chart, section, table
 from wsgn.page.shell import asset, render_page
 from wsgn.support.arrays import FloatArray
 from wsgn.support.files import write_whole_file
+from wsgn.support.mirrors import place_name
 from wsgn.training.validation import Looked, LookedVideo
 
 NAME = "report.html"
@@ -58,7 +59,7 @@ def write_training_report(
             ("video mAP of held-out videos", f"{looked.video_map_percent:.1f} %"),
             ("chance", f"{looked.chance_percent:.1f} %"),
         ]
-    title = f"Training {folder.resolve().name}"
+    title = f"Training {place_name(folder)}"
     body = header(title, facts, links) + _curves(losses, validation)
     if looked is not None:
         body += _classes(looked) + _videos(looked.worst)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from wsgn.checkpoint import load_checkpoint, save_checkpoint
 from wsgn.errors import MissingExtraError, TrainingError, UsageError
-from wsgn.support.files import require_present, write_whole_file
+from wsgn.support.files import output_errors, require_present, write_whole_file
+from wsgn.support.mirrors import at_hand, bring, is_there, mirror_of, remove_file
 from wsgn.training.report import write_training_report
 from wsgn.training.trainer import StepLog, Trainer, require_finite
 from wsgn.training.validation import Looked, Validation
@@ -139,13 +140,13 @@ def _finish(trainer: Trainer, path: Path, hearing: Hearing) -> None:
         if finished.score.is_constant:
             raise TrainingError(finished.score.sentence())
     except UsageError as error:
-        path.unlink(missing_ok=True)
+        remove_file(path)
         raise TrainingError(
             "the trained model is beyond all bounds, so no model.safetensors is written: lower "
             f"the learning rate ({str(error).rstrip('.')})."
         ) from error
     except TrainingError:
-        path.unlink(missing_ok=True)
+        remove_file(path)
         raise
     save_checkpoint(path, finished.checkpoint)
     hearing.on_scored(finished.score)
@@ -188,7 +189,10 @@ class _Log:
         self._validated = _kept_lines(self._validation, step, VALIDATION_COLUMNS)
         if step == 0:
             # Of an earlier training.
-            self._validation.unlink(missing_ok=True)
+            remove_file(self._validation)
+        elif self._validated and mirror_of(folder) is not None:
+            # The page is made of the log on this disk.
+            _write_lines(self._validation, VALIDATION_COLUMNS, self._validated)
         self._file = path.open("a", newline="", encoding="utf-8")
         self._lines = csv.writer(self._file)
         self._board = _open_board(folder / "tensorboard", step) if tensorboard else None
@@ -209,10 +213,17 @@ class _Log:
             self._board.close()
 
     def sync(self) -> None:
-        """Bring the lines to the disk; `OutputError` where their file was removed meanwhile."""
+        """Bring the lines to the disk, and both logs where they belong.
+
+        Raises `OutputError`, also where the file of losses was removed meanwhile.
+        """
         if self._enabled:
             require_present([self._path])
             os.fsync(self._file.fileno())
+            for path in (self._path, self._validation):
+                if path.exists():
+                    with output_errors(f"the log {path.name}"):
+                        bring(path)
 
     def write(self, result: StepResult) -> None:
         """One line, at once."""
@@ -237,7 +248,13 @@ class _Log:
 def _write_lines(path: Path, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     text = io.StringIO(newline="")
     csv.writer(text).writerows([columns, *lines])
-    write_whole_file(path, text.getvalue().encode(), what=f"the log {path.name}")
+    what, data = f"the log {path.name}", text.getvalue().encode()
+    if mirror_of(path) is None:
+        write_whole_file(path, data, what=what)
+        return
+    # It goes where it belongs with the next checkpoint.
+    with output_errors(what):
+        path.write_bytes(data)
 
 
 def _open_board(folder: Path, step: int) -> SummaryWriter:
@@ -251,10 +268,11 @@ def _open_board(folder: Path, step: int) -> SummaryWriter:
 
 def _kept_lines(path: Path, step: int, columns: Sequence[str]) -> list[list[str]]:
     """The whole lines of an earlier log until a step."""
-    if step == 0 or not path.is_file():
+    if step == 0 or not is_there(path):
         return []
     # Whatever a crash of the machine has left of a line is no reason to lose a training.
-    text = path.read_text(encoding="utf-8", errors="replace").replace("\0", "")
+    with at_hand(path) as log:
+        text = log.read_text(encoding="utf-8", errors="replace").replace("\0", "")
     lines = list(csv.reader(text.splitlines()))[1:]
     return [line for line in lines if len(line) == len(columns) and _step(line[0]) <= step]
 

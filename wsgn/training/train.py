@@ -13,6 +13,7 @@ from wsgn.errors import InputError, MissingExtraError, OutputError, UsageError
 from wsgn.extraction.recommended import PretrainedOptions
 from wsgn.manifest import SYNTHETIC
 from wsgn.support.files import new_folder
+from wsgn.support.mirrors import is_there, mirror_of, place_name, remove_file
 from wsgn.support.terminal import say_above_bars
 from wsgn.training.options import TrainOptions
 
@@ -71,6 +72,7 @@ def train(
         MissingExtraError: the extra `train` is not installed.
         TrainingError: the finished model says the same of every snippet; it is not written.
     """
+    _require_local(options)
     _require_unused(options)
     annotations = read_annotations(
         options.annotations, labels_from_segments=options.labels_from_segments
@@ -122,11 +124,27 @@ def _require_scorable(path: Path, annotations: Annotations, subset: str) -> None
         ) from error
 
 
+def _require_local(options: TrainOptions) -> None:
+    """Refuse what is written bit by bit where the output is at an address."""
+    if mirror_of(options.output) is None:
+        return
+    if options.tensorboard:
+        raise UsageError(
+            "--tensorboard is written bit by bit, which a store does not have: leave it out, or "
+            "train into a folder on this disk."
+        )
+    if isinstance(options.data, PretrainedOptions) and options.data.cache is None:
+        raise UsageError(
+            "the features of --videos are made on this disk: name a folder for them with "
+            "--feature-cache."
+        )
+
+
 def _require_unused(options: TrainOptions) -> None:
     if options.resume or options.overwrite:
         return
     for name in ("losses.csv", *_RESULTS):
-        if (options.output / name).exists():
+        if is_there(options.output / name):
             raise OutputError(
                 f"{options.output} holds {name} of an earlier training; add --resume or "
                 "--overwrite."
@@ -271,7 +289,7 @@ def _run(
             if result.step == 1:
                 # Only now: what was found wrong until here must not cost an earlier result.
                 for name in _RESULTS:
-                    (options.output / name).unlink(missing_ok=True)
+                    remove_file(options.output / name)
             smooth = result.loss if smooth != smooth else 0.95 * smooth + 0.05 * result.loss
             bar.set_postfix(shown | {"loss": f"{smooth:.4f}"}, refresh=False)
             bar.update()
@@ -344,7 +362,7 @@ def _write_pages(
         Detections.from_segments(evaluation.segments),
         options.protocol,
         FEW_TIOU,
-        title=f"Evaluation of {options.output.resolve().name} on {subset}",
+        title=f"Evaluation of {place_name(options.output)} on {subset}",
         scores=scores_again(checkpoint, data.source(subset, checkpoint.model), device),
         links=[(NAME, "Training")],
     )
