@@ -14,6 +14,7 @@ from wsgn.features.layouts import AUTO, OWN_LAYOUTS, detect_layout, open_feature
 from wsgn.features.packed.index import INDEX_NAME
 from wsgn.features.reader import FeatureReader
 from wsgn.manifest import Sampling
+from wsgn.remote.addresses import inside, is_address
 from wsgn.video.addresses import is_network
 
 from ..features import FeatureVideo
@@ -88,6 +89,13 @@ def _listed(argument: str, taking: FeatureTaking) -> Iterator[Job]:
 
 
 def _jobs(argument: str, taking: FeatureTaking) -> Iterator[Job]:
+    if is_address(argument):
+        reader = _open_folder(argument, taking)
+        for name in reader.names:
+            source = argument if argument.endswith(_SUFFIXES) else inside(argument, name)
+            features = FeatureVideo(reader=reader, name=name)
+            yield Job(source=source, output_name=name, features=features)
+        return
     path = Path(argument)
     if is_network(argument) or not path.exists():
         if not is_network(argument) and glob.has_magic(argument):
@@ -122,10 +130,13 @@ def _jobs(argument: str, taking: FeatureTaking) -> Iterator[Job]:
         yield Job(source=source, output_name=name, features=FeatureVideo(reader=reader, name=name))
 
 
-def _open_folder(path: Path, taking: FeatureTaking) -> FeatureReader:
+def _open_folder(path: Path | str, taking: FeatureTaking) -> FeatureReader:
     layout = taking.words.layout
-    layout = detect_layout(path) if layout == AUTO else layout
-    holds_time_base = layout in OWN_LAYOUTS and taking.input_rate is None
+    if layout == AUTO and isinstance(path, Path):
+        layout = detect_layout(path)
+    # At addresses there are no others.
+    is_own = layout in OWN_LAYOUTS or isinstance(path, str)
+    holds_time_base = is_own and taking.input_rate is None
     return open_features(
         path,
         layout=layout,

@@ -189,7 +189,7 @@ def test_packs_of_other_programs_are_read(source: Path, tmp_path: Path) -> None:
         "streams": [{"name": "rgb", "size": 6}, {"name": "flow", "size": 6}],
     }  # fmt: skip
     document = {
-        "format": "wsgn.features.index/1",
+        "format": "wsgn.features.packed/1",
         "columns": ["shard", "offset", "size", "num_snippets", "duration_seconds", "kind"],
         "shards": [["mine.tar", (tmp_path / "mine.tar").stat().st_size]],
         "kinds": [kind],
@@ -224,7 +224,7 @@ def swapped(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (key("format", "wsgn.features.index/2"), "pack the features again"),
+        (key("format", "wsgn.features.packed/2"), "pack the features again"),
         (key("format", None), "format null"),
         (key("columns", ["shard"]), "'columns' must be"),
         (key("shards", [["../evil.tar", 4096]]), "not the name of a tar file"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -121,18 +121,19 @@ def test_what_has_no_room_is_read_and_not_kept(
 
 
 @pytest.fixture
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], str]]:
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], str]:
     """Puts a folder into a store of another kind; its address."""
     fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
     monkeypatch.setenv("WSGN_CACHE", str(tmp_path / "copies"))
     store = fsspec.filesystem("memory")
+    monkeypatch.setattr(type(store), "store", {})
+    monkeypatch.setattr(type(store), "pseudo_dirs", [""])
 
     def put(folder: Path) -> str:
         store.put(str(folder), f"/{folder.name}", recursive=True)
         return f"memory://{folder.name}"
 
-    yield put
-    store.rm("/", recursive=True)
+    return put
 
 
 def test_any_store_will_do(memory: Callable[[Path], str], files: Path, packs: Path) -> None:
@@ -247,3 +248,34 @@ def test_features_are_converted_from_an_address(
     address = put_folder(object_store, "feats", packs)
     assert convert([address, "-o", str(tmp_path / "again"), "--pack", "1GB", "-q"]) == 0
     require_equal(str(tmp_path / "again"), files)
+
+
+def test_packs_are_written_to_an_address_and_gone_on_with(
+    object_store: ObjectStore, files: Path, packs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    object_store.bucket("feats")
+    words = [str(files), "-o", "s3://feats/f", "--pack", "3600", "-q"]
+    object_store.fault = lambda method, path: (
+        500 if method == "PUT" and path.endswith(TARS[1]) else None
+    )
+    assert convert(words) == 6
+    said = capsys.readouterr().err
+    assert f"s3://feats/f/{TARS[1]} cannot be written" in said
+    assert SECRET not in said
+    assert object_store.keys("feats") == [f"f/{TARS[0]}", "f/features.index.unfinished.json"]
+    with pytest.raises(InputError, match=f"no {INDEX}"):
+        open_features("s3://feats/f")
+    object_store.fault = None
+    object_store.requests.clear()
+    assert convert(words) == 0
+    assert object_store.asked("PUT", TARS[0]) == []
+    assert object_store.keys("feats") == [f"f/{name}" for name in (*TARS, INDEX)]
+    for name in (*TARS, INDEX):
+        assert object_store.get("feats", f"f/{name}") == (packs / name).read_bytes()
+    require_equal("s3://feats/f", files)
+    write_safetensors(files, {"late": random_features()["video_a"]})
+    assert convert(words) == 0
+    require_equal("s3://feats/f", files)
+    assert convert([*words, "--overwrite"]) == 0
+    require_equal("s3://feats/f", files)
+    assert object_store.unfinished("feats") == []

@@ -25,6 +25,7 @@ from wsgn.features.layouts import AUTO, LAYOUTS, open_features
 from wsgn.features.options import NATIVE, FeatureOptions, FrameRate
 from wsgn.features.reader import LOGGER
 from wsgn.remote.addresses import shown
+from wsgn.remote.arguments import output_folder
 from wsgn.support.command import report_failures, run_command, say
 from wsgn.support.parser import CommandParser, size_in_bytes
 from wsgn.support.progress import progress_bar
@@ -58,7 +59,13 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         help="folder of features, or the .npy of a W-TALC bundle",
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for the features")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=output_folder,
+        metavar="DIR",
+        help="folder for the features, or its address (s3://...)",
+    )
     parser.add_argument(
         "--layout", choices=(AUTO, *LAYOUTS), default=AUTO, help="of SOURCE (default: by its files)"
     )

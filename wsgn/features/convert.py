@@ -24,6 +24,7 @@ from wsgn.features.shapes import check_orientation, odd_widths
 from wsgn.features.time_base import TimedVideo, check_time_base
 from wsgn.support.arrays import Float32Array
 from wsgn.support.files import no_empty_folder, remove_leftovers, require_present, write_whole_file
+from wsgn.support.mirrors import at_hand, is_there
 
 # What nearly every file system allows.
 _LONGEST_NAME_BYTES = 255
@@ -289,10 +290,11 @@ def _require_file_name(name: str) -> None:
 
 
 def _is_whole(path: Path, info: FeatureInfo) -> bool:
-    if not path.is_file():
+    if not is_there(path):
         return False
     try:
-        present = read_feature_info(path)
+        with at_hand(path) as here:
+            present = read_feature_info(here)
     except InputError:
         return False
     return _is_alike(present, info)

@@ -37,8 +37,11 @@ def open_remote_files(address: str, layout: str | None) -> FeatureFiles:
     if name_of(address) == INDEX_NAME:
         address = folder_of(address)
     found = {file.name: file for file in list_folder(address)}
-    if "" in found:
+    if "" in found and not address.endswith(SUFFIX):
         raise UsageError(f"{shown(address)} is a file: name the folder that holds the features.")
+    if "" in found:
+        # One video.
+        return RemoteFolder(address, {name_of(address).removesuffix(SUFFIX): found[""]})
     if not found:
         raise RemoteError(MISSING, f"there is no {shown(address)}, or nothing is in it.")
     has_index, videos = INDEX_NAME in found, [n for n in found if n.endswith(SUFFIX)]

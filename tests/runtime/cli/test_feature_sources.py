@@ -110,6 +110,24 @@ def test_a_shard_opens_its_own_files_only(
     assert set(opened) == {"b.safetensors", "d.safetensors"}
 
 
+def test_features_in_a_store_are_found_as_those_on_a_disk(
+    run: Run, on_features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = pytest.importorskip("fsspec", reason="fsspec is not installed").filesystem("memory")
+    monkeypatch.setattr(type(store), "store", {})
+    monkeypatch.setattr(type(store), "pseudo_dirs", [""])
+    monkeypatch.setenv("WSGN_CACHE", str(tmp_path / "copies"))
+    folder = tmp_path / "features"
+    write_feature_file(folder / "a.safetensors", features(), SAMPLING)
+    write_feature_file(folder / "in" / "b.safetensors", features().astype("f2"), SAMPLING)
+    convert_features(open_features(folder), tmp_path / "packs", pack_bytes=10**9)
+    for name in ("features", "packs"):
+        store.put(str(tmp_path / name), f"/{name}", recursive=True)
+        found = spans(run, on_features, f"memory://{name}")
+        assert found == {name: [pytest.approx((START, END))] for name in ("a", "b")}
+    assert list(spans(run, on_features, "memory://features/a.safetensors")) == ["a.safetensors"]
+
+
 def test_the_time_base_is_the_files_or_what_was_said(
     run: Run, on_features: Path, tmp_path: Path
 ) -> None:

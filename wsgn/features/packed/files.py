@@ -14,6 +14,7 @@ from wsgn.features.packed.writer import UNFINISHED_NAME, missing_shard, shard_na
 from wsgn.features.reader import require_stored
 from wsgn.features.safetensors_file import FileBytes
 from wsgn.support.arrays import AnyArray
+from wsgn.support.mirrors import is_there
 
 _AGAIN = "pack the features again"
 
@@ -95,4 +96,4 @@ def missing_index(folder: Path) -> str:
 def holds_packs(folder: Path) -> bool:
     """Whether there is an index, or what is left without one."""
     names = (INDEX_NAME, UNFINISHED_NAME, shard_name(0))
-    return any((folder / name).exists() for name in names)
+    return any(is_there(folder / name) for name in names)

@@ -21,7 +21,7 @@ from wsgn.support.json_input import as_list, as_object, as_text, member, read_ob
 from wsgn.support.records import record_from_dict, record_to_dict
 
 INDEX_NAME = "features.index.json"
-_FORMAT = "wsgn.features.index/1"
+_FORMAT = "wsgn.features.packed/1"
 # What an entry of `files` says, in its order.
 _COLUMNS = ("shard", "offset", "size", "num_snippets", "duration_seconds", "kind")
 # Of another folder, or hidden, is none.

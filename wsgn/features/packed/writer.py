@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,11 @@ from wsgn.features.packed.index import INDEX_NAME, PackedFile, PackIndex, index_
 from wsgn.features.packed.member import END, member_header, padding
 from wsgn.support.file_locks import LockFile
 from wsgn.support.files import AtomicFile, output_errors, write_whole_file
+from wsgn.support.mirrors import at_hand, file_names, is_there, mirror_of, remove_file
 
 # What has been packed before the last shard is whole; no reader takes it for an index.
 UNFINISHED_NAME = "features.index.unfinished.json"
+_SHARD_NAME = re.compile(r"features-\d{6,}\.tar", re.ASCII)
 _LOCK_NAME = ".features.lock"
 
 
@@ -77,7 +80,7 @@ class PackWriter:
             return []
         self._write_index(INDEX_NAME)
         with output_errors(self._folder):
-            (self._folder / UNFINISHED_NAME).unlink(missing_ok=True)
+            remove_file(self._folder / UNFINISHED_NAME)
         return [self._folder / name for name in (INDEX_NAME, *(name for name, _ in self._shards))]
 
     def close(self) -> None:
@@ -119,8 +122,9 @@ def _earlier(folder: Path) -> PackIndex:
     """What an earlier run has packed; of one that was interrupted the tar files that are whole."""
     for name in (UNFINISHED_NAME, INDEX_NAME):
         path = folder / name
-        if path.is_file():
-            index = read_index(path, str(path))
+        if is_there(path):
+            with at_hand(path) as here:
+                index = read_index(here, str(path))
             missing = missing_shard(folder, index)
             if missing:
                 raise InputError(f"{missing}: add --overwrite to pack all videos again.")
@@ -129,9 +133,14 @@ def _earlier(folder: Path) -> PackIndex:
 
 
 def missing_shard(folder: Path, index: PackIndex) -> str:
-    """What is wrong with the tar files that an index names; empty where they are there, whole."""
+    """What is wrong with the tar files that an index names; empty where they are there, whole.
+
+    Of those at an address only the names are looked at: they came there whole.
+    """
     for name, size in index.shards:
         path = folder / name
+        if mirror_of(path) is not None and is_there(path):
+            continue
         try:
             found = path.stat().st_size
         except OSError:
@@ -153,7 +162,11 @@ def _locked(folder: Path) -> LockFile:
 
 def _require_no_files(folder: Path) -> None:
     try:
-        first = next(files_in_tree(folder, SUFFIX), None)
+        if mirror_of(folder) is not None:
+            names = (name for name in file_names(folder) if name.endswith(SUFFIX))
+            first = next((folder / name for name in names), None)
+        else:
+            first = next(files_in_tree(folder, SUFFIX), None)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -169,6 +182,7 @@ def _remove_packs(folder: Path) -> None:
     """Remove packs; without an index they are none, so that goes first."""
     with output_errors(folder):
         for name in (INDEX_NAME, UNFINISHED_NAME):
-            (folder / name).unlink(missing_ok=True)
-        for path in folder.glob("features-*.tar") if folder.is_dir() else ():
-            path.unlink()
+            remove_file(folder / name)
+        for name in file_names(folder):
+            if _SHARD_NAME.fullmatch(name):
+                remove_file(folder / name)
