@@ -54,6 +54,9 @@ NO_RECEIVER = NotHere(
 )
 NO_CLUSTER = NotHere(reason="needs a Ray cluster", nearest="tests/runtime/cli/test_ray.py")
 NO_STORE = NotHere(reason="needs a store", nearest="tests/runtime/cli/test_addresses.py")
+FEATURES_IN_STORE = NotHere(
+    reason="needs a bucket", nearest="tests/features/test_remote_features.py"
+)
 NO_GPU = NotHere(reason="needs a GPU", nearest="tests/engines/test_gpu_engines.py")
 
 PREDICT_PACKED = (
@@ -125,6 +128,12 @@ COMMANDS: dict[str, Run | NotHere] = {
     "wsgn-convert features -o packed --pack 500MB": Run(add="--quiet"),
     "wsgn-train thumos14.json --features packed --subset validation --skip-missing "
     "-o runs/packed": TRAIN,
+    "wsgn-convert features -o s3://bucket/packed --pack 500MB": FEATURES_IN_STORE,
+    "wsgn-train thumos14.json --features s3://bucket/packed -o s3://bucket/runs/first": NotHere(
+        reason="needs a bucket", nearest="tests/training/test_remote_training.py"
+    ),
+    "wsgn-predict thumos14.json s3://bucket/runs/first/model.safetensors "
+    "--features s3://bucket/packed": FEATURES_IN_STORE,
     f"{PREDICT_PACKED} --shard 1/2": Run(add="--quiet"),
     f"{PREDICT_PACKED} --shard 2/2": Run(add="--quiet"),
     PREDICT_PACKED: Run(add="--quiet"),

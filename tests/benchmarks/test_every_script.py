@@ -245,6 +245,24 @@ def require_serve() -> None:
     pytest.importorskip("uvicorn", reason="needs the extra serve")
 
 
+def need_store() -> None:
+    for name in ("moto", "flask", "s3fs"):
+        pytest.importorskip(name, reason="needs a store of objects")
+
+
+def check_remote_features(outcome: Outcome) -> None:
+    """A listing, the index of packs, and three videos; later no more than the listing."""
+    first, later = "store, first epoch", "store, later epochs"
+    assert outcome.figures("epochs", f"files, {first}", "requests") == [4]
+    assert outcome.figures("epochs", f"packs, {first}", "requests") == [5]
+    for form in ("files", "packs"):
+        assert outcome.figures("epochs", f"{form}, this disk", "requests") == [0]
+        assert outcome.figures("epochs", f"{form}, {later}", "requests") == [1]
+        (num_bytes,) = outcome.figures("epochs", f"{form}, {first}", "num_bytes")
+        assert 1 <= num_bytes / outcome.figures("bytes")[0] < 1.01
+    assert min(outcome.figures("epochs", "*", "processor_seconds")) > 0
+
+
 def check_live_soak(outcome: Outcome) -> None:
     """One camera came back each time that it was cut; the other one saw all."""
     assert outcome.figures("cut", "cuts") == outcome.figures("cut", "restored") >= [1]
@@ -621,6 +639,11 @@ SCRIPTS = {
     "benchmarks.cut_clips": Script(
         options=lambda demo, stem: ["--clips", 1, "-o", stem], check=has_positive("costs", "exact")
     ),
+    "benchmarks.remote_features": Script(
+        options=lambda demo, stem: ["--videos", 3, "--rounds", 1, "-o", stem],
+        check=check_remote_features,
+        needs=need_store,
+    ),
     "benchmarks.report_pages": Script(
         options=lambda demo, stem: ["--visits", 1, "-o", stem],
         check=has_positive("results", "open_ms"),
@@ -723,6 +746,7 @@ def test_a_tiny_demo_never_replaces_the_packaged_one() -> None:
         ("fuzz.cli", ["--surface", "moons"], 2, "'moons' is no surface: there are video files,"),
         ("fuzz.cli", ["--replay", "{folder}"], 2, "is no case that was kept"),
         ("live_delay", ["--pipes", "0"], 2, "must be at least 1"),
+        ("remote_features", ["--videos", "0"], 2, "must be at least 1"),
         ("live_faults", ["--faults", "rain"], 2, "'rain' is no fault: there are 'connection"),
         ("live_faults", ["--timeout", "0"], 2, "must be at least 0.5"),
         ("live_kills", ["--kills", "0"], 2, "must be at least 1"),
