@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-from torchrun import torchrun
 from toy import ToySource, feature_model, short_training
 
 from wsgn.config import ModelConfig
 from wsgn.manifest import FeatureInput
-from wsgn.methods.config import StpnConfig, UntrimmedNetsConfig, WsgnConfig, WtalcConfig
+from wsgn.methods.config import (
+    MethodConfig,
+    StpnConfig,
+    UntrimmedNetsConfig,
+    WsgnConfig,
+    WtalcConfig,
+)
+from wsgn.training.overrides import METHODS as TRAINED
 from wsgn.training.trainer import Trainer
 
-METHODS = {
+METHODS: dict[str, MethodConfig] = {
     "complete": WsgnConfig(coactivity_weight=0.5),
     "naive": WsgnConfig(components=()),
     "untrimmednets": UntrimmedNetsConfig(),
@@ -33,6 +37,14 @@ def gradients(trainer: Trainer) -> dict[str, torch.Tensor]:
         for name, parameter in trainer.model.named_parameters()
         if parameter.grad is not None
     }
+
+
+def without_dropout(trainer: Trainer) -> Trainer:
+    """The same, where some methods have dropout of their own."""
+    for module in trainer.model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return trainer
 
 
 def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
@@ -63,47 +75,15 @@ def test_micro_batches_give_the_gradient_of_the_whole(method: object, supervisio
     assert_same(gradients(split), gradients(whole))
 
 
-# Methods, and the most snippets that go through the network at once.
-IN_TWO_PROCESSES = {"complete": 90, "naive": 0}
-_PROCESS = """
-import sys, torch
-from test_accumulation import IN_TWO_PROCESSES, METHODS, gradients, model
-from toy import ToySource, short_training
-from wsgn.training.distributed import open_world
-from wsgn.training.trainer import Trainer
-
-with open_world("cpu") as (world, device):
-    assert world.size == 2
-    for name, limit in IN_TWO_PROCESSES.items():
-        train = short_training(
-            batch_videos=11, batch_pairs=2, thinning=1, accumulate_snippets=limit
-        )
-        config = model(METHODS[name])
-        trainer = Trainer(config, train, ToySource(9), device=device, world=world)
-        found = gradients(trainer)
-        assert len(trainer._micro_batches(0)) >= 1
-        torch.save(found, f"{sys.argv[1]}/{name}_{world.rank}.pt")
-"""
-
-
-@pytest.fixture(scope="module")
-def of_two_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the gradients that each of two processes has in the end."""
-    folder = tmp_path_factory.mktemp("processes")
-    script = folder / "process.py"
-    script.write_text(_PROCESS)
-    tests = Path(__file__).parent
-    torchrun(script, folder, environment={"PYTHONPATH": f"{tests}:{tests.parent}"})
-    return folder
-
-
-@pytest.mark.parametrize("method", IN_TWO_PROCESSES)
-def test_two_processes_give_the_gradient_of_one(of_two_processes: Path, method: str) -> None:
-    train = short_training(batch_videos=11, batch_pairs=2, thinning=1)
-    expected = gradients(Trainer(model(METHODS[method]), train, ToySource(9)))
-    for rank in (0, 1):
-        found = torch.load(of_two_processes / f"{method}_{rank}.pt", weights_only=True)
-        assert_same(found, expected)
+# Every method of the command, and WSGN with pairs and with parameters that it has no use for; with
+# batches that have more videos than four processes, and fewer.
+ALL_METHODS: dict[str, tuple[MethodConfig, dict[str, object]]] = {
+    **{
+        f"{name}_{videos}": (method, {"batch_videos": videos, "batch_pairs": pairs, "thinning": 1})
+        for name, method in (TRAINED | METHODS).items()
+        for videos, pairs in ((11, 2), (3, 1))
+    }
+}
 
 
 def test_half_precision_is_close_to_the_whole_one() -> None:

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torchrun import torchrun
 from toy import SAMPLING, SIZE, train_words, write_toy_dataset
 
 from wsgn.checkpoint import load_checkpoint
@@ -273,33 +271,6 @@ def test_a_damaged_log_of_losses_does_not_stop_a_training_that_goes_on(
     (tmp_path / "model.safetensors").unlink()
     assert main(train_words(dataset, tmp_path, *words, "--resume")) == 0
     assert log.read_bytes().splitlines(keepends=True) == lines[:3]
-
-
-def test_torchrun_trains_the_model_of_one_process(dataset: Path, tmp_path: Path) -> None:
-    options = ("--steps", "5", "--batch-videos", "6", "--dropout", "0", "-q")
-    assert main(train_words(dataset, tmp_path / "one", *options)) == 0
-    torchrun("-m", "wsgn.training.cli", *train_words(dataset, tmp_path / "two", *options))
-    one, two = (load_checkpoint(tmp_path / name / "model.safetensors") for name in ("one", "two"))
-    for name, value in one.weights.items():
-        torch.testing.assert_close(two.weights[name], value, rtol=0, atol=1e-4)
-    losses = [
-        np.genfromtxt(tmp_path / name / "losses.csv", delimiter=",", names=True)["loss"]
-        for name in ("one", "two")
-    ]
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
-
-
-@pytest.mark.parametrize(("rank", "codes"), [("0", []), ("1", [2])])
-def test_later_processes_end_without_python_s_end(
-    monkeypatch: pytest.MonkeyPatch, rank: str, codes: list[int]
-) -> None:
-    """Where threads of gloo would meet it."""
-    found: list[int] = []
-    monkeypatch.setattr("os._exit", found.append)
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RANK", rank)
-    assert main(["--no-such-option"]) == 2
-    assert found == codes
 
 
 def test_overwriting_keeps_the_earlier_model_until_a_step_is_done(

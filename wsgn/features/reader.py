@@ -54,6 +54,36 @@ class FeatureReader(Protocol):
         """The same values in the type of their file, where that is float16; float32 otherwise."""
 
 
+class KnownHeaders:
+    """The features of a reader, some of whose headers are known and not read again."""
+
+    def __init__(self, reader: FeatureReader, known: Mapping[str, FeatureInfo]) -> None:
+        self._reader = reader
+        self._known = known
+
+    @property
+    def layout(self) -> str:
+        """The reader's."""
+        return self._reader.layout
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The reader's."""
+        return self._reader.names
+
+    def info(self, name: str) -> FeatureInfo:
+        """What is known of a video, perhaps from another process."""
+        return self._known[name] if name in self._known else self._reader.info(name)
+
+    def read(self, name: str) -> Float32Array:
+        """The reader's."""
+        return self._reader.read(name)
+
+    def read_stored(self, name: str) -> FeatureArray:
+        """The reader's."""
+        return self._reader.read_stored(name)
+
+
 def sampling_of(time_base: TimeBase, name: str) -> Sampling:
     """The time base of one video."""
     if isinstance(time_base, Sampling):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsgn.config import DEFAULT_FRAMES, DEFAULT_SAMPLING
-from wsgn.errors import TrainingError, UsageError
+from wsgn.errors import TrainingError, UsageError, WsgnError
 from wsgn.extraction.recommended import (
     FRAME_RATE,
     SNIPPET_LENGTH,
@@ -33,7 +34,7 @@ from wsgn.manifest import COMPONENTS, RESIZE_MODES, FrameInput, Sampling
 from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.presets import DEFAULT_PIXEL_PRESET, DEFAULT_PRESET, PRESETS, Preset, preset
 from wsgn.remote.arguments import input_path, output_folder
-from wsgn.support.command import give_up_stdout, run_command, say
+from wsgn.support.command import run_command, say
 from wsgn.support.mirrors import is_there
 from wsgn.support.parser import CommandParser, default_text
 from wsgn.support.signals import TERMINATED
@@ -86,27 +87,37 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         except UsageError as error:
             raise UsageError(with_flags(str(error))) from error
+        except WsgnError as error:
+            return _of_another_process(error)
         return _verdict(scores)
 
     def interrupted() -> str:
+        if not _is_first():
+            return "interrupted; --resume goes on from the last checkpoint."
         if options is None or not is_there(options.output / "last.safetensors"):
             return "interrupted; there was no checkpoint yet."
         return f"interrupted; add --resume to go on from the last checkpoint in {options.output}."
 
-    return _ended(run_command(_NAME, work, interrupted=interrupted))
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        # torchrun ends the others once one has failed; their exit code is to be that of the fault.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return run_command(_NAME, work, interrupted=interrupted)
 
 
-def _ended(code: int) -> int:
-    """The exit code, with which all but the first of torchrun's processes end here.
+def _is_first() -> bool:
+    """Whether this process of torchrun's is the one that writes, as one alone is."""
+    return os.environ.get("RANK", "0") == "0"
 
-    A thread of gloo that lets go of its last tensor while Python ends aborts a process that has
-    done its work, and torchrun ends the first one for it, which may still be writing the model.
-    """
-    environment = os.environ
-    if environment.get("WORLD_SIZE", "1") != "1" and environment.get("RANK", "0") != "0":
-        give_up_stdout()
-        os._exit(code)
-    return code
+
+def _of_another_process(error: WsgnError) -> int:
+    """The exit code where another process of torchrun has failed, said once on each node."""
+    from wsgn.training.faults import PeerError
+
+    if not isinstance(error, PeerError):
+        raise error
+    if error.is_said_here:
+        say(_NAME, str(error))
+    return error.exit_code
 
 
 def _say_trained(path: Path) -> None:
@@ -114,13 +125,20 @@ def _say_trained(path: Path) -> None:
 
 
 def _verdict(scores: Sequence[TrainingScore]) -> int:
-    """What is said of the finished model last, and the exit code."""
+    """What is said of the finished model last, by one process, and the exit code."""
     for score in scores:
+        if _is_first():
+            _say_score(score)
         if score.tells_nothing:
-            say(_NAME, score.sentence())
             return TrainingError.exit_code
-        print_lines(score.sentence())
     return 0
+
+
+def _say_score(score: TrainingScore) -> None:
+    if score.tells_nothing:
+        say(_NAME, score.sentence())
+    else:
+        print_lines(score.sentence())
 
 
 def _say_evaluated(evaluation: Evaluation) -> None:

@@ -34,6 +34,11 @@ class PackedBatch:
     # Set when the copy to the GPU has been enqueued on another stream.
     copied: torch.cuda.Event | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no video, as where there are more processes than videos."""
+        return len(self.cu_seqlens) == 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class MicroBatch:
@@ -132,6 +137,8 @@ class BatchLoader:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _load(self, chosen: MicroBatch) -> PackedBatch:
+        if not chosen.videos:
+            return _nothing(chosen)
         samples = self._samples(chosen)
         targets = Targets(
             labels=torch.from_numpy(self._labels[list(chosen.videos)]),
@@ -206,3 +213,15 @@ class BatchLoader:
             if tensor is not None:
                 tensor.record_stream(current)
         return batch
+
+
+def _nothing(chosen: MicroBatch) -> PackedBatch:
+    """The batch of a process for which nothing is left of an update."""
+    return PackedBatch(
+        inputs=torch.empty(0),
+        cu_seqlens=torch.zeros(1, dtype=torch.int64),
+        targets=Targets(
+            labels=torch.empty(0), snippet_labels=None, pairs=torch.empty(0, 2, dtype=torch.int64)
+        ),
+        ends_update=chosen.ends_update,
+    )

@@ -6,11 +6,9 @@ import dataclasses
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.errors import UsageError
-from wsgn.manifest import COMPONENTS
 from wsgn.methods.config import (
     BasnetConfig,
     Co2netConfig,
@@ -24,11 +22,10 @@ from wsgn.methods.losses import normalised_labels
 from wsgn.methods.pooling import at_least_single, running_mean
 from wsgn.methods.wsgn import Wsgn
 from wsgn.model import WeakDetector
-from wsgn.training.distributed import World
 
 
 class Objective(nn.Module):
-    """The loss as a module, as DistributedDataParallel wants it."""
+    """The loss as a module."""
 
     def __init__(self, model: WeakDetector, train: TrainConfig, *, compile_layers: bool) -> None:
         super().__init__()
@@ -61,18 +58,6 @@ class Objective(nn.Module):
 
 def _is_on_gpu(model: WeakDetector) -> bool:
     return next(model.parameters()).is_cuda
-
-
-def open_objective(
-    model: WeakDetector, train: TrainConfig, world: World, *, compile_layers: bool
-) -> nn.Module:
-    """The objective of this process, sharing gradients with the others where there are any."""
-    objective = Objective(model, train, compile_layers=compile_layers)
-    if world.size == 1:
-        return objective
-    method = model.config.method
-    unused = isinstance(method, WsgnConfig) and set(method.components) != set(COMPONENTS)
-    return DistributedDataParallel(objective, find_unused_parameters=unused)
 
 
 def _needs_classes(method: MethodConfig) -> bool:

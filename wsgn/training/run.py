@@ -7,7 +7,8 @@ import io
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -161,8 +162,17 @@ def _validated(step: int, looked: Looked) -> ValidationResult:
 
 
 def resume_from(folder: Path, trainer: Trainer) -> None:
-    """Go on with the training that left its last checkpoint in the folder."""
-    trainer.resume(load_checkpoint(folder / "last.safetensors"))
+    """Go on with the training that left its last checkpoint in the folder.
+
+    Of several processes the first one reads it, and the others, whose folder may be that of another
+    machine, take it from there.
+    """
+    world = trainer.world
+    found = load_checkpoint(folder / "last.safetensors") if world.is_first else None
+    frame = world.from_first(lambda: found and replace(found, weights={}, optimizer={}))
+    weights = world.tensors_from_first(None if found is None else found.weights)
+    optimizer = world.tensors_from_first(None if found is None else found.optimizer)
+    trainer.resume(replace(frame, weights=weights, optimizer=optimizer))
 
 
 def _read(step: StepLog) -> StepResult:
@@ -208,7 +218,9 @@ class _Log:
     ) -> None:
         if not self._enabled:
             return
-        self._file.close()
+        # What cannot be written is told of the first time.
+        with suppress(OSError) if error is not None else output_errors(f"the log {self._path}"):
+            self._file.close()
         if self._board is not None:
             self._board.close()
 
@@ -229,8 +241,9 @@ class _Log:
         """One line, at once."""
         if not self._enabled:
             return
-        self._lines.writerow([getattr(result, name) for name in LOG_COLUMNS])
-        self._file.flush()
+        with output_errors(f"the log {self._path}"):
+            self._lines.writerow([getattr(result, name) for name in LOG_COLUMNS])
+            self._file.flush()
         if self._board is not None:
             for name in ("loss", "learning_rate", "gradient_norm"):
                 self._board.add_scalar(f"training/{name}", getattr(result, name), result.step)

@@ -74,15 +74,11 @@ def draw_pairs(labels: Float32Array, num_pairs: int, step: int, seed: int) -> li
 def shard(
     units: Sequence[tuple[int, ...]], lengths: Sequence[int], num_shards: int
 ) -> list[list[tuple[int, ...]]]:
-    """Units in `num_shards` shards of about the same number of snippets, none empty.
+    """Units in `num_shards` shards of about the same number of snippets.
 
-    The longest unit goes first, each to the shard that is shortest so far.
+    The longest unit goes first, each to the shard that is shortest so far; with fewer units than
+    shards the last ones are empty.
     """
-    if len(units) < num_shards:
-        raise UsageError(
-            f"a batch of {len(units)} videos (pairs count as one) cannot be shared by {num_shards} "
-            "processes: raise batch_videos."
-        )
     shards: list[list[tuple[int, ...]]] = [[] for _ in range(num_shards)]
     totals = [0] * num_shards
     for unit in _longest_first(units, lengths):
@@ -97,6 +93,7 @@ def micro_batches(
 ) -> list[tuple[int, ...]]:
     """Indices in micro-batches of at most `limit` snippets (a longer unit is alone); 0: in one.
 
+    Of no units it is one without indices.
     The longest unit goes first, each to the first micro-batch that has room, so that few do.
     """
     if limit == 0:
@@ -112,7 +109,7 @@ def micro_batches(
             totals.append(0)
         found[chosen].extend(unit)
         totals[chosen] += size
-    return [tuple(sorted(one)) for one in found]
+    return [tuple(sorted(one)) for one in found] or [()]
 
 
 def _longest_first(

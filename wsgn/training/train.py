@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from wsgn.config import ModelConfig
     from wsgn.data.samples import VideoSource
     from wsgn.dataset import Dataset
+    from wsgn.features.file import FeatureInfo
+    from wsgn.features.reader import FeatureReader
     from wsgn.prediction.evaluate import Evaluation
     from wsgn.training.distributed import World
     from wsgn.training.run import Hearing, StepResult, ValidationResult
@@ -32,6 +36,11 @@ if TYPE_CHECKING:
 
 # What a training leaves behind beside its log of losses.
 _EVALUATION = "evaluation.html"
+# Options in which the processes of a training may differ.
+_OWN_OPTIONS = (
+    "annotations", "data", "output", "backbone_weights", "cache", "device", "num_threads",
+    "tensorboard", "progress",
+)  # fmt: skip
 _RESULTS = ("last.safetensors", "model.safetensors", "detections.json", _EVALUATION)
 
 
@@ -50,7 +59,8 @@ def train(
 ) -> Path:
     """Train a model from video-level labels (section 3 of the paper; docs/training.md).
 
-    Under torchrun each process calls this, and the first one alone writes, is heard and evaluates.
+    Under torchrun each process calls this; the first one alone writes, is heard and evaluates, and
+    the others, which wait for it, hear `on_scored` only.
 
     Args:
         options: the annotations, the files of their videos, the settings, and the output folder.
@@ -71,32 +81,31 @@ def train(
         OutputError: a folder that holds an earlier training, or that cannot be written.
         MissingExtraError: the extra `train` is not installed.
         TrainingError: the finished model says the same of every snippet; it is not written.
+        PeerError (`wsgn.training.faults`): another process of torchrun has failed.
     """
-    _require_local(options)
-    _require_unused(options)
-    annotations = read_annotations(
-        options.annotations, labels_from_segments=options.labels_from_segments
-    )
-    if options.test_subset is not None:
-        # A wrong name, or a time that is missing, must not be found out after the training.
-        _require_scorable(options.annotations, annotations, options.test_subset)
-    # Before the videos are read: a folder that cannot be written must not be found out after.
-    with new_folder(options.output):
-        try:
-            from wsgn.training.distributed import open_world
-            from wsgn.training.run import Hearing
-        except ImportError as error:
-            raise MissingExtraError(f"Training ({error.name})", "train") from error
-        with open_world(options.device) as (world, device):
+    try:
+        from wsgn.training.distributed import open_world
+        from wsgn.training.run import Hearing
+        from wsgn.training.verdict import TrainingScore
+    except ImportError as error:
+        # What is wrong besides is told first, as where it is installed.
+        _checked_annotations(options)
+        raise MissingExtraError(f"Training ({error.name})", "train") from error
+    # What is wrong in one process is told in all.
+    with open_world(options.device) as (world, device):
+        annotations = _checked_annotations(options, is_first=world.is_first)
+        world.require_same(lambda: _common_facts(options, annotations))
+        scores: list[TrainingScore] = []
+        looked: list[Looked | None] = []
+        hearing = Hearing(
+            on_step=on_step,
+            on_validated=on_validated,
+            on_scored=scores.append,
+            on_ended=looked.append,
+        )
+        # Before the videos are read: a folder that cannot be written must not be found out after.
+        with new_folder(options.output) if world.is_first else nullcontext():
             data, trainer, validation = _prepare(options, annotations, world, device)
-            scores: list[TrainingScore] = []
-            looked: list[Looked | None] = []
-            hearing = Hearing(
-                on_step=on_step,
-                on_validated=on_validated,
-                on_scored=scores.append,
-                on_ended=looked.append,
-            )
             path = _run(options, trainer, validation, hearing)
             if world.is_first:
                 on_trained(path)
@@ -105,7 +114,35 @@ def train(
                     evaluation = _evaluate(options, options.test_subset, data, path, device)
                     _write_pages(options, options.test_subset, data, evaluation, device, looked[0])
                     on_evaluated(evaluation)
+        result = world.conclude(json.dumps(asdict(scores[0])) if world.is_first else None)
+        if not world.is_first:
+            on_scored(TrainingScore(**json.loads(result)))
     return path
+
+
+def _checked_annotations(options: TrainOptions, *, is_first: bool = True) -> Annotations:
+    """The annotations, of which, and of the folder, the first process checks all that it needs."""
+    if is_first:
+        _require_local(options)
+        _require_unused(options)
+    annotations = read_annotations(
+        options.annotations, labels_from_segments=options.labels_from_segments
+    )
+    if options.test_subset is not None and is_first:
+        # A wrong name, or a time that is missing, must not be found out after the training.
+        _require_scorable(options.annotations, annotations, options.test_subset)
+    return annotations
+
+
+def _common_facts(options: TrainOptions, annotations: Annotations) -> dict[str, str]:
+    """What every process is to be started with; paths and machines may be its own."""
+    from wsgn.training.distributed import digest
+
+    common = {name: value for name, value in vars(options).items() if name not in _OWN_OPTIONS}
+    return {
+        "its options": digest((common, type(options.data).__name__)),
+        "its annotations": digest((annotations.classes, annotations.videos)),
+    }
 
 
 def _require_scorable(path: Path, annotations: Annotations, subset: str) -> None:
@@ -163,6 +200,8 @@ def _prepare(
         options = _on_features(options, annotations, world)
     assert not isinstance(options.data, PretrainedOptions)
     data = open_data(options.data, annotations, progress=world.is_first and options.progress)
+    if world.size > 1 and data.features is not None:
+        data = replace(data, features=_with_headers(data.features, annotations, options, world))
     model = model_config(options, data)
     if world.is_first and options.progress:
         method = options.preset.model.method
@@ -172,10 +211,10 @@ def _prepare(
                 "for a softmax over it would be 1 everywhere."
             )
         _tell_of_the_compact_network(model, annotations.dataset)
-    if options.test_subset is not None and model.features is not None:
+    if options.test_subset is not None and model.features is not None and world.is_first:
         # What is missing must not be found out after the training; here headers tell.
         data.source(options.test_subset, model)
-    source, validation = _held_out(options, model, data, device)
+    source, validation = _held_out(options, model, data, world, device)
     trainer = _trainer(
         options,
         model,
@@ -186,6 +225,19 @@ def _prepare(
         from_videos=from_videos,
     )
     return data, trainer, validation
+
+
+def _with_headers(
+    reader: FeatureReader, annotations: Annotations, options: TrainOptions, world: World
+) -> FeatureReader:
+    """The features with the headers of all videos to train on, which the first process reads."""
+    from wsgn.features.reader import KnownHeaders, stored_names
+
+    def read() -> dict[str, FeatureInfo]:
+        names = [video.name for video in annotations.subset(options.subset)]
+        return {name: reader.info(name) for name in stored_names(names, reader.names).values()}
+
+    return KnownHeaders(reader, world.from_first(read))
 
 
 def _on_features(options: TrainOptions, annotations: Annotations, world: World) -> TrainOptions:
@@ -201,9 +253,9 @@ def _on_features(options: TrainOptions, annotations: Annotations, world: World) 
 
 
 def _held_out(
-    options: TrainOptions, model: ModelConfig, data: Dataset, device: torch.device
+    options: TrainOptions, model: ModelConfig, data: Dataset, world: World, device: torch.device
 ) -> tuple[VideoSource, Validation | None]:
-    """The videos to train on, and those to look at meanwhile, if any."""
+    """The videos to train on, and those that the first process looks at meanwhile, if any."""
     from wsgn.features.kept import open_cache
     from wsgn.training.validation import Validation, split_videos
 
@@ -212,7 +264,7 @@ def _held_out(
     if train.validation_share > 0:
         kept, held = split_videos(source, train.validation_share, train.seed)
         return kept, Validation(held)
-    if options.validation_subset is not None:
+    if options.validation_subset is not None and world.is_first:
         return source, Validation(data.source(options.validation_subset, model, cache))
     return source, None
 
@@ -264,7 +316,9 @@ def _trainer(
     if options.resume:
         resume_from(options.output, trainer)
     elif options.backbone_weights is not None:
-        load_weights(trainer.model.backbone, options.backbone_weights)
+        if world.is_first:
+            load_weights(trainer.model.backbone, options.backbone_weights)
+        trainer.share_weights()
     return trainer
 
 

@@ -22,7 +22,7 @@ from wsgn.methods.rules import selection_rule
 from wsgn.model import WeakDetector
 from wsgn.prediction.calibrate import calibrated
 from wsgn.prediction.predict import predict_videos
-from wsgn.training.distributed import World
+from wsgn.training.distributed import World, digest
 from wsgn.training.loader import BatchLoader, LoadOptions, MicroBatch, PackedBatch
 from wsgn.training.objective import require_consistent
 from wsgn.training.recorder import Recorder, require_recordable
@@ -85,6 +85,7 @@ class Trainer:
         train = with_precision(train, self.device)
         self.train_config = train
         self.world = world or World()
+        self.world.require_same(lambda: _decisive_facts(model, train, source))
         self._source = source
         self._trained_on = TrainedOn(
             dataset=dataset,
@@ -95,13 +96,14 @@ class Trainer:
         self._labels = np.stack([label_vector(v.labels, model.classes) for v in source.videos])
         torch.manual_seed(train.seed)
         self.model = WeakDetector(model)
-        if self.model.standardise is not None:
+        if self.model.standardise is not None and self.world.is_first:
             self.model.standardise.fit(source, train.seed)
         self.model.backbone_snippets = train.backbone_snippets
         self.model.to(self.device)
         if self.device.type == "cuda":
             # The fused kernels of the frame selection.
             import_module("wsgn.kernels")
+        self.share_weights()
         if recorder is not None:
             require_recordable(model, train, self.world.size)
         self._update = Update(
@@ -114,6 +116,10 @@ class Trainer:
         )
         self.step = 0
         self._batches: Generator[PackedBatch] | None = None
+
+    def share_weights(self) -> None:
+        """Let all processes have the weights and statistics of the first."""
+        self.world.copy_from_first(self.model.state_dict().values())
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint exactly, as if the training had never stopped."""
@@ -197,7 +203,7 @@ class Trainer:
         self.step += 1
         return StepLog(
             step=self.step,
-            loss=self.world.sum(updated.loss),
+            loss=updated.loss,
             gradient_norm=updated.gradient_norm,
             learning_rate=learning_rate,
             seconds=time.perf_counter() - started,
@@ -271,6 +277,18 @@ def scheduled_rate(config: TrainConfig, step: int) -> float:
         return config.learning_rate * warmup
     share = step / config.num_steps
     return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def _decisive_facts(model: ModelConfig, train: TrainConfig, source: VideoSource) -> dict[str, str]:
+    """What all processes of a training have to agree on, each as a digest."""
+    videos = [(one.name, source.num_snippets(at)) for at, one in enumerate(source.videos)]
+    return {
+        "its model's settings": digest(model),
+        "its settings of the training": digest(train),
+        "the videos or their lengths": digest(videos),
+        "their labels": digest([one.labels for one in source.videos]),
+        "their segments": digest([one.segments for one in source.videos]),
+    }
 
 
 def _mixed_seed(*numbers: int) -> int:

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from wsgn.config import TrainConfig
 from wsgn.errors import UsageError
 from wsgn.methods.interface import Losses
 from wsgn.model import WeakDetector
-from wsgn.training.distributed import World
+from wsgn.training.distributed import SharedGradients, World
 from wsgn.training.loader import PackedBatch
-from wsgn.training.objective import open_objective
+from wsgn.training.objective import Objective
 from wsgn.training.recorder import Recorder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Updated:
-    """What an update says of itself: scalars on the device, this process's share of the loss."""
+    """What an update says of itself: scalars on the device, the same in all processes."""
 
     loss: Tensor
     gradient_norm: Tensor
@@ -48,10 +47,10 @@ class Update:
         """
         self._model = model
         self._train = train
-        self._world = world or World()
         self._device = device
         self._recorder = recorder
-        self._objective = open_objective(model, train, self._world, compile_layers=compile_layers)
+        self._objective = Objective(model, train, compile_layers=compile_layers)
+        self._gradients = SharedGradients(model, world or World())
         on_gpu = device.type == "cuda"
         rate: float | Tensor = train.learning_rate
         if recorder is not None:
@@ -78,19 +77,25 @@ class Update:
         return Updated(loss=loss, gradient_norm=norm)
 
     def accumulate(self, batches: Iterable[PackedBatch]) -> Tensor:
-        """The loss; its gradient is in the parameters, summed over the batches of an update."""
+        """The loss; its gradient is in the parameters.
+
+        Both are sums over the batches of an update, those of the other processes included.
+        """
         # A graph adds to the gradients where they lie.
         self.optimizer.zero_grad(set_to_none=self._recorder is None)
         total = torch.zeros((), device=self._device)
         recorder = self._recorder
         for batch in batches:
-            if recorder is None:
+            if batch.is_empty:
+                # The others have taken all videos.
+                pass
+            elif recorder is None:
                 total += self._descend(batch)
             else:
                 total += recorder.on_batch(self._descend, batch)
             if batch.ends_update:
                 break
-        return total
+        return self._gradients.sum(total)
 
     def restored(self) -> None:
         """The state of the optimiser is another one."""
@@ -99,10 +104,8 @@ class Update:
 
     def _descend(self, batch: PackedBatch) -> Tensor:
         """The loss of a batch; its gradient is added to that of the parameters."""
-        with self._sharing(last=batch.ends_update):
-            loss = self._loss(batch)
-            # DistributedDataParallel takes the mean over processes where the sum is meant.
-            (loss * self._world.size).backward()  # type: ignore[no-untyped-call]
+        loss = self._loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
     def _loss(self, batch: PackedBatch) -> Tensor:
@@ -126,12 +129,6 @@ class Update:
         norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), limit)
         self.optimizer.step()
         return norm
-
-    def _sharing(self, *, last: bool) -> AbstractContextManager[None]:
-        """Gradients are exchanged between processes once, with the last micro-batch."""
-        if last or not isinstance(self._objective, DistributedDataParallel):
-            return nullcontext()
-        return self._objective.no_sync()
 
     def _parameters(self, *, decayed: bool) -> list[nn.Parameter]:
         return [
