@@ -60,8 +60,9 @@ def test_processes_get_equal_shares_and_none_is_empty() -> None:
     assert units == [(0, 1), (2,), (3,), (4,)]
     assert shard(units, lengths, 2) == [[(0, 1)], [(3,), (4,), (2,)]]
     assert all(shard([(0,), (1,)], [0, 0], 2))
-    with pytest.raises(UsageError, match="raise batch_videos"):
-        shard([(0, 1)], lengths, 2)
+    # Nothing is left for the last one.
+    assert shard([(0, 1)], lengths, 2) == [[(0, 1)], []]
+    assert micro_batches([], lengths, 0) == micro_batches([], lengths, 90) == [()]
 
 
 def test_the_draw_of_pairs_says_nothing_about_where_their_videos_start() -> None:
