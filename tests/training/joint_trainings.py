@@ -22,6 +22,7 @@ from ranks import RANKS_OF_A_NODE, run_ranks
 from test_accumulation import ALL_METHODS, gradients, model, without_dropout
 from toy import ToySource, short_training, train_words
 
+from wsgn.features.layouts import open_features
 from wsgn.training.cli import main
 from wsgn.training.distributed import open_world
 from wsgn.training.trainer import StepLog, Trainer
@@ -53,14 +54,14 @@ def before_update(rank: int, action: Callable[[], object]) -> None:
     Trainer.run_step = run_step  # type: ignore[method-assign]
 
 
-def opened_files(folder: Path, rank: int) -> None:
-    """Write the names of feature files that are opened from now on, each time, to a file."""
-    log = (folder / f"opened_{rank}").open("a")
+def log_opened(log: Path) -> None:
+    """Write the names of feature files that this process opens from now on, each time, to a file."""
+    file = log.open("a")
 
     def hear(event: str, arguments: tuple[object, ...]) -> None:
         if event == "open" and str(arguments[0]).endswith(".safetensors"):
-            log.write(f"{Path(str(arguments[0])).name}\n")
-            log.flush()
+            file.write(f"{Path(str(arguments[0])).name}\n")
+            file.flush()
 
     sys.addaudithook(hear)
 
@@ -122,6 +123,16 @@ class Joint:
                     torch.save(found, self.folder / "methods" / f"{name}_{limit}_{rank}.pt")
         return 0
 
+    def read_alone(self, rank: int) -> int:
+        """What opening a header means, in one rank, and reading values, in another."""
+        features = open_features(self.dataset / "features")
+        log_opened(self.folder / "alone" / f"opened_{rank}")
+        if rank == 0:
+            features.info("toy_0")
+        if rank == 1:
+            features.read_stored("toy_0")
+        return 0
+
 
 def on_rank(victim: int, action: Callable[[], object]) -> Callable[[int], object]:
     """Something that happens to one rank in the middle of a training."""
@@ -132,7 +143,8 @@ def run_all(dataset: Path, damaged: Path, other: Path, folder: Path) -> None:
     """All trainings; `damaged` has a broken feature file, and `other` other annotations."""
     joint = Joint(dataset, folder)
     joint.run("methods", joint.gradients_of_all_methods)
-    joint.train("whole", prepare=lambda rank: opened_files(folder / "whole", rank))
+    joint.run("alone", joint.read_alone)
+    joint.train("whole", prepare=lambda rank: log_opened(folder / "whole" / f"opened_{rank}"))
     kill = on_rank(VICTIM, lambda: os.kill(os.getpid(), signal.SIGKILL))
     joint.train("killed", prepare=kill)
     joint.train("resumed", output="killed", options=("--resume",), own_store=True)

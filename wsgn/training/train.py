@@ -231,11 +231,13 @@ def _with_headers(
     reader: FeatureReader, annotations: Annotations, options: TrainOptions, world: World
 ) -> FeatureReader:
     """The features with the headers of all videos to train on, which the first process reads."""
+    from wsgn.features.folders import read_infos
     from wsgn.features.reader import KnownHeaders, stored_names
 
     def read() -> dict[str, FeatureInfo]:
         names = [video.name for video in annotations.subset(options.subset)]
-        return {name: reader.info(name) for name in stored_names(names, reader.names).values()}
+        stored = list(stored_names(names, reader.names).values())
+        return dict(zip(stored, read_infos(reader, stored), strict=True))
 
     return KnownHeaders(reader, world.from_first(read))
 

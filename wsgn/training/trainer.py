@@ -94,16 +94,10 @@ class Trainer:
             from_videos=from_videos,
         )
         self._labels = np.stack([label_vector(v.labels, model.classes) for v in source.videos])
-        torch.manual_seed(train.seed)
-        self.model = WeakDetector(model)
-        if self.model.standardise is not None and self.world.is_first:
-            self.model.standardise.fit(source, train.seed)
-        self.model.backbone_snippets = train.backbone_snippets
-        self.model.to(self.device)
+        self.model = self._new_model(model)
         if self.device.type == "cuda":
             # The fused kernels of the frame selection.
             import_module("wsgn.kernels")
-        self.share_weights()
         if recorder is not None:
             require_recordable(model, train, self.world.size)
         self._update = Update(
@@ -116,6 +110,17 @@ class Trainer:
         )
         self.step = 0
         self._batches: Generator[PackedBatch] | None = None
+
+    def _new_model(self, config: ModelConfig) -> WeakDetector:
+        """The model before its first update, the same in all processes."""
+        torch.manual_seed(self.train_config.seed)
+        model = WeakDetector(config)
+        if model.standardise is not None and self.world.is_first:
+            model.standardise.fit(self._source, self.train_config.seed)
+        model.backbone_snippets = self.train_config.backbone_snippets
+        model.to(self.device)
+        self.world.copy_from_first(model.state_dict().values())
+        return model
 
     def share_weights(self) -> None:
         """Let all processes have the weights and statistics of the first."""
