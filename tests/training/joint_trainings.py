@@ -55,7 +55,7 @@ def before_update(rank: int, action: Callable[[], object]) -> None:
 
 
 def log_opened(log: Path) -> None:
-    """Write the names of feature files that this process opens from now on, each time, to a file."""
+    """Write the name of each feature file, whenever this process opens one, to a file."""
     file = log.open("a")
 
     def hear(event: str, arguments: tuple[object, ...]) -> None:
