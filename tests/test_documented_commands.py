@@ -56,6 +56,8 @@ NO_CLUSTER = NotHere(reason="needs a Ray cluster", nearest="tests/runtime/cli/te
 NO_STORE = NotHere(reason="needs a store", nearest="tests/runtime/cli/test_addresses.py")
 FEATURES_IN_STORE = NotHere(
     reason="needs a bucket", nearest="tests/features/test_remote_features.py"
+MANY_PROCESSES = NotHere(
+    reason="needs GPUs and two machines", nearest="tests/training/test_many_nodes.py"
 )
 NO_GPU = NotHere(reason="needs a GPU", nearest="tests/engines/test_gpu_engines.py")
 
@@ -242,6 +244,14 @@ COMMANDS: dict[str, Run | NotHere] = {
     ),
     "wsgn-train thumos14.json --features features --subset validation --test test "
     "--protocol activitynet-210 --skip-missing -o runs/thumos14": TRAIN,
+    "torchrun --nproc-per-node 2 -m wsgn.training.cli annotations.json --features features "
+    "-o runs/joint --device cuda": MANY_PROCESSES,
+    "torchrun --nnodes 2 --node-rank 0 --master-addr 10.0.0.1 --master-port 29500 "
+    "--nproc-per-node 2 -m wsgn.training.cli annotations.json --features features -o runs/joint "
+    "--device cuda": MANY_PROCESSES,
+    "torchrun --nnodes 2 --node-rank 1 --master-addr 10.0.0.1 --master-port 29500 "
+    "--nproc-per-node 2 -m wsgn.training.cli annotations.json --features features -o runs/joint "
+    "--device cuda": MANY_PROCESSES,
     "wsgn-eval runs/first/detections.json --truth synthetic/annotations.json --subset test "
     "--protocol activitynet --tiou 0.1 0.3 0.5 0.7 --report report.html": Run(),
     "wsgn-eval --group ours runs/ours-*/detections.json --group wtalc runs/wtalc-*/detections.json "
@@ -296,7 +306,7 @@ OF_MACHINES = ("docker", "kubectl", "sbatch", "sudo")
 
 # Options of other people's programs that the pages name.
 OF_OTHERS = {
-    "--array", "--exit-timeout-secs", "--gpus", "--model-repository", "--nproc-per-node",
+    "--array", "--exit-timeout-secs", "--gpus", "--master-port", "--model-repository",
 }  # fmt: skip
 
 
