@@ -56,6 +56,7 @@ NO_CLUSTER = NotHere(reason="needs a Ray cluster", nearest="tests/runtime/cli/te
 NO_STORE = NotHere(reason="needs a store", nearest="tests/runtime/cli/test_addresses.py")
 FEATURES_IN_STORE = NotHere(
     reason="needs a bucket", nearest="tests/features/test_remote_features.py"
+)
 MANY_PROCESSES = NotHere(
     reason="needs GPUs and two machines", nearest="tests/training/test_many_nodes.py"
 )
