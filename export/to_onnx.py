@@ -9,10 +9,15 @@ from pathlib import Path
 
 from wsgn.errors import UsageError
 from wsgn.export.graphs.file import CALLS, OnnxExport, export_onnx
-from wsgn.extraction.arguments import add_onnx_options, onnx_options
+from wsgn.extraction.arguments import add_onnx_options, backbone_names, onnx_options
 from wsgn.extraction.choose import split_names
 from wsgn.extraction.config import ONNX_PREFIX
-from wsgn.features.arguments import add_feature_options, add_video_memory, data_options
+from wsgn.features.arguments import (
+    add_feature_options,
+    add_video_memory,
+    data_options,
+    features_path,
+)
 from wsgn.manifest import FLOW_METHODS, GRAPHS, RESIZE_MODES
 from wsgn.prediction.alarm_options import AlarmOptions
 from wsgn.prediction.int8_options import Int8Options
@@ -61,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument(
         "--backbone",
+        type=backbone_names,
         action="append",
         metavar="BACKBONE[,BACKBONE]",
         help="what made the features, put before a model that was trained on them for an engine "
@@ -99,10 +105,13 @@ def _add_alarm_options(parser: argparse.ArgumentParser) -> None:
     )
     data = group.add_mutually_exclusive_group()
     data.add_argument("--videos", type=local_path, metavar="DIR", help="folder of video files")
-    data.add_argument("--features", type=Path, metavar="PATH", help="feature files, any layout")
+    data.add_argument(
+        "--features", type=features_path, metavar="PATH", help="feature files, any layout"
+    )
     add("--subset", help="of the annotations (default: all videos)")
     add(
         "--held-out",
+        type=_held_out,
         action="append",
         default=[],
         metavar="MODEL=SUBSET",
@@ -119,6 +128,13 @@ def _add_alarm_options(parser: argparse.ArgumentParser) -> None:
     )
     add_feature_options(group)
     add_video_memory(group)
+
+
+def _held_out(text: str) -> tuple[Path, str]:
+    path, separator, subset = text.rpartition("=")
+    if not (path and separator and subset):
+        raise argparse.ArgumentTypeError(f"must be MODEL=SUBSET, got '{text}'")
+    return input_path(path), subset
 
 
 def _alarm_options(arguments: argparse.Namespace) -> AlarmOptions | None:
@@ -138,18 +154,12 @@ def _alarm_options(arguments: argparse.Namespace) -> AlarmOptions | None:
             "--false-alarms-per-hour needs videos in which to count them: --annotations, and "
             "--videos or --features."
         )
-    held_out = []
-    for text in arguments.held_out:
-        path, separator, subset = text.rpartition("=")
-        if not (path and separator and subset):
-            raise UsageError(f"--held-out must be MODEL=SUBSET, got '{text}'.")
-        held_out.append((Path(path), subset))
     return AlarmOptions(
         false_alarms_per_hour=rate,
         annotations=arguments.annotations,
         data=data_options(arguments),
         subset=arguments.subset,
-        held_out=tuple(held_out),
+        held_out=tuple(arguments.held_out),
         keep_found=arguments.keep_found,
     )
 
@@ -223,7 +233,7 @@ def _in_words(report: OnnxExport, graph: str, *, half: bool) -> list[str]:
         f" (values up to {row.largest_value:.3g})"
         for row in report.parity
     ]
-    size = size_in_words(report.path.stat().st_size)
+    size = size_in_words(report.num_bytes)
     if report.int8 is not None:
         lines += report.int8.lines()
     if report.alarms is not None:

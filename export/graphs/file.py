@@ -46,6 +46,8 @@ class OnnxExport:
     alarms: AlarmReport | None = None
     # What INT8 costs, where it was asked for.
     int8: Int8Report | None = None
+    # Of the file as it was put in its place.
+    num_bytes: int = 0
 
 
 def export_onnx(
@@ -129,6 +131,8 @@ def export_onnx(
         save_graph(document, unchecked, wanted=output)
         report = _parity(subject, graph, unchecked, output, half=half, calls=calls)
         report = replace(report, alarms=found, int8=_quantised(unchecked, int8))
+        # It may be no file of this disk any more once it has its name.
+        report = replace(report, num_bytes=unchecked.stat().st_size)
         put_in_place(unchecked, output)
     return report
 

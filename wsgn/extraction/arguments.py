@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wsgn.backbones.config import ONNX_CHANNELS
 from wsgn.errors import UsageError
 from wsgn.extraction.config import ONNX_PREFIX
+from wsgn.remote.arguments import input_behind
 
 if TYPE_CHECKING:
     from wsgn.backbones.onnx_network import OnnxOptions
@@ -57,6 +58,11 @@ def onnx_options(arguments: argparse.Namespace, names: Sequence[str]) -> OnnxOpt
     from wsgn.backbones.onnx_network import OnnxOptions
 
     return OnnxOptions(**given)
+
+
+def backbone_names(text: str) -> str:
+    """Names with commas as they are; files at addresses among them are those of copies."""
+    return ",".join(input_behind(ONNX_PREFIX[-1], name) for name in text.split(","))
 
 
 def _numbers(text: str) -> Numbers:

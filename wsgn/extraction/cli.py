@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsgn.errors import MissingExtraError, UsageError
-from wsgn.extraction.arguments import add_onnx_options, onnx_options
+from wsgn.extraction.arguments import add_onnx_options, backbone_names, onnx_options
 from wsgn.extraction.choose import ChosenNetwork, choose_networks, split_names
 from wsgn.extraction.config import (
     BACKBONES,
@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_network_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--backbone",
+        type=backbone_names,
         action="append",
         required=True,
         metavar="NAME[,NAME]",

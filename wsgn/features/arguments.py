@@ -21,6 +21,7 @@ from wsgn.features.options import (
 )
 from wsgn.manifest import Sampling
 from wsgn.remote.addresses import is_address
+from wsgn.remote.arguments import local_path
 
 # More than any machine has.
 _MOST_GIB = 2**20
@@ -29,7 +30,7 @@ _MOST_GIB = 2**20
 def add_data_source(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """`--videos` or `--features`, one of which must be given."""
     data = parser.add_mutually_exclusive_group(required=True)
-    data.add_argument("--videos", type=Path, metavar="DIR", help="folder of video files")
+    data.add_argument("--videos", type=local_path, metavar="DIR", help="folder of video files")
     data.add_argument(
         "--features",
         type=features_path,

@@ -25,7 +25,7 @@ from wsgn.features.layouts import AUTO, LAYOUTS, open_features
 from wsgn.features.options import NATIVE, FeatureOptions, FrameRate
 from wsgn.features.reader import LOGGER
 from wsgn.remote.addresses import shown
-from wsgn.remote.arguments import output_folder
+from wsgn.remote.arguments import input_behind, output_file, output_folder
 from wsgn.support.command import report_failures, run_command, say
 from wsgn.support.parser import CommandParser, size_in_bytes
 from wsgn.support.progress import progress_bar
@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_annotations(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--annotations",
+        type=lambda text: input_behind("=", text),
         nargs="+",
         metavar="[SUBSET=]PATH",
         help="JSON, a table (CSV), a folder for each class, files of ELAN, Label Studio or VIA, "
@@ -109,7 +110,10 @@ def _add_annotations(parser: argparse.ArgumentParser) -> None:
         "Studio)",
     )
     parser.add_argument(
-        "--annotations-out", type=Path, metavar="FILE.json", help="write the annotations as JSON"
+        "--annotations-out",
+        type=output_file,
+        metavar="FILE.json",
+        help="write the annotations as JSON",
     )
     parser.add_argument(
         "--labels-from-segments", action="store_true", help="video-level labels out of the segments"

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from wsgn.extraction.arguments import backbone_names
 from wsgn.extraction.recommended import BACKBONE, FRAME_RATE, SNIPPET_LENGTH, SNIPPET_STRIDE
 from wsgn.learning.learn import learn
 from wsgn.learning.options import FALSE_ALARMS_PER_HOUR, TEST_SHARE, LearnOptions
@@ -74,7 +75,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--backbone", default=BACKBONE, help="as in wsgn-features (default: %(default)s)")
+    add(
+        "--backbone",
+        type=backbone_names,
+        default=BACKBONE,
+        help="as in wsgn-features (default: %(default)s)",
+    )
     add("--weights", type=input_path, action="append", default=[], help="of --backbone, likewise")
     add("--frame-rate", type=float, default=FRAME_RATE, help="frames per second (default: 10)")
     add("--snippet-length", type=int, default=SNIPPET_LENGTH, help="frames (default: 3)")

@@ -17,7 +17,7 @@ from wsgn.features.arguments import (
 from wsgn.methods.config import SCORINGS
 from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.prediction.options import SEGMENT_RULES, USUAL_TIOU, PredictOptions
-from wsgn.remote.arguments import input_path, local_path, output_file
+from wsgn.remote.arguments import input_path, output_file, output_folder
 from wsgn.support.command import report_failures, run_command, say
 from wsgn.support.parser import CommandParser
 from wsgn.support.shards import read_shard
@@ -158,7 +158,7 @@ def _add_sharing(group: argparse._ArgumentGroup) -> None:
     add_shard(group, "video")
     group.add_argument(
         "--parts",
-        type=local_path,
+        type=output_folder,
         metavar="DIR",
         help="with --shard, write what it predicts there and make nothing of it; without, join "
         "what all shards wrote there",

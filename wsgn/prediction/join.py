@@ -25,6 +25,7 @@ from wsgn.prediction.parts import (
     read_predictions,
 )
 from wsgn.support.files import file_sha256, input_errors
+from wsgn.support.mirrors import fetch_file, file_names
 from wsgn.support.shards import unfinished_shards
 
 _PART = re.compile(rf"{STEM}\.\d+-of-\d+{re.escape(SUFFIX)}")
@@ -96,7 +97,9 @@ def joined(
 
 def _paths(folder: Path) -> list[Path]:
     with input_errors(f"the folder {folder}"):
-        paths = sorted(path for path in folder.iterdir() if _PART.fullmatch(path.name))
+        paths = [folder / name for name in file_names(folder) if _PART.fullmatch(name)]
+        for path in paths:
+            fetch_file(path)
     if not paths:
         raise InputError(
             f"{folder} holds no part of a prediction ({STEM}.1-of-N{SUFFIX}): run each shard "

@@ -36,6 +36,14 @@ def input_name(text: str) -> str:
     return str(input_path(text)) if is_address(text) else text
 
 
+def input_behind(sign: str, text: str) -> str:
+    """The same of text, for options that take NAME=PATH, or a kind before another sign, too."""
+    before, found, behind = text.partition(sign)
+    if found and is_address(behind) and not is_address(text):
+        return f"{before}{sign}{input_name(behind)}"
+    return input_name(text)
+
+
 def local_path(text: str) -> Path:
     """A path; an address is refused."""
     return Path(local_name(text))

@@ -180,6 +180,17 @@ def at_hand(path: Path) -> Iterator[Path]:
         copy.unlink(missing_ok=True)
 
 
+def fetch_file(path: Path) -> None:
+    """Have a file on this disk under its path until the command ends.
+
+    Raises `InputError`, and `OSError` where a copy cannot be made.
+    """
+    found = mirror_of(path)
+    if found is not None and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found[0].fetch(found[1], path)
+
+
 def with_places(text: str) -> str:
     """Words with the places that files belong to instead of the folders on this disk."""
     for mirror in _mirrors:

@@ -33,7 +33,7 @@ from wsgn.features.options import NATIVE, DataOptions, FeatureOptions
 from wsgn.manifest import COMPONENTS, RESIZE_MODES, FrameInput, Sampling
 from wsgn.metrics.protocol import PROTOCOLS
 from wsgn.presets import DEFAULT_PIXEL_PRESET, DEFAULT_PRESET, PRESETS, Preset, preset
-from wsgn.remote.arguments import input_path, output_folder
+from wsgn.remote.arguments import input_path, local_path, output_folder
 from wsgn.support.command import run_command, say
 from wsgn.support.mirrors import is_there
 from wsgn.support.parser import CommandParser, default_text
@@ -205,7 +205,7 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--feature-cache",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="where features of --videos are kept, for other trainings too (default: features in "
         "the folder of the training)",
