@@ -229,7 +229,14 @@ class Outputs:
                 )
             )
         path = record_path(directory, plan.shard)
-        write_record(path, plan, run, formats=self._options.formats, sources=sources)
+        write_record(
+            path,
+            plan,
+            run,
+            formats=self._options.formats,
+            documents=self._joined_paths(jobs),
+            sources=sources,
+        )
 
     def _joined_paths(self, jobs: Sequence[Job]) -> dict[str, Path]:
         """By format."""

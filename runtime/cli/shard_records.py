@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from wsgn.errors import InputError, UsageError
+from wsgn.support.files import file_sha256, input_errors
 from wsgn.support.json_input import read_object
 from wsgn.support.mirrors import at_hand
 from wsgn.support.records import record_from_dict
@@ -56,6 +57,8 @@ class ShardRecord:
     formats: tuple[str, ...]
     engine_sha256: str
     parameters: dict[str, Any]
+    # By format, the SHA-256 of the shard's document of all its sources.
+    documents: dict[str, str]
     sources: tuple[ShardSource, ...]
 
 
@@ -90,9 +93,10 @@ def write_record(
     run: RunEvent,
     *,
     formats: Sequence[str],
+    documents: Mapping[str, Path],
     sources: Sequence[ShardSource],
 ) -> None:
-    """Write the record of a shard. Raises `OutputError`."""
+    """Write the record of a shard, whose documents are there. Raises `OutputError`."""
     record = ShardRecord(
         number=plan.shard.number,
         count=plan.shard.count,
@@ -101,6 +105,7 @@ def write_record(
         formats=tuple(formats),
         engine_sha256=run.engine_sha256,
         parameters=run.parameters,
+        documents={kind: document_sha256(document) for kind, document in documents.items()},
         sources=tuple(sources),
     )
     file = ResultFile(path)
@@ -110,6 +115,12 @@ def write_record(
         file.commit()
     finally:
         file.discard()
+
+
+def document_sha256(path: Path) -> str:
+    """Of a shard's document, what its record says of it. Raises `InputError`."""
+    with input_errors(path), at_hand(path) as copy:
+        return file_sha256(copy)
 
 
 def read_record(path: Path) -> ShardRecord:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import planted
@@ -68,15 +67,32 @@ def test_what_is_no_whole_run_is_not_merged(
     assert "1 of 2 shards have not come to their end: 2/2" in merged(out)
     run(videos, "-o", out, "-f", "json", "--shard", "2/2", "--threshold", "0.9")
     assert "options of detection" in merged(out)
-    # Documents of a shard that another one has taken the place of.
     run(videos, "-o", out, "-f", "json", "--shard", "2/2", "--overwrite")
-    document = out / "detections.2-of-2.json"
-    held = json.loads(document.read_bytes())
-    held["results"].popitem()
-    document.write_text(json.dumps(held))
-    assert "lack 1 sources" in merged(out)
     (out / "detections.2-of-2.shard").write_text('{"schema": "wsgn.shard/1", "number": 2}')
     assert "no record of a shard" in merged(out)
+
+
+@pytest.mark.parametrize("kind", ["json", "csv"])
+def test_a_document_that_has_lost_its_end_is_not_merged(
+    run: Run, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    def shard(*more: str) -> None:
+        run(videos, "-o", tmp_path, "-f", "json,csv", "--shard", "2/2", *more)
+
+    run(videos, "-o", tmp_path, "-f", "json,csv", "--shard", "1/2")
+    shard()
+    document = tmp_path / f"detections.2-of-2.{kind}"
+    whole = document.read_bytes()
+    # What is left of a CSV is one.
+    document.write_bytes(whole[: whole.rindex(b"\n", 0, -1) + 1])
+    capsys.readouterr()
+    assert main(["merge", str(tmp_path)]) == 3
+    assert f"{document.name}' is not what its shard wrote" in capsys.readouterr().err
+    # Nothing of the other format either.
+    assert not list(tmp_path.glob("detections.json")) + list(tmp_path.glob("detections.csv"))
+    shard("--resume")
+    assert document.read_bytes() == whole
+    assert main(["merge", str(tmp_path)]) == 4
 
 
 def test_a_shard_that_starts_again_takes_its_record_back(
