@@ -131,3 +131,11 @@ def test_kinds_of_addresses_that_nobody_knows_or_has_a_package_for() -> None:
         open_remote("foo://bucket/a.mp4")
     with pytest.raises(MissingExtraError, match="gs:// needs a package"):
         open_remote("gs://bucket/a.mp4")
+
+
+def test_a_name_and_a_password_in_an_address_are_refused_without_them() -> None:
+    for read in (open_remote, list_folder):
+        with pytest.raises(UsageError, match="leave them out") as caught:
+            read("memory://somebody:hunter2@bucket/a.mp4")
+        assert "hunter2" not in str(caught.value)
+        assert "memory://bucket/a.mp4" in str(caught.value)
