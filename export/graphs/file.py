@@ -46,7 +46,7 @@ class OnnxExport:
     alarms: AlarmReport | None = None
     # What INT8 costs, where it was asked for.
     int8: Int8Report | None = None
-    # Of the file as it was put in its place.
+    # Of the file before it was put in its place, where it may be no file of this disk.
     num_bytes: int = 0
 
 
@@ -130,11 +130,9 @@ def export_onnx(
         unchecked = folder / output.name
         save_graph(document, unchecked, wanted=output)
         report = _parity(subject, graph, unchecked, output, half=half, calls=calls)
-        report = replace(report, alarms=found, int8=_quantised(unchecked, int8))
-        # It may be no file of this disk any more once it has its name.
-        report = replace(report, num_bytes=unchecked.stat().st_size)
+        worth, num_bytes = _quantised(unchecked, int8), unchecked.stat().st_size
         put_in_place(unchecked, output)
-    return report
+    return replace(report, alarms=found, int8=worth, num_bytes=num_bytes)
 
 
 def _quantised(path: Path, options: Int8Options | None) -> Int8Report | None:
