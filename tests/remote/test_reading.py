@@ -139,3 +139,9 @@ def test_a_name_and_a_password_in_an_address_are_refused_without_them() -> None:
             read("memory://somebody:hunter2@bucket/a.mp4")
         assert "hunter2" not in str(caught.value)
         assert "memory://bucket/a.mp4" in str(caught.value)
+
+
+def test_an_address_without_a_bucket_is_refused() -> None:
+    for address in ("s3://", "s3:///dir/a.mp4"):
+        with pytest.raises(UsageError, match="names no bucket: give one, as in s3://bucket/dir"):
+            open_remote(address)

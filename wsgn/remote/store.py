@@ -57,8 +57,8 @@ class MissingStoreError(MissingExtraError):
 def open_store(address: str) -> tuple[Any, str]:
     """The file system of an address, kept for the next call, and the path that it knows it by.
 
-    Raises `MissingExtraError`, `UsageError` for an address of no known kind or with a
-    password, `RemoteError`.
+    Raises `MissingExtraError`, `UsageError` for an address of no known kind, without a bucket or
+    with a password, `RemoteError`.
     """
     try:
         from fsspec.core import url_to_fs
@@ -74,16 +74,25 @@ def open_store(address: str) -> tuple[Any, str]:
             f"'{shown(address)}' is an address of a kind that is not known: check what stands "
             "before ://."
         ) from error
+    _check_host(address)
+    with read_errors(address):
+        store, path = url_to_fs(address)
+        return store, str(path)
+
+
+def _check_host(address: str) -> None:
+    """Raise `UsageError` where an object store is named without a bucket or with a password."""
     host = address.partition("://")[2].partition("/")[0]
+    if scheme_of(address) in _WHOLE and scheme_of(address) != "memory" and not host:
+        raise UsageError(
+            f"'{shown(address)}' names no bucket: give one, as in {scheme_of(address)}://bucket/dir."
+        )
     # Of ftp:// and its like they are what the store is asked with.
     if scheme_of(address) in _WHOLE and ":" in host.rpartition("@")[0]:
         raise UsageError(
             f"'{shown(address)}' is given with a name and a password, which a store does not take "
             "from an address: leave them out, and set them as its own tools have them."
         )
-    with read_errors(address):
-        store, path = url_to_fs(address)
-        return store, str(path)
 
 
 @contextmanager
