@@ -7,6 +7,7 @@ straight line while the colour comes into view, and crosses the half exactly whe
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,12 @@ def write_sound(path: Path) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+def write_sources(folder: Path, names: Sequence[str]) -> Path:
+    """Short videos of these names in a folder, and `none.mp4`, which is none."""
+    for number, name in enumerate(names):
+        colours = ("black", "green", "black") if number % 2 else ("green", "black")
+        write_video(folder / f"{name}.mp4", tuple((one, 1.0) for one in colours))
+    (folder / "none.mp4").write_bytes(b"no video")
+    return folder

@@ -75,12 +75,7 @@ def _patiently(start: Callable[[], Any]) -> Any:
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five short videos, and one that is none."""
-    folder = tmp_path_factory.mktemp("rayed")
-    for number, name in enumerate(("a", "b", "crash", "d", "hang")):
-        colours = ("black", "green", "black") if number % 2 else ("green", "black")
-        planted.write_video(folder / f"{name}.mp4", tuple((one, 1.0) for one in colours))
-    (folder / "none.mp4").write_bytes(b"no video")
-    return folder
+    return planted.write_sources(tmp_path_factory.mktemp("rayed"), ("a", "b", "crash", "d", "hang"))
 
 
 def _contents(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, bytes]:

@@ -21,12 +21,9 @@ FORMATS = "jsonl,json,csv,html"
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six short videos, and one that is none."""
-    folder = tmp_path_factory.mktemp("worked")
-    for number, name in enumerate(("a", "b", "crash", "d", "hang", "f")):
-        colours = ("black", "green", "black") if number % 2 else ("green", "black")
-        planted.write_video(folder / f"{name}.mp4", tuple((one, 1.0) for one in colours))
-    (folder / "none.mp4").write_bytes(b"no video")
-    return folder
+    return planted.write_sources(
+        tmp_path_factory.mktemp("worked"), ("a", "b", "crash", "d", "hang", "f")
+    )
 
 
 def _contents(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, bytes]:
