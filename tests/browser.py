@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,15 @@ class Browser(chromium.Browser):
     def __init__(self, profile: Path, *words: str) -> None:
         require_browser()
         super().__init__(profile, *words)
+
+    def becomes(self, expression: str, value: object) -> None:
+        """Wait until an expression in the page has a value: what a page is told, it shows in its
+        turn, and one thing that is there says nothing of the next.
+        """
+        end = time.monotonic() + chromium.HANG_SECONDS
+        while (found := self.run(expression)) != value:
+            assert time.monotonic() < end, f"{expression} stays {found!r}, and is never {value!r}"
+            time.sleep(0.02)
 
 
 def require_browser() -> None:

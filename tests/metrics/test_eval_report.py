@@ -73,9 +73,9 @@ def test_a_browser_draws_it_without_a_word(
             "[...document.querySelectorAll('.lane:not(.axis):not(.overview) canvas')].every(c => "
             "c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v))"
         )
-        assert browser.run(painted)
+        browser.wait(painted)
         # Nothing is wider than the screen.
-        assert browser.run("document.documentElement.scrollWidth") <= width
+        browser.wait(f"document.documentElement.scrollWidth <= {width}")
         assert browser.complaints == []
     finally:
         browser.close()

@@ -57,13 +57,11 @@ def lane_place(browser: Browser, label: str, seconds: float) -> tuple[float, flo
     return left + width * seconds / 12, top + height / 2
 
 
-def drawn(browser: Browser, label: str, seconds: float) -> list[bool]:
-    """Whether a lane has a bar, and the greatest score, at a time."""
-    return browser.run(
-        f"""(canvas => {{ const x = Math.floor(canvas.width * {seconds} / 12);
+def drawn(label: str, seconds: float) -> str:
+    """Whether a lane has a bar, and the greatest score, at a time: as an expression."""
+    return f"""(canvas => {{ const x = Math.floor(canvas.width * {seconds} / 12);
         const at = y => canvas.getContext("2d").getImageData(x, y, 1, 1).data[3] > 0;
         return [at(6), at(15)]; }})({lane(label)})"""
-    )
 
 
 def colour(browser: Browser) -> str:
@@ -79,9 +77,9 @@ def test_lanes_show_what_was_found(browser: Browser, page: str) -> None:
     browser.wait(f"{NOW} === 0")
     for label, start, end in planted.SEGMENTS:
         middle = (start + end) / 2
-        assert drawn(browser, label, middle) == [True, True]
-        assert drawn(browser, label, start - 1.2) == [False, False]
-        assert drawn(browser, "green", middle) == [False, False]
+        browser.becomes(drawn(label, middle), [True, True])
+        browser.becomes(drawn(label, start - 1.2), [False, False])
+        browser.becomes(drawn("green", middle), [False, False])
     rows = browser.run("[...document.querySelectorAll('#list tbody tr')].map(r => r.textContent)")
     assert len(rows) == len(planted.SEGMENTS)
     assert rows[0].startswith("red0:02")
@@ -106,7 +104,7 @@ def test_a_camera_has_its_gaps_and_the_times_of_the_clock(browser: Browser, tmp_
     browser.open((tmp_path / "door.html").as_uri())
     painted = """(canvas => [3, 5, 8, 11].map(t => canvas.getContext("2d").getImageData(
         Math.floor(canvas.width * t / 12), 0, 12, canvas.height).data.some(value => value)))"""
-    assert browser.run(f"{painted}({lane('wave')})") == [True, False, True, False]
+    browser.becomes(f"{painted}({lane('wave')})", [True, False, True, False])
     row = browser.run("document.querySelector('#list tbody tr').textContent")
     clock = [f"{datetime.fromtimestamp(began + t):%H:%M:%S}.0" for t in (2, 4)]
     assert row == f"wave{clock[0]}{clock[1]}0.50"
@@ -121,7 +119,7 @@ def test_click_and_keys_seek(browser: Browser, page: str) -> None:
     browser.click(*lane_place(browser, "blue", 9.0))
     browser.wait(f"Math.abs({NOW} - 9) < 0.05")
     assert colour(browser) == "blue"
-    assert browser.run("document.querySelector('tr.on').textContent").startswith("blue")
+    browser.wait("document.querySelector('tr.on')?.textContent.startsWith('blue')")
     browser.wait("Math.abs(location.hash.slice(3) - 9) < 0.05")
     browser.key("p", "p")
     browser.wait(f"{NOW} < 8.3 && {NOW} > 7.7")
@@ -161,7 +159,7 @@ def test_fingers_seek_and_zoom(browser: Browser, page: str) -> None:
     left, right = ([lane_place(browser, "blue", t) for t in times] for times in ((5, 2), (6, 9)))
     browser.touch(tuple(left), tuple(right))
     browser.wait("!document.querySelector('.overview').hidden")
-    assert browser.run(f"Math.abs({NOW} - 9) < 0.1")
+    browser.wait(f"Math.abs({NOW} - 9) < 0.1")
     browser.call("Emulation.setTouchEmulationEnabled", enabled=False)
 
 
@@ -190,7 +188,7 @@ def test_planted_markup_does_nothing_and_a_phone_is_wide_enough(
             browser.size(width, 800)
             browser.open(page.as_uri())
             assert browser.run("document.querySelector('img') === null && !window.planted")
-            assert browser.run("document.documentElement.scrollWidth") <= width
+            browser.wait(f"document.documentElement.scrollWidth <= {width}")
     assert browser.complaints == []
     assert capsys.readouterr().err.count("No video was found") == 2
 

@@ -39,10 +39,9 @@ def pixel(label: str, seconds: float, y: int) -> str:
     }})()"""
 
 
-def texts(browser: Browser, selector: str) -> list[str]:
-    return browser.run(
-        f"[...document.querySelectorAll({json.dumps(selector)})].map(one => one.textContent)"
-    )
+def texts(selector: str) -> str:
+    """The texts of a page's elements, as an expression."""
+    return f"[...document.querySelectorAll({json.dumps(selector)})].map(one => one.textContent)"
 
 
 def tell_all(live: Served) -> None:
@@ -68,39 +67,37 @@ def test_lanes_events_and_pictures_are_there_and_move(browser: Browser) -> None:
         browser.run("document.querySelector('[data-seconds=\"180\"]').click()")
         browser.wait("null !== document.querySelector('.shown.seen')")
         browser.wait("document.querySelectorAll('#events tbody tr').length === 6")
-        assert texts(browser, ".about h2") == [NAME]
-        assert texts(browser, ".about .state") == ["plays"]
-        assert texts(browser, ".lane:not(.axis) > span") == ["wave", PLANTED]
-        assert texts(browser, "#link") == ["1 of 1 source plays"]
+        browser.becomes(texts(".about h2"), [NAME])
+        browser.becomes(texts(".about .state"), ["plays"])
+        browser.becomes(texts(".lane:not(.axis) > span"), ["wave", PLANTED])
+        browser.becomes(texts("#link"), ["1 of 1 source plays"])
         # The newest first.
-        assert texts(browser, "#events td:last-child")[:2] == [
-            f"{PLANTED} begins",
-            "something was restored.",
-        ]
+        newest = [f"{PLANTED} begins", "something was restored."]
+        browser.becomes(f"{texts('#events td:last-child')}.slice(0, 2)", newest)
         # A bar above, the scores below: of what was found, and of what is open and goes on to now.
         browser.wait(pixel("wave", 7.5, 6))
-        assert browser.run(pixel("wave", 7.5, 30))
+        browser.wait(pixel("wave", 7.5, 30))
         assert not browser.run(pixel("wave", 13.0, 6))
         assert not browser.run(pixel("wave", 13.0, 30))
         assert not browser.run(pixel(PLANTED, 7.5, 6))
-        assert browser.run(pixel(PLANTED, 41.0, 6))
+        browser.wait(pixel(PLANTED, 41.0, 6))
         # Nothing can be scored where no picture was: stripes, of which one column has some.
         striped = " || ".join(pixel("wave", 25.0, y) for y in (14, 16, 18, 20))
-        assert browser.run(striped)
+        browser.wait(striped)
         # What is told from now on is shown too, and all of it moves.
         lost = dataclasses.replace(changed(NAME, "lost"), message=f"{NAME}: {PLANTED}")
         live.tell(segment(NAME, 3, "wave", 32.0, 36.0), lost)
         browser.wait(pixel("wave", 34.0, 6))
         browser.wait("null !== document.querySelector('.shown.stale')")
-        assert texts(browser, ".about .words") == [PLANTED]
-        assert texts(browser, "#events td:last-child")[0] == PLANTED
+        browser.becomes(texts(".about .words"), [PLANTED])
+        browser.becomes(f"{texts('#events td:last-child')}[0]", PLANTED)
         before = browser.run("live.now()")
         browser.wait(f"live.now() > {before} + 2")
         browser.wait(pixel("wave", 34.0, 6))
         browser.run("document.querySelector('[data-seconds=\"600\"]').click()")
         browser.wait(pixel("wave", 34.0, 6))
         browser.size(390, 844)
-        assert browser.run("document.documentElement.scrollWidth") == 390
+        browser.becomes("document.documentElement.scrollWidth", 390)
     # But that the connection has ended, of which browsers tell.
     assert [one for one in browser.complaints if "ERR_" not in one] == []
 
@@ -115,9 +112,9 @@ def test_a_page_goes_over_to_the_next_run(browser: Browser) -> None:
     with served.served(port=live.port, run="fedcba9876543210", classes=("bow",)) as again:
         again.tell(run_event(), opened("door"))
         browser.wait("null !== document.querySelector('#link.on')")
-        assert texts(browser, ".about h2") == ["door"]
-        assert texts(browser, ".lane:not(.axis) > span") == ["bow"]
-        assert len(texts(browser, "#events tbody tr")) == 1
+        browser.becomes(texts(".about h2"), ["door"])
+        browser.becomes(texts(".lane:not(.axis) > span"), ["bow"])
+        browser.becomes(f"{texts('#events tbody tr')}.length", 1)
 
 
 def test_a_token_opens_the_page_and_leaves_the_address(browser: Browser) -> None:
@@ -128,5 +125,5 @@ def test_a_token_opens_the_page_and_leaves_the_address(browser: Browser) -> None
         live.pictures["door"] = picture((200, 30, 30))
         browser.open(f"http://127.0.0.1:{live.port}/?token={token}")
         browser.wait("null !== document.querySelector('.shown.seen')")
-        assert browser.run("location.search") == ""
-        assert browser.run("document.cookie") == ""
+        browser.becomes("location.search", "")
+        browser.becomes("document.cookie", "")
