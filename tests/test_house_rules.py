@@ -18,6 +18,7 @@ READ_WORDS = (
     "wsgn/features/arguments.py",
     "wsgn/remote/arguments.py",
     "wsgn/support/parser.py",
+    "wsgn/training/arguments.py",
     "wsgn/workers/arguments.py",
     "runtime/cli/clips.py",
     "runtime/cli/export.py",

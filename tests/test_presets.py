@@ -8,7 +8,7 @@ from wsgn.errors import UsageError
 from wsgn.manifest import FeatureInput, Sampling
 from wsgn.methods.config import StpnConfig, WsgnConfig
 from wsgn.presets import PRESETS, Preset, preset
-from wsgn.training.cli import train_options
+from wsgn.training.arguments import train_options
 
 
 def chosen(*options: str) -> Preset:

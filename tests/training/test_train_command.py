@@ -17,7 +17,8 @@ from wsgn.features.convert import convert_features
 from wsgn.features.layouts import open_features
 from wsgn.manifest import SYNTHETIC, FeatureInput
 from wsgn.presets import preset
-from wsgn.training.cli import main, train_options
+from wsgn.training.arguments import train_options
+from wsgn.training.cli import main
 from wsgn.training.train import _tell_of_the_compact_network
 from wsgn.training.trainer import StepLog, Trainer
 

@@ -15,7 +15,8 @@ from wsgn.extraction.recommended import PretrainedOptions
 from wsgn.features.options import FeatureOptions, VideoOptions
 from wsgn.runtime import DetectOptions, DetectorOptions, detect, open_engine
 from wsgn.training import pretrained
-from wsgn.training.cli import main, train_options
+from wsgn.training.arguments import train_options
+from wsgn.training.cli import main
 from wsgn.training.options import TrainOptions
 
 STEPS = {"right": (3, 0), "down": (0, 3), "still": (0, 0)}
