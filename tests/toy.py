@@ -11,11 +11,13 @@ import torch
 
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.data.annotations import VideoAnnotation
+from wsgn.data.charades import CLASSES as CHARADES_CLASSES
 from wsgn.data.samples import VideoSample
 from wsgn.features.file import write_feature_file
 from wsgn.localization.segments import SnippetTimes
 from wsgn.manifest import FeatureInput, FrameInput, Sampling
 from wsgn.methods.config import WsgnConfig
+from wsgn.training import cli as train
 
 CLASSES = ("wave", "jump", "bow")
 SAMPLING = Sampling(frame_rate=10.0, snippet_length=8, snippet_stride=4)
@@ -105,6 +107,46 @@ def write_toy_dataset(folder: Path, num_training: int = 24, num_test: int = 12) 
         }
     document = {"classes": list(CLASSES), "database": database}
     (folder / "annotations.json").write_text(json.dumps(document))
+    return folder
+
+
+def write_toy_model(folder: Path, last: str) -> Path:
+    """`write_toy_dataset`, with its last test video called `last`, and `run/` of 20 steps on it."""
+    write_toy_dataset(folder)
+    options = ("--steps", "20", "--learning-rate", "0.02", "--thinning", "1", "-q")
+    assert train.main(train_words(folder, folder / "run", *options, "--preset", "wsgn+")) == 0
+    path, features = folder / "annotations.json", folder / "features"
+    path.write_text(path.read_text().replace('"toy_35"', f'"{last}"'))
+    (features / "toy_35.safetensors").rename(features / f"{last}.safetensors")
+    return folder
+
+
+def write_toy_charades(folder: Path) -> Path:
+    """Four videos to train on and two to test, of Charades' classes, and `run/` of 60 steps.
+
+    Features and annotations lie as in `write_toy_dataset`; `train.csv` and `test.csv` are those of
+    Charades. Snippets are a third of a second long; 10 to 20 are of the class.
+    """
+    random = np.random.default_rng(0)
+    (folder / "features").mkdir()
+    sampling = Sampling(frame_rate=24.0, snippet_length=8, snippet_stride=8)
+    database, lines = {}, {name: ["id,actions,length"] for name in ("train", "test")}
+    for index in range(6):
+        name, label = f"V{index:04d}", CHARADES_CLASSES[index % 2]
+        subset = "train" if index < 4 else "test"
+        features = random.normal(size=(30, 8)).astype(np.float32)
+        features[10:20, index % 2] += 5
+        write_feature_file(folder / "features" / f"{name}.safetensors", features, sampling)
+        segments = [{"label": label, "segment": [3.34, 6.66]}]
+        database[name] = {"subset": subset, "duration": 10.0, "annotations": segments}
+        lines[subset].append(f"{name},{label} 3.34 6.66,10.0")
+    document = {"classes": list(CHARADES_CLASSES), "database": database}
+    (folder / "annotations.json").write_text(json.dumps(document))
+    for subset, rows in lines.items():
+        (folder / f"{subset}.csv").write_text("\n".join(rows) + "\n")
+    options = ("--steps", "60", "--learning-rate", "0.02", "--thinning", "1", "-q")
+    options += ("--preset", "charades", "--batch-videos", "4", "--dropout", "0")
+    assert train.main(train_words(folder, folder / "run", *options)) == 0
     return folder
 
 

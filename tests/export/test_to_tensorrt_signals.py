@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from contents import contents
 from leftovers import left_by_a_killed_run
 from plan_command import build, require_rtx, without_driver
 from plan_graphs import heads, save
@@ -28,10 +29,6 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     code, plan = build(save(heads(), tmp_path / "m.onnx"))
     assert code == 0
     return plan
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def build_again(plan: Path) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from contents import contents
 from leftovers import left_by_a_killed_run
 from numbered_clips import steady, write_clip
 from opened_files import note_opened
@@ -184,10 +185,7 @@ def test_processes_give_the_same_and_a_crash_or_a_hang_costs_one_video(
     assert [line for line in of_one.err.splitlines() if "empty" in line] == [
         line for line in of_two.err.splitlines() if "empty" in line
     ]
-    found, wanted = (
-        {path.name: path.read_bytes() for path in folder.iterdir()} for folder in (shared, alone)
-    )
-    assert found == wanted
+    assert contents(shared) == contents(alone)
     # What is there is not done again, and no process is started for nothing.
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "nowhere"))
     for name in ("z-crash", "z-hang", "empty"):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from contents import contents
 from layouts_on_disk import NAMES, SAMPLING, random_features, write_npy, write_safetensors
 
 from wsgn.errors import InputError
@@ -49,8 +50,7 @@ def members(folder: Path) -> dict[str, bytes]:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    paths = sorted(folder.rglob("*.safetensors"))
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+    return contents(folder, lambda name: name.endswith(".safetensors"))
 
 
 def edited(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:
@@ -121,11 +121,7 @@ def test_packs_have_the_size_that_was_asked_for(source: Path, tmp_path: Path) ->
 def test_the_same_features_make_the_same_bytes(source: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):
         assert pack(source, tmp_path / name, size=SMALL) == 0
-    first, second = (
-        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
-        for name in ("first", "second")
-    )
-    assert first == second
+    assert contents(tmp_path / "first") == contents(tmp_path / "second")
 
 
 def test_headers_are_those_of_ustar(source: Path, tmp_path: Path) -> None:
@@ -385,10 +381,10 @@ def test_other_features_of_a_video_are_not_put_beside_it(
 ) -> None:
     out = tmp_path / "out"
     assert pack(source, out, size=SMALL) == 0
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    before = contents(out)
     assert pack(source, out, "--dtype", "float16") == 2
     assert "other features of video 'video_a'" in capsys.readouterr().err
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert contents(out) == before
     assert pack(source, out, "--dtype", "float16", "--overwrite") == 0
     assert open_features(out).info("video_a").dtype == "float16"
     assert [path.name for path in out.glob("*.tar")] == ["features-000000.tar"]

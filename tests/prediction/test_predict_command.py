@@ -10,16 +10,14 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from toy import SAMPLING, SIZE, train_words, write_toy_dataset
+from toy import SAMPLING, SIZE, train_words, write_toy_charades, write_toy_dataset
 
 from wsgn.checkpoint import load_checkpoint
-from wsgn.data.charades import CLASSES as CHARADES_CLASSES
 from wsgn.engines.open import open_engine
 from wsgn.export.graphs import int8
 from wsgn.export.to_onnx import main as to_onnx
 from wsgn.features.file import write_feature_file
 from wsgn.features.options import FeatureOptions
-from wsgn.manifest import Sampling
 from wsgn.metrics.annotations import read_truth
 from wsgn.metrics.detection import evaluate_detection
 from wsgn.metrics.detections import read_detections
@@ -184,28 +182,7 @@ def test_two_streams_are_fused_late(
 
 
 def test_charades_points_and_submission(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    random = np.random.default_rng(0)
-    (tmp_path / "features").mkdir()
-    sampling = Sampling(frame_rate=24.0, snippet_length=8, snippet_stride=8)
-    database, lines = {}, ["id,actions,length"]
-    for index in range(6):
-        name, label = f"V{index:04d}", CHARADES_CLASSES[index % 2]
-        features = random.normal(size=(30, 8)).astype(np.float32)
-        features[10:20, index % 2] += 5
-        write_feature_file(tmp_path / "features" / f"{name}.safetensors", features, sampling)
-        # Snippets of a third of a second: 10 to 20 are seconds 3.3 to 6.7.
-        database[name] = {
-            "subset": "train" if index < 4 else "test",
-            "duration": 10.0,
-            "annotations": [{"label": label, "segment": [3.34, 6.66]}],
-        }
-        if index >= 4:
-            lines.append(f"{name},{label} 3.34 6.66,10.0")
-    document = {"classes": list(CHARADES_CLASSES), "database": database}
-    (tmp_path / "annotations.json").write_text(json.dumps(document))
-    (tmp_path / "test.csv").write_text("\n".join(lines) + "\n")
-    options = ("--preset", "charades", "--batch-videos", "4", "--dropout", "0")
-    assert train.main(train_words(tmp_path, tmp_path / "run", *QUICK, *options)) == 0
+    write_toy_charades(tmp_path)
     capsys.readouterr()
     arguments = [
         str(tmp_path / "run" / "model.safetensors"), "--charades", str(tmp_path / "test.csv"),

@@ -8,30 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from contents import contents
 from opened_files import note_opened
 from places import ROOT
 from planted_faults import plant_faults
-from toy import train_words, write_toy_dataset
+from toy import write_toy_charades, write_toy_model
 
 from wsgn.prediction.cli import main
-from wsgn.training import cli as train
-
-# The last of the test videos.
-LAST = "toy_35"
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve test videos, the last of which is called z-crash, and a model of 20 steps."""
-    folder = write_toy_dataset(tmp_path_factory.mktemp("dataset"))
-    options = ("--steps", "20", "--learning-rate", "0.02", "--thinning", "1", "-q")
-    assert train.main(train_words(folder, folder / "run", *options, "--preset", "wsgn+")) == 0
-    path = folder / "annotations.json"
-    path.write_text(path.read_text().replace(f'"{LAST}"', '"z-crash"'))
-    (folder / "features" / f"{LAST}.safetensors").rename(
-        folder / "features" / "z-crash.safetensors"
-    )
-    return folder
+    return write_toy_model(tmp_path_factory.mktemp("dataset"), "z-crash")
 
 
 @pytest.fixture
@@ -57,10 +46,6 @@ def predict(
 ALL = ("-o", "found.json", "--protocol", "activitynet", "--report", "page.html", "--json")
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 @pytest.mark.parametrize("models", [1, 2])
 def test_shards_joined_are_what_one_process_gives(
     predict: Callable[..., tuple[int, str, str]], tmp_path: Path, models: int
@@ -81,6 +66,36 @@ def test_shards_joined_are_what_one_process_gives(
     assert contents(tmp_path / "some") == contents(tmp_path / "one")
     names = sorted(path.name for path in (tmp_path / "parts").iterdir())
     assert names == [f"predictions.{number}-of-5.safetensors" for number in range(1, 6)]
+
+
+def test_a_submission_and_a_model_of_joined_shards_are_those_of_one_process(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_toy_charades(tmp_path)
+    given = [str(folder / "annotations.json"), str(folder / "run" / "model.safetensors")]
+    given += ["--features", str(folder / "features"), "--subset", "train", "-q", "--json"]
+    given += ["--charades", str(folder / "train.csv"), "--submission", "points.txt"]
+    # With thresholds that are set on these videos.
+    given += ["--smoothing-seconds", "0.7", "--write-model", "own.safetensors"]
+
+    def said(name: str, *words: str) -> str:
+        (folder / name).mkdir(exist_ok=True)
+        monkeypatch.chdir(folder / name)
+        capsys.readouterr()
+        assert main([*given, *words]) == 0
+        return capsys.readouterr().out
+
+    alone = said("one")
+    assert json.loads(alone)["charades"]["points"] == 100
+    for shard in ("2/3", "3/3", "1/3"):
+        said("joined", "--parts", "../parts", "--shard", shard)
+    assert contents(folder / "joined") == {}
+    assert said("joined", "--parts", "../parts") == alone
+    assert contents(folder / "joined") == contents(folder / "one")
+    assert contents(folder / "one").keys() == {"points.txt", "own.safetensors"}
+    # It is another model than the one that predicted.
+    before = (folder / "run" / "model.safetensors").read_bytes()
+    assert (folder / "one" / "own.safetensors").read_bytes() != before
 
 
 def test_a_shard_opens_its_own_files_only(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import planted
 import pytest
+from contents import contents
 from object_store import ObjectStore
 from toy import train_words, write_toy_dataset
 
@@ -47,14 +48,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     return folder
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 def put_inputs(store: ObjectStore, inputs: Path, line: str) -> None:

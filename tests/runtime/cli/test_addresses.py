@@ -13,6 +13,7 @@ import av
 import numpy as np
 import planted
 import pytest
+from contents import contents
 from object_store import SECRET, ObjectStore
 from outcomes import Run
 
@@ -54,14 +55,6 @@ def stored(store: ObjectStore, folder: Path) -> None:
         if path.is_file():
             name = path.relative_to(folder).as_posix()
             store.put("films", f"day/{name}", path.read_bytes())
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 def test_a_run_over_a_store_and_into_one_is_that_on_this_disk(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import planted
 import pytest
+from contents import contents
 from outcomes import Run
 
 from wsgn.runtime.cli.main import main
@@ -25,14 +26,6 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and "-of-" not in path.name
-    }
-
-
 def test_merged_shards_are_byte_for_byte_one_run(run: Run, videos: Path, tmp_path: Path) -> None:
     one, shards = tmp_path / "one", tmp_path / "shards"
     # The first source is the last by its name.
@@ -45,8 +38,8 @@ def test_merged_shards_are_byte_for_byte_one_run(run: Run, videos: Path, tmp_pat
     # The third has only what is no video; the last two have nothing at all.
     assert codes == [0, 0, 3, 0, 0, 0, 0, 0]
     assert main(["merge", str(shards)]) == 4
-    assert _contents(shards) == _contents(one)
-    assert len(_contents(one)) == 5 * 4 + 3
+    assert contents(shards, keep=lambda name: "-of-" not in name) == contents(one)
+    assert len(contents(one)) == 5 * 4 + 3
     # What is there is not replaced unasked, and pages of a folder leave the shards' documents out.
     assert main(["merge", str(shards)]) == 6
     assert main(["report", str(shards), "-o", str(tmp_path / "pages")]) == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import planted
 import pytest
+from contents import contents, without
 from outcomes import Run
 from planted_faults import plant_faults
 
@@ -26,20 +27,12 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def _contents(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, bytes]:
-    return {
-        path.name: path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.name.partition(".")[0] not in without
-    }
-
-
 def test_workers_write_what_one_process_writes(run: Run, videos: Path, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     alone = run(videos, "-o", one, "-f", FORMATS, "--threads", 1)
     shared = run(videos, "-o", two, "-f", FORMATS, "--threads", 1, "--workers", 2)
     assert (alone.code, shared.code) == (4, 4)
-    assert _contents(one) == _contents(two)
+    assert contents(one) == contents(two)
     # On stdout the sources come as they end, each whole.
     by_source: list[dict[str, list[object]]] = []
     for outcome in (alone, shared):
@@ -52,7 +45,7 @@ def test_workers_write_what_one_process_writes(run: Run, videos: Path, tmp_path:
     assert by_source[0] == by_source[1]
     # All is there: no source is done again.
     assert run(videos, "-o", two, "-f", FORMATS, "--workers", 2, "--resume").code == 4
-    assert _contents(one) == _contents(two)
+    assert contents(one) == contents(two)
 
 
 def test_a_crash_and_a_hang_cost_one_source_each(
@@ -86,8 +79,8 @@ def test_a_crash_and_a_hang_cost_one_source_each(
     assert codes.keys() == {"crash.mp4", "hang.mp4", "none.mp4"}
     assert (codes["crash.mp4"], codes["hang.mp4"]) == ("crashed", "stalled")
     # Every file but theirs is that of one process, and nothing else is left.
-    left_out = ("crash", "hang", "detections")
-    assert _contents(shared, without=left_out) == _contents(one, without=left_out)
+    left_out = without("crash", "hang", "detections")
+    assert contents(shared, left_out) == contents(one, left_out)
     merged = json.loads((shared / "detections.json").read_bytes())["results"]
     assert list(merged) == ["a", "b", "d", "f"]
 

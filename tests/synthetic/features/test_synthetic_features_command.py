@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from contents import contents
 from places import SHARED
 from synthetic_feature_sets import video, write_annotations
 
@@ -29,10 +30,6 @@ VIDEOS = (
 def make(folder: Path, *arguments: str, videos: tuple[VideoAnnotation, ...] = VIDEOS) -> int:
     path = write_annotations(folder.parent / "annotations.json", *videos)
     return main(["features", str(folder), "--annotations", str(path), *arguments])
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def test_every_video_gets_a_file_with_its_time_base(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from contents import contents
 
 from wsgn.support.arrays import UInt8Array
 from wsgn.synthetic.cli import main
@@ -43,11 +44,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read_annotations(folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / "annotations.json").read_text())
     return content
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_same_seed_gives_same_bytes_whatever_the_workers(dataset: Path, tmp_path: Path) -> None:
