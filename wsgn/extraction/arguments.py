@@ -62,7 +62,9 @@ def onnx_options(arguments: argparse.Namespace, names: Sequence[str]) -> OnnxOpt
 
 def backbone_names(text: str) -> str:
     """Names with commas as they are; files at addresses among them are those of copies."""
-    return ",".join(input_behind(ONNX_PREFIX[-1], name) for name in text.split(","))
+    sign = ONNX_PREFIX[-1]
+    # Where PyTorch puts the weights of a network that is exported with them beside it.
+    return ",".join(input_behind(sign, name, endings=(".data",)) for name in text.split(","))
 
 
 def _numbers(text: str) -> Numbers:

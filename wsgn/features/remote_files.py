@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from typing import IO
-
 from wsgn.errors import InputError, UsageError
 from wsgn.features.file import SUFFIX, FeatureInfo, read_info_at, read_stored_features_at
 from wsgn.features.folders import FeatureFiles
-from wsgn.features.npy_file import opened
 from wsgn.features.packed.files import read_packed
 from wsgn.features.packed.index import INDEX_NAME, PackedFile, read_index
 from wsgn.features.packed.member import BLOCK
 from wsgn.features.reader import require_stored
 from wsgn.features.safetensors_file import FileBytes
 from wsgn.remote.addresses import folder_of, name_of, shown
-from wsgn.remote.cache import kept_part
+from wsgn.remote.parts import StoredPart
 from wsgn.remote.reading import StoredFile, list_folder
 from wsgn.remote.store import MISSING, RemoteError
 from wsgn.support.arrays import AnyArray
@@ -170,15 +163,9 @@ def _bytes_at(
     file: StoredFile, *, offset: int, size: int, skipped: int, where: str | None = None
 ) -> FileBytes:
     """A part of a file in a store as a file behind its first bytes."""
-    found = kept_part(file.address, file.version, offset, size)
     return FileBytes(
         where=where or shown(file.address),
-        open=partial(_in_memory, found) if isinstance(found, bytes) else partial(opened, found),
+        open=StoredPart(file, offset, size).open,
         begin=skipped,
         size=size - skipped,
     )
-
-
-@contextmanager
-def _in_memory(data: bytes) -> Iterator[IO[bytes]]:
-    yield io.BytesIO(data)

@@ -13,6 +13,7 @@ from wsgn.data.charades import CLASSES as CHARADES_CLASSES
 from wsgn.metrics.charades import CharadesResult
 from wsgn.metrics.detection import DetectionResult
 from wsgn.support.arrays import FloatArray
+from wsgn.support.mirrors import with_places
 from wsgn.support.table_formats import Cell, spread
 
 
@@ -97,7 +98,7 @@ def compared_document(rows: Sequence[Row]) -> list[dict[str, Any]]:
         values = np.stack([one.overall for one in row.figures])  # (files, K)
         document: dict[str, Any] = {
             "name": row.name,
-            "files": [str(path) for path in row.files],
+            "files": [with_places(str(path)) for path in row.files],
             "percent": dict(zip(row.figures[0].heading, values.mean(axis=0).tolist(), strict=True)),
         }
         if len(row.files) > 1:
@@ -109,13 +110,14 @@ def compared_document(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def names_of(paths: Sequence[Path]) -> list[str]:
     """Names for rows: the parts of the paths that tell them apart; whole paths where none do."""
-    parts = [path.parts for path in paths]
+    known = [with_places(str(path)) for path in paths]
+    parts = [Path(path).parts for path in known]
     shortest = min(map(len, parts), default=0)
     front = _num_common(parts, shortest)
     back = _num_common([one[::-1] for one in parts], shortest)
     names = ["/".join(one[front : len(one) - back]) for one in parts]
     if len(set(names)) < len(names) or not all(names):
-        return [str(path) for path in paths]
+        return known
     return names
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,12 +15,15 @@ from wsgn.remote.store import open_store, require_whole_uploads
 from wsgn.support.mirrors import add_mirror
 
 
-def input_path(text: str) -> Path:
-    """A path as it is; of an address, that of a copy on this disk. Raises `InputError`."""
+def input_path(text: str, *, beside: Sequence[str] = ()) -> Path:
+    """A path as it is; of an address, that of a copy on this disk. Raises `InputError`.
+
+    Copies of the files of the names `beside`, as far as they are there, lie beside that copy.
+    """
     if not is_address(text):
         return Path(text)
     with _usage():
-        return local_copy(text)
+        return local_copy(text, beside=beside)
 
 
 def engine_file(text: str) -> Path:
@@ -36,11 +39,15 @@ def input_name(text: str) -> str:
     return str(input_path(text)) if is_address(text) else text
 
 
-def input_behind(sign: str, text: str) -> str:
-    """The same of text, for options that take NAME=PATH, or a kind before another sign, too."""
+def input_behind(sign: str, text: str, *, endings: Sequence[str] = ()) -> str:
+    """The same of text, for options that take NAME=PATH, or a kind before another sign, too.
+
+    `endings` are those of files that may lie beside, behind the name of the file.
+    """
     before, found, behind = text.partition(sign)
     if found and is_address(behind) and not is_address(text):
-        return f"{before}{sign}{input_name(behind)}"
+        beside = [name_of(behind) + ending for ending in endings]
+        return f"{before}{sign}{input_path(behind, beside=beside)}"
     return input_name(text)
 
 

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsgn.remote.addresses import name_of, shown
+from wsgn.remote.addresses import folder_of, inside, name_of, shown
 from wsgn.remote.reading import read_range, version_of
-from wsgn.remote.store import MISSING, UNREADABLE, RemoteError, open_store, read_errors
+from wsgn.remote.store import MISSING, PERMISSION, UNREADABLE, RemoteError, open_store, read_errors
 from wsgn.support.files import AtomicFile, output_errors
+from wsgn.support.mirrors import name_copies
 
 # The folder of copies, instead of the one that the system has for such things.
 VARIABLE = "WSGN_CACHE"
 # Bytes of one request.
 _CHUNK_BYTES = 32 << 20
-# Of the disk of the copies; what would need more is read and not kept.
-_FREE_SHARE = 0.05
 
 
 def cache_folder() -> Path:
@@ -56,19 +53,21 @@ class _Version:
 def local_copy(address: str, *, beside: Sequence[str] = ()) -> Path:
     """A whole copy of the file at an address, of the same name; it is not to be changed.
 
-    Where there are files beside it that have one of the endings `beside` behind its name, copies of
-    them lie beside the copy. Each is fetched where there is no copy of what is there now, which one
-    request tells. Raises `RemoteError`, and `OutputError` where no copy can be written.
+    Where files of the names `beside` lie beside it, copies of them lie beside the copy. Each is
+    fetched where there is no copy of what is there now, which one request tells. Messages name the
+    address for the copy. Raises `RemoteError`, and `OutputError` where no copy can be written.
     """
     versions = [_version_of(address)]
-    for ending in beside:
+    for name in beside:
         try:
-            versions.append(_version_of(address + ending))
+            versions.append(_version_of(inside(folder_of(address), name)))
         except RemoteError as error:
-            if error.code != MISSING:
+            # Who may not list a bucket is not told that a file is missing.
+            if error.code not in (MISSING, PERMISSION):
                 raise
     marks = "\n".join(f"{one.address}\n{one.mark}" for one in versions)
     place = cache_folder() / hashlib.sha256(marks.encode()).hexdigest()[:32]
+    name_copies(place, shown(folder_of(address)))
     for version in versions:
         _fetch(version, place / _file_name(version.address))
     return place / _file_name(address)
@@ -76,7 +75,8 @@ def local_copy(address: str, *, beside: Sequence[str] = ()) -> Path:
 
 def engine_copy(address: str) -> Path:
     """A copy of an engine, with the sidecar of a TensorRT plan beside it; see `local_copy`."""
-    return local_copy(address, beside=(".json",) if address.endswith(".plan") else ())
+    beside = (f"{name_of(address)}.json",) if address.endswith(".plan") else ()
+    return local_copy(address, beside=beside)
 
 
 def _file_name(address: str) -> str:
@@ -86,60 +86,39 @@ def _file_name(address: str) -> str:
 
 def _fetch(version: _Version, path: Path) -> None:
     """Make the copy, unless it is there."""
-    if version.mark is not None and _is_copy(path, version.size):
+    if version.mark is not None and has_size(path, version.size):
         return
     with output_errors(f"the copy of {shown(version.address)}"):
         # What only some may read there is nobody else's here.
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with AtomicFile(path) as file:
-            copy_bytes(version.address, version.size, file.write)
-            if _version_of(version.address) != version:
-                raise RemoteError(
-                    UNREADABLE,
-                    f"{shown(version.address)} has changed while it was copied: try again.",
-                )
+            _copy(version, file.write)
 
 
-def copy_bytes(address: str, size: int, write: Callable[[bytes], object]) -> None:
-    """Give the bytes of a file to `write`, a request for 32 MB. Raises `RemoteError`."""
+def copy_bytes(address: str, write: Callable[[bytes], object]) -> None:
+    """Give the bytes of a file to `write`.
+
+    Raises `RemoteError`, also where it has changed meanwhile.
+    """
+    _copy(_version_of(address), write)
+
+
+def _copy(version: _Version, write: Callable[[bytes], object]) -> None:
+    """By a request for 32 MB, and one that asks whether all are of the same version."""
+    address, size = version.address, version.size
     for offset in range(0, size, _CHUNK_BYTES):
         data = read_range(address, offset, min(_CHUNK_BYTES, size - offset))
         if len(data) != min(_CHUNK_BYTES, size - offset):
             raise RemoteError(UNREADABLE, f"{shown(address)} has become shorter: try again.")
         write(data)
-
-
-def kept_part(address: str, version: str | None, offset: int, size: int) -> Path | bytes:
-    """A copy of a part of a file whose version a listing told, by one request where there is none.
-
-    The bytes themselves where no copy is kept: of a version that is not known, and where the disk
-    is full but for a twentieth. Nothing is removed to make room. Raises `RemoteError`.
-    """
-    key = f"{address}\n{version}\n{offset}+{size}"
-    path = cache_folder() / hashlib.sha256(key.encode()).hexdigest()[:32] / "part"
-    if version is not None and _is_copy(path, size):
-        return path
-    data = read_range(address, offset, size)
-    if len(data) != size:
+    if _version_of(address) != version:
         raise RemoteError(
-            UNREADABLE, f"{shown(address)} has changed since its folder was listed: start again."
+            UNREADABLE, f"{shown(address)} has changed while it was copied: try again."
         )
-    # What cannot be kept is no reason not to use it.
-    with suppress(OSError):
-        if version is not None and _has_room(path, size):
-            with AtomicFile(path) as file:
-                file.write(data)
-            return path
-    return data
 
 
-def _has_room(path: Path, size: int) -> bool:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    usage = shutil.disk_usage(path.parent)
-    return usage.free - size > _FREE_SHARE * usage.total
-
-
-def _is_copy(path: Path, size: int) -> bool:
+def has_size(path: Path, size: int) -> bool:
+    """Whether a copy of so many bytes is there; copies get their names when they are whole."""
     try:
         return path.stat().st_size == size
     except OSError:

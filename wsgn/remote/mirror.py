@@ -64,12 +64,8 @@ class RemoteMirror:
 
     def fetch(self, name: str, target: Path) -> None:
         """Copy a file from there. Raises `RemoteError`, and `OSError` for the copy."""
-        address = inside(self.address, name)
-        store, path = open_store(address)
-        with read_errors(address):
-            size = int(store.info(path)["size"])
         with target.open("wb") as file:
-            copy_bytes(address, size, file.write)
+            copy_bytes(inside(self.address, name), file.write)
 
     def remove(self, name: str) -> None:
         """Take a file away, if it is there. Raises `OSError`, and `OutputError` as `has` does."""

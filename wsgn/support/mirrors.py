@@ -55,6 +55,8 @@ class Mirror(Protocol):
 
 
 _mirrors: list[Mirror] = []
+# Folders of copies on this disk, and the places that these are copies of.
+_copies: dict[str, str] = {}
 
 
 def add_mirror(mirror: Mirror) -> None:
@@ -83,13 +85,15 @@ def lent_mirror(mirror: Mirror | None) -> Iterator[None]:
 
 @contextmanager
 def closed_mirrors() -> Iterator[None]:
-    """At the end of the block no mirror is left of those that came in it."""
-    before = len(_mirrors)
+    """At the end of the block no mirror is left of those that came in it, and no name of copies."""
+    before, copies = len(_mirrors), dict(_copies)
     try:
         yield
     finally:
         while len(_mirrors) > before:
             _mirrors.pop().close()
+        _copies.clear()
+        _copies.update(copies)
 
 
 def mirror_of(path: Path) -> tuple[Mirror, str] | None:
@@ -191,8 +195,18 @@ def fetch_file(path: Path) -> None:
         found[0].fetch(found[1], path)
 
 
+def name_copies(folder: Path, shown: str) -> None:
+    """Let words name a place for a folder on this disk with copies of files from there.
+
+    As `add_mirror` does of files that go there.
+    """
+    _copies[str(folder)] = shown
+
+
 def with_places(text: str) -> str:
-    """Words with the places that files belong to instead of the folders on this disk."""
+    """Words with the places that files belong to, or come from, for the folders on this disk."""
     for mirror in _mirrors:
         text = text.replace(str(mirror.root), mirror.shown)
+    for folder, shown in _copies.items():
+        text = text.replace(folder, shown)
     return text

@@ -10,19 +10,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from wsgn.errors import UsageError
+from wsgn.support.counts import bytes_of
 
 # What a value is called in the help, where an option has no word of its own.
 _METAVARS: dict[Any, str] = {int: "N", float: "X", Path: "PATH"}
 _KINDS = {"int": "a whole number", "float": "a number", "finite_number": "a number"}
 # More than a sentence needs of what was typed.
 _MOST_LETTERS = 60
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) ?(ki|mi|gi|ti|k|m|g|t|)b?", re.ASCII | re.IGNORECASE)
-_UNITS = {
-    "": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12,
-    "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40,
-}  # fmt: skip
-# No disk is larger.
-_MOST_BYTES = 10**18
 # Of these values the name of the option says all.
 _SILENT = (None, False, True, argparse.SUPPRESS)
 
@@ -95,12 +89,11 @@ def finite_number(text: str) -> float:
 
 
 def size_in_bytes(text: str) -> int:
-    """A `type` of options: `500MB`, `1.5 GB` (of 1000 MB) or `1GiB` (of 1024 MiB)."""
-    found = _SIZE.fullmatch(text.strip())
-    size = 0.0 if found is None else float(found[1]) * _UNITS[found[2].lower()]
-    if not 1 <= size <= _MOST_BYTES:
+    """A `type` of options; see `wsgn.support.counts.bytes_of`."""
+    size = bytes_of(text)
+    if size is None:
         raise argparse.ArgumentTypeError(f"must be a size such as 1GB or 500MB, got {_short(text)}")
-    return int(size)
+    return size
 
 
 def default_text(value: object) -> str:

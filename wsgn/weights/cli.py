@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsgn.errors import MissingExtraError, UsageError
+from wsgn.remote.addresses import is_address, name_of
 from wsgn.remote.arguments import input_path, local_path, output_file
 from wsgn.support.command import run_command
 from wsgn.support.parser import CommandParser
@@ -83,10 +84,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _weights_file(text: str) -> Path:
+    """A path; of an address, that of a copy with the other file of its checkpoint beside it."""
+    from wsgn.weights.tensorflow_bundle import files_beside
+
+    return input_path(text, beside=files_beside(name_of(text)) if is_address(text) else ())
+
+
 def _add_file(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "file",
-        type=input_path,
+        type=_weights_file,
         help=".pt, .pth, .safetensors, or .index of a TensorFlow checkpoint",
     )
     command.add_argument(

@@ -20,18 +20,17 @@ from wsgn.weights.i3d_layouts import (
     tensorflow_scope,
 )
 from wsgn.weights.identify import Identified, identify
-from wsgn.weights.tensorflow_bundle import INDEX_SUFFIX, read_index, read_tensors
+from wsgn.weights.tensorflow_bundle import DATA_SUFFIX, INDEX_SUFFIX, read_index, read_tensors
 from wsgn.weights.torch_file import require_plain_weights
 
-_DATA_SUFFIX = ".data-00000-of-00001"
 # What DataParallel puts before every name, and where training scripts put the weights.
 _WRAPPER, _NESTED = "module.", "state_dict"
 
 
 def source_files(path: Path) -> tuple[Path, ...]:
     """The file itself, or index and data of a TensorFlow checkpoint that any of the two names."""
-    stem = path.name.removesuffix(INDEX_SUFFIX).removesuffix(_DATA_SUFFIX)
-    index, data = path.with_name(stem + INDEX_SUFFIX), path.with_name(stem + _DATA_SUFFIX)
+    stem = path.name.removesuffix(INDEX_SUFFIX).removesuffix(DATA_SUFFIX)
+    index, data = path.with_name(stem + INDEX_SUFFIX), path.with_name(stem + DATA_SUFFIX)
     files = (index, data) if stem != path.name or index.is_file() else (path,)
     for file in files:
         if file.exists():

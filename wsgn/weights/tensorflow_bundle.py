@@ -31,7 +31,8 @@ _MOST_ENTRIES = 100_000
 _MOST_BLOCKS = 10_000
 _MOST_DIMENSIONS = 8
 _LONGEST_VARINT = 10
-INDEX_SUFFIX = ".index"
+# Of a checkpoint whose data are one file.
+INDEX_SUFFIX, DATA_SUFFIX = ".index", ".data-00000-of-00001"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,14 @@ class BundleEntry:
     size: int
     # Masked CRC-32C.
     checksum: int
+
+
+def files_beside(name: str) -> tuple[str, ...]:
+    """The other file of a checkpoint of which one is named so; none of what is no checkpoint."""
+    for own, other in ((INDEX_SUFFIX, DATA_SUFFIX), (DATA_SUFFIX, INDEX_SUFFIX)):
+        if name.endswith(own):
+            return (name.removesuffix(own) + other,)
+    return ()
 
 
 def read_index(path: Path) -> dict[str, BundleEntry]:
@@ -83,7 +92,7 @@ def read_tensors(index: Path, names: set[str]) -> dict[str, Float32Array]:
     missing = sorted(names - set(entries))
     if missing:
         raise InputError(f"the checkpoint {index} lacks '{missing[0]}'.")
-    data_file = index.with_name(index.name.removesuffix(INDEX_SUFFIX) + ".data-00000-of-00001")
+    data_file = index.with_name(index.name.removesuffix(INDEX_SUFFIX) + DATA_SUFFIX)
     if not data_file.is_file():
         raise InputError(f"the checkpoint {index} needs {data_file.name} beside it.")
     with input_errors(data_file):
