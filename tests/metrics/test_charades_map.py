@@ -153,6 +153,34 @@ def test_missing_rows_come_last(tmp_path):
     assert evaluate_charades(truth_of([labels]), scores).map_percent == pytest.approx(100 / 3)
 
 
+@pytest.mark.parametrize(
+    ("only_scored", "words", "expected"),
+    [
+        # The positive point of the second video heads what has no score: rank 26.
+        (False, "3 videos, 75 points (2 of the videos have no scores and rank last)", 100 / 26),
+        # No video that counts has the class.
+        (True, "1 videos, 25 points (2 more have no scores and are left out)", np.nan),
+    ],
+)
+def test_videos_without_scores_are_counted(only_scored: bool, words: str, expected: float) -> None:
+    labels = np.zeros((3, 25, 157), dtype=np.bool_)
+    labels[0, 0, 0] = True
+    labels[1, 0, 1] = True
+    scores = np.full((3, 25, 157), -np.inf)
+    scores[0] = np.arange(25, 0, -1)[:, None]
+    result = evaluate_charades(truth_of(list(labels)), scores, only_scored=only_scored)
+    assert result.counted == words
+    assert result.average_precision_percent[0] == 100
+    assert result.num_unscored == 2
+    np.testing.assert_allclose(result.average_precision_percent[1], expected)
+
+
+def test_scores_of_none_of_the_videos_are_refused() -> None:
+    truth = truth_of([np.ones((25, 157), dtype=np.bool_)])
+    with pytest.raises(InputError, match="None of the 1 videos has a score"):
+        evaluate_charades(truth, np.full((1, 25, 157), -np.inf))
+
+
 def test_points_count_from_1(tmp_path):
     lines = [scores_line("V0", point, point) for point in range(1, 26)]
     scores = read_submission(submission(tmp_path, *lines), ["V0"])

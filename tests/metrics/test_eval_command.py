@@ -229,10 +229,21 @@ def test_charades(tmp_path, capsys):
     expected = 100 * (1 / 2 + 2 / 4 + 3 / 5 + 4 / 6) / 4
     assert found["mAP"] == pytest.approx(expected)
     assert found["weighted_AP"] == pytest.approx(expected)
-    assert (found["videos"], found["points"]) == (1, 25)
+    assert (found["videos"], found["points"], found["unscored_videos"]) == (1, 25, 0)
     assert found["per_class"]["c000"] is None
     assert cli.main([*files, "--protocol", "charades", "--per-class"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["%", "mAP", "weighted", "AP"]
     assert lines[2].split() == ["all", f"{expected:.2f}", f"{expected:.2f}"]
     assert cli.main([*files, "--protocol", "charades", "--tiou", "0.5"]) == 2
+
+
+def test_videos_that_a_submission_lacks_are_told(tmp_path, capsys):
+    (tmp_path / "truth.csv").write_text("id,actions,length\nAB12,c001 2 5,25\nCD34,c001 2 5,25\n")
+    rows = [f"AB12 {point} {' '.join(['0.5'] * 157)}\n" for point in range(1, 26)]
+    (tmp_path / "submission.txt").write_text("".join(rows))
+    files = [str(tmp_path / "submission.txt"), "--truth", str(tmp_path / "truth.csv")]
+    assert cli.main([*files, "--protocol", "charades"]) == 0
+    assert "1 of the videos has no scores and ranks last" in capsys.readouterr().out
+    assert cli.main([*files, "--protocol", "charades", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unscored_videos"] == 1

@@ -64,7 +64,13 @@ def test_the_keys_of_the_json() -> None:
         "classification_mAP": 62.5,
         "classification_videos": 3,
         "outputs": {"temporal_softmax": [25.0, 0.0]},
-        "charades": {"videos": 2, "points": 50, "mAP": 75.0, "weighted_AP": 87.5},
+        "charades": {
+            "videos": 2,
+            "points": 50,
+            "unscored_videos": 0,
+            "mAP": 75.0,
+            "weighted_AP": 87.5,
+        },
     }
 
 

@@ -247,12 +247,13 @@ def _charades(options: EvalOptions) -> Callable[[Path], _Evaluated]:
             "protocol": _CHARADES,
             "videos": result.num_videos,
             "points": result.num_points,
+            "unscored_videos": result.num_unscored,
             "mAP": result.map_percent,
             "weighted_AP": result.weighted_ap_percent,
             # A class without positives has no average precision.
             "per_class": {name: None if ap != ap else ap for name, ap in per_class},
         }
-        what = f"charades: {result.num_videos} videos, {result.num_points} points"
+        what = f"charades: {result.counted}"
         return _Evaluated(figures=charades_figures(result), what=what, document=document)
 
     return score

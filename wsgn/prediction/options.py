@@ -83,8 +83,8 @@ class PredictOptions:
             raise UsageError("--shard needs --parts DIR, where all shards leave their parts.")
         if self.parts is not None and self.shard is None and self.workers is not None:
             raise UsageError(
-                "--parts without --shard joins what shards have predicted: leave --workers out, or "
-                "say which shard this is."
+                "--parts without --shard joins what shards have predicted: leave --workers and "
+                "--ray out, or say which shard this is."
             )
         if self.shard is None and not (self.wants_segments or self.charades or self.write_model):
             raise UsageError(

@@ -65,6 +65,7 @@ class PredictionReport:
             document["charades"] = {
                 "videos": self.charades.num_videos,
                 "points": self.charades.num_points,
+                "unscored_videos": self.charades.num_unscored,
                 "mAP": self.charades.map_percent,
                 "weighted_AP": self.charades.weighted_ap_percent,
             }
@@ -81,8 +82,8 @@ class PredictionReport:
             lines += _segments_lines(self.segments)
         if self.charades is not None:
             lines.append(
-                f"Charades localization on {self.charades.num_videos} videos, "
-                f"{self.charades.num_points} points: mAP {self.charades.map_percent:.2f} %, "
+                f"Charades localization on {self.charades.counted}: "
+                f"mAP {self.charades.map_percent:.2f} %, "
                 f"weighted AP {self.charades.weighted_ap_percent:.2f} %"
             )
         return "\n".join(lines)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from wsgn.checkpoint import Checkpoint, load_checkpoint
 from wsgn.data.annotations import Annotations
@@ -79,7 +78,7 @@ def predict(options: PredictOptions) -> PredictionReport:
         write_tried(options.write_model, checkpoints[0], options.segments, annotations, predictions)
     charades = None
     if points is not None:
-        charades = _charades(points, predictions, options.submission)
+        charades = _charades(options, points, predictions)
     return replace(report, charades=charades, model=options.write_model)
 
 
@@ -124,8 +123,20 @@ def _prepared(
     localised = has_segments(annotations.subset(options.subset))
     if options.protocol is not None and localised:
         read_truth(options.annotations, options.subset)
-    points = None if options.charades is None else read_charades(options.charades)
-    return checkpoints, annotations, points
+    return checkpoints, annotations, _points(options, annotations)
+
+
+def _points(options: PredictOptions, annotations: Annotations) -> CharadesTruth | None:
+    """What is to be scored at points; `UsageError` where it is of none of the videos."""
+    if options.charades is None:
+        return None
+    points = read_charades(options.charades)
+    if not {video.name for video in annotations.subset(options.subset)} & set(points.video_ids):
+        raise UsageError(
+            f"none of the {len(points.video_ids)} videos of {options.charades} is of the subset "
+            f"{options.subset!r}: give the CSV of these videos, or another --subset."
+        )
+    return points
 
 
 def _require_fit(
@@ -250,9 +261,10 @@ def _write_page(
 
 
 def _charades(
-    truth: CharadesTruth, predictions: Sequence[VideoPrediction], submission: Path | None
+    options: PredictOptions, truth: CharadesTruth, predictions: Sequence[VideoPrediction]
 ) -> CharadesResult:
     scores = charades_scores(truth, predictions)
-    if submission is not None:
-        write_submission(submission, truth.video_ids, scores)
-    return evaluate_charades(truth, scores)
+    result = evaluate_charades(truth, scores, only_scored=options.data.only_present)
+    if options.submission is not None:
+        write_submission(options.submission, truth.video_ids, scores)
+    return result
