@@ -1,0 +1,135 @@
+"""Work that processes share out, on files of a store: what one process writes on this disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import planted
+import pytest
+from object_store import ObjectStore
+from places import ROOT
+
+NAMES = ("a", "b", "c")
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    folder = tmp_path / "videos"
+    for number, name in enumerate(NAMES, 1):
+        (folder / name).mkdir(parents=True)
+        planted.write_video(folder / name / "v.mp4", (("green", float(number)), ("black", 1.0)))
+    return folder
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files, in which nothing may be left."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def stored(object_store: ObjectStore, videos: Path) -> ObjectStore:
+    """The videos in `films`, and an empty bucket `found`."""
+    for path in sorted(videos.rglob("*.mp4")):
+        object_store.put("films", f"day/{path.relative_to(videos)}", path.read_bytes())
+    object_store.bucket("found")
+    return object_store
+
+
+def call(module: str, *words: object) -> int:
+    code: int = import_module(f"wsgn.{module}").main([str(word) for word in words])
+    return code
+
+
+def require_same(store: ObjectStore, folder: Path) -> None:
+    """Everything in `found` below `out/`, byte for byte what the folder has, and no more."""
+    here = {
+        f"out/{path.relative_to(folder).as_posix()}": path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    assert len(here) >= len(NAMES)
+    assert store.keys("found") == sorted(here)
+    for name, data in here.items():
+        assert store.get("found", name) == data, name
+    assert store.unfinished("found") == []
+
+
+def test_features_of_two_processes(
+    stored: ObjectStore,
+    videos: Path,
+    temporary: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = ("--backbone", "motion", "--threads", 1, "-q")
+    assert call("extraction.cli", videos, "-o", tmp_path / "out", *options) == 0
+    there = ("s3://films/day/", "-o", "s3://found/out", *options, "--processes", 2)
+    assert call("extraction.cli", *there) == 0, capsys.readouterr().err
+    require_same(stored, tmp_path / "out")
+    assert list(temporary.iterdir()) == []
+    # What is there is not done again.
+    stored.requests.clear()
+    assert call("extraction.cli", *there) == 0
+    assert stored.asked("PUT") == []
+    assert "3 already there" in capsys.readouterr().out
+
+
+@pytest.fixture
+def ray_address(stored: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A cluster of one machine with two cores, whose machines know the store as this one does."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT / "tests"), str(ROOT))))
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    # Else Ray writes one below HOME.
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
+    pytest.importorskip("ray", reason="Ray has no wheel for this Python")
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100 * 2**20}
+    cluster: Any = _patiently(lambda: Cluster(initialize_head=True, head_node_args=node))
+    yield cluster.address
+    cluster.shutdown()
+
+
+def _patiently(start: Callable[[], Any]) -> Any:
+    """Ray gives a node 30 s to start, which are few on a machine that does much else."""
+    for _ in range(4):
+        with contextlib.suppress(Exception):
+            return start()
+    return start()
+
+
+def test_a_ray_cluster(
+    stored: ObjectStore,
+    videos: Path,
+    temporary: Path,
+    tmp_path: Path,
+    ray_address: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    engine = planted.write_engine(tmp_path / "e.onnx")
+    address = stored.put("films", "e.onnx", engine.read_bytes())
+    options = ("-f", "jsonl,json,csv", "--threads", 1)
+    out = tmp_path / "out"
+    assert call("runtime.cli.main", videos, "-e", engine, "-o", out, *options) == 0
+    capsys.readouterr()
+    there = ("s3://films/day/", "-e", address, "-o", "s3://found/out", *options)
+    assert call("runtime.cli.main", *there, "--ray", ray_address) == 0, capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "s3://films/day/a/v.mp4" in said.out
+    assert str(temporary) not in said.out + said.err
+    for path in out.rglob("*.jsonl"):
+        # Lines name where a video was read.
+        text = path.read_text().replace(f"{videos}/", "s3://films/day/")
+        path.write_text(text)
+    require_same(stored, out)
+    assert [path for path in temporary.iterdir() if "wsgn" in path.name] == []
