@@ -25,7 +25,9 @@ def pytest_configure() -> None:
     if importlib.util.find_spec("hypothesis") is not None:
         from hypothesis import HealthCheck, settings
 
-        settings.register_profile(
-            "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-        )
+        slow = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        # Examples follow from each test, so that who changes one thing is not told of another.
+        # Others than those: pytest --hypothesis-profile random
+        settings.register_profile("any machine", slow, derandomize=True)
+        settings.register_profile("random", slow)
         settings.load_profile("any machine")

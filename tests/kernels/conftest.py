@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from interpreter import patch_language_once
 
 if TYPE_CHECKING:
     from wsgn.kernels.ahead_of_time.bundle import CompiledBundle
 
 collect_ignore_glob = []
+if os.environ.get("TRITON_INTERPRET") == "1":
+    patch_language_once()
 if not torch.cuda.is_available() and os.environ.get("TRITON_INTERPRET") != "1":
     collect_ignore_glob.append("on_device/*")
 

@@ -72,7 +72,8 @@ def test_each_job_has_one_end_and_it_is_its_own(
 
 @settings(max_examples=60, deadline=None)
 @given(
-    seconds=st.lists(st.floats(0.01, 100.0), min_size=1, max_size=60),
+    # The pool looks up five times a second of the virtual clock, which is what this test takes.
+    seconds=st.lists(st.floats(0.01, 10.0), min_size=1, max_size=60),
     workers=st.integers(1, 7),
     start=st.floats(0.0, 20.0),
 )
@@ -85,7 +86,8 @@ def test_without_failures_it_takes_as_long_as_the_model_says(
     result, _ = simulate(jobs, cluster, stall_seconds=1e6)
     wanted = start + finish_of_queue(np.array(seconds), workers).seconds
     assert result.seconds == pytest.approx(wanted)
-    assert result.seconds >= least_seconds(seconds, workers)
+    # But for how sums are rounded.
+    assert result.seconds >= least_seconds(seconds, workers) * (1 - 1e-12)
     # No greedy order is twice as long as the best one.
     assert result.seconds - start < 2 * least_seconds(seconds, workers) + 1e-6
 

@@ -30,6 +30,9 @@ SCALED = [
     for subset in SUBSETS
     for scale in (SOFTMAX_SCALES if "temporal_softmax" in subset else SOFTMAX_SCALES[:1])
 ]
+# The activations in turn; with frame scores the other one.
+OTHER = {"softmax": "sigmoid", "sigmoid": "softmax"}
+IN_TURN = [(*scaled, tuple(OTHER)[number % 2]) for number, scaled in enumerate(SCALED)]
 # Each subset of the weighted average with each activation once, the losses in turn.
 AVERAGED = [
     Case(
@@ -42,14 +45,15 @@ AVERAGED = [
 BIG = LARGE if DEVICE == "cpu" else None
 
 
-@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-@pytest.mark.parametrize(("components", "scale"), SCALED)
+@pytest.mark.parametrize(("components", "scale", "activation"), IN_TURN)
 def test_every_subset(components: tuple[str, ...], scale: str, activation: str) -> None:
     check_case(kernels, Case(components=components, softmax_scale=scale, activation=activation))
 
 
-@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-@pytest.mark.parametrize(("components", "scale"), SCALED)
+@pytest.mark.parametrize(
+    ("components", "scale", "activation"),
+    [(components, scale, OTHER[activation]) for components, scale, activation in IN_TURN],
+)
 def test_frame_scores_and_their_gradient(
     components: tuple[str, ...], scale: str, activation: str
 ) -> None:

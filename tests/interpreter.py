@@ -1,0 +1,46 @@
+"""Triton's interpreter, as tests want it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+
+def patch_language_once() -> None:
+    """While an interpreted kernel runs, `triton.language` is patched once.
+
+    Triton patches all of it anew at each call of a function within a kernel, which took half of
+    the time. What the outermost call takes back at its end, the next one has to patch again.
+    Versions that take nothing back are left as they are.
+    """
+    from triton.runtime import interpreter
+
+    patch = interpreter._patch_lang
+    running: Any = None
+    # Modules of the language that functions see: the whole of it, or its core.
+    patched: set[str] = set()
+
+    def patch_what_is_not(fn: Any) -> Any:
+        nonlocal running
+        seen = {
+            value.__name__
+            for value in fn.__globals__.values()
+            if inspect.ismodule(value) and value.__name__.startswith("triton.language")
+        }
+        if running is not None and seen <= patched:
+            return None
+        scope = patch(fn)
+        patched.update(seen)
+        if running is None and scope is not None:
+            running, take_back = scope, scope.restore
+
+            def restore() -> None:
+                nonlocal running
+                running = None
+                patched.clear()
+                take_back()
+
+            scope.restore = restore
+        return scope
+
+    interpreter._patch_lang = patch_what_is_not
