@@ -9,6 +9,7 @@ from wsgn.engines.engine import EngineDescription
 from wsgn.engines.open import open_engine
 from wsgn.errors import InputError, UsageError, WsgnError
 from wsgn.support.command import failure_code
+from wsgn.support.files import leftovers_removed
 from wsgn.support.signals import KeptSignal
 from wsgn.support.terminal import printable, quoted
 from wsgn.video import probe
@@ -110,7 +111,8 @@ def _run_in_workers(
     from .source_workers import source_workers
 
     _refuse_what_cannot_be_shared(jobs, options)
-    with outputs.folder():
+    files = (path for job in jobs for path in outputs.paths(job))
+    with outputs.folder(), leftovers_removed(files):
         outputs.check(jobs)
         _warn_of_formulas(jobs, description, outputs, console)
         with (

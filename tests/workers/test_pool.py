@@ -106,6 +106,24 @@ def test_a_signal_lets_workers_end_and_gives_out_nothing_more() -> None:
     assert max(asked) <= 4
 
 
+def test_a_job_is_asked_for_when_there_is_a_hand_for_it() -> None:
+    """What has become of the others may have changed what is to be done."""
+    transport, asked, num_ended = MadeTransport(), [0], [0]
+
+    def jobs() -> Iterator[NumberedJob]:
+        for number in range(20):
+            assert number - num_ended[0] < 3
+            asked[0] += 1
+            yield number, crash() if number % 5 == 1 else done()
+
+    with WorkerPool(transport, 3, stall_seconds=10, clock=transport.clock) as pool:
+        pool.begin()
+        assert asked == [0]
+        for _ in pool.run(jobs()):
+            num_ended[0] += 1
+    assert (asked, num_ended) == ([20], [20])
+
+
 def test_a_crash_after_a_signal_is_nobodys_news() -> None:
     transport, is_over = MadeTransport(), [False]
     transport.interrupt = lambda worker: transport._plan(worker, crash(0.1))  # type: ignore[method-assign]

@@ -20,7 +20,9 @@ from wsgn.extraction.config import ExtractionConfig
 from wsgn.extraction.extract import StoppedError, Watcher
 from wsgn.extraction.options import ExtractOptions
 from wsgn.extraction.videos import VideoFile
+from wsgn.features.file import SUFFIX
 from wsgn.support.counts import checked_count
+from wsgn.support.files import leftovers_removed
 from wsgn.support.mirrors import Mirror, lent_mirror, own_mirror
 from wsgn.support.terminal import say_above_bars
 from wsgn.workers.open import opened_pool
@@ -91,7 +93,8 @@ def extract_in_processes(options: ExtractOptions, watcher: BatchWatcher) -> Extr
             watcher.on_video(total)
         if not waiting:
             return Extracted()
-        with _workers(options, num_jobs=len(waiting)) as pool:
+        files = [options.output / f"{video.name}{SUFFIX}" for video in waiting]
+        with leftovers_removed(files), _workers(options, num_jobs=len(waiting)) as pool:
             pool.begin()
             return _extracted(pool, waiting, watcher, total)
 

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -256,12 +256,23 @@ def remove_leftovers(folder: Path) -> None:
     since it was started, and is gone. What cannot be removed stays.
     """
     pattern = re.compile(rf"\..+\.{_machine()}-([1-9][0-9]*)-[0-9a-f]{{8}}\.tmp", re.DOTALL)
-    with suppress(OSError):
+    # A ValueError is a name that no folder can have.
+    with suppress(OSError, ValueError):
         # Not by iterdir: a folder may hold many thousand files, and this is done for each.
         for name in os.listdir(folder):  # noqa: PTH208
             found = pattern.fullmatch(name) if name.endswith(".tmp") else None
             if found is not None and _is_gone(int(found[1])):
                 _remove(folder / name)
+
+
+@contextmanager
+def leftovers_removed(files: Iterable[Path]) -> Iterator[None]:
+    """After a block whose workers may have been killed: what they left beside these files goes."""
+    try:
+        yield
+    finally:
+        for folder in {path.parent for path in files}:
+            remove_leftovers(folder)
 
 
 def _remove(path: Path) -> None:

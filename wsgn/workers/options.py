@@ -42,7 +42,7 @@ def worker_options(
             )
         return None
     if stall_seconds is not None and not 1 <= stall_seconds <= MOST_SECONDS:
-        raise UsageError(f"--stall-limit must be at least 1 s, got {stall_seconds:g}.")
+        raise UsageError(f"--stall-limit must be 1 to {MOST_SECONDS} s, got {stall_seconds:g}.")
     if ray is not None:
         check_address(ray)
     return WorkerOptions(

@@ -95,6 +95,9 @@ class WorkerPool:
         self._paused_seconds = 0.0
         self._now = self._looked_seconds
         self._was_told_to_stop = False
+        # A job that was asked for and has no worker yet, and whether there are no more.
+        self._waiting: NumberedJob | None = None
+        self._is_all_given = False
 
     def __enter__(self) -> Self:
         """Nothing yet: `begin` starts the workers."""
@@ -125,23 +128,16 @@ class WorkerPool:
     def run(self, jobs: Iterator[NumberedJob]) -> Iterator[Told | Done | Died]:
         """Do jobs, each with its number, on whichever worker is free.
 
-        Asks for a job when a worker is free for it. Raises what ends the whole run: a `WsgnError`
-        of a worker, which no job's work caught, or that of opening a worker anew.
+        Asks for a job when a worker is free for it, or is to be started for it. Raises what ends
+        the whole run: a `WsgnError` of a worker, which no job's work caught, or that of opening a
+        worker anew.
         """
-        waiting = next(jobs, None)
         while True:
             self._look(0.0)
             if self._stopping() and not self._was_told_to_stop:
                 self._tell_to_stop()
-            if self._was_told_to_stop:
-                waiting = None
-            while waiting is not None and self._idle:
-                worker = self._idle.popitem()[0]
-                if self._transport.send(worker, waiting):
-                    deadline = self._now + self._stall_seconds
-                    self._busy[worker] = _Busy(number=waiting[0], deadline=deadline)
-                    waiting = next(jobs, None)
-            if waiting is None:
+            self._hand_out(jobs)
+            if self._is_all_given:
                 self._dismiss_idle()
             else:
                 self._fill()
@@ -150,6 +146,20 @@ class WorkerPool:
             for worker, report in self._reports():
                 yield from self._hear(worker, report)
             yield from self._stalled()
+
+    def _hand_out(self, jobs: Iterator[NumberedJob]) -> None:
+        """Give jobs to all that are idle, and see whether there is one for whoever is missing."""
+        while not self._is_all_given:
+            if self._waiting is None and (self._idle or self._num_workers_now < self._num_workers):
+                self._waiting = next(jobs, None)
+                self._is_all_given = self._waiting is None
+            if self._waiting is None or not self._idle:
+                return
+            worker = self._idle.popitem()[0]
+            if self._transport.send(worker, self._waiting):
+                deadline = self._now + self._stall_seconds
+                self._busy[worker] = _Busy(number=self._waiting[0], deadline=deadline)
+                self._waiting = None
 
     @property
     def _num_workers_now(self) -> int:
@@ -170,7 +180,8 @@ class WorkerPool:
 
     def _tell_to_stop(self) -> None:
         """Let workers come to an end with what they have."""
-        self._was_told_to_stop = True
+        self._was_told_to_stop = self._is_all_given = True
+        self._waiting = None
         for worker in self._busy:
             self._transport.interrupt(worker)
 
@@ -209,7 +220,10 @@ class WorkerPool:
             case Result():
                 assert busy is not None
                 del self._busy[worker]
-                self._idle[worker] = None
+                if report.is_last:
+                    self._transport.dismiss(worker)
+                else:
+                    self._idle[worker] = None
                 yield Done(number=busy.number, result=report.result)
             case Fatal():
                 raise _again(report)

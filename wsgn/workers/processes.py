@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
-from contextlib import suppress
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any
 
-from wsgn.support.signals import HANG_UPS
-from wsgn.workers.transport import Ended, NumberedJob, Report, sendable
+from wsgn.support.signals import HANG_UPS, hold_signals
+from wsgn.workers.transport import Ended, HungUpError, NumberedJob, Report, sendable
 from wsgn.workers.work import OpenWork, WorkerStop, serve
 
-# For a worker that was told to end, before it is killed.
+# For workers that were told to end, before they are killed.
 _PATIENCE_SECONDS = 5.0
+# Of a terminal, to all processes: they are the parent's, who tells workers by SIGTERM.
+_OF_TERMINALS = (signal.SIGINT, *HANG_UPS)
 
 
 @dataclass(kw_only=True)
@@ -42,10 +49,11 @@ class ProcessTransport:
         """See `Transport.start`."""
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, self._open_work), daemon=True)
-        process.start()
-        # So that its death is the end of the pipe.
-        theirs.close()
-        self._workers[worker] = _Process(process=process, connection=ours)
+        with _later_signals():
+            process.start()
+            # So that its death is the end of the pipe.
+            theirs.close()
+            self._workers[worker] = _Process(process=process, connection=ours)
 
     def send(self, worker: int, job: NumberedJob) -> bool:
         """See `Transport.send`. Raises `UsageError` where the job cannot be sent anywhere."""
@@ -63,11 +71,13 @@ class ProcessTransport:
 
     def dismiss(self, worker: int) -> None:
         """See `Transport.dismiss`."""
-        gone = self._workers.pop(worker)
-        # It ends at the end of its pipe, and one that is still opening at the signal.
+        gone = self._workers[worker]
+        # In this order `close` knows it, whenever a signal comes.
+        self._leaving.append(gone)
+        del self._workers[worker]
+        # It ends at the end of its pipe, and at the signal before it has begun or in its work.
         gone.connection.close()
         gone.process.terminate()
-        self._leaving.append(gone)
 
     def kill(self, worker: int) -> None:
         """See `Transport.kill`."""
@@ -83,11 +93,20 @@ class ProcessTransport:
 
     def close(self) -> None:
         """See `Transport.close`."""
-        for worker in list(self._workers):
-            self.dismiss(worker)
-        for gone in self._leaving:
-            _end(gone)
-        self._leaving.clear()
+        try:
+            for worker in list(self._workers):
+                self.dismiss(worker)
+            deadline = time.monotonic() + _PATIENCE_SECONDS
+            for gone in self._leaving:
+                gone.process.join(max(0.0, deadline - time.monotonic()))
+        finally:
+            # Also where somebody presses Ctrl-C once more: Python waits for all of them at its end.
+            with hold_signals():
+                for gone in (*self._workers.values(), *self._leaving):
+                    gone.process.kill()
+                    gone.process.join()
+                self._workers.clear()
+                self._leaving.clear()
 
     def _report(self, worker: int) -> Report:
         """The next report of a worker that has one, or has died."""
@@ -121,17 +140,70 @@ def _how(worker: _Process) -> str:
     return f"signal {-code}"
 
 
+@contextmanager
+def _later_signals() -> Iterator[None]:
+    """Signals wait until a process has been started whole, and in it until it ignores them.
+
+    One that is still loading Python would end with a traceback. SIGTERM ends it in silence.
+    """
+    # Windows has nothing of the kind.
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # It comes with the first process, and lets signals through again.
+    resource_tracker.ensure_running()
+    with hold_signals():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(connection: Connection, open_work: OpenWork) -> None:
     """What a worker does, in its process."""
     stop = WorkerStop()
+    _take_signals(stop)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
+    def receive() -> NumberedJob:
+        with _hanging_up():
+            job: NumberedJob = connection.recv()
+        return job
+
+    def report(report: Report) -> None:
+        with _hanging_up():
+            connection.send(report)
+
+    # Nobody is there to tell it.
+    with suppress(HungUpError):
+        serve(open_work, stop, receive=receive, report=report)
+
+
+def _take_signals(stop: WorkerStop) -> None:
     def handle(number: int, frame: FrameType | None) -> None:
         stop.request()
 
-    # Ctrl-C and a lost terminal are the parent's, who tells of them by SIGTERM.
-    for number in (signal.SIGINT, *HANG_UPS):
-        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, handle)
-    # Nobody is there to tell it.
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        serve(open_work, stop, receive=connection.recv, report=connection.send)
+    for number in _OF_TERMINALS:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_TERMINALS)
+
+
+def _end_with_parent() -> None:
+    """End soon after the parent, also in the middle of what never ends: nobody else would do it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    time.sleep(_PATIENCE_SECONDS)
+    os._exit(1)
+
+
+@contextmanager
+def _hanging_up() -> Iterator[None]:
+    """What a pipe raises whose other end is closed becomes a `HungUpError`."""
+    try:
+        yield
+    except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+        raise HungUpError from error

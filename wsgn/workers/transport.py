@@ -33,6 +33,8 @@ class Result:
     """A worker has done its job."""
 
     result: Any
+    # Whether it ends now: somebody has asked it to, perhaps another than the pool.
+    is_last: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,10 @@ class Ended:
 
 
 Report: TypeAlias = Ready | Said | Result | Fatal | Ended
+
+
+class HungUpError(Exception):
+    """In a worker: nobody is there any more who gives out jobs and hears of them."""
 
 
 class Transport(Protocol):

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsgn.errors import WsgnError
-from wsgn.workers.transport import Fatal, NumberedJob, Ready, Report, Result, Said
+from wsgn.support.command import ending_of
+from wsgn.workers.transport import (
+    Fatal,
+    HungUpError,
+    NumberedJob,
+    Ready,
+    Report,
+    Result,
+    Said,
+)
 
 # A job and whom to tell of it while it runs; its result.
 Work = Callable[[Any, Callable[[Any], None]], Any]
@@ -50,20 +59,32 @@ def serve(
 ) -> None:
     """Open the work, then do what is received until the worker is asked to stop.
 
-    What `receive` and `report` raise where nobody is there any more is raised; any other error is
-    reported, and ends the run.
+    `receive` and `report` raise `HungUpError` where nobody is there any more, which is raised. Any
+    other error is reported, and ends the run.
     """
     try:
         with open_work(stop) as opened:
             report(Ready(info=opened.info))
-            while not stop.requested:
+            is_last = False
+            while not is_last:
                 _, job = receive()
                 result = opened.work(job, lambda news: report(Said(news=news)))
-                report(Result(result=result))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+                # One look: whoever gives out jobs has to know whether one more would be taken.
+                is_last = stop.requested
+                report(Result(result=result, is_last=is_last))
+    except HungUpError:
         raise
     except Exception as error:
-        is_known = isinstance(error, WsgnError)
-        code = error.exit_code if isinstance(error, WsgnError) else WsgnError.exit_code
-        sentence = str(error) if is_known else f"{type(error).__name__} in a worker: {error}"
-        report(Fatal(exit_code=code, sentence=sentence, trace=traceback.format_exc()))
+        report(_fatal(error))
+
+
+def _fatal(error: Exception) -> Fatal:
+    """An error as a command in one process ends with it."""
+    ending = ending_of(error)
+    words = f"{type(error).__name__} in a worker: {error}"
+    is_foreseen = ending.code != WsgnError.exit_code or isinstance(error, WsgnError)
+    return Fatal(
+        exit_code=ending.code,
+        sentence=(ending.sentence if is_foreseen else "") or words,
+        trace=traceback.format_exc(),
+    )

@@ -85,6 +85,29 @@ def test_a_crash_and_a_hang_cost_one_source_each(
     assert list(merged) == ["a", "b", "d", "f"]
 
 
+def test_a_worker_that_dies_last_leaves_nothing_under_a_temporary_name(
+    run: Run,
+    videos: Path,
+    tmp_path: Path,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    faults = os.pathsep.join((plant_faults(tmp_path), environment["PYTHONPATH"]))
+    monkeypatch.setenv("PYTHONPATH", faults)
+    names = [videos / "a.mp4", videos / "crash.mp4"]
+    assert run(*names, "-o", tmp_path / "out", "-f", "jsonl", "--workers", 1).code == 4
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.jsonl"]
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", 1)])
+def test_fail_fast_begins_no_other_source(
+    run: Run, videos: Path, tmp_path: Path, workers: tuple[object, ...]
+) -> None:
+    names = [videos / "none.mp4", videos / "a.mp4"]
+    assert run(*names, "-o", tmp_path / "out", "--fail-fast", *workers).code == 3
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_signal_keeps_what_was_found_and_ends_the_workers(
     videos: Path,
     engine_path: Path,
@@ -129,7 +152,7 @@ def test_what_cannot_be_shared_is_a_sentence(
     given = (video_path, "-e", engine_path)
     assert "must be 1 to" in error_of(*given, "--workers", 0, code=2)
     assert "needs --workers" in error_of(*given, "--stall-limit", 9, code=2)
-    assert "at least 1 s" in error_of(*given, "--workers", 1, "--stall-limit", 0, code=2)
+    assert "must be 1 to" in error_of(*given, "--workers", 1, "--stall-limit", 0, code=2)
     assert "stdin" in error_of("-", "-e", engine_path, "--workers", 1, code=2)
     # What an engine raises while it is opened in a worker is said as it is.
     words = error_of(*given, "--workers", 1, "--device", "cuda", "-o", tmp_path / "out", code=5)
