@@ -14,6 +14,8 @@ STALL_SECONDS = 600.0
 # Of a Ray cluster.
 ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[\w.-]+):(?P<port>\d{1,5})", re.ASCII)
 
+_MOST_PORT = 65535
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
@@ -52,17 +54,31 @@ def worker_options(
     )
 
 
-def check_address(address: str) -> None:
-    """Raise `UsageError` for what is no address of a Ray cluster: HOST:PORT, auto, or nothing."""
+def check_address(address: str, *, origin: str = "--ray") -> None:
+    """Raise `UsageError` for what is no address of a Ray cluster: HOST:PORT, auto, or nothing.
+
+    `origin` is the option, or the variable, that it was given by.
+    """
     if address.startswith("ray://"):
         raise UsageError(
-            "--ray takes no ray:// address: run the command on a machine of the cluster, and give "
-            "HOST:PORT as 'ray start' says it, or auto."
+            f"{origin} takes no ray:// address: run the command on a machine of the cluster, and "
+            "give HOST:PORT as 'ray start' says it, or auto."
         )
-    if address not in ("", "auto") and ADDRESS.fullmatch(address) is None:
+    if address in ("", "auto"):
+        return
+    found = ADDRESS.fullmatch(address)
+    if found is None:
+        advice = "say it as 'ray start' does."
+        if origin == "--ray":
+            advice = "write sources before --ray, or put another option between them."
         raise UsageError(
-            f"--ray takes HOST:PORT of a cluster, got '{text_without_credentials(address)}': write "
-            "sources before --ray, or put another option between them."
+            f"{origin} takes HOST:PORT of a cluster, got '{text_without_credentials(address)}': "
+            f"{advice}"
+        )
+    if not 1 <= int(found["port"]) <= _MOST_PORT:
+        raise UsageError(
+            f"{origin} takes HOST:PORT of a cluster, and {found['port']} is no port: they are 1 to "
+            f"{_MOST_PORT}."
         )
 
 

@@ -10,14 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from wsgn import __version__
-from wsgn.errors import EngineError, OutputError
+from wsgn.errors import EngineError, OutputError, WsgnError
 from wsgn.support.files import AtomicFile, output_errors
 from wsgn.workers.options import WorkerOptions
 from wsgn.workers.pool import WorkerPool
@@ -31,6 +31,8 @@ _GATHER_SECONDS = 1.0
 _GATHER_SHARE = 0.25
 # Without any actor for so long, a user wants to know what is waited for.
 _LONELY_SECONDS = 30.0
+# For actors that close what they have opened, before they are killed.
+_PATIENCE_SECONDS = 5.0
 _LOST_MACHINE = ("node has died", "node died", "node was", "temporarily unavailable")
 _MOST_LETTERS = 200
 
@@ -73,8 +75,14 @@ def _opened_there(
     surroundings: Surroundings, open_work: Callable[[], OpenWork], stop: WorkerStop
 ) -> Iterator[Opened]:
     surroundings.enter()
-    with open_work()(stop) as opened:
-        yield opened
+    try:
+        with open_work()(stop) as opened:
+            yield opened
+    except WsgnError as error:
+        # What is missing there may well be here.
+        there = WsgnError(f"on {socket.gethostname()}: {error}")
+        there.exit_code = error.exit_code
+        raise there from error
 
 
 # The name of the actor's machine, and what came, in its order.
@@ -87,11 +95,13 @@ class Actor:
     def __init__(self, surroundings: Surroundings, open_work: bytes, gather_seconds: float) -> None:
         self._gather_seconds = gather_seconds
         self._stop = WorkerStop()
-        self._jobs: queue.SimpleQueue[NumberedJob] = queue.SimpleQueue()
+        # None is the end.
+        self._jobs: queue.SimpleQueue[NumberedJob | None] = queue.SimpleQueue()
         self._reports: list[Report] = []
         self._changed = threading.Condition()
         opening = partial(_opened_there, surroundings, partial(pickle.loads, open_work))
-        threading.Thread(target=self._serve, args=(opening,), daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, args=(opening,), daemon=True)
+        self._thread.start()
 
     def listen(self) -> _Heard:
         """Wait for reports, and hand them over."""
@@ -111,8 +121,25 @@ class Actor:
         """Come to an end with what it has."""
         self._stop.request()
 
+    def leave(self) -> None:
+        """Take no job any more, and return when all that was opened is closed.
+
+        What an actor that is killed has opened stays where it is, such as files.
+        """
+        self._stop.request()
+        self._jobs.put(None)
+        self._thread.join()
+
     def _serve(self, opening: OpenWork) -> None:
-        serve(opening, self._stop, receive=self._jobs.get, report=self._say)
+        # Raised below, and by nothing else here.
+        with suppress(EOFError):
+            serve(opening, self._stop, receive=self._receive, report=self._say)
+
+    def _receive(self) -> NumberedJob:
+        job = self._jobs.get()
+        if job is None:
+            raise EOFError
+        return job
 
     def _say(self, report: Report) -> None:
         with self._changed:
@@ -123,6 +150,8 @@ class Actor:
 @dataclass(kw_only=True)
 class _Live:
     actor: Any
+    # Of a call that is answered when the actor is there.
+    there: Any
     # Empty until it was heard.
     host: str = ""
 
@@ -157,6 +186,8 @@ class RayTransport:
         self._surroundings = surroundings
         self._gather_seconds = gather_seconds
         self._actors: dict[int, _Live] = {}
+        # Actors that were dismissed, by the calls that are answered when they have closed all.
+        self._leaving: dict[Any, Any] = {}
         self._came: queue.SimpleQueue[tuple[int, Future[_Heard]]] = queue.SimpleQueue()
         # Since when no actor has answered; None where one has, or the user knows.
         self._lonely_since: float | None = time.monotonic()
@@ -164,7 +195,7 @@ class RayTransport:
     def start(self, worker: int) -> None:
         """See `Transport.start`."""
         actor = self._class.remote(self._surroundings, self._open_work, self._gather_seconds)
-        self._actors[worker] = _Live(actor=actor)
+        self._actors[worker] = _Live(actor=actor, there=actor.__ray_ready__.remote())
         self._listen(worker)
 
     def send(self, worker: int, job: NumberedJob) -> bool:
@@ -180,7 +211,12 @@ class RayTransport:
 
     def dismiss(self, worker: int) -> None:
         """See `Transport.dismiss`."""
-        self.kill(worker)
+        # One that waits for room would only come to leave.
+        if not self._answered([self._actors[worker].there], 0.0):
+            self.kill(worker)
+            return
+        actor = self._actors.pop(worker).actor
+        self._leaving[actor.leave.remote()] = actor
 
     def kill(self, worker: int) -> None:
         """See `Transport.kill`."""
@@ -189,6 +225,7 @@ class RayTransport:
     def wait(self, seconds: float) -> list[tuple[int, Report]]:
         """See `Transport.wait`. Raises `EngineError` where the cluster has gone."""
         self._cluster.require()
+        self._end_leaving(0.0)
         reports: list[tuple[int, Report]] = []
         try:
             came = [self._came.get(timeout=seconds)]
@@ -206,6 +243,24 @@ class RayTransport:
         """See `Transport.close`."""
         for worker in list(self._actors):
             self.kill(worker)
+        limit = time.monotonic() + _PATIENCE_SECONDS
+        while self._leaving and (left := limit - time.monotonic()) > 0:
+            self._end_leaving(left)
+        for actor in self._leaving.values():
+            self._cluster.ray.kill(actor)
+        self._leaving.clear()
+
+    def _end_leaving(self, seconds: float) -> None:
+        """Kill actors that have closed all, waiting at most `seconds` for the first."""
+        for call in self._answered(list(self._leaving), seconds):
+            self._cluster.ray.kill(self._leaving.pop(call))
+
+    def _answered(self, calls: list[Any], seconds: float) -> list[Any]:
+        """One call that is answered, or failed; none where that takes longer than `seconds`."""
+        if not calls:
+            return []
+        answered: list[Any] = self._cluster.ray.wait(calls, num_returns=1, timeout=seconds)[0]
+        return answered
 
     def _listen(self, worker: int) -> None:
         heard = self._actors[worker].actor.listen.remote().future()

@@ -100,6 +100,7 @@ def joined_cluster(address: str, num_cores: int | None) -> Iterator[Cluster]:
     `num_cores` are those of one that is started here; None takes all.
     Raises `MissingExtraError`, `UsageError`, and `EngineError` where it cannot be joined.
     """
+    origin = "--ray" if address else "RAY_ADDRESS"
     address = address or os.environ.get("RAY_ADDRESS", "")
     # What Ray itself calls one that it starts.
     address = "" if address == "local" else address
@@ -108,7 +109,7 @@ def joined_cluster(address: str, num_cores: int | None) -> Iterator[Cluster]:
         stack.enter_context(_environment(_QUIET if address else _QUIET | _new_token()))
         ray = _load()
         if address not in ("", "auto"):
-            check_address(address)
+            check_address(address, origin=origin)
             _knock(address)
         settings: dict[str, Any] = {"address": address}
         if not address:

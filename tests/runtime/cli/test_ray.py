@@ -171,6 +171,7 @@ def test_what_has_no_cluster_is_a_sentence(
     video_path: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def error_of(*arguments: object, code: int) -> str:
         assert main([*map(str, arguments)]) == code
@@ -182,6 +183,7 @@ def test_what_has_no_cluster_is_a_sentence(
     given = (video_path, "-e", engine_path)
     assert "HOST:PORT of a cluster, got 'b.mp4'" in error_of(*given, "--ray", "b.mp4", code=2)
     assert "run the command on a machine" in error_of(*given, "--ray", "ray://a:10001", code=2)
+    assert "99999 is no port" in error_of(*given, "--ray", "a:99999", code=2)
     assert "--ray cannot share stdin" in error_of("-", "-e", engine_path, "--ray", code=2)
     os.mkfifo(tmp_path / "pipe")
     assert "a pipe of this machine" in error_of(
@@ -199,6 +201,9 @@ def test_what_has_no_cluster_is_a_sentence(
         )
         server.shutdown()
     assert f"no Ray cluster answers at {address}" in error_of(*given, "--ray", address, code=5)
+    for nonsense in ("b.mp4", "ray://a:10001", "a:0"):
+        monkeypatch.setenv("RAY_ADDRESS", nonsense)
+        assert "error: RAY_ADDRESS takes " in error_of(*given, "--ray", code=2)
 
 
 def test_words_of_a_cluster() -> None:
