@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import socket
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
@@ -14,7 +15,7 @@ from typing import Any, cast
 
 import pytest
 
-from wsgn.errors import InputError
+from wsgn.errors import EngineError, InputError
 from wsgn.workers import ray_actors
 from wsgn.workers.ray_actors import Actor, RayTransport, Surroundings
 from wsgn.workers.ray_cluster import Cluster, Need
@@ -113,12 +114,26 @@ class _Heard:
         return self.heard
 
 
+class _Object:
+    """One that is in the store as long as somebody refers to it."""
+
+    def __init__(self, ray: _Ray) -> None:
+        weakref.finalize(self, _Object._gone, weakref.ref(ray))
+
+    @staticmethod
+    def _gone(ray: weakref.ref[_Ray]) -> None:
+        if (there := ray()) is not None:
+            there.num_put -= 1
+
+
 class _Ray:
     """As much of Ray as the transport calls."""
 
     def __init__(self) -> None:
         self.actors: list[_Remote] = []
         self.killed: list[_Remote] = []
+        # Objects in its store.
+        self.num_put = 0
 
     def remote(self, **_: object) -> Callable[[type], Any]:
         return lambda _: _Method(cast(Callable[[], _Call], self._start))
@@ -127,8 +142,9 @@ class _Ray:
         self.actors.append(_Remote())
         return self.actors[-1]
 
-    def put(self, value: object) -> object:
-        return value
+    def put(self, value: object) -> _Object:
+        self.num_put += 1
+        return _Object(self)
 
     def kill(self, actor: _Remote) -> None:
         self.killed.append(actor)
@@ -145,15 +161,24 @@ class _Cluster:
 
     def __init__(self) -> None:
         self.ray = _Ray()
+        self.has_ended = False
 
     def require(self) -> None:
-        """It never goes."""
+        self.require_daemon()
+
+    def require_daemon(self) -> None:
+        if self.has_ended:
+            raise EngineError("it has ended.")
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> tuple[RayTransport, _Ray]:
+def cluster() -> _Cluster:
+    return _Cluster()
+
+
+@pytest.fixture
+def made(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch) -> tuple[RayTransport, _Ray]:
     monkeypatch.setattr(ray_actors, "_PATIENCE_SECONDS", 0.05)
-    cluster = _Cluster()
     transport = RayTransport(
         cast(Cluster, cluster), Need(), Opener(Path()), surroundings=Surroundings(),
         gather_seconds=0.01, say=lambda words: None,
@@ -193,3 +218,30 @@ def test_an_actor_that_does_not_leave_is_killed_in_the_end(made: tuple[RayTransp
     transport.close()
     assert {id(one) for one in ray.killed} == {id(one) for one in ray.actors}
     assert len(ray.killed) == 2
+
+
+def test_the_store_holds_nothing_when_all_have_started(made: tuple[RayTransport, _Ray]) -> None:
+    """Ray ends the process that has lost an object, without a word."""
+    transport, ray = made
+    assert ray.num_put == 1
+    ray.actors[0].heard.set_result(("there", [Ready(info="ready")]))
+    assert transport.wait(HANG_SECONDS) == [(0, Ready(info="ready"))]
+    assert ray.num_put == 1
+    transport.kill(1)
+    assert ray.num_put == 0
+    transport.start(2)
+    assert ray.num_put == 1
+
+
+def test_nothing_is_put_into_a_store_that_has_ended(
+    made: tuple[RayTransport, _Ray], cluster: _Cluster
+) -> None:
+    transport, ray = made
+    for worker in range(2):
+        transport.kill(worker)
+    cluster.has_ended = True
+    with pytest.raises(EngineError):
+        transport.start(2)
+    with pytest.raises(EngineError):
+        transport.wait(0.0)
+    assert ray.num_put == 0

@@ -181,8 +181,11 @@ class RayTransport:
             # Listening, and what is said meanwhile.
             max_concurrency=4,
         )(Actor)
-        # Once to each machine, whatever it holds.
-        self._open_work = cluster.ray.put(pickle.dumps(open_work))
+        self._pickled = pickle.dumps(open_work)
+        # It goes once to each machine, whatever it holds. Kept only while actors start: Ray ends
+        # this process where it has lost an object, as it does with the daemon on this machine.
+        self._open_work: Any = None
+        self._starting: set[int] = set()
         self._surroundings = surroundings
         self._gather_seconds = gather_seconds
         self._actors: dict[int, _Live] = {}
@@ -193,7 +196,11 @@ class RayTransport:
         self._lonely_since: float | None = time.monotonic()
 
     def start(self, worker: int) -> None:
-        """See `Transport.start`."""
+        """See `Transport.start`. Raises `EngineError` where the cluster has gone."""
+        self._cluster.require_daemon()
+        if self._open_work is None:
+            self._open_work = self._cluster.ray.put(self._pickled)
+        self._starting.add(worker)
         actor = self._class.remote(self._surroundings, self._open_work, self._gather_seconds)
         self._actors[worker] = _Live(actor=actor, there=actor.__ray_ready__.remote())
         self._listen(worker)
@@ -215,12 +222,12 @@ class RayTransport:
         if not self._answered([self._actors[worker].there], 0.0):
             self.kill(worker)
             return
-        actor = self._actors.pop(worker).actor
+        actor = self._forget(worker)
         self._leaving[actor.leave.remote()] = actor
 
     def kill(self, worker: int) -> None:
         """See `Transport.kill`."""
-        self._cluster.ray.kill(self._actors.pop(worker).actor)
+        self._cluster.ray.kill(self._forget(worker))
 
     def wait(self, seconds: float) -> list[tuple[int, Report]]:
         """See `Transport.wait`. Raises `EngineError` where the cluster has gone."""
@@ -250,6 +257,15 @@ class RayTransport:
             self._cluster.ray.kill(actor)
         self._leaving.clear()
 
+    def _forget(self, worker: int) -> Any:
+        self._has_started(worker)
+        return self._actors.pop(worker).actor
+
+    def _has_started(self, worker: int) -> None:
+        self._starting.discard(worker)
+        if not self._starting:
+            self._open_work = None
+
     def _end_leaving(self, seconds: float) -> None:
         """Kill actors that have closed all, waiting at most `seconds` for the first."""
         for call in self._answered(list(self._leaving), seconds):
@@ -272,6 +288,7 @@ class RayTransport:
         error = heard.exception()
         if error is None:
             live.host, reports = heard.result()
+            self._has_started(worker)
             self._lonely_since = None
             self._listen(worker)
             return reports

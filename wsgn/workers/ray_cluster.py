@@ -46,14 +46,20 @@ class Cluster:
         self.ray = ray
         self.name = _name(address)
         self._place = _place(ray.get_runtime_context().gcs_address)
+        # Where its daemon on this machine listens for processes like this one.
+        node = getattr(ray._private.worker, "_global_node", None)
+        store: str | None = getattr(node, "plasma_store_socket_name", None)
+        # On Windows it is no file.
+        self._store = store if store and os.path.isabs(store) else None  # noqa: PTH117
         self._num_unanswered = 0
         self._look_seconds = 0.0
 
     def require(self) -> None:
-        """Raise `EngineError` where the cluster's head has gone.
+        """Raise `EngineError` where the cluster's head, or Ray on this machine, has gone.
 
-        Ray waits for a minute, and then ends this process as it stands.
+        For the head Ray waits for a minute, and then ends this process as it stands.
         """
+        self.require_daemon()
         now = time.monotonic()
         if now < self._look_seconds:
             return
@@ -66,6 +72,22 @@ class Cluster:
             if self._num_unanswered > _MOST_UNANSWERED:
                 raise EngineError(
                     f"{self.name} has gone: run it again, --resume skips what was done."
+                ) from error
+
+    def require_daemon(self) -> None:
+        """Raise `EngineError` where Ray has ended on this machine, as `ray stop` does it.
+
+        Ray ends this process as it stands when it next needs its store of objects.
+        """
+        if self._store is None:
+            return
+        with socket.socket(socket.AF_UNIX) as connection:
+            try:
+                connection.connect(self._store)
+            except OSError as error:
+                raise EngineError(
+                    f"{self.name} has ended on this machine: run it again, --resume skips what "
+                    "was done."
                 ) from error
 
     def check_room(self, need: Need) -> None:
