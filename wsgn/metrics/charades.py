@@ -10,7 +10,7 @@ from wsgn.data.charades import NUM_CLASSES
 from wsgn.errors import InputError, UsageError
 from wsgn.metrics.average_precision import ranked_average_precision
 from wsgn.metrics.charades_files import CharadesTruth
-from wsgn.support.arrays import FloatArray, IntArray
+from wsgn.support.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,10 +65,10 @@ def evaluate_charades(
         raise UsageError(
             f"The scores have the shape {scores.shape}; the annotations need {truth.labels.shape}."
         )
-    has_scores = ~np.isneginf(scores).all(axis=(1, 2))  # (V,)
+    has_scores: BoolArray = np.any(~np.isneginf(scores), axis=(1, 2))  # (V,)
     if not has_scores.any():
         raise InputError(
-            f"None of the {len(has_scores)} videos has a score: the scores are of other videos, "
+            f"None of the {len(truth.video_ids)} videos has a score: the scores are of other videos, "
             "or of none."
         )
     counts = has_scores if only_scored else np.ones_like(has_scores)
