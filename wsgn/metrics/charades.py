@@ -68,8 +68,8 @@ def evaluate_charades(
     has_scores: BoolArray = np.any(~np.isneginf(scores), axis=(1, 2))  # (V,)
     if not has_scores.any():
         raise InputError(
-            f"None of the {len(truth.video_ids)} videos has a score: the scores are of other videos, "
-            "or of none."
+            f"None of the {len(truth.video_ids)} videos has a score: the scores are of other "
+            "videos, or of none."
         )
     counts = has_scores if only_scored else np.ones_like(has_scores)
     if not truth.labels[counts].any():
