@@ -71,6 +71,15 @@ def test_a_plain_file_is_one_request_however_often_it_is_read(
     assert [one.path for one in object_store.requests] == ["feats"]
 
 
+def test_hidden_folders_are_left_out_as_on_a_disk(object_store: ObjectStore, files: Path) -> None:
+    (files / ".trash" / "deep").mkdir(parents=True)
+    (files / "walk" / ".trash").mkdir()
+    for place in (".trash", ".trash/deep", "walk/.trash"):
+        shutil.copy(files / "video_a.safetensors", files / place / "old.safetensors")
+    assert not [name for name in open_features(files).names if "old" in name]
+    require_equal(put_folder(object_store, "feats", files), files)
+
+
 def test_a_packed_video_is_one_request_for_its_part(
     object_store: ObjectStore, files: Path, packs: Path
 ) -> None:

@@ -84,3 +84,16 @@ def test_a_second_signal_ends_at_once(number: signal.Signals) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (128 + number, "one\n")
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_of_a_launcher_a_second_signal_waits_too(number: signal.Signals) -> None:
+    program = (
+        "import signal; from wsgn.support.signals import exit_on_termination, hold_signals\n"
+        "from wsgn.support.signals import launched\n"
+        "with exit_on_termination(), launched(), hold_signals():\n"
+        f"    signal.raise_signal({int(signal.SIGTERM)}); print('one', flush=True)\n"
+        f"    signal.raise_signal({int(number)}); print('two', flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "one\ntwo\n")

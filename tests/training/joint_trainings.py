@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from ranks import RANKS_OF_A_NODE, run_ranks
 from test_accumulation import ALL_METHODS, gradients, model, without_dropout
 from toy import ToySource, short_training, train_words
 
+from wsgn.errors import InputError
 from wsgn.features.layouts import open_features
+from wsgn.support.signals import hold_signals
 from wsgn.training.cli import main
 from wsgn.training.distributed import open_world
 from wsgn.training.trainer import StepLog, Trainer
@@ -74,6 +77,19 @@ def interrupt() -> None:
 def fill_disk() -> None:
     """Let no file of this process grow."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+
+def fail() -> None:
+    """What a file means that is damaged."""
+    raise InputError("a planted fault.")
+
+
+def hold_two_signals() -> None:
+    """What an upload does with the signals of the watch and of torchrun, which both come."""
+    with hold_signals() as held:
+        while held.number is None:
+            time.sleep(0.01)
+        signal.raise_signal(signal.SIGTERM)
 
 
 class Joint:
@@ -139,6 +155,12 @@ def on_rank(victim: int, action: Callable[[], object]) -> Callable[[int], object
     return lambda rank: before_update(victim, action)
 
 
+def failed_in_an_upload(rank: int) -> None:
+    """One rank fails while the first one is busy with what must not be torn apart."""
+    before_update(VICTIM, fail)
+    before_update(0, hold_two_signals)
+
+
 def run_all(dataset: Path, damaged: Path, other: Path, folder: Path) -> None:
     """All trainings; `damaged` has a broken feature file, and `other` other annotations."""
     joint = Joint(dataset, folder)
@@ -153,6 +175,7 @@ def run_all(dataset: Path, damaged: Path, other: Path, folder: Path) -> None:
     joint.train("full_disk", prepare=on_rank(0, fill_disk))
     joint.train("terminated", prepare=on_rank(1, lambda: signal.raise_signal(signal.SIGTERM)))
     joint.train("interrupted", prepare=on_rank(3, interrupt))
+    joint.train("in_an_upload", prepare=failed_in_an_upload)
     last = folder / "full_disk" / "node0" / "last.safetensors"
     last.write_bytes(last.read_bytes()[:-1])
     joint.train("damaged_checkpoint", output="full_disk", options=("--resume",))

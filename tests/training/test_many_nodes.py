@@ -173,6 +173,7 @@ def test_a_killed_training_is_resumed_from_the_first_node_s_checkpoint(joint: Pa
         ("damaged_checkpoint", 3, "is damaged"),
         ("terminated", 143, "terminated"),
         ("interrupted", 130, "interrupted"),
+        ("in_an_upload", 3, "a planted fault"),
     ],
 )
 def test_what_ends_one_rank_ends_all(joint: Path, name: str, code: int, words: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from object_store import SECRET, ObjectStore
 from toy import train_words, write_toy_dataset
 
 from wsgn.checkpoint import load_checkpoint
+from wsgn.support.files import AtomicFile
 from wsgn.training.cli import main
 
 QUICK = ("--batch-videos", "8", "--thinning", "1", "--threads", "1", "--validate", "0.2", "-q")
@@ -152,4 +156,46 @@ def test_what_has_no_place_at_an_address_is_refused(
     assert main(words(dataset, "zip://none/run")) == 2
     assert "results are written to object stores only" in capsys.readouterr().err
     assert object_store.keys("runs") == []
+    assert left(staging) == []
+
+
+def test_ctrl_c_where_the_store_answers_no_more_is_a_sentence(
+    object_store: ObjectStore, dataset: Path, staging: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    object_store.bucket("runs")
+
+    def interrupt(method: str, path: str) -> int:
+        if path.endswith("last.safetensors"):
+            os.kill(os.getpid(), signal.SIGINT)
+        return 500
+
+    object_store.fault = interrupt
+    assert main(words(dataset, ADDRESS, "--resume")) == 130
+    said = capsys.readouterr().err
+    assert said == (
+        "wsgn-train: interrupted; --resume goes on from the last checkpoint, if there is one.\n"
+    )
+    assert left(staging) == []
+
+
+def test_a_full_disk_for_temporary_files_is_not_taken_for_a_full_store(
+    object_store: ObjectStore,
+    dataset: Path,
+    staging: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    object_store.bucket("runs")
+
+    def full(file: AtomicFile, name: str | None = None) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(AtomicFile, "commit", full)
+    assert main(words(dataset, ADDRESS)) == 6
+    assert (
+        f"{ADDRESS}/last.safetensors cannot be written: No space left on device in {staging}, "
+        "where it is made before it is uploaded (TMPDIR names another)."
+    ) in capsys.readouterr().err
+    names = [key.rpartition("/")[2] for key in object_store.keys("runs")]
+    assert names == ["losses.csv", "validation.csv"]
     assert left(staging) == []

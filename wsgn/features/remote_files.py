@@ -37,7 +37,7 @@ def open_remote_files(address: str, layout: str | None) -> FeatureFiles:
         return RemoteFolder(address, {name_of(address).removesuffix(SUFFIX): found[""]})
     if not found:
         raise RemoteError(MISSING, f"there is no {shown(address)}, or nothing is in it.")
-    has_index, videos = INDEX_NAME in found, [n for n in found if n.endswith(SUFFIX)]
+    has_index, videos = INDEX_NAME in found, [n for n in found if _is_video(n)]
     if layout is None and has_index and videos:
         raise InputError(
             f"{shown(address)} may be of the layouts safetensors and tar: say which with the "
@@ -51,6 +51,12 @@ def open_remote_files(address: str, layout: str | None) -> FeatureFiles:
             "that are read at addresses: name the folder that holds them."
         )
     return RemoteFolder(address, {n.removesuffix(SUFFIX): found[n] for n in videos})
+
+
+def _is_video(name: str) -> bool:
+    """As on a disk, hidden folders are left out."""
+    folders = name.split("/")[:-1]
+    return name.endswith(SUFFIX) and not any(one.startswith(".") for one in folders)
 
 
 class RemoteFolder:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from wsgn.errors import InputError, OutputError
-from wsgn.support.mirrors import mirror_of
+from wsgn.support.mirrors import mirror_of, staging_folder
 from wsgn.support.signals import hold_signals
 
 # O_EXCL refuses a name that is taken, a link that somebody put there included; the others are not
@@ -26,6 +26,7 @@ for _name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"):
     _FLAGS |= getattr(os, _name, 0)
 # Descriptors that were open before the command was started: `<(command)` in a shell, a pipe.
 _OPENED_BY_OTHERS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 # A random name that is taken is drawn again so many times.
 _MOST_DRAWS = 100
 # Bytes of a file's name that a temporary name repeats; it has 35 more, and the least that systems
@@ -172,7 +173,11 @@ def output_errors(what: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{what} cannot be written: {_reason(error)}.") from error
+        reason = _reason(error)
+        # The place has room; the disk of temporary files has none.
+        if error.errno in _FULL and (folder := staging_folder(str(what))) is not None:
+            reason += f" in {folder}, where it is made before it is uploaded (TMPDIR names another)"
+        raise OutputError(f"{what} cannot be written: {reason}.") from error
 
 
 @contextmanager

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -68,19 +67,17 @@ def add_mirror(mirror: Mirror) -> None:
 def lent_mirror(mirror: Mirror | None) -> Iterator[None]:
     """A mirror of another process has the files of its folder while the block runs.
 
-    On another machine the folder is made for that time.
+    On another machine the folder comes with the first file. It stays there, empty: several
+    processes write into it, and none of them knows which is the last.
     """
     if mirror is None:
         yield
         return
-    is_own = not mirror.root.exists()
     _mirrors.append(mirror)
     try:
         yield
     finally:
         _mirrors.remove(mirror)
-        if is_own:
-            shutil.rmtree(mirror.root, ignore_errors=True)
 
 
 @contextmanager
@@ -193,6 +190,14 @@ def fetch_file(path: Path) -> None:
     if found is not None and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         found[0].fetch(found[1], path)
+
+
+def staging_folder(text: str) -> Path | None:
+    """The folder for temporary files, where words name a file that is to go to another place."""
+    for mirror in _mirrors:
+        if str(mirror.root) in text:
+            return mirror.root.parent
+    return None
 
 
 def name_copies(folder: Path, shown: str) -> None:

@@ -57,6 +57,23 @@ class KeptSignal:
         return number
 
 
+_launched = [False]
+
+
+@contextmanager
+def launched() -> Iterator[None]:
+    """Let no second signal end what holds them, while the block runs.
+
+    A launcher of several processes sends one where another part of the program has sent one before,
+    and kills what takes too long: nobody there is impatient.
+    """
+    before, _launched[0] = _launched[0], True
+    try:
+        yield
+    finally:
+        _launched[0] = before
+
+
 class HeldSignal:
     """Which signal has come while it was held; None before one does."""
 
@@ -64,10 +81,11 @@ class HeldSignal:
         self.number: int | None = None
 
     def take(self, number: int, frame: FrameType | None) -> None:
-        """Remember the first signal; a second one ends the process at once."""
-        if self.number is not None:
+        """Remember the first signal; a second one ends the process at once, unless `launched`."""
+        if self.number is None:
+            self.number = number
+        elif not _launched[0]:
             os._exit(128 + number)
-        self.number = number
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsgn.errors import TrainingError, UsageError, WsgnError
+from wsgn.errors import OutputError, TrainingError, UsageError, WsgnError
 from wsgn.support.command import run_command, say
 from wsgn.support.mirrors import is_there
 from wsgn.support.signals import TERMINATED
@@ -54,8 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     def interrupted() -> str:
         if not _is_first():
             return "interrupted; --resume goes on from the last checkpoint."
-        if options is None or not is_there(options.output / "last.safetensors"):
-            return "interrupted; there was no checkpoint yet."
+        try:
+            if options is None or not is_there(options.output / "last.safetensors"):
+                return "interrupted; there was no checkpoint yet."
+        except OutputError:
+            # The store does not answer.
+            return "interrupted; --resume goes on from the last checkpoint, if there is one."
         return f"interrupted; add --resume to go on from the last checkpoint in {options.output}."
 
     if os.environ.get("WORLD_SIZE", "1") != "1":

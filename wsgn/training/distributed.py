@@ -20,7 +20,7 @@ from torch import distributed as processes
 from torch.distributed.rendezvous import rendezvous
 
 from wsgn.errors import UsageError, WsgnError
-from wsgn.support.signals import TERMINATED, handle_signals
+from wsgn.support.signals import TERMINATED, handle_signals, launched
 from wsgn.torch_device import open_device
 from wsgn.training.faults import PeerLostError, Place, Watch
 
@@ -166,7 +166,7 @@ def open_world(device: str) -> Iterator[tuple[World, torch.device]]:
         if not watch.is_ending:
             raise SystemExit(TERMINATED)
 
-    with handle_signals(leave, (signal.SIGTERM,)):
+    with handle_signals(leave, (signal.SIGTERM,)), launched():
         try:
             watch.meet()
             chosen = open_device(device, int(os.environ.get("LOCAL_RANK", "0")))
