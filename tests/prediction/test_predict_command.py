@@ -195,7 +195,8 @@ def test_charades_points_and_submission(tmp_path: Path, capsys: pytest.CaptureFi
     assert report["mAP"] > 80
     assert len((tmp_path / "submission.txt").read_text().splitlines()) == 50
     # Of a video that nothing was predicted for, the figures say so.
-    (tmp_path / "test.csv").write_text("\n".join([*lines, "V9999,c001 1 2,10.0"]) + "\n")
+    with (tmp_path / "test.csv").open("a") as file:
+        file.write("V9999,c001 1 2,10.0\n")
     assert main(predict(tmp_path, *arguments[:-1])) == 0
     words = "3 videos, 75 points (1 of the videos has no scores and ranks last)"
     assert words in capsys.readouterr().out

@@ -220,7 +220,7 @@ def test_what_videos_tell_together_is_asked_when_they_are_joined(
     [
         (("--shard", "1/2"), 2, "--shard needs --parts"),
         (("--shard", "3/2", "--parts", "parts"), 2, "shards are counted from 1"),
-        (("--parts", "parts", "-o", "a.json", "--workers", "2"), 2, "leave --workers and --ray out"),
+        (("--parts", "parts", "-o", "a.json", "--workers", "2"), 2, "--workers and --ray out"),
         (("--parts", "parts"), 2, "nothing is asked for"),
         (("--parts", "parts", "-o", "a.json"), 3, "parts cannot be read"),
         (("--parts", ".", "-o", "a.json"), 3, "holds no part of a prediction"),
