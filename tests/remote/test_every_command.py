@@ -75,7 +75,7 @@ def call(module: str, line: str, source: str, target: str) -> int:
         (PREDICT, [f"{TOY} --subset train --segments middle --write-model {{out}}/m.safetensors"]),
         (
             PREDICT,
-            [f"{TOY} --parts {{out}}/p --shard {n}/2" for n in (1, 2)]
+            [f"{TOY} --parts {{out}}/p --shard {n}/2 --resume" for n in (1, 2, 2)]
             + [f"{TOY} --parts {{out}}/p -o {{out}}/a.json"],
         ),
         (

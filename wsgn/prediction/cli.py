@@ -163,6 +163,11 @@ def _add_sharing(group: argparse._ArgumentGroup) -> None:
         help="with --shard, write what it predicts there and make nothing of it; without, join "
         "what all shards wrote there",
     )
+    group.add_argument(
+        "--resume",
+        action="store_true",
+        help="with --shard, keep what earlier runs of it predicted, and try what failed again",
+    )
 
 
 def _options(arguments: argparse.Namespace) -> PredictOptions:
@@ -187,6 +192,7 @@ def _options(arguments: argparse.Namespace) -> PredictOptions:
         workers=worker_options(arguments.workers, arguments.stall_limit, arguments.ray),
         parts=arguments.parts,
         shard=None if arguments.shard is None else read_shard(arguments.shard, os.environ),
+        resume=arguments.resume,
         quiet=arguments.quiet,
     )
 

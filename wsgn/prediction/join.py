@@ -23,6 +23,7 @@ from wsgn.prediction.parts import (
     damaged,
     read_part,
     read_predictions,
+    require_all_videos,
 )
 from wsgn.support.files import file_sha256, input_errors
 from wsgn.support.mirrors import fetch_file, file_names
@@ -74,6 +75,8 @@ def joined(
     assert options.parts is not None
     paths = _paths(options.parts)
     parts = {path: read_part(path) for path in paths}
+    for path, part in parts.items():
+        require_all_videos(path, part)
     first = parts[paths[0]]
     expected = part_list(options, videos, ())
     for path, part in parts.items():
@@ -116,20 +119,21 @@ def _require_same(path: Path, part: Part, first: Part, expected: PartList) -> No
             f"{path} is of another {what} than the parts beside it: remove what an earlier run "
             "left, and run the shards that are missing."
         )
-    given = part.of
-    pairs = {
-        "other models": given.models_sha256 == expected.models_sha256,
-        "other annotations, or another subset": (
-            given.annotations_sha256 == expected.annotations_sha256
-        ),
-        "other options (--{})": given.options == expected.options,
-    }
-    for words, is_same in pairs.items():
-        if not is_same:
-            shown = words.format(_odd(given.options, expected.options))
-            raise InputError(
-                f"{path} was predicted with {shown}: give those of the shards, or run them again."
-            )
+    if words := difference(part.of, expected):
+        raise InputError(
+            f"{path} was predicted with {words}: give those of the shards, or run them again."
+        )
+
+
+def difference(given: PartList, expected: PartList) -> str:
+    """With what other models, annotations or options a part was made; empty where with none."""
+    if given.models_sha256 != expected.models_sha256:
+        return "other models"
+    if given.annotations_sha256 != expected.annotations_sha256:
+        return "other annotations, or another subset"
+    if given.options != expected.options:
+        return f"other options (--{_odd(given.options, expected.options)})"
+    return ""
 
 
 def _odd(one: dict[str, Any], other: dict[str, Any]) -> str:

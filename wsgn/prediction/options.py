@@ -60,6 +60,8 @@ class PredictOptions:
     # without one all of them are joined.
     parts: Path | None = None
     shard: Shard | None = None
+    # Take what earlier runs of the shard have predicted, instead of beginning anew.
+    resume: bool = False
     # Show no progress bars.
     quiet: bool = False
 
@@ -81,6 +83,11 @@ class PredictOptions:
             )
         if self.shard is not None and self.parts is None:
             raise UsageError("--shard needs --parts DIR, where all shards leave their parts.")
+        if self.resume and self.shard is None:
+            raise UsageError(
+                "--resume needs --shard and --parts DIR, where a shard keeps what it has "
+                "predicted: --shard 1/1 is all videos."
+            )
         if self.parts is not None and self.shard is None and self.workers is not None:
             raise UsageError(
                 "--parts without --shard joins what shards have predicted: leave --workers and "

@@ -21,7 +21,7 @@ from wsgn.features.file import FeatureInfo
 from wsgn.features.safetensors_file import SafetensorsFile, read_safetensors_header
 from wsgn.localization.segments import SnippetTimes
 from wsgn.manifest import SelectionRule
-from wsgn.prediction.models import Predicted, PredictedVideo
+from wsgn.prediction.models import PredictedVideo
 from wsgn.prediction.predict import VideoPrediction
 from wsgn.support.arrays import AnyArray
 from wsgn.support.files import write_whole_file
@@ -79,6 +79,7 @@ class Part:
     of: PartList
     # Of all its videos; None where it has none.
     rule: SelectionRule | None
+    # Of the shard all, or in a piece some.
     videos: tuple[PartVideo, ...]
     # Of the tensors.
     content_sha256: str
@@ -90,21 +91,27 @@ def part_path(folder: Path, shard: Shard) -> Path:
 
 
 def write_part(
-    path: Path, shard: Shard, of: PartList, names: Sequence[str], predicted: Predicted
+    path: Path,
+    shard: Shard,
+    of: PartList,
+    names: Sequence[str],
+    found: Mapping[int, PredictedVideo],
+    problems: Mapping[int, str],
 ) -> None:
-    """Write what became of the shard's videos out of all these names. Raises `OutputError`."""
-    by_name = {one.prediction.name: one for one in predicted.videos}
-    problems = dict(predicted.failed)
-    predictions = [one.prediction for one in predicted.videos]
-    tensors = _tensors(predictions)
+    """Write what became of videos at some positions of the list of names. Raises `OutputError`.
+
+    `problems` are those of videos that were not predicted.
+    """
+    done = sorted(found)
+    tensors = _tensors([found[position].prediction for position in done])
     part = Part(
         number=shard.number,
         count=shard.count,
         of=of,
-        rule=predictions[0].rule if predictions else None,
+        rule=found[done[0]].prediction.rule if done else None,
         videos=tuple(
-            _part_video(position, names[position], by_name, problems)
-            for position in shard.positions(len(names))
+            _part_video(position, names[position], found.get(position), problems.get(position, ""))
+            for position in sorted({*found, *problems})
         ),
         content_sha256=_content(tensors),
     )
@@ -113,12 +120,9 @@ def write_part(
     write_whole_file(path, data, what="the part")
 
 
-def _part_video(
-    position: int, name: str, by_name: Mapping[str, PredictedVideo], problems: Mapping[str, str]
-) -> PartVideo:
-    if name not in by_name:
-        return PartVideo(position=position, name=name, num_snippets=0, problem=problems[name])
-    one = by_name[name]
+def _part_video(position: int, name: str, one: PredictedVideo | None, problem: str) -> PartVideo:
+    if one is None:
+        return PartVideo(position=position, name=name, num_snippets=0, problem=problem)
     return PartVideo(
         position=position,
         name=name,
@@ -150,8 +154,18 @@ def _content(tensors: Mapping[str, AnyArray]) -> str:
 
 
 def read_part(path: Path) -> Part:
-    """A part's metadata. Raises `InputError`."""
+    """The metadata of a part, or of a piece of one. Raises `InputError`."""
     return _part(path, read_safetensors_header(path))
+
+
+def require_all_videos(path: Path, part: Part) -> None:
+    """Raise `InputError` for a part that lacks videos of its shard."""
+    if [video.position for video in part.videos] != list(_positions(part)):
+        raise damaged(path, "it does not list the videos of its shard")
+
+
+def _positions(part: Part) -> range:
+    return Shard(number=part.number, count=part.count).positions(part.of.num_videos)
 
 
 def _part(path: Path, file: SafetensorsFile) -> Part:
@@ -160,12 +174,12 @@ def _part(path: Path, file: SafetensorsFile) -> Part:
         raise InputError(f"{path} is no part of a prediction of this version ({_SCHEMA}).")
     try:
         part = record_from_dict(Part, document, what="it")
-        shard = Shard(number=part.number, count=part.count)
+        all_positions = _positions(part)
     except UsageError as error:
         raise InputError(f"{path} is no part of a prediction: {error}") from error
     positions = [video.position for video in part.videos]
-    if positions != list(shard.positions(part.of.num_videos)):
-        raise damaged(path, "it does not list the videos of its shard")
+    if sorted(set(positions)) != positions or not all(one in all_positions for one in positions):
+        raise damaged(path, "it lists videos of another shard")
     return part
 
 

@@ -49,12 +49,18 @@ class PredictionOpener:
 
 
 def predict_in_processes(
-    options: PredictOptions, names: Sequence[str], places: Sequence[int]
+    options: PredictOptions,
+    names: Sequence[str],
+    places: Sequence[int],
+    keep: Callable[[int, PredictedVideo], None] = lambda place, video: None,
 ) -> Predicted:
     """Predict those of the named videos that stand at these places, in the options' workers.
 
-    Raises what ends the run in one process, too.
+    `keep` is given each with its place when it is there. Raises what ends the run in one process,
+    too.
     """
+    if not places:
+        return Predicted(videos=())
     found: dict[int, PredictedVideo] = {}
     failures: dict[int, str] = {}
     with (
@@ -63,11 +69,11 @@ def predict_in_processes(
             wanted=not options.quiet, total=len(places), desc="predicting", unit="video"
         ) as bar,
     ):
-        if places:
-            pool.begin()
+        pool.begin()
         for message in pool.run(enumerate(places)):
             if isinstance(message, Done):
                 found[message.number] = message.result
+                keep(places[message.number], message.result)
             elif isinstance(message, Died):
                 failures[message.number] = message.message
             bar.update()

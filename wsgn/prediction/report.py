@@ -96,21 +96,26 @@ class PartReport:
     shard: Shard
     path: Path
     num_predicted: int
+    # Of these, by earlier runs.
+    num_kept: int
     # (video, sentence)
     failed: tuple[tuple[str, str], ...]
 
     def as_json(self) -> str:
         """One object in one line."""
         document: dict[str, object] = {"part": str(self.path), "videos": self.num_predicted}
+        if self.num_kept:
+            document["kept"] = self.num_kept
         if self.failed:
             document["failed"] = [name for name, _ in self.failed]
         return json.dumps(document)
 
     def as_text(self) -> str:
         """The report for people who read."""
+        kept = f" ({self.num_kept} of them before)" if self.num_kept else ""
         return (
             f"shard {self.shard.number} of {self.shard.count}: {self.num_predicted} videos "
-            f"predicted, written to {self.path}"
+            f"predicted{kept}, written to {self.path}"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -32,9 +32,16 @@ from wsgn.prediction.evaluate import (
     video_level_result,
 )
 from wsgn.prediction.join import joined, part_list
-from wsgn.prediction.models import Models, Predicted, check_whole, open_sources
+from wsgn.prediction.models import (
+    Models,
+    Predicted,
+    PredictedVideo,
+    check_whole,
+    open_sources,
+)
 from wsgn.prediction.options import PredictOptions
 from wsgn.prediction.parts import part_path, write_part
+from wsgn.prediction.pieces import Pieces
 from wsgn.prediction.predict import VideoPrediction
 from wsgn.prediction.processes import predict_in_processes
 from wsgn.prediction.report import (
@@ -96,19 +103,28 @@ def predict_part(options: PredictOptions) -> PartReport:
     names = [video.name for video in sources[0].videos]
     path = part_path(options.parts, options.shard)
     of = part_list(options, annotations.subset(options.subset), names)
+    pieces = Pieces(options.parts, options.shard, of, names)
     with new_folder(options.parts):
         check_folder(path)
-        places = options.shard.positions(len(names))
-        if options.workers is None:
-            predicted = _predicted_here(options, checkpoints, sources, places)
+        if options.resume:
+            pieces.take_earlier(len(annotations.classes))
         else:
-            predicted = predict_in_processes(options, names, places)
-        write_part(path, options.shard, of, names, predicted)
+            pieces.remove()
+        num_kept = len(pieces.videos)
+        places = [p for p in options.shard.positions(len(names)) if p not in pieces.videos]
+        if options.workers is None:
+            failed = _predicted_here(options, checkpoints, sources, places, pieces.add).failed
+        else:
+            failed = predict_in_processes(options, names, places, pieces.add).failed
+        problems = {names.index(name): problem for name, problem in failed}
+        write_part(path, options.shard, of, names, pieces.videos, problems)
+        pieces.remove()
     return PartReport(
         shard=options.shard,
         path=path,
-        num_predicted=len(predicted.videos),
-        failed=predicted.failed,
+        num_predicted=len(pieces.videos),
+        num_kept=num_kept,
+        failed=failed,
     )
 
 
@@ -184,11 +200,15 @@ def _predicted_here(
     checkpoints: Sequence[Checkpoint],
     sources: Sequence[VideoSource],
     places: Sequence[int],
+    keep: Callable[[int, PredictedVideo], None] = lambda place, video: None,
 ) -> Predicted:
-    """The videos one after the other, in this process."""
+    """The videos one after the other, in this process; `keep` is given each with its place."""
     models = Models(options, checkpoints, sources)
-    bar = progress_bar(places, wanted=not options.quiet, desc="predicting", unit="video")
-    return Predicted(videos=tuple(models.predict(place) for place in bar))
+    videos = []
+    for place in progress_bar(places, wanted=not options.quiet, desc="predicting", unit="video"):
+        videos.append(models.predict(place))
+        keep(place, videos[-1])
+    return Predicted(videos=tuple(videos))
 
 
 def _segment_report(

@@ -22,7 +22,7 @@ from wsgn.support.files import AtomicFile, output_errors
 from wsgn.workers.options import WorkerOptions
 from wsgn.workers.pool import WorkerPool
 from wsgn.workers.ray_cluster import Cluster, Need, joined_cluster
-from wsgn.workers.transport import Ended, NumberedJob, Report, Said, sendable
+from wsgn.workers.transport import Ended, HungUpError, NumberedJob, Report, Said, sendable
 from wsgn.workers.work import Opened, OpenWork, WorkerStop, serve
 
 # News of a job that goes on travel together, which spares calls; a result never waits.
@@ -131,14 +131,13 @@ class Actor:
         self._thread.join()
 
     def _serve(self, opening: OpenWork) -> None:
-        # Raised below, and by nothing else here.
-        with suppress(EOFError):
+        with suppress(HungUpError):
             serve(opening, self._stop, receive=self._receive, report=self._say)
 
     def _receive(self) -> NumberedJob:
         job = self._jobs.get()
         if job is None:
-            raise EOFError
+            raise HungUpError
         return job
 
     def _say(self, report: Report) -> None:
