@@ -313,6 +313,7 @@ OF_MACHINES = ("docker", "kubectl", "sbatch", "sudo")
 # Options of other people's programs that the pages name.
 OF_OTHERS = {
     "--array", "--exit-timeout-secs", "--gpus", "--master-port", "--model-repository",
+    "--rdzv-conf",
 }  # fmt: skip
 
 
