@@ -26,6 +26,8 @@ _SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 _HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS
 _VERSION = r"(?:Ray|Python): [\w.+-]+"
 _MOST_LETTERS = 200
+# wsgn-features has no such option and always skips, wsgn-predict begins anew.
+_AGAIN = "run it again (wsgn-run with --resume, to skip what was done)."
 # Ray would tell its makers of its use; who wants that sets it.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 
@@ -70,9 +72,7 @@ class Cluster:
         except OSError as error:
             self._num_unanswered += 1
             if self._num_unanswered > _MOST_UNANSWERED:
-                raise EngineError(
-                    f"{self.name} has gone: run it again, --resume skips what was done."
-                ) from error
+                raise EngineError(f"{self.name} has gone: {_AGAIN}") from error
 
     def require_daemon(self) -> None:
         """Raise `EngineError` where Ray has ended on this machine, as `ray stop` does it.
@@ -85,10 +85,7 @@ class Cluster:
             try:
                 connection.connect(self._store)
             except OSError as error:
-                raise EngineError(
-                    f"{self.name} has ended on this machine: run it again, --resume skips what "
-                    "was done."
-                ) from error
+                raise EngineError(f"{self.name} has ended on this machine: {_AGAIN}") from error
 
     def check_room(self, need: Need) -> None:
         """Raise `UsageError` where no machine could ever hold an actor."""
