@@ -1,9 +1,9 @@
-"""A run over a Ray cluster of two machines, both of them this one: what one process writes."""
+"""Commands on a Ray cluster of two machines, both of them this one: what one process writes."""
 
 from __future__ import annotations
 
-import contextlib
 import http.server
+import importlib.util
 import json
 import os
 import signal
@@ -12,78 +12,40 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import planted
 import pytest
 from commands import HANG_SECONDS
+from contents import contents, without
 from outcomes import Run
 from places import ROOT
+from planted_faults import plant_faults
+from ray_nodes import TwoNodes, two_nodes
+from toy import write_toy_model
 
 from wsgn.errors import UsageError
+from wsgn.extraction import cli as features
+from wsgn.prediction import cli as prediction
 from wsgn.runtime.cli.main import main
 from wsgn.workers.options import worker_options
 
 FORMATS = "jsonl,json,csv"
-# Python loads it in every actor: a decoder's faults, planted outside the product.
-FAULTS = """
-import os, signal, sys, time
-
-def at_open(event, arguments):
-    if event != "open" or not isinstance(arguments[0], str):
-        return
-    name = os.path.basename(arguments[0])
-    if name == "crash.mp4":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if name.startswith("hang"):
-        time.sleep(3600)
-
-sys.addaudithook(at_open)
-"""
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Two nodes of one core each, for all tests of this file."""
-    folder = tmp_path_factory.mktemp("faults")
-    (folder / "sitecustomize.py").write_text(FAULTS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join((str(folder), str(ROOT))))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_AUTH_MODE", "token")
-        # Else Ray writes one below HOME.
-        patch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
-        # It looks once at what was set.
-        pytest.importorskip("ray", reason="Ray has no wheel for this Python")
-        from ray.cluster_utils import Cluster
-
-        node = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
-        # Ray gives each node 30 s to start, which are few on a machine that does much else.
-        made = _patiently(lambda: Cluster(initialize_head=True, head_node_args=node))
-        made.second = _patiently(lambda: made.add_node(**node))
-        yield made
-        made.shutdown()
-
-
-def _patiently(start: Callable[[], Any]) -> Any:
-    for _ in range(4):
-        with contextlib.suppress(Exception):
-            return start()
-    return start()
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
+    """One for all tests of this file, as it takes long to start; files do what they are called."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray has no wheel for this Python")
+    faults = plant_faults(tmp_path_factory.mktemp("faults"), signal.SIGKILL)
+    with two_nodes(os.pathsep.join((faults, str(ROOT)))) as nodes:
+        yield nodes
 
 
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five short videos, and one that is none."""
     return planted.write_sources(tmp_path_factory.mktemp("rayed"), ("a", "b", "crash", "d", "hang"))
-
-
-def _contents(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, bytes]:
-    return {
-        path.name: path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.name.partition(".")[0] not in without and not path.name.endswith(".tmp")
-    }
 
 
 def _until(holds: Callable[[], bool]) -> None:
@@ -94,23 +56,11 @@ def _until(holds: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def test_a_cluster_is_one_process(
-    cluster: Any,
-    run: Run,
-    videos: Path,
-    engine_path: Path,
-    tmp_path: Path,
-    command: list[str],
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_run_is_that_of_one_process(
+    cluster: TwoNodes, run: Run, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both in one test: it is shared out among processes, and a cluster takes long to start."""
-    monkeypatch.chdir(videos.parent)
-    _writes_what_one_process_writes(cluster, run, videos, tmp_path)
-    _loses_a_machine_and_one_source(cluster, videos, engine_path, tmp_path, command)
-
-
-def _writes_what_one_process_writes(cluster: Any, run: Run, videos: Path, tmp_path: Path) -> None:
     """But for a video that kills its actor, and one that hangs; relative paths are meant here."""
+    monkeypatch.chdir(videos.parent)
     one, two = tmp_path / "one", Path(os.path.relpath(tmp_path / "two"))
     alone = run(videos.name, "-o", one, "-f", FORMATS, "--threads", 1)
     words = (videos.name, "-o", two, "-f", FORMATS, "--ray", cluster.address, "--stall-limit", 8)
@@ -123,8 +73,8 @@ def _writes_what_one_process_writes(cluster: Any, run: Run, videos: Path, tmp_pa
     codes = {Path(e["source"]).name: e["code"] for e in shared.of_type("error")}
     assert codes.keys() == {"crash.mp4", "hang.mp4", "none.mp4"}
     assert (codes["crash.mp4"], codes["hang.mp4"]) == ("crashed", "stalled")
-    left_out = ("crash", "hang", "detections")
-    assert _contents(two, without=left_out) == _contents(one, without=left_out)
+    left_out = without("crash", "hang", "detections")
+    assert contents(two, left_out) == contents(one, left_out)
     assert list(json.loads((two / "detections.json").read_bytes())["results"]) == ["a", "b", "d"]
     # Events are those of one process too, whatever their order among sources.
     for source in ("a.mp4", "b.mp4", "d.mp4"):
@@ -135,11 +85,11 @@ def _writes_what_one_process_writes(cluster: Any, run: Run, videos: Path, tmp_pa
         assert first == second != []
 
 
-def _loses_a_machine_and_one_source(
-    cluster: Any, videos: Path, engine_path: Path, tmp_path: Path, command: list[str]
+def test_a_machine_that_is_lost_costs_one_source(
+    cluster: TwoNodes, videos: Path, engine_path: Path, tmp_path: Path, command: list[str]
 ) -> None:
     """Then SIGTERM, which ends what still hangs in order."""
-    hanging = [tmp_path / f"hang{number}.mp4" for number in (1, 2)]
+    hanging = [tmp_path / f"{number}-hang.mp4" for number in (1, 2)]
     for path in hanging:
         path.write_bytes((videos / "a.mp4").read_bytes())
     out = tmp_path / "out"
@@ -150,20 +100,69 @@ def _loses_a_machine_and_one_source(
     ) as process:
         assert process.stderr is not None
         # One on each machine.
-        _until(lambda: len(list(out.glob(".hang*.tmp"))) == 2 or process.poll() is not None)
-        cluster.remove_node(cluster.second, allow_graceful=False)
+        _until(lambda: len(list(out.glob(".*-hang.*.tmp"))) == 2 or process.poll() is not None)
+        cluster.lose_second()
         lost = next(line for line in process.stderr if "error" in line)
         assert ".mp4: the process that worked on it has ended (" in lost
         assert lost.rstrip().endswith("was lost): it is left out.")
-        cluster.second = _patiently(lambda: cluster.add_node(num_cpus=1))
-        _until(lambda: {"b.jsonl", "d.jsonl"} <= _contents(out).keys())
+        cluster.replace_second()
+        _until(lambda: (out / "b.jsonl").exists() and (out / "d.jsonl").exists())
         process.send_signal(signal.SIGTERM)
         _, rest = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 143
     assert "Traceback" not in rest
     # The other one that hung was cut short before anything came.
-    names = set(_contents(out)) - {"b.jsonl", "d.jsonl"}
-    assert names in ({"hang1.partial.jsonl"}, {"hang2.partial.jsonl"})
+    names = contents(out).keys() - {"b.jsonl", "d.jsonl"}
+    assert names in ({"1-hang.partial.jsonl"}, {"2-hang.partial.jsonl"})
+
+
+def test_features_are_those_of_one_process(
+    cluster: TwoNodes, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--backbone", "compact", "--random-weights", "--short-side", "48"]
+    options += ["--crop-size", "40", "--threads", "1"]
+    good = [str(videos / f"{name}.mp4") for name in ("a", "b", "d", "none")]
+    assert features.main([*good, *options, "-o", str(tmp_path / "one")]) == 4
+    capsys.readouterr()
+    words = [*good, str(videos / "crash.mp4"), *options, "--ray", cluster.address]
+    assert features.main([*words, "-o", str(tmp_path / "two")]) == 4
+    said = capsys.readouterr()
+    assert f"2 actors in the Ray cluster at {cluster.address}, 2 machines" in said.err
+    assert "crash: the process that worked on it has ended (on " in said.err
+    assert "3 extracted (11 snippets), 0 already there, 2 failed" in said.out
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    assert len(contents(tmp_path / "one")) == 3
+
+
+def test_predictions_are_those_of_one_process(
+    cluster: TwoNodes,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """But for a video that kills its actor, without which there are no figures."""
+    folder = write_toy_model(tmp_path, "z-crash")
+    document = json.loads((folder / "annotations.json").read_text())
+    document["database"]["z-crash"]["subset"] = "train"
+    (folder / "good.json").write_text(json.dumps(document))
+
+    def predict(out: str, annotations: str, *options: str) -> int:
+        (folder / out).mkdir()
+        monkeypatch.chdir(folder / out)
+        words = [f"../{annotations}", "../run/model.safetensors", "--features", "../features"]
+        words += ["--threads", "1", "--protocol", "activitynet", "--json", "-o", "found.json"]
+        capsys.readouterr()
+        return prediction.main([*words, "--report", "page.html", *options])
+
+    assert predict("one", "good.json") == 0
+    assert predict("two", "annotations.json", "--ray", cluster.address) == 4
+    out, err = capsys.readouterr()
+    assert f"2 actors in the Ray cluster at {cluster.address}, 2 machines" in err
+    assert "z-crash: the process that worked on it has ended (on " in err
+    assert "nothing is scored without them" in err
+    assert json.loads(out)["failed"] == ["z-crash"]
+    found = contents(folder / "one")["found.json"]
+    assert contents(folder / "two") == {"found.json": found}
 
 
 def test_what_has_no_cluster_is_a_sentence(
