@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from commands import run_python
 from contents import contents
 from leftovers import left_by_a_killed_run
 from numbered_clips import steady, write_clip
@@ -191,6 +192,17 @@ def test_processes_give_the_same_and_a_crash_or_a_hang_costs_one_video(
     for name in ("z-crash", "z-hang", "empty"):
         (clips / f"{name}.mp4").unlink()
     assert run(clips, "-o", shared, *COMPACT, "--processes", 2) == 0
+
+
+def test_who_shares_videos_out_loads_no_pytorch(tmp_path: Path, clips: Path) -> None:
+    """Each process does, which takes longer than short videos."""
+    words = [str(clips / "short.mp4"), "-o", str(tmp_path / "out"), *map(str, COMPACT)]
+    program = (
+        "import sys; from wsgn.extraction.cli import main; "
+        f"code = main({[*words, '--processes', '1']!r}); sys.exit(code or 'torch' in sys.modules)"
+    )
+    ended = run_python("-c", program)
+    assert (ended.returncode, "1 extracted" in ended.stdout) == (0, True), ended.stderr
 
 
 def test_processes_and_workers_are_told_apart(

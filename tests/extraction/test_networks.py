@@ -15,8 +15,9 @@ from wsgn.backbones.parts import features_in_parts
 from wsgn.checkpoint import Checkpoint, save_checkpoint
 from wsgn.config import ModelConfig, TrainConfig
 from wsgn.errors import InputError
+from wsgn.extraction.choose import weights_sha256
 from wsgn.extraction.config import ExtractionConfig, Network
-from wsgn.extraction.networks import load_weights, open_networks, weights_sha256
+from wsgn.extraction.networks import load_weights, open_networks
 from wsgn.manifest import FeatureInput, FrameInput, Sampling
 from wsgn.model import WeakDetector
 from wsgn.weights.converted import ConvertedWeights, Origin, write_weights

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from wsgn.errors import MissingExtraError, UsageError
 from wsgn.extraction.config import BACKBONES, CROP_SIZE, ONNX_PREFIX, Network
+from wsgn.support.files import file_sha256
 
 if TYPE_CHECKING:
     from wsgn.backbones.onnx_network import OnnxOptions
@@ -111,6 +112,11 @@ def packaged_weights(name: str) -> Path:
     raise MissingExtraError(f"The backbone {name} ({package})", extra)
 
 
+def weights_sha256(path: Path) -> str:
+    """Hash of a file of weights, in hexadecimal digits; raises `InputError`."""
+    return file_sha256(path, f"the weights {path}")
+
+
 def _learned(name: str) -> bool:
     """Whether a name stands for a network with weights in a file of their own."""
     return name != "motion" and not name.startswith(ONNX_PREFIX)
@@ -124,8 +130,6 @@ def _chosen(
     onnx: OnnxOptions | None,
     side: int,
 ) -> ChosenNetwork:
-    from wsgn.extraction.networks import weights_sha256
-
     if name.startswith(ONNX_PREFIX):
         from wsgn.backbones.onnx_network import describe_network
 
@@ -143,7 +147,6 @@ def _chosen(
 def _network_sha256(path: Path) -> str:
     """Hash of an ONNX file; with weights beside it, of the hashes of all files."""
     from wsgn.backbones.onnx_file import weight_files
-    from wsgn.extraction.networks import weights_sha256
 
     own, beside = weights_sha256(path), weight_files(path)
     if not beside:
@@ -153,7 +156,6 @@ def _network_sha256(path: Path) -> str:
 
 def _from_file(path: Path) -> ChosenNetwork:
     """The backbone in a file of `wsgn-weights convert`, without its classifier."""
-    from wsgn.extraction.networks import weights_sha256
     from wsgn.weights.converted import read_weights
     from wsgn.weights.identify import kind_of
 

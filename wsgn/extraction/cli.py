@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -35,7 +36,7 @@ from wsgn.workers.arguments import add_ray, add_shard, add_workers
 from wsgn.workers.options import worker_options
 
 if TYPE_CHECKING:
-    from wsgn.extraction.batch import Extraction
+    from wsgn.extraction.batch import BatchWatcher, Extraction
 
 _NAME = "wsgn-features"
 _USUAL_WORKERS = 2
@@ -228,13 +229,17 @@ def _missing(error: ImportError) -> MissingExtraError:
     return MissingExtraError(f"Extracting features ({error.name})", "train")
 
 
+def _require_packages() -> None:
+    """Raise `MissingExtraError` where networks lack something; processes load it for themselves."""
+    for name in ("torch", "safetensors"):
+        if importlib.util.find_spec(name) is None:
+            raise _missing(ImportError(name=name))
+
+
 def _run(options: ExtractOptions) -> int:
-    try:
-        from wsgn.extraction.batch import BatchWatcher, extract_videos
-        from wsgn.extraction.networks import open_networks
-        from wsgn.extraction.processes import extract_in_processes
-    except ImportError as error:
-        raise _missing(error) from error
+    from wsgn.extraction.batch import BatchWatcher
+
+    _require_packages()
     config = options.config
     if config.needs_flow:
         from wsgn.video.flow import load_opencv
@@ -251,25 +256,33 @@ def _run(options: ExtractOptions) -> int:
         on_snippets=progress.on_snippets,
     )
     try:
-        if options.processes is None:
-            networks = open_networks(
-                config, options.weights, options.device, num_threads=options.num_threads
-            )
-            result = extract_videos(
-                options.videos,
-                options.output,
-                config,
-                networks,
-                batch_size=options.batch_size,
-                num_workers=options.num_workers,
-                overwrite=options.overwrite,
-                watcher=watcher,
-            )
-        else:
-            result = extract_in_processes(options, watcher)
+        result = _extracted(options, watcher)
     finally:
         progress.close()
     return _report(options.output, config, result)
+
+
+def _extracted(options: ExtractOptions, watcher: BatchWatcher) -> Extraction:
+    if options.processes is not None:
+        from wsgn.extraction.processes import extract_in_processes
+
+        return extract_in_processes(options, watcher)
+    from wsgn.extraction.batch import extract_videos
+    from wsgn.extraction.networks import open_networks
+
+    networks = open_networks(
+        options.config, options.weights, options.device, num_threads=options.num_threads
+    )
+    return extract_videos(
+        options.videos,
+        options.output,
+        options.config,
+        networks,
+        batch_size=options.batch_size,
+        num_workers=options.num_workers,
+        overwrite=options.overwrite,
+        watcher=watcher,
+    )
 
 
 def _report(folder: Path, config: ExtractionConfig, result: Extraction) -> int:

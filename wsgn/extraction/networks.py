@@ -20,7 +20,6 @@ from wsgn.extraction.config import ExtractionConfig, Network, is_on_images
 from wsgn.extraction.snippets import Frame
 from wsgn.support.arrays import Float32Array
 from wsgn.support.counts import checked_count
-from wsgn.support.files import file_sha256
 from wsgn.torch_device import open_device
 from wsgn.weights.convert import check_weights
 from wsgn.weights.converted import load_backbone_weights, load_tensors
@@ -155,8 +154,3 @@ def _trained_backbone(path: Path) -> dict[str, Tensor] | None:
     if not found:
         raise InputError(f"the model {path} was trained on features and has no backbone.")
     return found
-
-
-def weights_sha256(path: Path) -> str:
-    """Hash of a file of weights, in hexadecimal digits; raises `InputError`."""
-    return file_sha256(path, f"the weights {path}")

@@ -57,11 +57,23 @@ class MissingStoreError(MissingExtraError):
 def open_store(address: str) -> tuple[Any, str]:
     """The file system of an address, kept for the next call, and the path that it knows it by.
 
-    Raises `MissingExtraError`, `UsageError` for an address of no known kind, without a bucket or
-    with a password, `RemoteError`.
+    Raises what `require_store` raises, and `RemoteError`.
+    """
+    require_store(address)
+    from fsspec.core import url_to_fs
+
+    with read_errors(address):
+        store, path = url_to_fs(address)
+        return store, str(path)
+
+
+def require_store(address: str) -> None:
+    """Refuse an address that no store could answer, without asking one.
+
+    Raises `MissingExtraError`, and `UsageError` for one of no known kind, without a bucket or with
+    a password.
     """
     try:
-        from fsspec.core import url_to_fs
         from fsspec.registry import get_filesystem_class
     except ImportError as error:
         raise MissingExtraError(f"{scheme_of(address)}://", "remote") from error
@@ -75,9 +87,6 @@ def open_store(address: str) -> tuple[Any, str]:
             "before ://."
         ) from error
     _check_host(address)
-    with read_errors(address):
-        store, path = url_to_fs(address)
-        return store, str(path)
 
 
 def _check_host(address: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wsgn.remote.addresses import name_of, shown
 from wsgn.remote.reading import StoredFile, list_folder, list_matches
-from wsgn.remote.store import MISSING, RemoteError
+from wsgn.remote.store import MISSING, RemoteError, require_store
 from wsgn.video.errors import VideoError
 from wsgn.video.files import FolderVideos, is_video_name
 
@@ -27,8 +27,9 @@ def stored_videos(address: str) -> tuple[list[StoredVideo], str | None]:
     """The videos, sorted, and what was left out of a folder, as one line.
 
     A name of a video is taken as it is, without asking whether it is there. Raises `VideoError`,
-    also where nothing is found.
+    also where nothing is found, and what `wsgn.remote.store.require_store` raises.
     """
+    require_store(address)
     try:
         if glob.has_magic(address) and (found := list_matches(address)):
             return [_named(file.address) for file in found], None

@@ -93,6 +93,30 @@ def test_a_refusal_does_not_repeat_a_password(folder: Path) -> None:
         expand_sources(["rtsp://user:secret@camera/1"])
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("foo://films/a.mp4", "a kind that is not known"),
+        ("s3:///a.mp4", "names no bucket"),
+        ("s3://somebody:hunter2@films/a.mp4", "leave them out"),
+    ],
+)
+@pytest.mark.parametrize("end", ["", "s/"])
+def test_an_address_that_no_store_could_answer_makes_the_command_wrong(
+    folder: Path, address: str, words: str, end: str
+) -> None:
+    """A video's as a folder's; in a list it fails alone."""
+    pytest.importorskip("fsspec", reason="the extra remote is not installed")
+    for expand in (expand_sources, expand_videos):
+        with pytest.raises(UsageError, match=words) as caught:
+            expand(["a.mp4", address + end])
+        assert "hunter2" not in str(caught.value)
+    (folder / "list.txt").write_text(f"a.mp4\n{address}{end}\n")
+    _, job = expand_sources(["list.txt"])
+    assert words in str(job.problem)
+    assert "hunter2" not in f"{job.problem}{job.source}"
+
+
 def test_a_folder_that_cannot_be_listed_fails_alone(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
