@@ -12,7 +12,7 @@ trap 'rm -rf "$farm"' EXIT
 mkdir "$farm/wsgn"
 ln -s "$root"/wsgn/* "$root"/{kernels,export,runtime} "$farm/wsgn/"
 ln -s "$root"/{benchmarks,tools} "$farm/"
-ln -s "$root"/tests/{coded_clips,made_streams,places,planted}.py "$farm/"
+ln -s "$root"/tests/{coded_clips,contents,made_streams,places,planted,planted_faults,ray_nodes,toy}.py "$farm/"
 ln -s "$root"/tests/{metrics/plain_evaluator,features/layouts_on_disk}.py "$farm/"
 ln -s "$root"/tests/live/{cameras,clips,fault_rows,reading,rtsp_server,servers,stream_servers}.py "$farm/"
 ln -s "$root"/tests/weights/{bundle_writer,published_states}.py "$farm/"

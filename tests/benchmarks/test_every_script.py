@@ -145,6 +145,15 @@ def check_thumos14(outcome: Outcome) -> None:
     assert outcome.table().count("| naive") == 2
 
 
+def check_sharing(outcome: Outcome) -> None:
+    """One process and shards, these also with a crash and a hang."""
+    assert min(outcome.figures("costs", "processor_seconds")) > 0
+    document = json.loads(outcome.stem.with_suffix(".json").read_text())
+    (faulty,) = document["faulty"]
+    assert (faulty["exit_codes"], faulty["same"]) == ([4, 4, 0, 0, 4], True)
+    assert outcome.table().count(" 4 shards ") == 2
+
+
 def check_streaming(outcome: Outcome) -> None:
     """The engine says what the model says."""
     (difference,) = outcome.figures("exact_against_torch", "largest_frame_score_difference")
@@ -618,10 +627,10 @@ SCRIPTS = {
     ),
     "benchmarks.sharing": Script(
         options=lambda demo, stem: [
-            "--videos", 4, "--rounds", 1, "--workers", 1, "--parts", "costs", "--no-ray",
-            "-o", stem,
+            "--videos", 4, "--rounds", 1, "--commands", "wsgn-run", "--forms", "shards",
+            "--parts", "costs", "faults", "-o", stem,
         ],
-        check=has_positive("costs", "processor_seconds"),
+        check=check_sharing,
     ),
     "benchmarks.training_speed": Script(
         options=lambda demo, stem: [
@@ -757,7 +766,7 @@ def test_a_tiny_demo_never_replaces_the_packaged_one() -> None:
         ("live_soak", ["--cameras", "1"], 2, "must be at least 2"),
         ("live_soak", ["--minutes", "nan"], 2, "must be a positive number"),
         ("scale.cli", ["measure", "--repeats", "0", "-o", "x"], 2, "must be above 0"),
-        ("sharing", ["--videos", "1"], 2, "at least 4 --videos"),
+        ("sharing.cli", ["--videos", "1"], 2, "at least 4 --videos"),
         ("soak", ["--frames", "1"], 2, "must be at least"),
         ("soak", ["--minutes", "0"], 2, "must be a positive number"),
         ("streaming", ["none", "--checkpoint", "none.st", "--engine", "x"], 3, "none.st"),
