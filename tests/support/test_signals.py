@@ -8,6 +8,7 @@ import sys
 import threading
 
 import pytest
+from commands import HANG_SECONDS
 
 from wsgn.support.signals import exit_on_termination, hold_signals
 
@@ -97,3 +98,41 @@ def test_of_a_launcher_a_second_signal_waits_too(number: signal.Signals) -> None
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "one\ntwo\n")
+
+
+IN_A_FINALISER = """
+import signal, sys, threading, weakref
+from wsgn.support.signals import exit_on_termination
+
+class Held:
+    def __del__(self):
+        if sys.argv[1] == "del":
+            stop()
+
+def stop(reference=None):
+    signal.raise_signal(int(sys.argv[2]))
+    # The handler has its turn at the latest here.
+    for _ in range(10):
+        len("")
+
+with exit_on_termination():
+    held = Held()
+    reference = weakref.ref(held, stop if sys.argv[1] == "weakref" else None)
+    del held
+    threading.Event().wait(float(sys.argv[3]))
+print("it went on")
+"""
+
+
+@pytest.mark.parametrize("place", ["del", "weakref"])
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_signal_that_a_finaliser_swallows_ends_the_block(
+    number: signal.Signals, place: str
+) -> None:
+    words = [sys.executable, "-c", IN_A_FINALISER, place, str(int(number)), str(HANG_SECONDS)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert "it went on" not in done.stdout
+    assert "Exception ignored" not in done.stderr
+    # What Python itself ends with after Ctrl-C that nobody has caught.
+    ends = {signal.SIGTERM: (128 + signal.SIGTERM,), signal.SIGINT: (-signal.SIGINT, 130)}
+    assert done.returncode in ends[number]

@@ -16,10 +16,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from wsgn.errors import UsageError
 from wsgn.remote.addresses import shown
@@ -104,15 +103,14 @@ class StoredPart:
         return data
 
 
-@dataclass(frozen=True, kw_only=True, order=True)
-class _Kept:
-    """A copy that may make room."""
+class _Kept(NamedTuple):
+    """A copy that may make room; of many thousand."""
 
     # Seconds, as the disk has them.
     used: float
     # Bytes.
     size: int
-    path: Path
+    path: str
 
 
 class Room:
@@ -189,9 +187,10 @@ class Room:
         """Take a copy away, unless somebody has used it meanwhile; who has it open keeps it."""
         self._old_bytes -= one.size
         try:
-            if one.path.stat().st_mtime > one.used:
+            path = Path(one.path)
+            if path.stat().st_mtime > one.used:
                 return
-            one.path.unlink()
+            path.unlink()
         except FileNotFoundError:
             # Another process was faster.
             pass
@@ -218,8 +217,7 @@ def _copies(folder: Path) -> Iterator[_Kept]:
                     continue
                 with suppress(OSError):
                     facts = entry.stat(follow_symlinks=False)
-                    path = Path(entry.path)
-                    yield _Kept(used=facts.st_mtime, size=facts.st_size, path=path)
+                    yield _Kept(facts.st_mtime, facts.st_size, entry.path)
 
 
 @lru_cache(maxsize=8)

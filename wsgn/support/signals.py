@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from types import FrameType
 # Exit code of what SIGTERM has ended.
 TERMINATED = 128 + signal.SIGTERM
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_AGAIN_SECONDS = 0.1
 # A terminal has gone, or settings are to be read again; Windows has none.
 HANG_UPS = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()
 
@@ -111,5 +113,43 @@ def exit_on_termination() -> Iterator[None]:
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(TERMINATED)
 
-    with handle_signals(leave, (signal.SIGTERM,)):
+    with handle_signals(leave, (signal.SIGTERM,)), signals_sent_again():
         yield
+
+
+@contextmanager
+def signals_sent_again() -> Iterator[None]:
+    """Send a signal once more that came to an end in a finaliser, while the block runs.
+
+    Python drops what is raised in `__del__` and in callbacks of weak references, with words on
+    stderr: the work would go on as if nobody had asked it to end.
+    """
+    former = sys.unraisablehook
+    waiting: list[threading.Timer] = []
+    thread = threading.main_thread().ident or 0
+
+    def dropped(what: sys.UnraisableHookArgs) -> None:
+        number = _signal_of(what.exc_value)
+        if number is None:
+            former(what)
+            return
+        # Not from here, where an exception is dropped as well.
+        again = threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, (thread, number))
+        again.daemon = True
+        waiting.append(again)
+        again.start()
+
+    sys.unraisablehook = dropped
+    try:
+        yield
+    finally:
+        sys.unraisablehook = former
+        for again in waiting:
+            again.cancel()
+
+
+def _signal_of(error: BaseException | None) -> signal.Signals | None:
+    """The signal whose handler has raised it."""
+    if isinstance(error, SystemExit) and error.code == TERMINATED:
+        return signal.SIGTERM
+    return signal.SIGINT if isinstance(error, KeyboardInterrupt) else None
