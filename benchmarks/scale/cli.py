@@ -260,7 +260,7 @@ def _videos(
         if arguments.ray_start is None or arguments.ray_video is None:
             raise UsageError(
                 "--forms ray needs --ray-start and --ray-video, which were not measured here: "
-                "docs/scale.md has figures of Ray on one machine."
+                "docs/scale_figures.md has figures of Ray on one machine."
             )
         constants = constants.given("ray_start", arguments.ray_start)
         constants = constants.given("ray_video", arguments.ray_video)
