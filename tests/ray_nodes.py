@@ -40,8 +40,12 @@ class TwoNodes:
         self._cluster.remove_node(self._second, allow_graceful=False)
 
     def replace_second(self) -> None:
-        """Start another, where it was lost."""
+        """Start another, where it was lost, and wait until there are two.
+
+        The head counts one that was lost until it has asked it in vain a few times.
+        """
         self._second = self._started_second()
+        self._cluster.wait_for_nodes(_PATIENCE_SECONDS)
 
     def shut_down(self) -> None:
         """End both."""
