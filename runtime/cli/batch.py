@@ -101,6 +101,7 @@ class Batch:
         return self._end(jobs)
 
     def _begin(self, jobs: Sequence[Job]) -> None:
+        self._outputs.require_same_run(jobs, self._run_event)
         self._outputs.begin()
         self._report.begin_run(self._run_event)
         self._notify(self._run_event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from wsgn.localization.segments import Segment
 from wsgn.support.json_input import read_object
 from wsgn.support.mirrors import at_hand
 
+from ..events import RunEvent
 from ..writers import ResultFile, SourceResult, render_csv, render_json
 
 # What these documents are called, without their endings.
@@ -23,6 +25,9 @@ JOINED_FORMATS: dict[str, Callable[[Sequence[SourceResult]], str]] = {
     "json": render_json,
     "csv": render_csv,
 }
+
+# Of a first line: options have no more.
+_MOST_LETTERS = 1 << 20
 
 
 def write_joined(path: Path, kind: str, results: Sequence[SourceResult]) -> None:
@@ -48,10 +53,30 @@ def earlier_result(path: Path, kind: str, name: str) -> SourceResult:
             # A source without segments has no rows.
             (only,) = found.values() or (SourceResult(name=name, segments=()),)
     except _UNREADABLE as error:
-        raise OutputError(
-            f"the earlier result '{os.fspath(path)}' cannot be read: remove it, or add --overwrite."
-        ) from error
+        raise _unreadable(path) from error
     return replace(only, name=name)
+
+
+def _unreadable(path: Path) -> OutputError:
+    return OutputError(
+        f"the earlier result '{os.fspath(path)}' cannot be read: remove it, or add --overwrite."
+    )
+
+
+def difference_of_run(path: Path, run: RunEvent) -> str:
+    """In what the run that wrote a source's .jsonl was another one than this; empty if in nothing.
+
+    Raises `OutputError` where that cannot be read.
+    """
+    try:
+        with at_hand(path) as file, file.open(encoding="utf-8") as lines:
+            first = json.loads(lines.readline(_MOST_LETTERS))
+        if first["engine_sha256"] != run.engine_sha256:
+            return "another engine"
+        same = first["parameters"] == json.loads(json.dumps(run.parameters))
+    except _UNREADABLE as error:
+        raise _unreadable(path) from error
+    return "" if same else "other options of detection"
 
 
 def read_joined(path: Path, kind: str) -> dict[str, SourceResult]:

@@ -23,7 +23,13 @@ from ..events import Event, RunEvent
 from ..report.names import INDEX_NAME, PAGE_FORMAT
 from ..source_run import SourceRun
 from ..writers import ResultFile, SourceResult, Writer, open_writer, result_errors
-from .joined import JOINED_FORMATS, JOINED_NAME, earlier_result, write_joined
+from .joined import (
+    JOINED_FORMATS,
+    JOINED_NAME,
+    difference_of_run,
+    earlier_result,
+    write_joined,
+)
 from .options import OutputOptions
 from .shard_records import (
     DONE,
@@ -134,6 +140,24 @@ class Outputs:
         if self._options is None or not self._options.resume or job.problem is not None:
             return False
         return all(map(_exists, self.paths(job)))
+
+    def require_same_run(self, jobs: Sequence[Job], run: RunEvent) -> None:
+        """Raise `OutputError` where --resume would leave files of another run beside this one's.
+
+        A .jsonl says which run has made it, and one is looked at. Other formats do not.
+        """
+        options = self._options
+        if options is None or not options.resume or "jsonl" not in options.formats:
+            return
+        done = next(filter(self.is_done, jobs), None)
+        if done is None:
+            return
+        path = self._path(done, "jsonl")
+        if difference := difference_of_run(path, run):
+            raise OutputError(
+                f"'{path}' was made with {difference}, and --resume would leave it as it is: "
+                "choose another --output, or --overwrite in its place."
+            )
 
     def problem(self, job: Job) -> SourceOutputError | None:
         """Why the results of a source cannot have their names, if so."""

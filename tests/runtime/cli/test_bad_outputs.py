@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from contents import contents
 from outcomes import Run
 
 
@@ -62,6 +64,34 @@ def test_an_earlier_result_that_cannot_be_joined_is_told(
     assert outcome.code == 6
     assert "planted." in outcome.err
     assert "cannot be read: remove it, or add --overwrite" in outcome.err
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", 1)])
+def test_what_another_run_has_made_is_not_resumed(
+    run: Run, tmp_path: Path, video_path: Path, workers: tuple[str | int, ...]
+) -> None:
+    """Neither with other options nor with another engine; nothing is changed."""
+    other = tmp_path / "other.mp4"
+    shutil.copy(video_path, other)
+    arguments = (video_path, other, "-o", tmp_path / "out", "-f", "jsonl,csv", *workers)
+    assert run(*arguments).code == 0
+    path = tmp_path / "out" / "other.jsonl"
+    (tmp_path / "out" / f"{video_path.stem}.jsonl").unlink()
+    before = contents(tmp_path / "out")
+    refused = run(*arguments, "--resume", "--threshold", "0.9")
+    assert (refused.code, refused.events) == (6, [])
+    assert f"'{path}' was made with other options of detection, and --resume" in refused.err
+    assert contents(tmp_path / "out") == before
+    first, rest = path.read_text().split("\n", 1)
+    line = json.loads(first)
+    path.write_text(json.dumps(line | {"engine_sha256": "0" * 64}) + "\n" + rest)
+    refused = run(*arguments, "--resume")
+    assert (refused.code, refused.events) == (6, [])
+    assert "other.jsonl' was made with another engine, and --resume" in refused.err
+    path.write_text("[")
+    assert "cannot be read: remove it, or add --overwrite" in run(*arguments, "--resume").err
+    path.write_text(f"{first}\n{rest}")
+    assert "2 of 2 sources done, 1 of them already there." in run(*arguments, "--resume").err
 
 
 def test_an_output_that_is_a_file_is_6(run: Run, tmp_path: Path, video_path: Path) -> None:
