@@ -198,7 +198,7 @@ def check_fuzz(outcome: Outcome) -> None:
     assert document["found"] == []
     assert sum(outcome.figures("surfaces", "cases")) == NUM_FUZZED
     assert len(document["surfaces"]) == len(SURFACES)
-    assert min(outcome.figures("surfaces", "cases")) >= 4
+    assert min(outcome.figures("surfaces", "cases")) >= 2
     # What is damaged is noticed by some, and does no harm to others.
     assert (
         min(sum(outcome.figures("surfaces", kind)) for kind in ("ran", "refused")) > NUM_FUZZED / 10
