@@ -134,7 +134,7 @@ def signals_sent_again() -> Iterator[None]:
             former(what)
             return
         # Not from here, where an exception is dropped as well.
-        again = threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, (thread, number))
+        again = threading.Timer(_AGAIN_SECONDS, _send, (thread, number))
         again.daemon = True
         waiting.append(again)
         again.start()
@@ -146,6 +146,14 @@ def signals_sent_again() -> Iterator[None]:
         sys.unraisablehook = former
         for again in waiting:
             again.cancel()
+
+
+def _send(thread: int, number: signal.Signals) -> None:
+    """Also into what a thread waits for; Windows has nothing of the kind."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(thread, number)
+    else:
+        signal.raise_signal(number)
 
 
 def _signal_of(error: BaseException | None) -> signal.Signals | None:
