@@ -6,6 +6,7 @@ import importlib.util
 import os
 import signal
 
+import ray_nodes
 from places import ROOT
 
 import wsgn  # noqa: F401 (before ONNX Runtime, whose telemetry it switches off)
@@ -15,6 +16,9 @@ def pytest_configure() -> None:
     """Ctrl-C as at a prompt, and properties that hold however slow a machine is."""
     # Kept for the next run of the tests, and not below the home folder.
     os.environ.setdefault("TRITON_CACHE_DIR", str(ROOT / ".pytest_cache" / "triton"))
+    # Whichever test comes first in a process; those of pytest-xdist get them from this one.
+    for name, value in ray_nodes.SETTINGS.items():
+        os.environ.setdefault(name, value)
     # A job in the background ignores it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

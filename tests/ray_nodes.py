@@ -16,8 +16,15 @@ _NODE = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 *
 _PORTS = ("metrics_agent_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 _PATIENCE_SECONDS = 600
 _MOST_OTHER_TRIES = 4
-# One of each process, in which Ray looks at it once.
-_TOKEN = os.urandom(32).hex()
+# Ray looks at these once in a process: all that tests start there has the same.
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    # Else Ray writes one below HOME.
+    "RAY_AUTH_TOKEN": os.urandom(32).hex(),
+    "RAY_raylet_start_wait_time_s": str(_PATIENCE_SECONDS),
+    "RAY_agent_register_timeout_ms": str(1000 * _PATIENCE_SECONDS),
+}
 
 
 class TwoNodes:
@@ -59,18 +66,10 @@ class TwoNodes:
 def two_nodes(python_path: str) -> Iterator[TwoNodes]:
     """A cluster whose actors find their modules on this path, and an environment that may join it.
 
-    Ray looks once at its settings, when it is imported first: that has to be here. Raises
-    `ImportError` where it is not installed.
+    Raises `ImportError` where Ray is not installed.
     """
-    settings = {
-        "PYTHONPATH": python_path,
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_AUTH_MODE": "token",
-        # Else Ray writes one below HOME.
-        "RAY_AUTH_TOKEN": _TOKEN,
-        "RAY_raylet_start_wait_time_s": str(_PATIENCE_SECONDS),
-        "RAY_agent_register_timeout_ms": str(1000 * _PATIENCE_SECONDS),
-    }
+    settings = SETTINGS | {name: os.environ[name] for name in SETTINGS if name in os.environ}
+    settings["PYTHONPATH"] = python_path
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:

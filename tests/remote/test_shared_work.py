@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import planted
 import pytest
 from object_store import ObjectStore
 from places import ROOT
+from ray_nodes import two_nodes
 
 NAMES = ("a", "b", "c")
 
@@ -84,28 +83,11 @@ def test_features_of_two_processes(
 
 
 @pytest.fixture
-def ray_address(stored: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A cluster of one machine with two cores, whose machines know the store as this one does."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT / "tests"), str(ROOT))))
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    # Else Ray writes one below HOME.
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
+def ray_address(stored: ObjectStore) -> Iterator[str]:
+    """A cluster of two machines, which know the store as this one does."""
     pytest.importorskip("ray", reason="Ray has no wheel for this Python")
-    from ray.cluster_utils import Cluster
-
-    node = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100 * 2**20}
-    cluster: Any = _patiently(lambda: Cluster(initialize_head=True, head_node_args=node))
-    yield cluster.address
-    cluster.shutdown()
-
-
-def _patiently(start: Callable[[], Any]) -> Any:
-    """Ray gives a node 30 s to start, which are few on a machine that does much else."""
-    for _ in range(4):
-        with contextlib.suppress(Exception):
-            return start()
-    return start()
+    with two_nodes(os.pathsep.join((str(ROOT / "tests"), str(ROOT)))) as nodes:
+        yield nodes.address
 
 
 def test_a_ray_cluster(

@@ -74,7 +74,9 @@ def test_a_run_is_that_of_one_process(
     assert codes.keys() == {"crash.mp4", "hang.mp4", "none.mp4"}
     assert (codes["crash.mp4"], codes["hang.mp4"]) == ("crashed", "stalled")
     left_out = without("crash", "hang", "detections")
-    assert contents(two, left_out) == contents(one, left_out)
+    # Ray does not wait for who it kills: temporary files of the last one may go with the next run.
+    found = {name: data for name, data in contents(two, left_out).items() if name[0] != "."}
+    assert found == contents(one, left_out)
     assert list(json.loads((two / "detections.json").read_bytes())["results"]) == ["a", "b", "d"]
     # Events are those of one process too, whatever their order among sources.
     for source in ("a.mp4", "b.mp4", "d.mp4"):
