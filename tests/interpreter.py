@@ -9,7 +9,7 @@ from typing import Any
 def patch_language_once() -> None:
     """While an interpreted kernel runs, `triton.language` is patched once.
 
-    Triton patches all of it anew at each call of a function within a kernel, which took half of
+    Triton patches all of it anew at each call of a function within a kernel, which took a third of
     the time. What the outermost call takes back at its end, the next one has to patch again.
     Versions that take nothing back are left as they are.
     """
