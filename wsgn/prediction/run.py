@@ -116,7 +116,8 @@ def predict_part(options: PredictOptions) -> PartReport:
             failed = _predicted_here(options, checkpoints, sources, places, pieces.add).failed
         else:
             failed = predict_in_processes(options, names, places, pieces.add).failed
-        problems = {names.index(name): problem for name, problem in failed}
+        positions = {name: position for position, name in enumerate(names)}
+        problems = {positions[name]: problem for name, problem in failed}
         write_part(path, options.shard, of, names, pieces.videos, problems)
         pieces.remove()
     return PartReport(
