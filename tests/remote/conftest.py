@@ -1,3 +1,3 @@
 """The store that every test here has at hand."""
 
-from object_store import _server, object_store  # noqa: F401
+from object_store import _server, object_store, temporary  # noqa: F401

@@ -26,15 +26,6 @@ def videos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for temporary files, in which nothing may be left."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
-    return folder
-
-
-@pytest.fixture
 def stored(object_store: ObjectStore, videos: Path) -> ObjectStore:
     """The videos in `films`, and an empty bucket `found`."""
     for path in sorted(videos.rglob("*.mp4")):

@@ -24,14 +24,6 @@ Break = Callable[[str, int], int | None]
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
-    return folder
-
-
-@pytest.fixture
 def words(
     object_store: ObjectStore, temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import planted
 import pytest
-from object_store import _server, object_store  # noqa: F401
+from object_store import _server, object_store, temporary  # noqa: F401
 from outcomes import Outcome, Run
 from places import ROOT
 

@@ -1,3 +1,3 @@
 """A store of objects, for trainings that go there."""
 
-from object_store import _server, object_store  # noqa: F401
+from object_store import _server, object_store, temporary  # noqa: F401

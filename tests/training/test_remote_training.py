@@ -25,18 +25,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_toy_dataset(tmp_path_factory.mktemp("dataset"))
 
 
-@pytest.fixture
-def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The system's folder for temporary files."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
-    return folder
-
-
-def left(staging: Path) -> list[str]:
+def left(temporary: Path) -> list[str]:
     """What is left of results; libraries keep things of their own there."""
-    return [path.name for path in staging.iterdir() if "wsgn" in path.name]
+    return [path.name for path in temporary.iterdir() if "wsgn" in path.name]
 
 
 def words(dataset: Path, output: object, *options: str, steps: int = 4) -> list[str]:
@@ -53,7 +44,7 @@ def test_everything_is_at_the_address_and_nothing_here(
     object_store: ObjectStore,
     dataset: Path,
     tmp_path: Path,
-    staging: Path,
+    temporary: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     object_store.bucket("runs")
@@ -62,8 +53,8 @@ def test_everything_is_at_the_address_and_nothing_here(
     assert main(words(dataset, ADDRESS, "--test", "test")) == 0
     said = capsys.readouterr()
     assert f"trained: {ADDRESS}/model.safetensors" in said.out
-    assert str(staging) not in said.out + said.err
-    assert left(staging) == []
+    assert str(temporary) not in said.out + said.err
+    assert left(temporary) == []
     names = sorted(path.name for path in (tmp_path / "here").iterdir())
     assert object_store.keys("runs") == [f"one/first/{name}" for name in names]
     for name in names:
@@ -74,7 +65,7 @@ def test_everything_is_at_the_address_and_nothing_here(
         elif not name.endswith(".html"):
             assert found == here
         else:
-            assert staging.name.encode() not in found
+            assert temporary.name.encode() not in found
             assert b"first" in found
     # A checkpoint in the middle and one at the end, each whole by one request.
     assert [one.path for one in object_store.asked("PUT", "last.safetensors")] == [
@@ -84,7 +75,7 @@ def test_everything_is_at_the_address_and_nothing_here(
 
 
 def test_another_machine_goes_on(
-    object_store: ObjectStore, dataset: Path, tmp_path: Path, staging: Path
+    object_store: ObjectStore, dataset: Path, tmp_path: Path, temporary: Path
 ) -> None:
     object_store.bucket("runs")
     # The first machine dies behind its first checkpoint.
@@ -103,7 +94,7 @@ def test_another_machine_goes_on(
         assert found == (tmp_path / "here" / name).read_bytes(), name
     found = object_store.get("runs", "one/first/losses.csv")
     assert columns(found) == columns((tmp_path / "here" / "losses.csv").read_bytes())
-    assert left(staging) == []
+    assert left(temporary) == []
 
 
 def fetched(store: ObjectStore, name: str, folder: Path) -> Path:
@@ -115,7 +106,7 @@ def test_an_upload_that_fails_leaves_what_was_there(
     object_store: ObjectStore,
     dataset: Path,
     tmp_path: Path,
-    staging: Path,
+    temporary: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     object_store.bucket("runs")
@@ -132,7 +123,7 @@ def test_an_upload_that_fails_leaves_what_was_there(
         assert f"the checkpoint {ADDRESS}/last.safetensors cannot be written" in said
         assert SECRET not in said
         assert "Traceback" not in said
-        assert left(staging) == []
+        assert left(temporary) == []
     for key, data in before.items():
         if key.endswith(".safetensors"):
             assert object_store.get("runs", key) == data
@@ -143,7 +134,7 @@ def test_an_upload_that_fails_leaves_what_was_there(
 
 
 def test_what_has_no_place_at_an_address_is_refused(
-    object_store: ObjectStore, dataset: Path, staging: Path, capsys: pytest.CaptureFixture[str]
+    object_store: ObjectStore, dataset: Path, temporary: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     object_store.bucket("runs")
     assert main(words(dataset, ADDRESS, "--tensorboard")) == 2
@@ -156,11 +147,11 @@ def test_what_has_no_place_at_an_address_is_refused(
     assert main(words(dataset, "zip://none/run")) == 2
     assert "results are written to object stores only" in capsys.readouterr().err
     assert object_store.keys("runs") == []
-    assert left(staging) == []
+    assert left(temporary) == []
 
 
 def test_ctrl_c_where_the_store_answers_no_more_is_a_sentence(
-    object_store: ObjectStore, dataset: Path, staging: Path, capsys: pytest.CaptureFixture[str]
+    object_store: ObjectStore, dataset: Path, temporary: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     object_store.bucket("runs")
 
@@ -175,13 +166,13 @@ def test_ctrl_c_where_the_store_answers_no_more_is_a_sentence(
     assert said == (
         "wsgn-train: interrupted; --resume goes on from the last checkpoint, if there is one.\n"
     )
-    assert left(staging) == []
+    assert left(temporary) == []
 
 
 def test_a_full_disk_for_temporary_files_is_not_taken_for_a_full_store(
     object_store: ObjectStore,
     dataset: Path,
-    staging: Path,
+    temporary: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -193,9 +184,9 @@ def test_a_full_disk_for_temporary_files_is_not_taken_for_a_full_store(
     monkeypatch.setattr(AtomicFile, "commit", full)
     assert main(words(dataset, ADDRESS)) == 6
     assert (
-        f"{ADDRESS}/last.safetensors cannot be written: No space left on device in {staging}, "
+        f"{ADDRESS}/last.safetensors cannot be written: No space left on device in {temporary}, "
         "where it is made before it is uploaded (TMPDIR names another)."
     ) in capsys.readouterr().err
     names = [key.rpartition("/")[2] for key in object_store.keys("runs")]
     assert names == ["losses.csv", "validation.csv"]
-    assert left(staging) == []
+    assert left(temporary) == []

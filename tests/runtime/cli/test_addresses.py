@@ -20,6 +20,7 @@ from outcomes import Run
 from wsgn.remote.reading import BLOCK_BYTES
 from wsgn.runtime.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("temporary")
 FORMATS = "jsonl,json,csv"
 
 
@@ -37,15 +38,6 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, colours in scenes.items():
         planted.write_video(folder / name, tuple((one, 1.5) for one in colours))
     (folder / "notes.md").write_text("no video")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for temporary files, in which nothing may be left."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
     return folder
 
 
