@@ -13,6 +13,7 @@ import select
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -141,11 +142,11 @@ class Browser:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    def wait(self, expression: str) -> Any:
-        """Wait until an expression in the page is true."""
+    def wait(self, expression: str, holds: Callable[[Any], bool] = bool) -> Any:
+        """Wait until an expression in the page is true, or what `holds` asks of its value."""
         end = time.monotonic() + HANG_SECONDS
-        while not (value := self.run(expression)):
-            assert time.monotonic() < end, f"never: {expression}"
+        while not holds(value := self.run(expression)):
+            assert time.monotonic() < end, f"never: {expression}, which is {value!r}"
             time.sleep(0.02)
         return value
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -21,10 +20,7 @@ class Browser(chromium.Browser):
         """Wait until an expression in the page has a value: what a page is told, it shows in its
         turn, and one thing that is there says nothing of the next.
         """
-        end = time.monotonic() + chromium.HANG_SECONDS
-        while (found := self.run(expression)) != value:
-            assert time.monotonic() < end, f"{expression} stays {found!r}, and is never {value!r}"
-            time.sleep(0.02)
+        self.wait(expression, lambda found: bool(found == value))
 
 
 def require_browser() -> None:
