@@ -16,31 +16,29 @@ def patch_language_once() -> None:
     from triton.runtime import interpreter
 
     patch = interpreter._patch_lang
-    running: Any = None
-    # Modules of the language that functions see: the whole of it, or its core.
+    # Modules of the language that functions see, the whole of it or its core; none between kernels.
     patched: set[str] = set()
 
     def patch_what_is_not(fn: Any) -> Any:
-        nonlocal running
         seen = {
             value.__name__
             for value in fn.__globals__.values()
             if inspect.ismodule(value) and value.__name__.startswith("triton.language")
         }
-        if running is not None and seen <= patched:
+        if seen <= patched:
             return None
         scope = patch(fn)
-        patched.update(seen)
-        if running is None and scope is not None:
-            running, take_back = scope, scope.restore
+        if scope is None:
+            return None
+        if not patched:
+            take_back = scope.restore
 
             def restore() -> None:
-                nonlocal running
-                running = None
                 patched.clear()
                 take_back()
 
             scope.restore = restore
+        patched.update(seen)
         return scope
 
     interpreter._patch_lang = patch_what_is_not
